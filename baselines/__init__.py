@@ -1,0 +1,1 @@
+"""Classical denoisers and controls; they know only the Denoiser contract."""

@@ -1,0 +1,44 @@
+"""p(noisy image | clean image) for white Gaussian noise, and for noise whose image was cut to [0, 1] afterwards.
+
+Where a pixel was cut, only that it was is known (a censored Gaussian; Tobin 1958):
+    log p(y | x) = Σ_kept -(y - x)²/2σ²  +  Σ_{y = 0} log Φ(-x/σ)  +  Σ_{y = 1} log Φ((x - 1)/σ)     (+ constant)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import log_ndtr
+
+
+def cut_pixels(noisy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which pixels of an image (L, L) were cut to 0 and to 1, both (L, L) bool: those at 0 where nothing lies below 0,
+    and those at 1 where nothing lies above. Gaussian noise that was not cut leaves none there."""
+    return (noisy == 0) & (noisy.min() == 0), (noisy == 1) & (noisy.max() == 1)
+
+
+def log_likelihood(images: np.ndarray, noisy: np.ndarray, sigma: float) -> np.ndarray:
+    """log p(noisy (L, L) | image) of each of the images (n, L, L) → (n,) float64, up to a constant."""
+    low, high = cut_pixels(noisy)
+    residual = np.where(low | high, np.float32(0), images - noisy)
+    log = np.einsum("nyx,nyx->n", residual, residual, dtype=np.float64) / (-2 * sigma**2)
+    if low.any():
+        log += log_ndtr(-images[:, low] / sigma).sum(axis=1, dtype=np.float64)
+    if high.any():
+        log += log_ndtr((images[:, high] - 1) / sigma).sum(axis=1, dtype=np.float64)
+    return log
+
+
+def uncut(noisy: np.ndarray, sigma: float, around: np.ndarray) -> tuple[np.ndarray, float]:
+    """The image (L, L) and σ² whose plain Gaussian likelihood has, at the clean image `around` (L, L), the slope of the
+    true one in every pixel and its mean curvature. The image itself and σ² if nothing was cut.
+    """
+    cut = cut_pixels(noisy)
+    if not any(where.any() for where in cut):
+        return noisy, sigma**2
+    slope, curvature = (noisy - around) / sigma, np.ones(noisy.shape)
+    for where, sign, limit in zip(cut, (-1, 1), (0, 1), strict=True):
+        t = sign * (around[where] - limit) / sigma
+        hazard = np.exp(-(t**2) / 2 - log_ndtr(t)) / np.sqrt(2 * np.pi)  # d log Φ(t)/dt
+        slope[where], curvature[where] = sign * hazard, hazard * (hazard + t)
+    curvature = float(curvature.mean())
+    return around + slope * sigma / curvature, sigma**2 / curvature

@@ -1,0 +1,40 @@
+"""Non-local means: each pixel becomes the mean of those whose surroundings look alike.
+
+A. Buades, B. Coll, J.-M. Morel, CVPR 2005; weights with the expected distance of pure noise, 2σ², taken off, and the
+fast algorithm of J. Darbon et al., ISBI 2008, both by scikit-image.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryobench.errors import InputError
+
+from .image_by_image import ImageByImage
+
+
+@dataclass
+class NLM(ImageByImage):
+    """patch, distance: patch size and search radius in pixels; h: the filter's strength, in units of σ."""
+
+    patch: int = 9
+    distance: int = 7
+    h: float = 0.8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("patch", "distance", "h"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
+
+    @property
+    def smallest(self) -> tuple[int, str]:
+        return self.patch, f"method.patch is {self.patch}"
+
+    def one(self, image: np.ndarray, sigma: float) -> np.ndarray:
+        from skimage.restoration import denoise_nl_means
+
+        return denoise_nl_means(image, patch_size=self.patch, patch_distance=self.distance, h=self.h * sigma,
+                                sigma=sigma, fast_mode=True)  # fmt: skip

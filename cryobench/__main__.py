@@ -1,0 +1,116 @@
+"""The command line: a run or a sweep given by Hydra overrides, or a verb. Exit status 0 done, 1 some failed, 2 usage."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from cryobench.errors import InputError
+
+HELP = """cryobench: where cryo-EM denoisers are compared.
+
+Runs and sweeps (any key of the config can be given as key=value):
+  python -m cryobench                                        one (α,β)-GAN on a made-up molecule, under a minute
+  python -m cryobench method=autoencoder noise.snr=0.05      another method, another noise level
+  python -m cryobench method=gan method.alpha=1 method.beta=-1 data=rnap_ecoli scale=desk seed=1
+  python -m cryobench +sweep=alpha_beta scale=smoke          Table 1: eight (α,β) pairs at two noise levels
+  python -m cryobench method=noisy,oracle seed=0,1           a sweep of your own
+
+Groups:
+{groups}
+
+From records, without any training (--results DIR, by default results/rnap_ecoli-desk):
+{verbs}
+
+  python -m cryobench --cfg              print the config that a command line makes
+  python -m cryobench VERB --help        options of a verb
+  --config-dir DIR                       a folder with yamls of your own (method/mine.yaml, …)
+
+What a run leaves: RESULTS/runs/RUN_ID/record.json; RESULTS is results/DATA-SCALE unless paths.results=DIR.
+Exit status: 0 all done; 1 some run failed; 2 a mistake on the command line or in a config."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says and return the exit status."""
+    arguments = [word for word in (sys.argv[1:] if arguments is None else arguments) if word]
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a denoiser of the user's own lies where they stand
+    try:
+        if arguments and "=" not in arguments[0] and arguments[0][0] not in "+-~":
+            from cryobench.verbs import run_verb
+
+            return run_verb(arguments)
+        if any(word in ("-h", "--help") for word in arguments):
+            print(help_text())
+            return 0
+        return launch(*split_flags(arguments))
+    except InputError as error:
+        print(f"cryobench: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("cryobench: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+
+
+def launch(overrides: list[str], multirun: bool, show_config: bool) -> int:
+    """One run or a sweep."""
+    from cryobench.sweep import plan
+
+    planned = plan(overrides, multirun)
+    if show_config:
+        import yaml
+
+        print(yaml.safe_dump(planned.jobs[0].config, sort_keys=False, allow_unicode=True), end="")
+        return 0
+    if planned.is_sweep:
+        from cryobench.launch import run_sweep
+
+        return run_sweep(planned, overrides)
+    from cryobench.launch import run_alone
+
+    return run_alone(planned.jobs[0])
+
+
+def split_flags(arguments: list[str]) -> tuple[list[str], bool, bool]:
+    """Overrides, whether -m is given, whether --cfg is; --config-dir becomes an override of Hydra's search path."""
+    overrides, multirun, show_config = [], False, False
+    rest = iter(arguments)
+    for word in rest:
+        name, _, value = word.partition("=")
+        if word in ("-m", "--multirun"):
+            multirun = True
+        elif name == "--cfg":
+            show_config = True
+        elif name in ("--config-dir", "-cd"):
+            folder = Path(value or next(rest, ""))
+            if not folder.is_dir():
+                raise InputError(f"--config-dir: expected a folder, got {folder}")
+            overrides.append(f"hydra.searchpath=['file://{folder.resolve()}']")
+        elif word.startswith("-"):
+            raise InputError(
+                f"unknown option {word}: expected --help, --cfg, --config-dir DIR, -m, or overrides key=value"
+            )
+        else:
+            overrides.append(word)
+    return overrides, multirun, show_config
+
+
+def help_text() -> str:
+    from importlib import resources
+
+    from cryobench.verbs import verb_lines
+
+    groups = []
+    for group in ("data", "scale", "noise", "protocol", "method", "trainer", "sweep"):
+        folder = resources.files("cryobench.conf") / group
+        names = sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml"))
+        groups.append(f"  {'+' if group == 'sweep' else ''}{group}=".ljust(13) + " | ".join(names))
+    return HELP.format(groups="\n".join(groups), verbs=verb_lines())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

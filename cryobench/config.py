@@ -1,0 +1,175 @@
+"""Configs: composed by Hydra, checked against the classes that they make, named by what decides the result."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import inspect
+import json
+import math
+import re
+import typing
+from dataclasses import MISSING, make_dataclass
+from pathlib import Path
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cryobench.errors import InputError
+
+BUILT = ("data", "noise", "method")  # groups that name a class in _target_; its signature is their schema
+GROUPS = (*BUILT, "protocol", "scale", "trainer")
+PLACES = {"data": ("data_dir", "source", "sha256")}  # settings that say where, not what
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """The config, not yet resolved, that these Hydra overrides make. Raises InputError, in one line."""
+    try:
+        if GlobalHydra.instance().is_initialized():
+            return hydra_compose("config", overrides, return_hydra_config=True)
+        with initialize_config_module("cryobench.conf", version_base="1.3"):
+            return hydra_compose("config", overrides, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise InputError(readable(error)) from None
+
+
+def resolve(config: DictConfig) -> dict:
+    """A composed config → plain dicts, every value of the type that its class declares. Raises InputError."""
+    for name in GROUPS:
+        if not isinstance(config.get(name), DictConfig):
+            raise InputError(f"{name}: expected one of the group's choices, got {config.get(name)}; see --help")
+    try:
+        groups = {name: OmegaConf.create(OmegaConf.to_container(config[name], resolve=True)) for name in GROUPS}
+        plain = {
+            name: typed(node, name) if name in BUILT else OmegaConf.to_container(node) for name, node in groups.items()
+        }
+        plain["paths"] = OmegaConf.to_container(config.paths, resolve=True)
+        plain["seed"] = typed_value("seed", config.seed, int)
+        plain["protocol"]["ssim_range"] = typed_value("protocol.ssim_range", plain["protocol"]["ssim_range"], float)
+    except OmegaConfBaseException as error:
+        raise InputError(readable(error)) from None
+    known = {*plain, "hydra", "row", "rows", "writes"}
+    for key in config:
+        if key not in known:
+            raise InputError(f"unknown key {key}: expected one of {', '.join(sorted(plain))}{suggestion(key, plain)}")
+    if plain["seed"] < 0:
+        raise InputError(f"seed: expected a whole number of at least 0, got {plain['seed']}")
+    return plain
+
+
+def typed(node: DictConfig, group: str) -> dict:
+    """Check one group against the signature of its `_target_`, and coerce its values to the declared types."""
+    target = node.get("_target_")
+    try:
+        cls = get_class(target)
+    except Exception as error:
+        raise InputError(
+            f"{group}: expected _target_ to name a class, got {target}: {str(error).splitlines()[-1]}"
+        ) from None
+    hints = typing.get_type_hints(cls.__init__)
+    fields = {}
+    for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
+        default = MISSING if parameter.default is parameter.empty else parameter.default
+        fields[name] = (hints.get(name, typing.Any), default)
+    values = {key: value for key, value in node.items() if key not in ("_target_", "name")}
+    for key in values:
+        if key not in fields:
+            raise InputError(f"unknown key {group}.{key}: expected one of {', '.join(fields)}{suggestion(key, fields)}")
+    missing = [key for key, (_, default) in fields.items() if default is MISSING and key not in values]
+    if missing:
+        raise InputError(f"{group}: expected a value for {', '.join(missing)} of {target}, got none")
+    checked = {key: typed_value(f"{group}.{key}", value, fields[key][0]) for key, value in values.items()}
+    return {"name": node.get("name", cls.__name__.lower()), "_target_": target, **checked}
+
+
+def typed_value(name: str, value, kind):
+    """`value` as `kind` (a type hint), by OmegaConf's rules. Raises InputError naming the key."""
+    schema = OmegaConf.structured(make_dataclass("Setting", [("value", kind)]))
+    try:
+        checked = OmegaConf.to_container(OmegaConf.merge(schema, {"value": value}))["value"]
+        if isinstance(checked, float) and not math.isfinite(checked):
+            raise InputError(f"{name}: expected a finite number, got {value!r}")
+        return checked
+    except OmegaConfBaseException:
+        kind_name = getattr(kind, "__name__", str(kind))
+        raise InputError(f"{name}: expected {kind_name}, got {value!r}") from None
+
+
+def run_id(config: dict) -> str:
+    """METHOD-HASH, the hash over what decides the result; where it runs and where it is kept are not in it.
+
+    Protocol and scale reach a run through the settings of the groups that use them (but for the SSIM's range, which the
+    run itself uses), so of these two only the names enter: a switch added later leaves old records their names.
+    """
+    protocol = config["protocol"]
+    deciding = {group: dict(config[group]) for group in BUILT} | {
+        "protocol": {"name": protocol["name"], "ssim_range": protocol["ssim_range"]},
+        "scale": config["scale"]["name"],
+        "seed": config["seed"],
+    }
+    for group, places in PLACES.items():
+        for key in places:
+            deciding[group].pop(key, None)
+    digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+    return f"{config['method']['name']}-{digest[:12]}"
+
+
+def build(config: dict, group: str):
+    """The object that a group of a resolved config describes. Raises InputError for values that it refuses."""
+    node = dict(config[group])
+    node.pop("name")
+    return get_class(node.pop("_target_"))(**node)
+
+
+def cache_folder(config: dict) -> Path:
+    """Where simulated data is kept: paths.cache, else the user's cache folder."""
+    import platformdirs
+
+    return Path(config["paths"]["cache"] or platformdirs.user_cache_path("cryobench")).expanduser()
+
+
+def suggestion(key: str, known) -> str:
+    close = difflib.get_close_matches(key, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def readable(error: Exception) -> str:
+    """Hydra's and OmegaConf's errors in one line: what was expected, what came, what to do."""
+    text = str(error)
+    if found := re.search(r"Could not override '([^']+)'", text):
+        key = found[1]
+        return f"unknown key {key}: it is not in the config{known_beside(key)}; `python -m cryobench --cfg` prints all keys"
+    if found := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
+        options = re.findall(r"^\t(\S+)$", found[3], re.M)
+        group, _, name = found[1].partition("/")
+        return f"{group}: expected one of {', '.join(options)}, got {name}{suggestion(name, options)}"
+    if found := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
+        return f"{found[1]} is in the config already: write {found[1]}=… without the +"
+    if (
+        "missing EQUAL" in text
+        or "mismatched input" in text
+        or "LexerNoViableAlt" in text
+        or "no viable alternative" in text
+    ):
+        return f"expected overrides like key=value, got {first_line(text)}"
+    return f"config: {first_line(text)}"
+
+
+def first_line(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())[:300]
+
+
+def known_beside(key: str) -> str:
+    """The keys that stand where an unknown one was looked for, with the likeliest meant."""
+    group, _, name = key.rpartition(".")
+    try:
+        node = OmegaConf.select(compose([]), group) if group else compose([])
+    except InputError:
+        return ""
+    names = [str(k) for k in node if k not in ("_target_", "name", "hydra")] if isinstance(node, DictConfig) else []
+    return f" ({group or 'top level'}: {', '.join(names)}{suggestion(name, names)})" if names else ""

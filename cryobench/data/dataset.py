@@ -1,0 +1,66 @@
+"""What every simulated data set is: volumes of a few conformations, and how many images to make of them.
+
+A data set is a dataclass of its own settings (they are its config schema), one Python file, and one yaml that names it
+in `_target_`. What is made of it, and kept on disk, is in pairs.py.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from cryobench.errors import InputError
+
+# Raised whenever the same settings would give other volumes or images than before.
+FORMAT = 1
+# Settings that say how many images are drawn, or where files lie; the volumes do not depend on them.
+NOT_THE_VOLUMES = ("n_train", "n_test", "seed", "data_dir", "source")
+
+
+@dataclass
+class DataSet(ABC):
+    """Settings common to all data sets.
+
+    image_size: L in pixels, a multiple of 8 from 16 on (the networks halve an image three times).
+    n_train, n_test: how many pairs.
+    seed: decides conformations and orientations; independent of a run's own seed.
+    box: edge of the simulated volume in Å; the pixel size is box / image_size.
+    """
+
+    image_size: int
+    n_train: int
+    n_test: int
+    seed: int = 0
+    box: float = 204.8
+
+    def __post_init__(self) -> None:
+        if self.image_size < 16 or self.image_size % 8:
+            raise InputError(f"data.image_size: expected a multiple of 8, at least 16, got {self.image_size}; "
+                             f"try {max(16, round(self.image_size / 8) * 8)}")  # fmt: skip
+        for name in ("n_train", "n_test"):
+            if getattr(self, name) < 1:
+                raise InputError(f"data.{name}: expected 1 or more, got {getattr(self, name)}")
+        if self.seed < 0:
+            raise InputError(f"data.seed: expected 0 or more, got {self.seed}")
+        if not 0 < self.box < 1e5:
+            raise InputError(f"data.box: expected the edge of the volume in Å, got {self.box}; the default is 204.8")
+
+    @property
+    def pixel_size(self) -> float:
+        """Å per pixel of the images and per voxel of the volumes."""
+        return self.box / self.image_size
+
+    @abstractmethod
+    def volumes(self) -> np.ndarray:
+        """(k, L, L, L) float32, indexed zyx, one scattering density for each conformation, centred on voxel L//2."""
+
+    def volume_key(self) -> dict:
+        """Everything that decides the volumes, JSON-able."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_THE_VOLUMES}
+        return {"data": type(self).__name__, "format": FORMAT, **own}
+
+    def key(self) -> dict:
+        """Everything that decides the clean images, JSON-able; no paths, nothing of the machine."""
+        return {**self.volume_key(), "n_train": self.n_train, "n_test": self.n_test, "seed": self.seed}

@@ -1,0 +1,126 @@
+"""The clean images of a data set, simulated once, kept on disk and opened memory-mapped.
+
+Image i of a split is a projection of a uniformly drawn conformation at a uniformly drawn orientation, rescaled to
+[0, 1] by its own minimum and maximum (as the paper's code does). Conformation and orientation come from a random stream
+of their own for each (data seed, split, i): the first 4,000 of 16,000 training images are the 4,000 of a smaller set,
+and no training orientation is ever a test orientation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.progress import Progress
+
+from cryobench.data.cache import build_once, content_hash
+from cryobench.data.dataset import DataSet
+from cryobench.data.project import Projector, random_rotations
+from cryobench.errors import InputError
+from cryobench.noise import SPLITS, NoisyImages
+
+# Sets the streams of poses apart from those of the noise, which are seeded by (seed, split, i) too.
+POSES = 1
+# Bytes of images held in memory at a time.
+BLOCK = 2**26
+
+
+def draw_poses(n: int, conformations: int, *, seed: int, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (n,) int64 and rotations (n, 3, 3) float64 of the images 0 … n−1 of a split ("train" or "test")."""
+    labels, rotations = np.empty(n, np.int64), np.empty((n, 3, 3))
+    for i in range(n):
+        rng = np.random.default_rng(np.random.SeedSequence([seed, SPLITS[split], i], spawn_key=(POSES,)))
+        labels[i], rotations[i] = rng.integers(conformations), random_rotations(1, rng)[0]
+    return labels, rotations
+
+
+def rescale(images: np.ndarray) -> np.ndarray:
+    """(x − min) / (max − min) of each image (n, L, L) → float32 in [0, 1]. Raises InputError for a constant image."""
+    low, high = images.min(axis=(1, 2), keepdims=True), images.max(axis=(1, 2), keepdims=True)
+    if not (high > low).all():
+        raise InputError("expected volumes with something in them, got a projection without any contrast")
+    return ((images - low) / (high - low)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Split:
+    """clean (n, L, L) float32 in [0, 1], read-only memory map; labels (n,) int64; rotations (n, 3, 3) float64."""
+
+    clean: np.ndarray
+    labels: np.ndarray
+    rotations: np.ndarray
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A simulated data set: two splits, the volumes (k, L, L, L) they were projected from, Å per pixel.
+
+    key: hash of everything that decided the content; folder: where the images lie.
+    """
+
+    train: Split
+    test: Split
+    volumes: np.ndarray
+    pixel_size: float
+    key: str
+    folder: Path
+
+    def images(self, split: str, noise, seed: int) -> NoisyImages:
+        """The images of "train" or "test" under `noise` (cryobench.noise.Gaussian or alike) and a run's seed."""
+        part: Split = getattr(self, split)
+        return NoisyImages(split, part.clean, part.labels, part.rotations, self.volumes, self.pixel_size, noise, seed)
+
+
+def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -> Pairs:
+    """The pairs of `dataset`, from the folder `cache` if they are there, else simulated into it.
+
+    However many processes ask at once, one of them builds. Raises InputError for no room or no right to write.
+    """
+    cache = Path(cache)
+    volume_key, key = dataset.volume_key(), dataset.key()
+    volume_folder = cache / "volumes" / content_hash(volume_key)
+    voxels = dataset.image_size**3
+    build_once(volume_folder, lambda folder: np.save(folder / "volumes.npy", dataset.volumes()), key=volume_key,
+               needs=20 * voxels)  # fmt: skip
+    volumes = np.load(volume_folder / "volumes.npy", mmap_mode="r")
+
+    folder = cache / "pairs" / content_hash(key)
+    needs = 4 * (dataset.n_train + dataset.n_test) * dataset.image_size**2
+    build_once(folder, lambda path: _simulate(path, dataset, volumes, progress), key=key, needs=needs)
+    return Pairs(_open(folder, "train"), _open(folder, "test"), volumes, dataset.pixel_size, folder.name, folder)
+
+
+def _open(folder: Path, split: str) -> Split:
+    clean = np.load(folder / f"{split}_clean.npy", mmap_mode="r")
+    return Split(clean, np.load(folder / f"{split}_labels.npy"), np.load(folder / f"{split}_rotations.npy"))
+
+
+def _simulate(folder: Path, dataset: DataSet, volumes: np.ndarray, progress: bool) -> None:
+    projectors = [Projector(volume) for volume in volumes]
+    with Progress(transient=True, disable=not progress) as bar:
+        task = bar.add_task("simulating images", total=dataset.n_train + dataset.n_test)
+        for split, n in (("train", dataset.n_train), ("test", dataset.n_test)):
+            labels, rotations = draw_poses(n, len(volumes), seed=dataset.seed, split=split)
+            np.save(folder / f"{split}_labels.npy", labels)
+            np.save(folder / f"{split}_rotations.npy", rotations)
+            _write_images(folder / f"{split}_clean.npy", projectors, labels, rotations, dataset.image_size,
+                          lambda done: bar.advance(task, done))  # fmt: skip
+
+
+def _write_images(path: Path, projectors, labels, rotations, size: int, advance) -> None:
+    """Append blocks to one .npy file: memory is that of a block, and a full disk is an error, not a crash."""
+    step = max(1, BLOCK // (4 * size**2))
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False,
+              "shape": (len(labels), size, size)}  # fmt: skip
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for start in range(0, len(labels), step):
+            block = slice(start, start + step)
+            images = np.empty((len(labels[block]), size, size), np.float32)
+            for conformation, projector in enumerate(projectors):
+                chosen = np.flatnonzero(labels[block] == conformation)
+                if len(chosen):
+                    images[chosen] = rescale(projector(rotations[block][chosen]))
+                    advance(len(chosen))
+            file.write(images.data)

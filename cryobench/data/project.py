@@ -1,0 +1,90 @@
+"""Volume + rotations → images: sum projections by the projection-slice theorem, with torch-fourier-slice.
+
+The projection of ρ seen under R is I(x, y) = Σ_z ρ(R (x, y, z)ᵀ), and its 2-D Fourier transform is the central slice of
+ρ's 3-D transform in the plane R·(x, y, 0). Coordinates are xyz about the box centre, voxel L//2 on each axis; arrays
+are indexed zyx. These are RELION's conventions (Heymann, Chagoyen, Belnap 2005), checked on projections it made.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.spatial.transform import Rotation
+from torch_fourier_slice import extract_central_slices_rfft_3d
+from torch_fourier_slice.volume_utils import compute_cube_face_averages, separable_sinc2_correction
+
+from cryobench.errors import InputError
+
+# Fourier samples interpolated at a time: some 100 MB of scratch space, however many images are asked for.
+SAMPLES_AT_ONCE = 2**19
+
+
+class Projector:
+    """Projects one volume many times: `torch_fourier_slice.project_3d_to_2d` with the 3-D transform taken once.
+
+    volume: (L, L, L) numpy array or torch tensor, indexed zyx; images come back as the same kind, on its device.
+    An odd box is given one empty voxel in front of each axis, because the package is exact for even boxes only. Its
+    images are centred on pixel L//2 like the volume; RELION puts those of an odd box one pixel further on both axes.
+    Raises InputError for anything but a cube.
+    """
+
+    def __init__(self, volume: np.ndarray | torch.Tensor):
+        if volume.ndim != 3 or len(set(volume.shape)) != 1:
+            raise InputError(f"expected a cubic volume (L, L, L), got shape {tuple(volume.shape)}")
+        self.is_numpy = not isinstance(volume, torch.Tensor)
+        density = torch.as_tensor(np.array(volume, dtype=np.float32)) if self.is_numpy else volume.float()
+        self.odd = density.shape[-1] % 2
+        self.size = density.shape[-1] + self.odd
+        # The same steps as in project_3d_to_2d (pad factor 2): the level at the faces is taken off while padding.
+        density = F.pad(density, [self.odd, 0] * 3)
+        self.level = compute_cube_face_averages(density, n=min(4, self.size // 2 - 1))
+        self.pad = self.size // 2
+        density = F.pad(density - self.level, [self.pad] * 6)
+        density = density / separable_sinc2_correction(tuple(density.shape), device=density.device)
+        transform = torch.fft.rfftn(torch.fft.ifftshift(density), dim=(-3, -2, -1))
+        self.transform = torch.fft.fftshift(transform, dim=(-3, -2))
+
+    def __call__(self, rotations: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+        """(n, 3, 3) rotation matrices → (n, L, L) float32 sum projections, in the volume's units times voxels."""
+        if rotations.ndim != 3 or tuple(rotations.shape[1:]) != (3, 3):
+            raise InputError(f"expected rotation matrices (n, 3, 3), got shape {tuple(rotations.shape)}")
+        rotations = torch.as_tensor(rotations, device=self.transform.device).float()
+        chunk = max(1, SAMPLES_AT_ONCE // (self.transform.shape[1] * self.transform.shape[2]))
+        images = torch.cat([self._project(part) for part in torch.split(rotations, chunk)])
+        return images.numpy() if self.is_numpy else images
+
+    def _project(self, rotations: torch.Tensor) -> torch.Tensor:
+        slices = extract_central_slices_rfft_3d(self.transform, rotations)
+        padded = 2 * (self.transform.shape[-1] - 1)
+        images = torch.fft.irfftn(torch.fft.ifftshift(slices, dim=-2), dim=(-2, -1), s=(padded, padded))
+        images = F.pad(torch.fft.fftshift(images, dim=(-2, -1)), [-self.pad] * 4)
+        return (images + self.level * self.size)[..., self.odd :, self.odd :]
+
+
+def project(volume: np.ndarray | torch.Tensor, rotations: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+    """Volume (L, L, L), rotations (n, 3, 3) → images (n, L, L) float32; numpy in, numpy out.
+
+    Raises InputError for wrong shapes. To project one volume again and again, keep a `Projector`.
+    """
+    return Projector(volume)(rotations)
+
+
+def rotations_from_euler(rot, tilt, psi) -> np.ndarray:
+    """RELION's Euler angles in degrees (scalars or (n,); intrinsic ZYZ) → rotation matrices (n, 3, 3) float64."""
+    angles = np.stack(np.broadcast_arrays(*map(np.atleast_1d, (rot, tilt, psi))), axis=-1).astype(np.float64)
+    return Rotation.from_euler("ZYZ", angles, degrees=True).as_matrix()
+
+
+def euler_from_rotations(rotations: np.ndarray) -> np.ndarray:
+    """Rotation matrices (n, 3, 3) → (n, 3) float64, the angles rot, tilt and psi in degrees that RELION gives them."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # at tilt 0 only rot + psi counts; scipy puts it all into one
+        return Rotation.from_matrix(rotations).as_euler("ZYZ", degrees=True)
+
+
+def random_rotations(n: int, rng: np.random.Generator) -> np.ndarray:
+    """(n, 3, 3) float64 rotation matrices drawn uniformly on SO(3): unit quaternions from normal draws."""
+    return Rotation.from_quat(rng.standard_normal((n, 4))).as_matrix()

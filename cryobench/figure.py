@@ -1,0 +1,69 @@
+"""Pictures of images, without pyplot's global state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+def strip(rows: dict[str, np.ndarray], path: Path, notes: dict[str, list[str]] | None = None) -> Path:
+    """Write a PNG with one line of images for each entry of `rows`: name → (n, L, L).
+
+    All lines but "noisy" share the contrast [0, 1] of clean images; a noisy one spans its own central 98 %.
+    notes: name → one short text under each image.
+    """
+    columns = max(len(images) for images in rows.values())
+    figure = Figure(figsize=(1.25 * columns + 0.9, 1.35 * len(rows)), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, images) in zip(axes, rows.items(), strict=True):
+        for column, axis in enumerate(line):
+            axis.set(xticks=[], yticks=[], frame_on=False)
+            if column >= len(images):
+                continue
+            image = images[column]
+            low, high = np.percentile(image, [1, 99]) if name == "noisy" else (0.0, 1.0)
+            axis.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            if notes and name in notes:
+                axis.set_xlabel(notes[name][column], fontsize=7)
+        line[0].set_ylabel(name, fontsize=9)
+    figure.savefig(path)
+    return path
+
+
+def conformations(volumes: np.ndarray, path: Path, views: int = 400) -> Path:
+    """Write a PNG of all conformations from a direction in which the clamp's motion shows; the last panel is last − first.
+
+    volumes (k, L, L, L); of `views` uniformly drawn directions, the one in which the first and the last differ most once
+    both are blurred to a twentieth of the box: details of single helices seen end on don't count, a moving domain does.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    from cryobench.data.project import Projector, random_rotations
+
+    rotations = random_rotations(views, np.random.default_rng(0))
+    first, last = (Projector(volumes[k])(rotations) for k in (0, -1))
+    width = volumes.shape[-1] / 20
+    moved = gaussian_filter(last - first, (0, width, width))
+    best = rotations[[int(np.argmax((moved**2).sum(axis=(1, 2))))]]
+    images = np.concatenate([Projector(volume)(best) for volume in volumes])
+    difference = images[-1] - images[0]
+
+    figure = Figure(figsize=(2.0 * (len(images) + 1), 2.4), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    *axes, right = figure.subplots(1, len(images) + 1)
+    for number, (axis, image) in enumerate(zip(axes, images, strict=True), start=1):
+        axis.imshow(image, cmap="gray", vmin=images.min(), vmax=images.max())
+        place = {1: " (open)", len(images): " (closed)"}.get(number, "")
+        axis.set_title(f"conformation {number}{place}", fontsize=8)
+    reach = float(np.abs(difference).max())
+    right.imshow(difference, cmap="RdBu_r", vmin=-reach, vmax=reach)
+    right.set_title("closed − open", fontsize=8)
+    for axis in (*axes, right):
+        axis.set(xticks=[], yticks=[])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return path

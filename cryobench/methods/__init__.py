@@ -1,0 +1,1 @@
+"""Denoisers that learn, and the contract that every denoiser keeps."""

@@ -1,0 +1,128 @@
+"""The Denoiser contract: what every method, ours or yours, promises and may know.
+
+A denoiser is a dataclass of its own settings (they are its config schema), one Python file, and one yaml that names
+it in `_target_`:
+
+    @dataclass
+    class Blur(Denoiser):
+        width: float = 1.5
+
+        def denoise(self, noisy):
+            return scipy.ndimage.gaussian_filter(noisy, (0, self.width, self.width))
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from cryobench.errors import BadImages, InputError
+from cryobench.noise import NoisyImages, border_sigma
+
+# What a method may be told beyond the noisy images themselves.
+KNOWLEDGE = {
+    "clean": "clean training images",
+    "labels": "the conformation of each training image",
+    "rotations": "the orientation of each training image",
+    "sigma": "the true noise level of each image",
+    "volumes": "the true volumes",
+    "truth": "the clean test image itself (a control)",
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and how a denoiser runs; none of it may change what it computes beyond rounding.
+
+    seed: for anything random in the method; workdir: a folder of its own for checkpoints and logs, or None;
+    workers: processes or threads to use; accelerator, devices, precision, strategy: as Lightning names them;
+    progress: show progress bars.
+    """
+
+    seed: int = 0
+    workdir: Path | None = None
+    workers: int = 1
+    accelerator: str = "cpu"
+    devices: int = 1
+    precision: str = "32-true"
+    strategy: str = "auto"
+    progress: bool = False
+
+
+class Denoiser(ABC):
+    """Turns noisy images into denoised ones.
+
+    knows: the names in KNOWLEDGE that this method uses, beyond noisy images; shown in every table.
+    setting: put there by the run before `fit`.
+    report: what the method wants to have in the record (JSON-able); "per_image" holds lists, one value an image, and
+        "curve" the training curve, one dict a point.
+    """
+
+    knows: frozenset[str] = frozenset()
+    setting: Setting = Setting()
+
+    @property
+    def report(self) -> dict:
+        return self.__dict__.setdefault("_report", {})
+
+    def fit(self, train: NoisyImages) -> None:  # noqa: B027 (an empty fit is what most classical methods want)
+        """Learn from training images; sees no more of them than `knows` declares."""
+
+    @abstractmethod
+    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+        """Noisy images (n, L, L) float32 → denoised ones (n, L, L) float32.
+
+        Each image's result is its own: it does not depend on the batch, its size or its order. `hints` holds "sigma"
+        (n,) if `knows` has "sigma", and "truth" (n, L, L) if it has "truth"; nothing else.
+        """
+
+    def weights(self) -> dict | None:
+        """Tensors to be saved as safetensors, or None for a method without any."""
+        return None
+
+
+def check_images(noisy: np.ndarray) -> None:
+    """Refuse what no denoiser can take. Raises InputError for a wrong shape, BadImages for NaN or Inf."""
+    if noisy.ndim != 3 or noisy.shape[-1] != noisy.shape[-2]:
+        raise InputError(f"expected square images (n, L, L), got an array of shape {noisy.shape}")
+    finite = np.isfinite(noisy).all(axis=(1, 2))
+    if not finite.all():
+        raise BadImages(np.flatnonzero(~finite), "expected finite pixels, got NaN or Inf; leave that image out")
+
+
+@dataclass
+class WithSigma(Denoiser):
+    """A denoiser that needs the noise level.
+
+    sigma: "border" (estimated from the corners of each image), "known" (the true value), or a number above 0.
+    """
+
+    sigma: str = field(default="border", kw_only=True)
+
+    def __post_init__(self) -> None:
+        if self.sigma not in ("border", "known"):
+            try:
+                valid = float(self.sigma) > 0
+            except ValueError:
+                valid = False
+            if not valid:
+                raise InputError(f"method.sigma: expected border, known or a number above 0, got {self.sigma}")
+
+    @property
+    def knows(self) -> frozenset[str]:
+        return frozenset({"sigma"}) if self.sigma == "known" else frozenset()
+
+    def noise_level(self, noisy: np.ndarray, hints: dict) -> np.ndarray:
+        """σ of each image: (n, L, L) → (n,). Raises BadImages where an estimate is 0."""
+        if self.sigma == "known":
+            return np.asarray(hints["sigma"], dtype=np.float64)
+        if self.sigma != "border":
+            return np.full(len(noisy), float(self.sigma))
+        estimate = border_sigma(noisy)
+        if (estimate <= 0).any():
+            raise BadImages(np.flatnonzero(estimate <= 0), "expected noise to estimate σ from, got a constant border; "
+                            "leave that image out or give method.sigma a number")  # fmt: skip
+        return estimate

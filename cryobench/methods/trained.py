@@ -1,0 +1,266 @@
+"""What all learned denoisers share: batches, Lightning, the choice of a checkpoint, weights in and out."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import warnings
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from torch.utils.data import DataLoader, Dataset
+
+from cryobench import nets
+from cryobench.errors import InputError, RunFailed
+from cryobench.methods.base import Denoiser, check_images
+from cryobench.noise import NoisyImages
+
+BATCH_AT_TEST = 50  # fixed, so that batch norm in training mode sees the same batches on every machine
+
+
+def validation_part(n: int) -> int:
+    """How many of n training images, the last ones, choose the checkpoint: a twentieth, at least 8, at most 500."""
+    return min(max(n // 20, 8), 500)
+
+
+class Batches(Dataset):
+    """Training pairs for a DataLoader: asks for whole batches, so the noise of a batch is made in one call."""
+
+    def __init__(self, images: NoisyImages):
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int):
+        return self.__getitems__([index])
+
+    def __getitems__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        index = np.asarray(index)
+        return as_batch(self.images.noisy(index)), as_batch(self.images.clean(index))
+
+
+def as_batch(images: np.ndarray) -> torch.Tensor:
+    """(b, L, L) numpy → (b, 1, L, L) channels-last tensor."""
+    return torch.from_numpy(np.ascontiguousarray(images))[:, None].contiguous(memory_format=torch.channels_last)
+
+
+class DenoisingModule(pl.LightningModule):
+    """A generator that is scored by its MSE on the validation part; subclasses say how it is trained."""
+
+    def __init__(self, generator: torch.nn.Module):
+        super().__init__()
+        self.generator = generator
+        self.automatic_optimization = False
+        self.curve: list[dict] = []
+        self._losses: dict[str, list[float]] = {}
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        return self.generator(noisy)
+
+    def note(self, **values: torch.Tensor) -> None:
+        """Keep this step's losses for the epoch's means; a loss that is not finite ends the run."""
+        for name, value in values.items():
+            number = float(value.detach())
+            if not math.isfinite(number):
+                raise RunFailed(
+                    f"{name} became {number} at step {self.trainer.fit_loop.total_batch_idx} (epoch {self.current_epoch + 1}); "
+                    "a smaller method.lr is the usual remedy"
+                )
+            self._losses.setdefault(name, []).append(number)
+
+    def validation_step(self, batch, _):
+        noisy, clean = batch
+        error = ((self.generator(noisy) - clean) ** 2).mean(dim=(1, 2, 3))
+        self.log("val_mse", error.mean(), batch_size=len(clean), on_epoch=True, sync_dist=True)
+
+    def on_train_epoch_end(self) -> None:
+        """One point of the training curve: the means of this epoch's losses and the validation MSE after it."""
+        point = {name: float(np.mean(values)) for name, values in self._losses.items()}
+        point |= {"epoch": self.current_epoch + 1, "val_mse": float(self.trainer.callback_metrics["val_mse"])}
+        self.curve.append(point)
+        self._losses = {}
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint["curve"] = self.curve
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.curve = checkpoint["curve"]
+
+
+class EpochProgress(Callback):
+    """One bar over all training steps with the time left, and the validation MSE beside it."""
+
+    def __init__(self, epochs: int):
+        self.epochs = epochs
+
+    def on_train_start(self, trainer, module) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"),
+                            TimeRemainingColumn(), TextColumn("{task.fields[mse]}"))  # fmt: skip
+        total = self.epochs * trainer.num_training_batches
+        done = trainer.current_epoch * trainer.num_training_batches
+        self.task = self.bar.add_task("training", total=total, completed=done, mse="")
+        self.bar.start()
+
+    def on_train_batch_end(self, trainer, module, *_) -> None:
+        self.bar.advance(self.task)
+
+    def on_validation_end(self, trainer, module) -> None:
+        mse = trainer.callback_metrics.get("val_mse")
+        if mse is not None and hasattr(self, "bar"):
+            self.bar.update(self.task, mse=f"validation MSE {float(mse):.2e}")
+
+    def on_train_end(self, trainer, module) -> None:
+        self.bar.stop()
+
+    def on_exception(self, trainer, module, exception) -> None:
+        if hasattr(self, "bar"):
+            self.bar.stop()
+
+
+@contextlib.contextmanager
+def quiet_lightning():
+    """Lightning's advice is for its own users; ours reads the run's log."""
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.utils.data")
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*|.*isinstance.treespec, LeafSpec.*")
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, before, strict=True):
+                logger.setLevel(level)
+
+
+@dataclass
+class Trained(Denoiser):
+    """A net trained on pairs of clean and noisy images.
+
+    net: "resnet" or "conv"; width: channels d of the first stage; epochs, batch_size, lr: of the generator's Adam;
+    checkpoint: "validation" (the epoch with the lowest MSE on the validation part) or "last";
+    batch_norm: "eval" (running statistics at test time) or "train" (each test batch's own, as the released code).
+    """
+
+    net: str = field(default="resnet", kw_only=True)
+    width: int = field(default=64, kw_only=True)
+    epochs: int = field(default=20, kw_only=True)
+    batch_size: int = field(default=20, kw_only=True)
+    lr: float = field(default=1e-2, kw_only=True)
+    checkpoint: str = field(default="validation", kw_only=True)
+    batch_norm: str = field(default="eval", kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.generator: torch.nn.Module | None = None
+        for name in ("width", "epochs", "batch_size", "lr"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
+        choose("checkpoint", self.checkpoint, "validation", "last")
+        choose("batch_norm", self.batch_norm, "eval", "train")
+        choose("net", self.net, *nets.NETS)
+
+    knows = frozenset({"clean"})
+
+    @abstractmethod
+    def module(self, image_size: int) -> DenoisingModule:
+        """The Lightning module to be trained, its weights drawn from the run's seed."""
+
+    def build_generator(self, image_size: int) -> torch.nn.Module:
+        return nets.build(self.net, "generator", width=self.width, image_size=image_size, seed=self.setting.seed)
+
+    def fit(self, train: NoisyImages) -> None:
+        held = validation_part(len(train))
+        if len(train) - held < self.batch_size:
+            raise InputError(
+                f"data.n_train: expected at least batch_size + validation = {self.batch_size + held} images, "
+                f"got {len(train)}; give more, or a smaller method.batch_size"
+            )
+        parts = train.subset(slice(0, len(train) - held)), train.subset(slice(len(train) - held, None))
+        module = self.module(train.image_size)
+        with quiet_lightning():
+            trainer, best = self.trainer()
+            last = best.dirpath and Path(best.dirpath) / "last.ckpt"
+            trainer.fit(
+                module,
+                self.loader(parts[0], drop_last=True),
+                self.loader(parts[1]),
+                ckpt_path=last if last and last.exists() else None,
+                weights_only=True,
+            )
+        if self.checkpoint == "validation":
+            module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+        self.generator = module.generator
+        chosen = min(module.curve, key=lambda p: p["val_mse"]) if self.checkpoint == "validation" else module.curve[-1]
+        self.report.update(
+            curve=module.curve, chosen_epoch=chosen["epoch"], val_mse=chosen["val_mse"], validation_images=held,
+            parameters=nets.parameters(self.generator),
+            images_seen=len(module.curve) * trainer.num_training_batches * self.batch_size,
+        )  # fmt: skip
+
+    def loader(self, images: NoisyImages, drop_last: bool = False) -> DataLoader:
+        """No shuffling: the images are independent draws already (and the released code does not shuffle)."""
+        return DataLoader(
+            Batches(images), batch_size=self.batch_size, collate_fn=lambda batch: batch, drop_last=drop_last
+        )
+
+    def trainer(self) -> tuple[pl.Trainer, ModelCheckpoint]:
+        where = self.setting
+        folder = (where.workdir or Path()) / "checkpoints"
+        best = ModelCheckpoint(
+            dirpath=folder, filename="best", monitor="val_mse", save_last=True, enable_version_counter=False
+        )
+        callbacks: list[Callback] = [best]
+        if where.progress:
+            callbacks.append(EpochProgress(self.epochs))
+        trainer = pl.Trainer(
+            max_epochs=self.epochs, accelerator=where.accelerator, devices=where.devices, strategy=where.strategy,
+            precision=where.precision, callbacks=callbacks, logger=False, enable_progress_bar=False,
+            enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=where.workdir,
+        )  # fmt: skip
+        return trainer, best
+
+    @torch.no_grad()
+    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+        check_images(noisy)
+        device = "cuda" if self.setting.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available() else "cpu"
+        net = self.generator.to(device).train(self.batch_norm == "train")
+        before = {name: value.clone() for name, value in net.state_dict().items()}
+        out = np.empty_like(noisy, dtype=np.float32)
+        for start in range(0, len(noisy), BATCH_AT_TEST):
+            chunk = slice(start, start + BATCH_AT_TEST)
+            out[chunk] = (
+                net(as_batch(noisy[chunk].astype(np.float32, copy=False)).to(device))[:, 0].float().cpu().numpy()
+            )
+        net.load_state_dict(before)  # batch norm in training mode moves its running statistics
+        net.eval()
+        return out
+
+    def weights(self) -> dict:
+        return {name: value.contiguous() for name, value in self.generator.state_dict().items()}
+
+    def load_weights(self, weights: dict, image_size: int) -> None:
+        """Take the generator's weights from `weights()` of an equal method. Raises InputError if they don't fit."""
+        self.generator = self.build_generator(image_size)
+        try:
+            self.generator.load_state_dict(weights)
+        except RuntimeError as error:
+            raise InputError(
+                f"weights: expected those of net {self.net}, width {self.width}; {error}".split("\n")[0]
+            ) from None
+        self.generator.eval()
+
+
+def choose(name: str, value: str, *choices: str) -> None:
+    """Raise InputError unless `value` is one of `choices`."""
+    if value not in choices:
+        raise InputError(f"method.{name}: expected one of {', '.join(choices)}, got {value}")

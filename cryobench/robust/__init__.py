@@ -1,0 +1,1 @@
+"""Robust estimation by GANs (supplement, note 1): location and scatter of an elliptical law under contamination."""

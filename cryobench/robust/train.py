@@ -1,0 +1,92 @@
+"""The min-max game between an elliptical generator and a discriminator (supplement, note 1, equation 4).
+
+(θ̂, Σ̂) = arg min over (θ,Σ), max over D of  (1/n) Σ_i S(D(x_i),1) + E S(D(x),0),  x ~ P_ell(θ,Σ)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from cryobench.errors import RunFailed
+from cryobench.robust.elliptical import Generator
+from cryobench.scores import AlphaBeta, discriminator_loss, generator_loss
+
+
+@dataclass(frozen=True)
+class Training:
+    """Plain SGD; the defaults are those of the published location demonstration (150 epochs of 50,000 points).
+
+    steps: discriminator steps in all; batch: points in each; lr_d, lr_g: learning rates in units of the logarithmic
+    score, see `play`; d_steps discriminator steps, then g_steps generator steps; average: the last share of the steps
+    over which the estimate is averaged (the published mean of the last 25 epochs of 150); decay: the last share of the
+    steps over which both learning rates fall linearly to 0 (0: never); clamp: see cryobench.scores.
+    """
+
+    steps: int = 15_000
+    batch: int = 500
+    lr_d: float = 0.2
+    lr_g: float = 0.02
+    d_steps: int = 5
+    g_steps: int = 1
+    average: float = 1 / 6
+    decay: float = 0.0
+    clamp: float = 0.01
+
+
+def play(
+    white: np.ndarray,
+    rule: AlphaBeta,
+    discriminator: nn.Module,
+    generator: Generator,
+    training: Training,
+    rng: torch.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Train both on `white` (n, p); the averaged location (p,) and scatter (p, p) of the generator, float64.
+
+    A scoring rule may be multiplied by any number without changing the game, but SGD would notice: losses are divided
+    by their slope at ½, 2^(1−α−β), relative to that of the logarithmic score, so that learning rates mean the same
+    for every pair; and by the discriminator's `reach`, κ in D_L(κ,B), so that they do for every κ. Raises RunFailed,
+    naming the step, if the estimate is no longer finite.
+    """
+    scale = AlphaBeta(0, 0).real_slope(0.5) / rule.real_slope(0.5) / discriminator.reach
+    learned = list(generator.parameters())
+    optimise_d = torch.optim.SGD(discriminator.parameters(), lr=training.lr_d * scale)
+    optimise_g = torch.optim.SGD(learned, lr=training.lr_g * scale)
+    data = torch.as_tensor(white, dtype=torch.float32)
+    batch, first_averaged = min(training.batch, len(data)), training.steps * (1 - training.average)
+    location, scatter = (np.zeros(shape) for shape in (data.shape[1], (data.shape[1],) * 2))
+    averaged, position = 0, len(data)
+    falling = training.decay * training.steps
+    for step in range(training.steps):
+        if training.steps - step < falling:
+            optimise_d.param_groups[0]["lr"] = training.lr_d * scale * (training.steps - step) / falling
+            optimise_g.param_groups[0]["lr"] = training.lr_g * scale * (training.steps - step) / falling
+        if position + batch > len(data):
+            order, position = torch.randperm(len(data), generator=rng), 0
+        real = data[order[position : position + batch]]
+        position += batch
+        with torch.no_grad():
+            fake = generator(batch, rng)
+        scores = discriminator(torch.cat([real, fake]))
+        optimise_d.zero_grad()
+        discriminator_loss(rule, scores[:batch], scores[batch:], training.clamp).backward()
+        optimise_d.step()
+        discriminator.project()
+        if (step + 1) % training.d_steps:
+            continue
+        for _ in range(training.g_steps):
+            optimise_g.zero_grad()
+            generator_loss(rule, discriminator(generator(batch, rng)), training.clamp).backward(inputs=learned)
+            optimise_g.step()
+        if not torch.isfinite(generator.location).all():
+            raise RunFailed(f"the location is no longer finite at step {step + 1} of {training.steps}; "
+                            "try a smaller lr_d or lr_g")  # fmt: skip
+        if step >= first_averaged:
+            location += generator.location.detach().double().numpy()
+            scatter += generator.scatter.detach().double().numpy()
+            averaged += 1
+    return location / averaged, scatter / averaged

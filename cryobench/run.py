@@ -1,0 +1,211 @@
+"""One run, whole: data → noise → method → metrics → record."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+import time
+import traceback
+import warnings
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+
+from cryobench import metrics
+from cryobench.config import PLACES, build, cache_folder, run_id
+from cryobench.errors import BadImages, InputError, RunFailed
+from cryobench.record import Store, environment, to_json
+
+GALLERY = 6  # test images whose denoised version is kept, so that galleries need no second run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run: status "done", "failed" or "elsewhere" (another process has it); `fresh` if run now."""
+
+    run_id: str
+    status: str
+    error: str | None = None
+    fresh: bool = False
+
+
+def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: bool = False) -> Outcome:
+    """Do one run of a resolved config and write its record; a finished one is not run again.
+
+    Alone, a user's mistake raises InputError and leaves no record; in a sweep it becomes a failed record.
+    wait: until another process that has this run is done with it.
+    """
+    store, name = Store(config["paths"]["results"]), run_id(config)
+    if store.finished(name):
+        return Outcome(name, "done")
+    with store.claim(name, wait=wait) as mine:
+        if not mine:
+            return Outcome(name, "elsewhere")
+        if store.finished(name):
+            return Outcome(name, "done")
+        folder = store.begin(name)
+        record = {"run_id": name, "status": "done", "config": shareable(config), "seed": config["seed"], "error": None,
+                  "started": datetime.now(timezone.utc).isoformat(timespec="seconds"), "environment": environment()}  # fmt: skip
+        started = list(record)
+        start = time.perf_counter()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("default")
+            try:
+                record |= work(config, folder, progress)
+                to_json(record)  # a method's own report may hold what JSON can't
+            except Exception as error:
+                if isinstance(error, InputError) and not in_sweep:
+                    store.forget(name)
+                    raise
+                record = {key: record[key] for key in started} | {
+                    "status": "failed", "error": one_line(error), "metrics": None, "images_per_s": None
+                }  # fmt: skip
+                with contextlib.suppress(OSError):  # a full disk, say, which the record names
+                    (store.begin(name) / "log.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        record |= {"wall_s": round(time.perf_counter() - start, 3), "peak_memory_mib": peak_memory(),
+                   "warnings": sorted({one_line(w.message) for w in caught})[:20]}  # fmt: skip
+        store.finish(name, record)
+        return Outcome(name, record["status"], record["error"], fresh=True)
+
+
+def work(config: dict, folder: Path, progress: bool) -> dict:
+    """The run itself; returns its part of the record and leaves its files in `folder`."""
+    from cryobench.data.pairs import open_pairs
+
+    noise, method = build(config, "noise"), build(config, "method")
+    method.setting = setting(config, folder, progress)
+    pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
+    train, test = (pairs.images(split, noise, config["seed"]) for split in ("train", "test"))
+
+    clock = [time.perf_counter()]
+    method.fit(train.only(method.knows))
+    clock.append(time.perf_counter())
+    clean, noisy = test.clean(), test.noisy()
+    denoised, bad = denoise(method, test, noisy, clean)
+    clock.append(time.perf_counter())
+
+    per_image = score(clean, denoised, config["protocol"]["ssim_range"])
+    leave_files(folder, method, clean, noisy, denoised, per_image)
+    return {
+        "metrics": {name: summary(values) for name, values in per_image.items()},
+        "noisy_metrics": {
+            name: summary(v) for name, v in score(clean, noisy, config["protocol"]["ssim_range"]).items()
+        },
+        "per_image": {name: [number(v, 6) for v in values] for name, values in per_image.items()},
+        "bad_images": bad,
+        "knows": sorted(method.knows),
+        "realised_snr": number(np.mean(clean.var(axis=(1, 2)) / (noisy - clean).var(axis=(1, 2)))),
+        "images_per_s": number((len(noisy) - len(bad)) / (clock[2] - clock[1])),
+        "fit_s": number(clock[1] - clock[0]),
+        "data": {"key": pairs.key, "pixel_size": pairs.pixel_size, "train": len(train), "test": len(test)},
+        "method": method.report,
+    }
+
+
+def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
+    """All test images; one that the method refuses becomes NaN and is named with the reason, the others go on."""
+    hints = {
+        "sigma": test.sigma() if "sigma" in method.knows else None,
+        "truth": clean if "truth" in method.knows else None,
+    }
+    hints = {name: values for name, values in hints.items() if values is not None}
+    good, bad = np.arange(len(noisy)), {}
+    denoised = np.full(noisy.shape, np.nan, dtype=np.float32)
+    while len(good):
+        try:
+            result = method.denoise(noisy[good], **{name: values[good] for name, values in hints.items()})
+            if np.shape(result) != noisy[good].shape:
+                raise RunFailed(f"expected denoised images of shape {noisy[good].shape}, got {np.shape(result)}")
+            denoised[good] = result
+            break
+        except BadImages as error:
+            bad |= {str(good[i]): error.reason for i in error.indices}
+            good = np.delete(good, error.indices)
+    if not len(good):
+        raise RunFailed(f"no image could be denoised; image 0: {bad.get('0')}")
+    broken = ~np.isfinite(denoised[good]).all(axis=(1, 2))
+    if broken.any():
+        raise RunFailed(f"the denoised image {int(good[np.argmax(broken)])} has pixels that are not finite")
+    return denoised, bad
+
+
+def score(clean: np.ndarray, denoised: np.ndarray, ssim_range: float) -> dict[str, np.ndarray]:
+    """The three metrics of every image; NaN for an image that was not denoised."""
+    good = np.isfinite(denoised).all(axis=(1, 2))
+    scores = {}
+    for name in metrics.NAMES:
+        scores[name] = np.full(len(clean), np.nan)
+        data_range = ssim_range if name == "ssim" else 1.0
+        scores[name][good] = getattr(metrics, name)(clean[good], denoised[good], data_range=data_range)
+    return scores
+
+
+def summary(values: np.ndarray) -> dict:
+    """Mean and standard deviation over images; null where infinite (the PSNR of a perfect image)."""
+    with np.errstate(invalid="ignore"):
+        return {"mean": number(np.nanmean(values)), "std": number(np.nanstd(values))}
+
+
+def number(value, digits: int = 8) -> float | None:
+    """A JSON number of so many significant digits, or None if it isn't finite."""
+    return float(f"{float(value):.{digits}g}") if np.isfinite(value) else None
+
+
+def leave_files(folder: Path, method, clean, noisy, denoised, per_image) -> None:
+    from cryobench.figure import strip
+
+    rows = zip(*(per_image[name] for name in metrics.NAMES), strict=True)
+    lines = ["index,mse,psnr,ssim", *(f"{i},{m:.8g},{p:.6g},{s:.6g}" for i, (m, p, s) in enumerate(rows))]
+    (folder / "per_image.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    np.savez_compressed(folder / "gallery.npz", denoised=denoised[:GALLERY].astype(np.float16))
+    shown = {"clean": clean[:GALLERY], "noisy": noisy[:GALLERY], "denoised": denoised[:GALLERY]}
+    strip(shown, folder / "strip.png", {"denoised": [f"MSE {value:.2e}" for value in per_image["mse"][:GALLERY]]})
+    if (weights := method.weights()) is not None:
+        from safetensors.torch import save_file
+
+        save_file(weights, folder / "model.safetensors")
+
+
+def setting(config: dict, folder: Path, progress: bool):
+    """Where and how the method runs, from the trainer group."""
+    import os
+
+    import torch
+
+    from cryobench.methods.base import Setting
+
+    trainer = config["trainer"]
+    if trainer["devices"] != 1:
+        raise InputError(
+            f"trainer.devices: expected 1 (one run on several devices is not there yet), got {trainer['devices']}"
+        )
+    if trainer["threads"]:
+        torch.set_num_threads(int(trainer["threads"]))
+    return Setting(
+        seed=config["seed"], workdir=folder, workers=int(trainer["workers"] or os.cpu_count() or 1), progress=progress,
+        accelerator=trainer["accelerator"], devices=trainer["devices"], precision=trainer["precision"],
+        strategy=trainer["strategy"],
+    )  # fmt: skip
+
+
+def shareable(config: dict) -> dict:
+    """The config without the folders of one machine."""
+    kept = {key: value for key, value in config.items() if key != "paths"}
+    for group, places in PLACES.items():
+        kept[group] = {key: value for key, value in kept[group].items() if key not in places}
+    return kept
+
+
+def one_line(error) -> str:
+    """An error as people should read it: its own words, and its kind where it is not ours."""
+    text = " ".join(str(error).split())[:500]
+    return text if isinstance(error, InputError | RunFailed | Warning) else f"{type(error).__name__}: {text}"
+
+
+def peak_memory() -> float:
+    """Largest resident memory of this process so far, in MiB (of all its runs, if it did several)."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)

@@ -1,0 +1,304 @@
+"""Records → a table of the paper, in its rows and columns: markdown, LaTeX and csv.
+
+A cell is the mean over seeds of a run's mean over test images; its spread is the standard deviation over seeds, and
+"–" where there is one seed. A record belongs to a row if it has every setting that the row's overrides name; all records
+of a table agree in everything else, so an experiment with another learning rate never slips into a mean.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import yaml
+from omegaconf import OmegaConf
+
+from cryobench.record import Store, writable
+
+COLUMNS = ("row", "snr", "metric", "mean", "spread", "n_seeds", "paper", "paper_spread", "verdict")
+HEADINGS = {"mse": "MSE", "psnr": "PSNR", "ssim": "SSIM"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table: what was measured, each seed once, and what the paper printed (None where it didn't)."""
+
+    row: str
+    snr: float
+    metric: str
+    values: tuple[float, ...]
+    run_ids: tuple[str, ...]
+    paper: float | None
+    paper_spread: float | None
+    scale: str | None
+    knows: tuple[str, ...] = ()
+
+    @property
+    def mean(self) -> float | None:
+        return float(np.mean(self.values)) if self.values else None
+
+    @property
+    def spread(self) -> float | None:
+        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+
+    @property
+    def verdict(self) -> str:
+        """Our number against the paper's; only the paper's own scale and at least three seeds allow a comparison."""
+        if not self.values:
+            return "missing"
+        if self.paper is None:
+            return "not published"
+        if self.scale != "paper":
+            return f"not comparable (scale {self.scale})"
+        if len(self.values) < 3:
+            return "too few seeds"
+        # Two spreads of either side; the paper's is over epochs or images, the only one there is.
+        room = 2 * float(np.hypot(self.spread, self.paper_spread or 0.0))
+        if abs(self.mean - self.paper) <= room:
+            return "agrees"
+        return "better" if (self.mean < self.paper) == (self.metric == "mse") else "worse"
+
+
+def sweep_rows(sweep: str) -> dict[str, dict[str, object]]:
+    """The rows of a sweep's yaml: name → the settings (dotted key → value) that a record of it has."""
+    rows = shipped(f"sweep/{sweep}")["rows"]
+    return {name: dict(setting(text) for text in overrides) for name, overrides in rows.items()}
+
+
+def setting(override: str) -> tuple[str, object]:
+    """'method.alpha=0.5' → ('method.alpha', 0.5); a group's choice ('method=gan') names it: ('method.name', 'gan')."""
+    key, _, value = override.lstrip("+").partition("=")
+    return (key if "." in key or key == "seed" else f"{key}.name"), yaml.safe_load(value)
+
+
+@cache
+def shipped(name: str) -> dict | None:
+    """A yaml of cryobench.conf, unresolved; None if there is none (a method of the user's own)."""
+    group, _, choice = name.partition("/")
+    file = resources.files("cryobench.conf") / group / f"{choice}.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def deviations(record: dict, wanted: dict[str, object]) -> dict[str, object] | None:
+    """None if a record lacks a setting that its row names; else what sets it apart from the shipped described protocol.
+
+    Compared is what a run id is made of. SNR and seed are free: they are a table's columns and its replicates.
+    """
+    config = record["config"]
+    wanted = {"noise.name": "gaussian", **wanted}
+    if any(not same(look_up(config, key), value) for key, value in wanted.items()):
+        return None
+    differs = {} if "protocol.name" in wanted else {"protocol.name": config["protocol"]["name"]}
+    if differs.get("protocol.name") == "described":
+        differs = {}
+    for group, only in (("data", None), ("noise", None), ("method", None), ("protocol", {"ssim_range"})):
+        for key, value in defaults(group, config).items():
+            name = f"{group}.{key}"
+            if name in wanted or name == "noise.snr" or (only and key not in only) or key not in config[group]:
+                continue
+            if not same(config[group][key], value):
+                differs[name] = config[group][key]
+    return differs
+
+
+def same(one, other) -> bool:
+    """Whether two settings are equal once both are what they look like: 1 and 1.0, 0.1 and '0.1'."""
+    try:
+        return one == other or float(one) == float(other)
+    except (TypeError, ValueError):
+        return False
+
+
+def choose_variant(found: list[tuple[str, dict, dict]]) -> tuple[dict[str, list[dict]], list[str]]:
+    """Of (row, record, deviations), the records of one and the same variant by row, and notes for the reader.
+
+    Records with the shipped settings win; where there are none, the variant with the most records.
+    """
+    variants: dict[str, list[tuple[str, dict]]] = {}
+    places = {(record["config"]["data"]["name"], record["config"]["scale"]["name"]) for _, record, _ in found}
+    for row, record, differs in found:
+        if len(places) > 1:  # one folder, several data sets or scales: never in one mean
+            differs = {**differs, "data": record["config"]["data"]["name"], "scale": record["config"]["scale"]["name"]}
+        name = ", ".join(f"{key}={value}" for key, value in sorted(differs.items()))
+        variants.setdefault(name, []).append((row, record))
+    if not variants:
+        return {}, []
+    chosen = "" if "" in variants else max(variants, key=lambda name: len(variants[name]))
+    rows: dict[str, list[dict]] = {}
+    for row, record in variants.pop(chosen):
+        rows.setdefault(row, []).append(record)
+    notes = [f"Settings other than the shipped ones: {chosen}."] if chosen else []
+    if variants:
+        some = "; ".join(sorted(variants)[:3]) + ("; …" if len(variants) > 3 else "")
+        notes.append(
+            f"{sum(map(len, variants.values()))} runs with other settings are left out ({some or 'the shipped ones'})."
+        )
+    return rows, notes
+
+
+def defaults(group: str, config: dict) -> dict:
+    """What the shipped yaml of this group's choice says, under the shipped scale and protocol of the record's names."""
+    node = shipped(f"{group}/{config[group]['name']}")
+    if node is None:
+        return {}
+    node = {key: value for key, value in node.items() if "${paths" not in str(value)}
+    around = {name: shipped(f"{name}/{config[name]['name']}") or config[name] for name in ("scale", "protocol")}
+    return OmegaConf.to_container(OmegaConf.create({**config, **around, group: node}), resolve=True)[group]
+
+
+def look_up(config: dict, dotted: str):
+    for key in dotted.split("."):
+        config = config.get(key) if isinstance(config, dict) else None
+    return config
+
+
+@cache
+def published(table: int) -> dict[tuple[str, float, str], tuple[float, float]]:
+    """(row, snr, metric) → (value, spread) as the supplement prints them."""
+    text = (resources.files("cryobench.experiments") / "paper.csv").read_text(encoding="utf-8")
+    rows = (line for line in csv.DictReader(io.StringIO(text)) if line["table"] == str(table))
+    return {(r["row"], float(r["snr"]), r["metric"]): (float(r["value"]), float(r["spread"])) for r in rows}
+
+
+def cells(records: list[dict], rows: dict[str, dict], paper: int | None, snrs, metrics) -> tuple[list[Cell], list[str]]:
+    """All cells of a table, row by row, and notes; a run that is missing or failed leaves its seed out, counted."""
+    done = [record for record in records if record["status"] == "done"]
+    pairs = ((row, record, deviations(record, wanted)) for row, wanted in rows.items() for record in done)
+    mine, notes = choose_variant([(row, record, differs) for row, record, differs in pairs if differs is not None])
+    different = bool(notes) and notes[0].startswith("Settings")
+    out = []
+    for row in rows:
+        for metric in metrics:
+            for snr in snrs:
+                here = [r for r in mine.get(row, []) if r["config"]["noise"]["snr"] == snr]
+                here = list({r["seed"]: r for r in here if r["metrics"][metric]["mean"] is not None}.values())
+                here.sort(key=lambda r: r["seed"])
+                value, spread = (published(paper).get((row, snr, metric)) if paper else None) or (None, None)
+                scale = here[0]["config"]["scale"]["name"] + (", other settings" if different else "") if here else None
+                out.append(Cell(
+                    row, snr, metric, tuple(r["metrics"][metric]["mean"] for r in here), tuple(r["run_id"] for r in here),
+                    value, spread, scale, tuple(here[0]["knows"]) if here else (),
+                ))  # fmt: skip
+    return out, notes
+
+
+def formatted(metric: str, mean: float | None, spread: float | None) -> str:
+    """As the paper prints: 2.99e-3(3.51e-5), 25.30(0.05), 0.82(0.03); a dash for what there is not."""
+    if mean is None:
+        return "–"
+    if metric == "mse":
+        inner = "–" if spread is None else short(spread)
+        return f"{short(mean)}({inner})"
+    return f"{mean:.2f}({'–' if spread is None else f'{spread:.2f}'})"
+
+
+def short(value: float) -> str:
+    """2.99e-3, not 2.99e-03."""
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def to_csv(found: list[Cell]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for cell in found:
+        numbers = [None if value is None else f"{value:.6g}" for value in (cell.mean, cell.spread)]
+        writer.writerow([cell.row, f"{cell.snr:g}", cell.metric, *numbers, len(cell.values), cell.paper, cell.paper_spread,
+                         cell.verdict])  # fmt: skip
+    return out.getvalue()
+
+
+def to_markdown(
+    found: list[Cell], title: str, corner: str, limit: Callable[[float], float | None], notes: list[str]
+) -> str:
+    """Ours in the paper's layout, then what the paper doesn't have, then the paper's own numbers, then notes.
+
+    limit: SNR → the Bayes limit's MSE, or None; each MSE is shown as a multiple of it too. The last columns say how many
+    seeds there are and what a method knows beyond noisy images.
+    """
+    columns = list(dict.fromkeys((c.metric, c.snr) for c in found))
+    rows = list(dict.fromkeys(c.row for c in found))
+    by_place = {(c.row, c.metric, c.snr): c for c in found}
+    in_paper = [row for row in rows if any(by_place[(row, *column)].paper is not None for column in columns)]
+    head = [corner, *(f"{HEADINGS[metric]} {snr:g}" for metric, snr in columns)]
+    limits = {snr: value for snr in dict.fromkeys(snr for _, snr in columns) if (value := limit(snr))}
+
+    def ours(names: list[str]) -> str:
+        lines = [[*head, *(f"× Bayes {snr:g}" for snr in limits), "seeds", "knows"]]
+        for row in names:
+            here = [by_place[(row, *column)] for column in columns]
+            means = [(by_place[row, "mse", snr].mean, value) for snr, value in limits.items()]
+            times = ["–" if mean is None else f"{mean / value:.2f}" for mean, value in means]
+            seeds = "–".join(map(str, sorted({len(c.values) for c in here if c.metric == "mse"})))
+            knows = ", ".join(next((c.knows for c in here if c.values), ())) or "–"
+            lines.append([row, *(formatted(c.metric, c.mean, c.spread) for c in here), *times, seeds, knows])
+        return pipes(lines)
+
+    paper = [head, *([row, *(paper_format(by_place[(row, *column)]) for column in columns)] for row in in_paper)]
+    parts = [f"# {title}", "Ours: mean(spread over seeds).", ours(in_paper)]
+    if others := [row for row in rows if row not in in_paper]:
+        parts += ["Not in the paper:", ours(others)]
+    parts += ["The paper's:", pipes(paper), *notes]
+    return "\n\n".join(parts) + "\n"
+
+
+def paper_format(cell: Cell) -> str:
+    return formatted(cell.metric, cell.paper, cell.paper_spread)
+
+
+def pipes(rows: list[list[str]]) -> str:
+    """Rows of texts → a markdown table, the first column to the left."""
+    rule = [":--", *("--:" for _ in rows[0][1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]])
+
+
+def to_tex(found: list[Cell], caption: str, corner: str, label: str) -> str:
+    """A booktabs table with the paper's rows, columns and number format, and our numbers."""
+    metrics = list(dict.fromkeys(c.metric for c in found))
+    snrs = list(dict.fromkeys(c.snr for c in found))
+    by_place = {(c.row, c.metric, c.snr): c for c in found}
+    top = " & ".join(["", *(rf"\multicolumn{{{len(snrs)}}}{{c}}{{{HEADINGS[m]}}}" for m in metrics)])
+    second = " & ".join([corner, *(f"{snr:g}" for _ in metrics for snr in snrs)])
+    body = [
+        " & ".join(
+            [row, *(formatted(m, by_place[row, m, s].mean, by_place[row, m, s].spread) for m in metrics for s in snrs)]
+        )
+        for row in dict.fromkeys(c.row for c in found)
+    ]
+    lines = [
+        r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{l{'c' * len(metrics) * len(snrs)}}}", r"\toprule", rf"{top} \\", rf"{second} \\", r"\midrule",
+        *(rf"{line} \\" for line in body), r"\bottomrule", r"\end{tabular}", r"\end{table}",
+    ]  # fmt: skip
+    return "\n".join(lines).replace("–", "--").replace("σ", r"$\sigma$") + "\n"
+
+
+def write(store: Store, name: str, texts: dict[str, str]) -> list[Path]:
+    """Write RESULTS/tables/NAME.SUFFIX for each suffix, each whole or not at all."""
+    folder = store.results / "tables"
+    files = []
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, text in texts.items():
+            file, temporary = folder / f"{name}.{suffix}", folder / f".{name}.{suffix}.part"
+            temporary.write_text(text, encoding="utf-8")
+            os.replace(temporary, file)
+            files.append(file)
+    return files
+
+
+def bayes_limit(records: list[dict]) -> Callable[[float], float | None]:
+    """SNR → the mean MSE of the finished `bayes` runs there, None where there is none."""
+    found = {snr: [] for snr in (record["config"]["noise"]["snr"] for record in records)}
+    for record in records:
+        if record["status"] == "done" and deviations(record, {"method.name": "bayes"}) == {}:
+            found[record["config"]["noise"]["snr"]].append(record["metrics"]["mse"]["mean"])
+    return lambda snr: float(np.mean(found[snr])) if found.get(snr) else None

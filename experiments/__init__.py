@@ -1,0 +1,1 @@
+"""What turns records into one table or figure of the paper."""

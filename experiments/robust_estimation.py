@@ -1,0 +1,148 @@
+"""Tables robust_location and robust_scatter (supplement, note 1).
+
+Everything here reads the dicts that `cryobench.robust.task.robust_estimation` returns, each of one task and one seed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryobench.errors import InputError
+from cryobench.scores import AlphaBeta
+
+TASK = ("target", "tail", "scatter", "contamination", "p", "n", "epsilon")
+ERRORS = {"location": "‖θ̂−θ‖₂", "scatter": "‖Σ̂−Σ‖op"}
+LAWS = {"gaussian": "N", "student3": "t₃", "cauchy": "Cauchy"}
+OUTSIDE = "†"  # marks pairs with |α−β| ≥ 1, of which Theorem 1 says nothing
+# The demonstrations published with the cited work: one run each, ‖θ̂−θ‖₂.
+PUBLISHED = {
+    ("location", "gaussian", "identity", "far", 100, 50_000, 0.2): 0.0478,
+    ("location", "cauchy", "identity", "cauchy", 50, 50_000, 0.2): 0.0639,
+}
+COLUMNS = (*TASK, "error", "row", "mean", "spread", "n_seeds", "published")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The error of one estimator on one task: `by_seed` seed → error; `published` where the row is a GAN's."""
+
+    task: tuple
+    row: str
+    by_seed: dict[int, float]
+    published: float | None
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(list(self.by_seed.values())))
+
+    @property
+    def spread(self) -> float | None:
+        """Standard deviation over seeds; None for a single one."""
+        return float(np.std(list(self.by_seed.values()), ddof=1)) if len(self.by_seed) > 1 else None
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f}({'–' if self.spread is None else f'{self.spread:.4f}'})"
+
+
+def gan_name(settings: dict) -> str:
+    """'(0,0)-GAN 100-20-1', or '(0,0)-GAN D1(κ,B)' for the class of Definition 4; † outside Theorem 1."""
+    rule = AlphaBeta(settings["alpha"], settings["beta"])
+    if settings["discriminator"] == "bounded":
+        net = f"D{len(settings['widths'])}(κ,B)"
+    else:
+        net = "-".join(map(str, (settings["p"], *settings["widths"], 1)))
+    return f"{rule}-GAN {net}{'' if rule.satisfies_theorem_1 else OUTSIDE}"
+
+
+def cells(results: Iterable[dict], kind: str) -> list[Cell]:
+    """Every error of `kind` ("location" or "scatter"): GANs first, as they come, then the oracle and the classical ones.
+
+    Raises InputError where two results that differ in anything but the seed would fall into one cell.
+    """
+    found: dict[tuple, dict[str, dict[int, float]]] = {}
+    settings_of: dict[tuple, dict] = {}
+    for result in results:
+        settings = result["settings"]
+        task = tuple(settings[name] for name in TASK)
+        for name, error in result[kind].items():
+            row = gan_name(settings) if name == "gan" else name.replace("_", " ")
+            if name == "gan" and settings_of.setdefault((task, row), settings) != settings:
+                raise InputError(f"{row}: expected one choice of training and bounds in a table, got two; "
+                                 "tabulate them apart")  # fmt: skip
+            found.setdefault(task, {}).setdefault(row, {})[result["seed"]] = error
+    out = []
+    for task, rows in found.items():
+        for row in sorted(rows, key=lambda row: "-GAN" not in row):
+            published = PUBLISHED.get(task) if "-GAN" in row and kind == "location" else None
+            out.append(Cell(task, row, rows[row], published))
+    return out
+
+
+def heading(task: tuple) -> str:
+    """'N(0,I), far, p=100, n=50000, ε=0.2'."""
+    _, tail, scatter, contamination, p, n, epsilon = task
+    known = {"identity": "I", "ar": "AR"}[scatter]
+    return f"{LAWS[tail]}(0,{known}), {contamination}, p={p}, n={n}, ε={epsilon:g}"
+
+
+def to_csv(found: Sequence[Cell], kind: str) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for cell in found:
+        spread = None if cell.spread is None else f"{cell.spread:.6g}"
+        writer.writerow([*cell.task, kind, cell.row, f"{cell.mean:.6g}", spread, len(cell.by_seed), cell.published])
+    return out.getvalue()
+
+
+def grid(found: Sequence[Cell]) -> list[list[str]]:
+    """Header, one line for each estimator, one column for each task, and the published GANs last."""
+    tasks, rows = (list(dict.fromkeys(getattr(cell, name) for cell in found)) for name in ("task", "row"))
+    at = {(cell.task, cell.row): cell for cell in found}
+    lines = [["", *map(heading, tasks)]]
+    lines += [[row, *(str(at.get((task, row), "–")) for task in tasks)] for row in rows]
+    published = {cell.task: f"{cell.published:.4f}" for cell in found if cell.published}
+    if published:
+        lines.append(["published (0,0)-GAN", *(published.get(task, "–") for task in tasks)])
+    return lines
+
+
+def to_markdown(found: Sequence[Cell], kind: str) -> str:
+    lines = grid(found)
+    rule = [":--", *("--:" for _ in lines[0][1:])]
+    table = "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
+    notes = [
+        f"{ERRORS[kind]}, mean(spread over seeds). The oracle is the maximum likelihood estimate from the uncontaminated "
+        "points (under strong contamination: from the sample before it).",
+        f"{OUTSIDE} |α−β| ≥ 1: outside Theorem 1.",
+    ]
+    if kind == "scatter":
+        notes.append("Where the law is not normal a scatter has no scale of its own and is given the trace of Σ.")
+    else:
+        notes.append("GANs and iterative filtering know Σ; iterative filtering and the trimmed mean know ε.")
+    return "\n\n".join([f"# Robust estimation of {kind}", table, *notes]) + "\n"
+
+
+def to_tex(found: Sequence[Cell], kind: str) -> str:
+    """A booktabs table with the lines of the markdown one."""
+    symbols = {"ε": r"$\varepsilon$", "κ": r"$\kappa$", "₃": "$_3$", "–": "--", OUTSIDE: r"$^\dagger$"}
+    lines = [" & ".join(line) for line in grid(found)]
+    for symbol, tex in symbols.items():
+        lines = [line.replace(symbol, tex) for line in lines]
+    width = lines[0].count("&")
+    return "\n".join([
+        r"\begin{table}", r"\centering", rf"\caption{{Robust estimation of {kind}: error, mean(spread over seeds)}}",
+        rf"\label{{tab:robust-{kind}}}", rf"\begin{{tabular}}{{l{'c' * width}}}", r"\toprule", rf"{lines[0]} \\",
+        r"\midrule", *(rf"{line} \\" for line in lines[1:]), r"\bottomrule", r"\end{tabular}", r"\end{table}",
+    ]) + "\n"  # fmt: skip
+
+
+def table(results: Iterable[dict], kind: str) -> dict[str, str]:
+    """The whole table robust_`kind`: suffix ("md", "csv", "tex") → text."""
+    found = cells(results, kind)
+    return {"md": to_markdown(found, kind), "csv": to_csv(found, kind), "tex": to_tex(found, kind)}

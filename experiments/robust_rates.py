@@ -1,0 +1,148 @@
+"""The figure of rates: the error against ε at fixed n, and against n at fixed ε, beside Theorem 1.
+
+    ‖θ̂−θ‖² ≤ C (p/n ∨ ε²)  for |α−β| < 1 and D_L(κ,B)                       (supplement, note 1, Theorem 1)
+
+The theorem bounds the error from above; its own slope on a grid is that of √(p/n ∨ ε²) there, 1 where ε² > p/n along ε,
+−½ where p/n > ε² along n, 0 on a plateau. Reads what `cryobench.robust.task.robust_estimation` returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from cryobench.experiments.robust_estimation import ERRORS, OUTSIDE, gan_name
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from cryobench.errors import InputError
+
+AXES = {"epsilon": "ε", "n": "n"}
+TOLERANCE = 0.15  # how far a fitted slope may lie from the theorem's, or two of its own spreads if those are more
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One estimator along one axis: the error at each x, mean and spread over seeds, and the slope of log on log.
+
+    row: the estimator's name; axis: "epsilon" or "n"; fixed: the other one's value; theorem: the slope of the bound.
+    Slopes are fitted where the axis' own term of the bound decides, ε² ≥ p/n or p/n ≥ ε², if two values lie there.
+    """
+
+    row: str
+    axis: str
+    fixed: float
+    p: int
+    x: tuple[float, ...]
+    mean: tuple[float, ...]
+    spread: tuple[float, ...]
+    slope: float
+    slope_spread: float
+    theorem: float
+
+    @property
+    def verdict(self) -> str:
+        """Against the bound's slope: "agrees", "slower" (the error grows less, or falls more), or "faster"."""
+        difference = self.slope - self.theorem
+        if abs(difference) <= max(TOLERANCE, 2 * self.slope_spread):
+            return "agrees"
+        return "slower" if difference < 0 else "faster"
+
+
+def bound(p: int, n: float | np.ndarray, epsilon: float | np.ndarray) -> np.ndarray:
+    """√(p/n ∨ ε²), Theorem 1's bound with C = 1."""
+    return np.sqrt(np.maximum(p / np.asarray(n, float), np.asarray(epsilon, float) ** 2))
+
+
+def slope(x: Sequence[float], y: Sequence[float]) -> float:
+    """Least squares slope of log y on log x."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def rates(results: Iterable[dict], kind: str, axis: str) -> list[Rate]:
+    """The rates of every GAN and the oracle along `axis`, at the other one's most sampled value.
+
+    Raises InputError where fewer than two values of the axis share one value of the other.
+    """
+    results = [result for result in results if result[kind] and result["settings"]["epsilon"] > 0]
+    other = "n" if axis == "epsilon" else "epsilon"
+    values = {r["settings"][other]: set() for r in results}
+    for result in results:
+        values[result["settings"][other]].add(result["settings"][axis])
+    fixed = max(values, key=lambda value: (len(values[value]), value), default=None)
+    if fixed is None or len(values[fixed]) < 2:
+        raise InputError(f"expected results at two or more values of {axis} and one of {other}, got fewer; "
+                         "run more of the sweep")  # fmt: skip
+    errors: dict[str, dict[float, dict[int, float]]] = {}
+    for result in results:
+        settings = result["settings"]
+        if settings[other] != fixed:
+            continue
+        for name in ("gan", "oracle"):
+            row = gan_name(settings) if name == "gan" else name
+            errors.setdefault(row, {}).setdefault(settings[axis], {})[result["seed"]] = result[kind][name]
+    p = results[0]["settings"]["p"]
+    gans_first = sorted(errors, key=lambda row: row == "oracle")
+    return [rate(row, axis, fixed, p, errors[row]) for row in gans_first if len(errors[row]) > 1]
+
+
+def rate(row: str, axis: str, fixed: float, p: int, by_x: dict[float, dict[int, float]]) -> Rate:
+    x = tuple(sorted(by_x))
+    mean = [float(np.mean(list(by_x[value].values()))) for value in x]
+    spread = [float(np.std(list(by_x[value].values()), ddof=1)) if len(by_x[value]) > 1 else 0.0 for value in x]
+    # A maximum has a kink, a real error turns smoothly: fit on the side where this axis' own term decides, if it is there.
+    n, epsilon = (fixed, np.array(x)) if axis == "epsilon" else (np.array(x), fixed)
+    decides = epsilon**2 >= p / n if axis == "epsilon" else p / n >= epsilon**2
+    fitted = [value for value, mine in zip(x, decides, strict=True) if mine or decides.sum() < 2]
+    seeds = set.intersection(*(set(by_x[value]) for value in fitted))
+    per_seed = [slope(fitted, [by_x[value][seed] for value in fitted]) for seed in seeds]
+    along = {"n": fixed, "epsilon": fixed} | {axis: fitted}
+    return Rate(row, axis, fixed, p, x, tuple(mean), tuple(spread),
+                slope(fitted, [mean[x.index(value)] for value in fitted]),
+                float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else 0.0, slope(fitted, bound(p, **along)))  # fmt: skip
+
+
+def figure(results: Iterable[dict], kind: str = "location") -> Figure:
+    """Two panels on log axes; dashed and hollow outside |α−β| < 1; each line's slope and verdict beside it."""
+    results = list(results)
+    canvas = Figure(figsize=(13, 5.2), dpi=110, layout="constrained")
+    FigureCanvasAgg(canvas)
+    for panel, axis in zip(canvas.subplots(1, 2), AXES, strict=True):
+        lines = rates(results, kind, axis)
+        gans = [line for line in lines if line.row != "oracle"]
+        for line in lines:
+            outside = line.row.endswith(OUTSIDE)
+            color = "0.5" if line.row == "oracle" else colormaps["tab10"](gans.index(line) % 10)
+            panel.errorbar(line.x, line.mean, line.spread, color=color, capsize=2, linewidth=1.3, marker="o",
+                           linestyle="--" if outside else "-", markerfacecolor="white" if outside else color,
+                           label=f"{line.row}: {line.slope:.2f}({line.slope_spread:.2f})"
+                           + ("" if line.row == "oracle" else f" {line.verdict}"))  # fmt: skip
+        first = gans[0]
+        n, epsilon = (first.fixed, first.x) if axis == "epsilon" else (first.x, first.fixed)
+        panel.plot(first.x, bound(first.p, n, epsilon), "k:", label=f"√(p/n ∨ ε²): {first.theorem:.2f}")
+        held = f"n = {first.fixed}" if axis == "epsilon" else f"ε = {first.fixed:g}"
+        panel.set(xscale="log", yscale="log", xlabel=AXES[axis], ylabel=ERRORS[kind],
+                  title=f"p = {first.p}, {held}")  # fmt: skip
+        panel.set_xticks(first.x, [f"{value:g}" for value in first.x])
+        panel.xaxis.minorticks_off()
+        panel.legend(fontsize=7, title=f"slope(spread); {OUTSIDE} |α−β| ≥ 1", title_fontsize=7)
+    return canvas
+
+
+def summary(results: Iterable[dict], kind: str = "location") -> str:
+    """What the figure shows, in words: a markdown table of slopes and what they say about Theorem 1."""
+    lines = ["| estimator | axis | slope(spread) | Theorem 1 | verdict |", "| :-- | :-- | --: | --: | :-- |"]
+    results = list(results)
+    for axis in AXES:
+        for line in rates(results, kind, axis):
+            if line.row != "oracle":
+                lines.append(f"| {line.row} | {AXES[axis]} | {line.slope:.2f}({line.slope_spread:.2f}) "
+                             f"| {line.theorem:.2f} | {line.verdict} |")  # fmt: skip
+    return "\n".join([
+        *lines, "",
+        'The theorem bounds the error from above: "agrees", the error follows the bound; "slower", it grows less along ε '
+        'or falls more along n than the bound, which the theorem allows; "faster", it does not keep to the bound\'s rate. '
+        f"{OUTSIDE} |α−β| ≥ 1: the theorem says nothing of these pairs.",
+    ]) + "\n"  # fmt: skip

@@ -1,0 +1,132 @@
+"""What people type, and what they get: exit status, one readable line, nothing damaged."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import TINY
+
+from cryobench.__main__ import help_text
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip()]
+
+
+def test_a_run_leaves_its_metrics_its_picture_and_its_record(cli, tmp_path):
+    status, out, err = cli(*TINY)
+    assert status == 0 and not err
+    for word in ("noisy", "denoised", "oracle", "strip.png", "record.json"):
+        assert word in out
+    (folder,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("[!.]*")
+    record = json.loads((folder / "record.json").read_text())
+    assert record["status"] == "done" and record["run_id"] == folder.name and record["seed"] == 0
+    assert {"mse", "psnr", "ssim"} == set(record["metrics"]) and record["metrics"]["mse"]["mean"] > 0
+    assert record["config"]["method"]["name"] == "gan" and "paths" not in record["config"]
+    assert record["realised_snr"] == pytest.approx(0.1, rel=0.1)
+    assert len(record["method"]["curve"]) == 1 and record["environment"]["versions"]["torch"]
+    assert {"wall_s", "images_per_s", "error", "peak_memory_mib", "warnings"} <= set(record)
+    header, *rows = (folder / "per_image.csv").read_text().splitlines()
+    assert header == "index,mse,psnr,ssim" and len(rows) == 6
+    assert (folder / "model.safetensors").exists() and (folder / "strip.png").read_bytes()[:4] == b"\x89PNG"
+    assert not list(folder.parent.glob(".*")), "nothing unfinished is left"
+
+
+def test_a_finished_run_is_not_run_again(cli, tmp_path):
+    cli("method=noisy", *TINY)
+    (record,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("*/record.json")
+    before = record.stat().st_mtime_ns
+    status, out, _ = cli("method=noisy", *TINY)
+    assert status == 0 and "done before" in out and record.stat().st_mtime_ns == before
+
+
+WRONG = {
+    "misspelt key": (["method.lamda=3"], ["method.lamda", "did you mean lam"]),
+    "misspelt key with plus": (["+method.lamda=3"], ["method.lamda", "did you mean lam"]),
+    "unknown key": (["+colour=red"], ["colour", "expected one of"]),
+    "unknown method": (["method=gann"], ["method", "expected one of", "gan"]),
+    "unknown verb": (["tabel", "1"], ["tabel", "table"]),
+    "unknown sweep": (["+sweep=alpha"], ["sweep", "alpha_beta"]),
+    "unknown row": (["+sweep=alpha_beta", "row=x"], ["row", "(1,1)", "got x"]),
+    "SNR of 0": (["noise.snr=0"], ["noise.snr", "above 0", "got 0"]),
+    "not a number": (["method.alpha=much"], ["method.alpha", "expected float", "much"]),
+    "not an override": (["method.alpha=["], ["expected overrides like key=value"]),
+    "image size": (["data.image_size=30"], ["data.image_size", "multiple of 8", "30"]),
+    "too small for the net": (["data.image_size=16"], ["at least 32", "16"]),
+    "too few images": (["data.n_train=12"], ["data.n_train", "12"]),
+    "unknown net": (["method.net=vgg"], ["method.net", "resnet, conv", "vgg"]),
+    "negative seed": (["seed=-1"], ["seed", "-1"]),
+    "unknown option": (["--verbos"], ["--verbos", "--help"]),
+    "config folder": (["--config-dir", "nowhere"], ["--config-dir", "nowhere"]),
+    "missing structure": (["data=rnap_ecoli", "data.open=no.cif"], ["no.cif"]),
+    "no such results": (["table", "1", "--results", "nowhere"], ["--results", "nowhere"]),
+    "no group": (["method=null"], ["onfig group"]),
+    "infinite": (["method.lam=inf"], ["method.lam", "finite"]),
+    "two devices": (["trainer.devices=2"], ["trainer.devices", "got 2"]),
+    "no such table": (["table", "9", "--results", "."], ["table9", "table1"]),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_mistake_gets_one_line_and_status_2(cli, tmp_path, what):
+    arguments, words = WRONG[what]
+    status, out, err = cli(*arguments)
+    assert status == 2, err
+    assert len(lines(err)) == 1 and "Traceback" not in err and not out
+    for word in words:
+        assert word in err
+    assert not list(tmp_path.rglob("record.json")) and not list(tmp_path.rglob("runs/.*"))
+
+
+def test_results_that_cant_be_written_are_named(cli, tmp_path):
+    (tmp_path / "results").write_text("a file where a folder should be")
+    status, _, err = cli("method=noisy", *TINY)
+    assert status == 2 and len(lines(err)) == 1 and "paths.results=DIR" in err
+    assert (tmp_path / "results").read_text() == "a file where a folder should be"
+
+
+def test_help_teaches_every_group_and_verb(cli):
+    status, out, _ = cli("--help")
+    assert status == 0 and out.strip() == help_text()
+    for word in ("+sweep=alpha_beta", "rnap_ecoli", "wgan_gp", "table", "Exit status"):
+        assert word in out
+
+
+def test_cfg_prints_a_config_that_yaml_reads_and_runs_nothing(cli, tmp_path):
+    import yaml
+
+    status, out, _ = cli("--cfg", "method.lam=3")
+    assert status == 0 and yaml.safe_load(out)["method"]["lam"] == 3.0
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_denoiser_of_the_users_own_in_the_folder_they_stand_in(cache, tmp_path):
+    """As README shows it: one Python file, one yaml, --config-dir; in a fresh process."""
+    (tmp_path / "mine.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from scipy.ndimage import gaussian_filter\n"
+        "from cryobench.methods.base import Denoiser\n"
+        "@dataclass\n"
+        "class Blur(Denoiser):\n"
+        "    width: float = 1.5\n"
+        "    def denoise(self, noisy):\n"
+        "        return gaussian_filter(noisy, (0, self.width, self.width))\n"
+    )
+    (tmp_path / "conf" / "method").mkdir(parents=True)
+    (tmp_path / "conf" / "method" / "blur.yaml").write_text("name: blur\n_target_: mine.Blur\nwidth: 2\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "cryobench", "--config-dir", "conf", "method=blur", f"paths.cache={cache}", *TINY],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (file,) = (tmp_path / "results").rglob("record.json")
+    record = json.loads(file.read_text())
+    assert record["config"]["method"]["width"] == 2.0
+    assert record["metrics"]["mse"]["mean"] < 0.5 * record["noisy_metrics"]["mse"]["mean"]
+
+
+def test_a_sweep_into_a_folder_that_cant_be_written_is_one_line(cli, tmp_path):
+    (tmp_path / "results").write_text("a file where a folder should be")
+    status, _, err = cli("method=noisy,oracle", *TINY)
+    assert status == 2 and len(lines(err)) == 1 and "Traceback" not in err

@@ -1,0 +1,103 @@
+"""The exemplar posterior against brute force, its symmetries, and what it says of itself."""
+
+import numpy as np
+import pytest
+import torch
+
+from cryobench.data.pairs import open_pairs
+from cryobench.data.phantom import Phantom
+from cryobench.errors import BadImages, InputError
+from cryobench.methods.exemplar import Exemplar, elements
+from cryobench.metrics import mse
+from cryobench.noise import Gaussian
+
+
+@pytest.fixture(scope="module")
+def images(cache):
+    pairs = open_pairs(Phantom(image_size=32, n_train=150, n_test=12), cache)
+    return {split: pairs.images(split, Gaussian(0.1), 0) for split in ("train", "test")}
+
+
+@pytest.fixture(scope="module")
+def fitted(images):
+    method = Exemplar(components=[200], angles=[48], n_validation=10)
+    method.fit(images["train"].only(method.knows))
+    return method
+
+
+def test_it_equals_brute_force_over_every_rotated_and_mirrored_exemplar(fitted, images):
+    """Every element rendered to pixels, distances and weights in double precision, for one image."""
+    noisy = images["test"].noisy(slice(0, 2))
+    orbits = fitted.orbits
+    where = torch.arange(2 * orbits.angles * len(orbits))
+    stack = orbits.basis.render(elements(orbits, where)).double().numpy()
+    for image, ours in zip(noisy, fitted.denoise(noisy), strict=True):
+        from cryobench.noise import border_sigma
+
+        distance = ((image.astype(float) - stack) ** 2).sum(axis=(1, 2))
+        exponent = -distance / (2 * border_sigma(image[None])[0] ** 2 * fitted.chosen_tau)
+        weight = np.exp(exponent - exponent.max())
+        direct = np.tensordot(weight / weight.sum(), stack, axes=1)
+        assert np.linalg.norm(ours - direct) < 2e-4 * np.linalg.norm(direct)
+
+
+def turned(stack: np.ndarray) -> np.ndarray:
+    """A quarter turn about the pixel L//2, which all projections have as their centre."""
+    return np.roll(np.rot90(stack, axes=(1, 2)), 1, axis=1)
+
+
+def mirrored(stack: np.ndarray) -> np.ndarray:
+    return np.roll(stack[:, ::-1], 1, axis=1)
+
+
+@pytest.mark.parametrize("act", [turned, mirrored])
+def test_turning_or_mirroring_the_input_does_it_to_the_output(fitted, images, act):
+    noisy = images["test"].noisy(slice(0, 4))
+    method = Exemplar(components=[200], angles=[48], n_validation=10, sigma="0.5")
+    method.orbits, method.labels, method.chosen_tau = fitted.orbits, fitted.labels, 1.6
+    assert np.abs(method.denoise(act(noisy)) - act(method.denoise(noisy))).max() < 1e-4
+
+
+def test_an_exemplar_itself_is_found_again(images):
+    """With hardly any noise, the posterior of a training image is that image and its conformation."""
+    train = images["train"]
+    method = Exemplar(components=[300], angles=[48], n_validation=10, sigma="0.05", tau=1.0)
+    method.fit(train.only(method.knows))
+    clean = train.clean(slice(0, 6))
+    assert mse(clean, method.denoise(clean)).max() < 5e-4
+    assert method.report["per_image"]["conformation"] == train.labels[:6].tolist()
+    assert max(method.report["per_image"]["effective_exemplars"]) < 1.5
+
+
+def test_more_exemplars_are_better(images):
+    test = images["test"]
+
+    def error(n: int) -> float:
+        method = Exemplar(components=[200], angles=[48], n_validation=10, n_exemplars=n)
+        method.fit(images["train"].only(method.knows))
+        return float(mse(test.clean(), method.denoise(test.noisy())).mean())
+
+    assert error(150) < error(20)
+
+
+def test_the_standard_deviation_covers_the_error(fitted, images):
+    test = images["test"]
+    deviation = fitted.uncertainty(test.noisy())
+    assert deviation.shape == (12, 32, 32) and (deviation >= 0).all()
+    error = np.abs(fitted.denoise(test.noisy()) - test.clean())
+    molecule = deviation > 0.01
+    assert 0.4 < (error[molecule] <= deviation[molecule]).mean() < 0.95
+
+
+def test_settings_and_images_that_cant_be_used_are_named(fitted, images):
+    with pytest.raises(InputError, match=r"method\.tau"):
+        Exemplar(tau=0.0)
+    with pytest.raises(InputError, match=r"method\.components"):
+        Exemplar(components=[])
+    with pytest.raises(InputError, match="32 x 32 px"):
+        fitted.denoise(np.random.default_rng(0).normal(size=(1, 16, 16)).astype(np.float32))
+    flat = images["test"].noisy(slice(0, 2))
+    flat[1] = 0.3
+    with pytest.raises(BadImages) as error:
+        fitted.denoise(flat)
+    assert error.value.indices == [1]

@@ -1,0 +1,154 @@
+"""Adversarial training: whose weights move when, which gradients flow, and a penalty that acts."""
+
+import numpy as np
+import pytest
+import torch
+
+from cryobench.errors import RunFailed
+from cryobench.methods.autoencoder import Autoencoder
+from cryobench.methods.base import Setting
+from cryobench.methods.gan import ADAM, AlphaBetaGan, WassersteinGan, map_mean, map_sum
+from cryobench.methods.trained import Batches
+from cryobench.noise import Gaussian, NoisyImages
+from cryobench.scores import discriminator_loss
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Soft discs of random place and size, 32 px."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[-1:1:32j, -1:1:32j]
+    cx, cy = rng.uniform(-0.4, 0.4, (2, 80, 1, 1))
+    clean = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / rng.uniform(0.05, 0.3, (80, 1, 1))).astype(np.float32)
+    return NoisyImages("train", clean, None, None, None, 1.0, Gaussian(0.1), seed=0)
+
+
+def small(cls, folder, **settings):
+    method = cls(width=4, epochs=1, batch_size=10, **settings)
+    method.setting = Setting(workdir=folder)
+    return method
+
+
+def test_one_discriminator_step_for_two_generator_steps_and_one_pass_each(images, tmp_path, monkeypatch):
+    method = small(AlphaBetaGan, tmp_path)
+    module = method.module(32)
+    calls = {"generator": 0, "discriminator steps": 0}
+    inner = module.generator.forward
+
+    def counted(noisy):
+        calls["generator"] += module.training
+        return inner(noisy)
+
+    module.generator.forward = counted
+    learn = module.learn_discriminator
+
+    def gradients() -> list[torch.Tensor]:
+        return [p.grad.clone() for p in module.generator.parameters() if p.grad is not None]
+
+    def watched(*arguments):
+        calls["discriminator steps"] += 1
+        before = gradients()
+        learn(*arguments)
+        assert all(map(torch.equal, gradients(), before)), "the generator gets no gradient in this step"
+
+    module.learn_discriminator = watched
+    monkeypatch.setattr(method, "module", lambda size: module)
+    method.fit(images)  # 72 images to train on: seven batches of ten
+    assert calls == {"generator": 7, "discriminator steps": 4}
+
+
+def test_the_generators_gradient_is_slope_times_score_plus_lambda_l1(images, tmp_path):
+    """Against autograd through the score's own closed form: (1,1) has S(t,0) = −t²/2."""
+    module = small(AlphaBetaGan, tmp_path, alpha=1.0, beta=1.0, lam=3.0).module(32)
+    noisy, clean = Batches(images).__getitems__(list(range(10)))
+    from cryobench.scores import generator_loss
+
+    def gradient(adversarial):
+        module.zero_grad()
+        denoised = module.generator(noisy)
+        (adversarial(module.score(denoised)) + 3.0 * (denoised - clean).abs().mean()).backward()
+        return module.generator.last.weight.grad.clone()
+
+    by_slope = gradient(lambda t: generator_loss(module.rule, t))
+    closed = gradient(lambda t: (-t.square() / 2).mean())
+    assert torch.allclose(by_slope, closed, rtol=1e-4, atol=1e-8)
+
+
+def test_summing_over_the_map_is_the_mean_times_its_size():
+    scores = torch.rand(4, 1, 5, 5, generator=torch.Generator().manual_seed(0))
+    assert float(map_sum(scores)) == pytest.approx(25 * float(map_mean(scores)), rel=1e-5)
+
+
+@pytest.mark.parametrize("net", ["resnet", "conv"])
+def test_the_gradient_penalty_moves_the_critics_gradients_to_1(images, tmp_path, net):
+    method = small(WassersteinGan, tmp_path, net=net)
+    module = method.module(32)
+    _, clean = Batches(images).__getitems__(list(range(20)))
+    denoised = 0.5 * clean + 0.1 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(module.discriminator.parameters(), lr=1e-3, betas=ADAM)
+
+    def norms() -> torch.Tensor:
+        between = (0.5 * clean + 0.5 * denoised).requires_grad_(True)
+        (slope,) = torch.autograd.grad(module.score(between).mean((1, 2, 3)).sum(), between)
+        return slope.flatten(1).norm(dim=1)
+
+    before = float((norms() - 1).abs().mean())
+    for step in range(80):
+        loss = discriminator_loss(module.rule, module.score(clean), module.score(denoised))
+        optimizer.zero_grad()
+        (loss + method.penalty(module.discriminator, clean, denoised, module.draw(step))).backward()
+        optimizer.step()
+    after = float((norms() - 1).abs().mean())
+    assert after < 0.35 and after < before
+
+
+def test_the_released_penalty_never_acts_and_weights_are_clipped(images, tmp_path):
+    method = small(WassersteinGan, tmp_path, lipschitz="clip")
+    module = method.module(32)
+    assert method.penalty(module.discriminator, None, None, None) == 0.0
+    method.module = lambda size: module
+    method.fit(images)
+    assert max(float(p.detach().abs().max()) for p in module.discriminator.parameters()) <= 0.01
+
+
+def test_training_twice_gives_the_same_weights_and_another_seed_others(images, tmp_path):
+    def weights(seed, folder):
+        method = small(AlphaBetaGan, tmp_path / folder)
+        method.setting = Setting(seed=seed, workdir=tmp_path / folder)
+        method.fit(images)
+        return method.weights()["last.weight"]
+
+    assert torch.equal(weights(0, "a"), weights(0, "b")) and not torch.equal(weights(0, "c"), weights(1, "d"))
+
+
+def test_an_autoencoder_learns(images, tmp_path):
+    method = Autoencoder(width=8, epochs=6, batch_size=10, loss="l2")
+    method.setting = Setting(workdir=tmp_path)
+    method.fit(images)
+    curve = [point["train_mse"] for point in method.report["curve"]]
+    assert curve[-1] < 0.5 * curve[0]
+    assert method.report["val_mse"] == min(point["val_mse"] for point in method.report["curve"])
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(images, tmp_path):
+    with pytest.raises(RunFailed, match=r"at step \d+ \(epoch 1\)"):
+        small(Autoencoder, tmp_path, lr=1e30).fit(images)
+
+
+def test_weights_go_out_and_come_back(images, tmp_path):
+    method = small(Autoencoder, tmp_path / "a")
+    method.fit(images)
+    noisy = images.noisy(slice(0, 5))
+    other = small(Autoencoder, tmp_path / "b")
+    other.load_weights(method.weights(), 32)
+    assert np.array_equal(method.denoise(noisy), other.denoise(noisy))
+
+
+def test_batch_norm_in_training_mode_makes_an_image_depend_on_its_batch(images, tmp_path):
+    noisy = images.noisy(slice(0, 6))
+    for mode, depends in (("eval", False), ("train", True)):
+        method = small(Autoencoder, tmp_path / mode, batch_norm=mode)
+        method.fit(images)
+        alone = method.denoise(noisy[:2])
+        assert np.allclose(alone, method.denoise(noisy)[:2], atol=1e-5) is not depends
+        assert np.array_equal(alone, method.denoise(noisy[:2])), "a call leaves no trace"

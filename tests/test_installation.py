@@ -1,0 +1,36 @@
+"""It works from a built wheel in an empty folder, as from a checkout."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import TINY
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_a_wheel_runs_in_an_empty_folder(tmp_path, cache):
+    source = tmp_path / "source"
+    ignored = shutil.ignore_patterns(".git", ".venv", ".cache", "results", "build", "*.egg-info", "__pycache__")
+    shutil.copytree(ROOT, source, ignore=ignored)  # building leaves files beside the sources
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", tmp_path, source], check=True, timeout=120
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    site, empty = tmp_path / "site", tmp_path / "empty"
+    subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True, timeout=120)
+    assert sorted(p.name for p in site.iterdir() if not p.name.endswith(".dist-info")) == ["bin", "cryobench"]
+
+    empty.mkdir()
+    environment = {**os.environ, "PYTHONPATH": str(site), "CRYOBENCH_CACHE": str(cache)}
+    for arguments in (["method=noisy", *TINY], ["+sweep=alpha_beta", "row='(1,1)'", "noise.snr=0.1", *TINY]):
+        done = subprocess.run([sys.executable, "-m", "cryobench", *arguments], cwd=empty, env=environment,
+                              capture_output=True, text=True, timeout=200)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert (empty / "results" / "phantom-smoke" / "tables" / "table1.md").exists()
+    where = "import cryobench, cryobench.conf; print(cryobench.__file__, *cryobench.conf.__path__)"
+    found = subprocess.run([sys.executable, "-c", where], cwd=empty, env=environment, capture_output=True, text=True)
+    assert all(path.startswith(str(site)) for path in found.stdout.split())

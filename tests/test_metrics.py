@@ -1,0 +1,44 @@
+"""Metrics against scikit-image, closed forms and each other."""
+
+import numpy as np
+import pytest
+from skimage import data
+from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
+
+from cryobench import metrics
+from cryobench.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def pair():
+    clean = np.stack([data.camera()[:96, :96], data.moon()[100:196, 100:196]]) / 255.0
+    return clean, clean + np.random.default_rng(0).normal(0, 0.1, clean.shape)
+
+
+@pytest.mark.parametrize("data_range", [1.0, 2.0])
+def test_metrics_equal_scikit_image(pair, data_range):
+    clean, noisy = pair
+    for i in range(2):
+        ours = {name: getattr(metrics, name)(clean, noisy, data_range=data_range)[i] for name in metrics.NAMES}
+        assert ours["mse"] == pytest.approx(mean_squared_error(clean[i], noisy[i]), rel=1e-12)
+        assert ours["psnr"] == pytest.approx(
+            peak_signal_noise_ratio(clean[i], noisy[i], data_range=data_range), rel=1e-12
+        )
+        assert ours["ssim"] == pytest.approx(structural_similarity(clean[i], noisy[i], data_range=data_range), abs=1e-6)
+
+
+def test_closed_forms():
+    clean = np.zeros((1, 8, 8))
+    assert metrics.mse(clean, clean + 0.1)[0] == pytest.approx(0.01)
+    assert metrics.psnr(clean, clean + 0.1)[0] == pytest.approx(20.0)
+    assert metrics.psnr(clean, clean)[0] == np.inf
+    assert metrics.ssim(clean + 0.5, clean + 0.5)[0] == pytest.approx(1.0)
+
+
+def test_a_wider_range_flatters_ssim(pair):
+    assert (metrics.ssim(*pair, data_range=2.0) > metrics.ssim(*pair)).all()
+
+
+def test_shapes_that_differ_are_named():
+    with pytest.raises(InputError, match=r"\(1, 8, 8\) and \(2, 8, 8\)"):
+        metrics.mse(np.zeros((1, 8, 8)), np.zeros((2, 8, 8)))

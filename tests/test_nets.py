@@ -1,0 +1,50 @@
+"""The nets have the published sizes and keep the random state to themselves."""
+
+import pytest
+import torch
+
+from cryobench import nets
+from cryobench.errors import InputError
+
+# Parameters in millions at d = 64, as counted in the released code.
+PUBLISHED = {("resnet", "generator"): 4.20, ("resnet", "discriminator"): 2.80,
+             ("conv", "generator"): 5.51, ("conv", "discriminator"): 2.76}  # fmt: skip
+
+
+@pytest.mark.parametrize(("net", "role"), PUBLISHED)
+def test_parameters_are_the_published_number(net, role):
+    built = nets.build(net, role, width=64, image_size=128, seed=0)
+    assert nets.parameters(built) / 1e6 == pytest.approx(PUBLISHED[net, role], abs=0.005)
+
+
+@pytest.mark.parametrize(("net", "size"), [("resnet", 13), ("conv", 5)])
+def test_score_map_at_128_px(net, size):
+    built = nets.build(net, "discriminator", width=4, image_size=128, seed=0)
+    assert built(torch.zeros(2, 1, 128, 128)).shape == (2, 1, size, size)
+
+
+@pytest.mark.parametrize("net", nets.NETS)
+@pytest.mark.parametrize("size", [32, 48, 64, 96])
+def test_generator_keeps_the_size_and_the_range(net, size):
+    built = nets.build(net, "generator", width=4, image_size=size, seed=0)
+    image = torch.randn(3, 1, size, size, generator=torch.Generator().manual_seed(0))
+    out = built(image)
+    assert out.shape == image.shape and out.abs().max() <= 1
+    assert nets.build(net, "discriminator", width=4, image_size=size, seed=0)(image).shape[:2] == (3, 1)
+
+
+def test_weights_follow_the_seed_and_leave_the_global_state_alone():
+    before = torch.random.get_rng_state()
+    one, same, other = (nets.build("resnet", "generator", width=4, image_size=32, seed=s) for s in (0, 0, 1))
+    assert torch.equal(before, torch.random.get_rng_state())
+    first = [dict(net.named_parameters())["encoder.0.resample.weight"] for net in (one, same, other)]
+    assert torch.equal(first[0], first[1]) and not torch.equal(first[0], first[2])
+    assert float(dict(one.named_parameters())["encoder.2.units.0.conv.weight"].detach().std()) == pytest.approx(
+        0.02, rel=0.1
+    )
+
+
+@pytest.mark.parametrize(("net", "size"), [("resnet", 24), ("resnet", 44), ("conv", 72), ("conv", 24)])
+def test_a_size_that_a_net_cant_take_is_refused(net, size):
+    with pytest.raises(InputError, match="expected an image size"):
+        nets.build(net, "generator", width=4, image_size=size, seed=0)

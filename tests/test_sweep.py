@@ -1,0 +1,113 @@
+"""Sweeps: the runs that they stand for, their tables, and what a kill in the middle leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from conftest import TINY
+
+from cryobench.sweep import plan
+from cryobench.table import published
+
+PAIRS = [(1, 1), (0.5, 0.5), (-0.5, -0.5), (-1, -1), (1, -1), (0.5, -0.5), (0, 0), (0.1, -0.1)]
+
+
+def test_alpha_beta_is_eight_pairs_at_two_noise_levels():
+    jobs = plan(["+sweep=alpha_beta"]).jobs
+    found = [(job.config["method"]["alpha"], job.config["method"]["beta"], job.config["noise"]["snr"]) for job in jobs]
+    assert found == [(a, b, snr) for a, b in PAIRS for snr in (0.1, 0.05)]
+    assert len({job.run_id for job in jobs}) == 16
+    assert plan(["+sweep=alpha_beta"]).writes == ["table1"]
+
+
+def test_the_command_line_wins_over_the_sweeps_file():
+    jobs = plan(["+sweep=alpha_beta", "seed=0,1,2", "noise.snr=0.1", "row='(0,0)','(1,1)'", "method.lam=5"]).jobs
+    assert [(job.row, job.config["seed"]) for job in jobs] == [(r, s) for r in ("(0,0)", "(1,1)") for s in (0, 1, 2)]
+    assert {job.config["noise"]["snr"] for job in jobs} == {0.1} and {job.config["method"]["lam"] for job in jobs} == {
+        5.0
+    }
+
+
+def test_a_sweep_of_ones_own_over_groups_and_values():
+    planned = plan(["method=noisy,oracle", "seed=0,1"])
+    assert planned.is_sweep and len(planned.jobs) == 4
+    assert {job.config["method"]["name"] for job in planned.jobs} == {"noisy", "oracle"}
+
+
+def test_a_job_of_a_sweep_is_the_same_run_as_the_one_typed_alone():
+    job = plan(["+sweep=alpha_beta", "row='(1,-1)'", "noise.snr=0.05", "seed=2"]).jobs[0]
+    alone = plan(["method=gan", "method.alpha=1", "method.beta=-1", "method.lam=10", "noise.snr=0.05", "seed=2"]).jobs[
+        0
+    ]
+    assert job.run_id == alone.run_id
+
+
+def test_a_failing_run_leaves_the_others_going(cli, tmp_path):
+    status, out, err = cli("method.lr=1e30,1e-2", "method=autoencoder", *TINY)
+    assert status == 1 and "failed: " in err and "step" in err and "Traceback" not in err
+    records = [json.loads(p.read_text()) for p in tmp_path.rglob("record.json")]
+    assert sorted(r["status"] for r in records) == ["done", "failed"]
+    (failed,) = (r for r in records if r["status"] == "failed")
+    assert "at step" in failed["error"] and failed["metrics"] is None
+    status, out, err = cli("method.lr=1e30,1e-2", "method=autoencoder", *TINY)
+    assert status == 1 and "2 runs, 1 done before" in out, "a failed run is tried again, a finished one is not"
+
+
+def test_a_users_mistake_within_a_sweep_is_a_failed_record(cli, tmp_path):
+    status, _, err = cli("data.image_size=32,40", "method=gan", "method.net=conv", "data.n_train=36", *TINY[1:])
+    assert status == 0, err
+    status, _, err = cli("data.image_size=32,30", "method=noisy", *TINY)
+    assert status in (1, 2) and "multiple of 8" in err and "Traceback" not in err
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, cache):
+    return table_of(tmp_path_factory.mktemp("undisturbed"), cache)
+
+
+SWEEP = ("+sweep=alpha_beta", "row='(1,1)','(0,0)','(1,-1)'", "noise.snr=0.1", "trainer.threads=1", *TINY)
+
+
+def start(folder, cache) -> subprocess.Popen:
+    environment = {**os.environ, "CRYOBENCH_CACHE": str(cache)}
+    return subprocess.Popen([sys.executable, "-m", "cryobench", *SWEEP], cwd=folder, env=environment,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+
+
+def table_of(folder, cache) -> str:
+    process = start(folder, cache)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return (folder / "results" / "phantom-smoke" / "tables" / "table1.csv").read_text()
+
+
+def test_a_killed_sweep_goes_on_to_the_same_table(tmp_path, cache, undisturbed):
+    process = start(tmp_path, cache)
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and not list(tmp_path.rglob("record.json")):
+        time.sleep(0.02)  # the first run is done, the second is under way
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done_before = len(list(tmp_path.rglob("record.json")))
+    assert 1 <= done_before < 3
+    assert table_of(tmp_path, cache) == undisturbed
+    assert not list((tmp_path / "results" / "phantom-smoke" / "runs").glob(".*")), "nothing unfinished is left"
+
+
+def test_the_table_has_the_papers_numbers_beside_ours(tmp_path, undisturbed):
+    (tmp_path / "t.csv").write_text(undisturbed)
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert list(table.columns) == "row,snr,metric,mean,spread,n_seeds,paper,paper_spread,verdict".split(",")
+    assert len(table) == 8 * 2 * 3
+    ours = table[table["mean"].notna()]
+    assert (
+        set(ours["row"]) == {"(1,1)", "(0,0)", "(1,-1)"} and (ours["n_seeds"] == 1).all() and (ours["snr"] == 0.1).all()
+    )
+    assert (table[table["mean"].isna()]["verdict"] == "missing").all()
+    row = table[(table["row"] == "(.5,.5)") & (table["snr"] == 0.05) & (table["metric"] == "mse")].iloc[0]
+    assert (row["paper"], row["paper_spread"]) == published(1)["(.5,.5)", 0.05, "mse"] == (3.98e-3, 4.60e-5)

@@ -1,0 +1,83 @@
+"""Tables: whose records enter which cell, and how a cell is printed."""
+
+import pytest
+
+from cryobench import table
+from cryobench.sweep import plan
+
+
+def record(row: str, sweep: str = "alpha_beta", *overrides: str, mse: float = 0.01, **more) -> dict:
+    """A finished record of one row, as its own plan describes it."""
+    job = plan([f"+sweep={sweep}", f'row="{row}"', "noise.snr=0.1", "seed=0", *overrides]).jobs[0]
+    metrics = {name: {"mean": mse, "std": 0.0} for name in ("mse", "psnr", "ssim")}
+    return {"run_id": job.run_id, "status": "done", "config": job.config, "seed": job.config["seed"], "metrics": metrics,
+            "knows": [], **more}  # fmt: skip
+
+
+def cell(records: list[dict], row: str = "(1,1)") -> tuple[table.Cell, list[str]]:
+    found, notes = table.cells(records, table.sweep_rows("alpha_beta"), 1, (0.1,), ("mse",))
+    return next(c for c in found if c.row == row), notes
+
+
+@pytest.mark.parametrize("sweep", ["alpha_beta", "methods", "gap"])
+def test_every_row_finds_the_runs_that_it_stands_for(sweep):
+    jobs = plan([f"+sweep={sweep}"]).jobs
+    rows = table.sweep_rows(sweep)
+    assert {job.row for job in jobs} == set(rows)
+    for job in jobs:
+        differs = table.deviations({"config": job.config}, {**rows[job.row], "noise.clip": job.config["noise"]["clip"]})
+        assert differs == {}, (job.row, differs)
+
+
+def test_seeds_are_averaged_and_spread_and_a_missing_one_is_counted_out():
+    three = [record("(1,1)", "alpha_beta", f"seed={s}", mse=m) for s, m in ((0, 0.01), (1, 0.02), (2, 0.03))]
+    three[2]["status"] = "failed"
+    found, _ = cell(three)
+    assert found.mean == pytest.approx(0.015) and len(found.values) == 2
+    assert found.spread == pytest.approx(0.00707, rel=1e-3)
+    assert cell(three[:1])[0].spread is None
+
+
+@pytest.mark.parametrize("other", ["method.lr=0.001", "data.n_train=500", "scale=desk", "data=phantom data.opening=30",
+                                   "protocol=released", "noise.clip=true"])  # fmt: skip
+def test_runs_with_other_settings_never_enter_a_mean(other):
+    plain, strange = record("(1,1)", mse=0.01), record("(1,1)", "alpha_beta", *other.split(), "seed=1", mse=9.0)
+    for records in ([plain, strange], [strange, plain]):
+        found, notes = cell(records)
+        assert len(found.values) == 1 and notes
+    alone, notes = cell([strange])
+    assert alone.values == (9.0,), "and where they are all there is, they are shown, with a note of what they are"
+    assert other == "scale=desk" or notes[0].startswith("Settings other than the shipped ones")
+
+
+def test_a_trial_of_another_scale_setting_does_not_hide_a_run_that_it_does_not_change():
+    trial = record("Non-local means", "methods", "scale.epochs=1")
+    assert trial["run_id"] == record("Non-local means", "methods")["run_id"]
+    assert table.deviations(trial, table.sweep_rows("methods")["Non-local means"]) == {}
+
+
+def test_one_seed_counts_once():
+    assert len(cell([record("(1,1)"), record("(1,1)")])[0].values) == 1
+
+
+@pytest.mark.parametrize(("scale", "verdict"), [("smoke", "not comparable (scale smoke)"), ("paper", "too few seeds")])
+def test_a_verdict_needs_the_papers_scale_and_three_seeds(scale, verdict):
+    assert cell([record("(1,1)", "alpha_beta", f"scale={scale}")])[0].verdict == verdict
+
+
+def test_three_seeds_at_the_papers_scale_are_compared():
+    near = [record("(1,1)", "alpha_beta", "scale=paper", f"seed={s}", mse=2.99e-3 + s * 1e-5) for s in range(3)]
+    far = [record("(1,1)", "alpha_beta", "scale=paper", f"seed={s}", mse=1e-3 + s * 1e-5) for s in range(3)]
+    assert (cell(near)[0].verdict, cell(far)[0].verdict) == ("agrees", "better")
+    assert cell([])[0].verdict == "missing"
+
+
+def test_numbers_are_printed_as_the_paper_prints_them():
+    assert table.formatted("mse", 2.99e-3, 3.51e-5) == "2.99e-3(3.51e-5)"
+    assert table.formatted("psnr", 25.3, 0.05) == "25.30(0.05)"
+    assert table.formatted("ssim", 0.82, None) == "0.82(–)"
+    assert table.formatted("mse", None, None) == "–"
+
+
+def test_the_papers_numbers_are_all_there():
+    assert len(table.published(1)) == 48 and len(table.published(2)) == 36 and len(table.published(3)) == 24
