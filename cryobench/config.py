@@ -20,6 +20,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cryobench.analysis import check
 from cryobench.errors import InputError
 
 BUILT = ("data", "noise", "method")  # groups that name a class in _target_; its signature is their schema
@@ -50,6 +51,7 @@ def resolve(config: DictConfig) -> dict:
         }
         plain["paths"] = OmegaConf.to_container(config.paths, resolve=True)
         plain["seed"] = typed_value("seed", config.seed, int)
+        plain["analysis"] = check(typed_value("analysis", config.analysis, list[str]))
         plain["protocol"]["ssim_range"] = typed_value("protocol.ssim_range", plain["protocol"]["ssim_range"], float)
     except OmegaConfBaseException as error:
         raise InputError(readable(error)) from None
@@ -104,13 +106,15 @@ def run_id(config: dict) -> str:
     """METHOD-HASH, the hash over what decides the result; where it runs and where it is kept are not in it.
 
     Protocol and scale reach a run through the settings of the groups that use them (but for the SSIM's range, which the
-    run itself uses), so of these two only the names enter: a switch added later leaves old records their names.
+    run itself uses), so of these two only the names enter: a switch added later leaves old records their names. Analyses
+    decide no result but what the record holds; they enter where any is asked for.
     """
     protocol = config["protocol"]
     deciding = {group: dict(config[group]) for group in BUILT} | {
         "protocol": {"name": protocol["name"], "ssim_range": protocol["ssim_range"]},
         "scale": config["scale"]["name"],
         "seed": config["seed"],
+        **({"analysis": config["analysis"]} if config["analysis"] else {}),
     }
     for group, places in PLACES.items():
         for key in places:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from cryobench import metrics
+from cryobench.analysis import Evidence, analyse
 from cryobench.config import PLACES, build, cache_folder, run_id
 from cryobench.errors import BadImages, InputError, RunFailed
 from cryobench.record import Store, environment, to_json
@@ -89,6 +90,11 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
 
     per_image = score(clean, denoised, config["protocol"]["ssim_range"])
     leave_files(folder, method, clean, noisy, denoised, per_image)
+    good = np.isfinite(denoised).all(axis=(1, 2))
+    evidence = Evidence(
+        clean[good], noisy[good], denoised[good], per_image["mse"][good], test.labels[good], test.rotations[good],
+        train.labels, train.rotations, pairs.pixel_size, config["seed"],
+    )  # fmt: skip
     return {
         "metrics": {name: summary(values) for name, values in per_image.items()},
         "noisy_metrics": {
@@ -102,6 +108,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         "fit_s": number(clock[1] - clock[0]),
         "data": {"key": pairs.key, "pixel_size": pairs.pixel_size, "train": len(train), "test": len(test)},
         "method": method.report,
+        "analysis": analyse(config["analysis"], evidence),
     }
 
 

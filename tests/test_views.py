@@ -1,11 +1,15 @@
 """Angles between views: closed forms, and what in-plane turns and mirrors leave alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from cryobench.analysis import Evidence, check, views
 from cryobench.data.project import random_rotations, rotations_from_euler
 from cryobench.data.views import nearest_view
+from cryobench.errors import InputError
 
 
 def test_the_angle_between_two_views_is_their_tilt():
@@ -26,3 +30,20 @@ def test_uniform_views_are_as_far_apart_as_chance_has_it():
     rng, m = np.random.default_rng(0), 1000
     angles = nearest_view(random_rotations(4000, rng), random_rotations(m, rng))
     assert np.radians(angles.mean()) == pytest.approx(np.sqrt(np.pi / (2 * m)), rel=0.05)
+
+
+def test_a_run_records_how_near_its_test_views_are_to_training_views():
+    rng = np.random.default_rng(1)
+    rotations, labels = random_rotations(40, rng), rng.integers(2, size=40)
+    near = rotations @ Rotation.from_euler("x", 3, degrees=True).as_matrix()
+    images = np.zeros((40, 2, 2), np.float32)
+    evidence = Evidence(images, images, images, np.arange(40.0), labels, near, labels, rotations, 3.2, 0)
+    found = views.analyse(evidence)
+    assert 0 < found["degrees"]["0.95"] <= 3.001 and len(found["mse_by_quarter"]) == 4 and found["unseen"] == 0
+    elsewhere = views.analyse(replace(evidence, train_labels=labels * 0 + 5))
+    assert elsewhere == {"degrees": {}, "mse_by_quarter": [], "unseen": 40}
+
+
+def test_an_unknown_analysis_is_refused():
+    with pytest.raises(InputError, match="views"):
+        check(["vews"])
