@@ -1,4 +1,4 @@
-"""Records → a table of the paper, in its rows and columns: markdown, LaTeX and csv.
+"""Records → the cells of a table of the paper; `layout` makes text of them.
 
 A cell is the mean over seeds of a run's mean over test images; its spread is the standard deviation over seeds, and
 "–" where there is one seed. A record belongs to a row if it has every setting that the row's overrides name; all records
@@ -21,9 +21,6 @@ import yaml
 from omegaconf import OmegaConf
 
 from cryobench.record import Store, writable
-
-COLUMNS = ("row", "snr", "metric", "mean", "spread", "n_seeds", "paper", "paper_spread", "verdict")
-HEADINGS = {"mse": "MSE", "psnr": "PSNR", "ssim": "SSIM"}
 
 
 @dataclass(frozen=True)
@@ -187,98 +184,6 @@ def cells(records: list[dict], rows: dict[str, dict], paper: int | None, snrs, m
                     value, spread, scale, tuple(here[0]["knows"]) if here else (),
                 ))  # fmt: skip
     return out, notes
-
-
-def formatted(metric: str, mean: float | None, spread: float | None) -> str:
-    """As the paper prints: 2.99e-3(3.51e-5), 25.30(0.05), 0.82(0.03); a dash for what there is not."""
-    if mean is None:
-        return "–"
-    if metric == "mse":
-        inner = "–" if spread is None else short(spread)
-        return f"{short(mean)}({inner})"
-    return f"{mean:.2f}({'–' if spread is None else f'{spread:.2f}'})"
-
-
-def short(value: float) -> str:
-    """2.99e-3, not 2.99e-03."""
-    mantissa, exponent = f"{value:.2e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
-
-
-def to_csv(found: list[Cell]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for cell in found:
-        numbers = [None if value is None else f"{value:.6g}" for value in (cell.mean, cell.spread)]
-        writer.writerow([cell.row, f"{cell.snr:g}", cell.metric, *numbers, len(cell.values), cell.paper, cell.paper_spread,
-                         cell.verdict])  # fmt: skip
-    return out.getvalue()
-
-
-def to_markdown(
-    found: list[Cell], title: str, corner: str, limit: Callable[[float], float | None], notes: list[str]
-) -> str:
-    """Ours in the paper's layout, then what the paper doesn't have, then the paper's own numbers, then notes.
-
-    limit: SNR → the Bayes limit's MSE, or None; each MSE is shown as a multiple of it too. The last columns say how many
-    seeds there are and what a method knows beyond noisy images.
-    """
-    columns = list(dict.fromkeys((c.metric, c.snr) for c in found))
-    rows = list(dict.fromkeys(c.row for c in found))
-    by_place = {(c.row, c.metric, c.snr): c for c in found}
-    in_paper = [row for row in rows if any(by_place[(row, *column)].paper is not None for column in columns)]
-    head = [corner, *(f"{HEADINGS[metric]} {snr:g}" for metric, snr in columns)]
-    limits = {snr: value for snr in dict.fromkeys(snr for _, snr in columns) if (value := limit(snr))}
-
-    def ours(names: list[str]) -> str:
-        lines = [[*head, *(f"× Bayes {snr:g}" for snr in limits), "seeds", "knows"]]
-        for row in names:
-            here = [by_place[(row, *column)] for column in columns]
-            means = [(by_place[row, "mse", snr].mean, value) for snr, value in limits.items()]
-            times = ["–" if mean is None else f"{mean / value:.2f}" for mean, value in means]
-            seeds = "–".join(map(str, sorted({len(c.values) for c in here if c.metric == "mse"})))
-            knows = ", ".join(next((c.knows for c in here if c.values), ())) or "–"
-            lines.append([row, *(formatted(c.metric, c.mean, c.spread) for c in here), *times, seeds, knows])
-        return pipes(lines)
-
-    paper = [head, *([row, *(paper_format(by_place[(row, *column)]) for column in columns)] for row in in_paper)]
-    parts = [f"# {title}", "Ours: mean(spread over seeds).", ours(in_paper)]
-    if others := [row for row in rows if row not in in_paper]:
-        parts += ["Not in the paper:", ours(others)]
-    parts += ["The paper's:", pipes(paper), *notes]
-    return "\n\n".join(parts) + "\n"
-
-
-def paper_format(cell: Cell) -> str:
-    return formatted(cell.metric, cell.paper, cell.paper_spread)
-
-
-def pipes(rows: list[list[str]]) -> str:
-    """Rows of texts → a markdown table, the first column to the left."""
-    rule = [":--", *("--:" for _ in rows[0][1:])]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]])
-
-
-def to_tex(found: list[Cell], caption: str, corner: str, label: str) -> str:
-    """A booktabs table with the paper's rows, columns and number format, and our numbers."""
-    metrics = list(dict.fromkeys(c.metric for c in found))
-    snrs = list(dict.fromkeys(c.snr for c in found))
-    by_place = {(c.row, c.metric, c.snr): c for c in found}
-    top = " & ".join(["", *(rf"\multicolumn{{{len(snrs)}}}{{c}}{{{HEADINGS[m]}}}" for m in metrics)])
-    second = " & ".join([corner, *(f"{snr:g}" for _ in metrics for snr in snrs)])
-    body = [
-        " & ".join(
-            [row, *(formatted(m, by_place[row, m, s].mean, by_place[row, m, s].spread) for m in metrics for s in snrs)]
-        )
-        for row in dict.fromkeys(c.row for c in found)
-    ]
-    lines = [
-        r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{{label}}}",
-        rf"\begin{{tabular}}{{l{'c' * len(metrics) * len(snrs)}}}", r"\toprule", rf"{top} \\", rf"{second} \\", r"\midrule",
-        *(rf"{line} \\" for line in body), r"\bottomrule", r"\end{tabular}", r"\end{table}",
-    ]  # fmt: skip
-    return "\n".join(lines).replace("–", "--").replace("σ", r"$\sigma$") + "\n"
 
 
 def write(store: Store, name: str, texts: dict[str, str]) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cryobench import table
+from cryobench import layout, table
 from cryobench.record import Store, writable
 
 # The paper's order, then what it doesn't show.
@@ -55,7 +55,7 @@ def draw(panels, path: Path) -> list[Path]:
     for axis, (name, image, mse) in zip(axes, panels, strict=False):
         low, high = np.percentile(image, [1, 99]) if name == "noisy" else (0.0, 1.0)
         axis.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-        axis.set_title(name if name == "clean" else f"{name}\nMSE {table.short(mse)}", fontsize=8)
+        axis.set_title(name if name == "clean" else f"{name}\nMSE {layout.short(mse)}", fontsize=8)
     files = [path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "svg")]
     with writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from cryobench import table
+from cryobench import layout, table
 from cryobench.record import Store
 
 INTRODUCTION = """# What explains the published classical numbers
@@ -25,7 +25,7 @@ def write(store: Store) -> list[Path]:
         lines = [["method", "σ", "images", "MSE", "published", "share explained", "seeds"]]
         for method in ("BM3D", "KSVD", "Non-local means", "CWF"):
             lines += method_lines(records, method, snr)
-        parts += [f"## SNR {snr:g}", table.pipes(lines)]
+        parts += [f"## SNR {snr:g}", layout.pipes(lines)]
     return table.write(store, "published_gap", {"md": "\n\n".join(parts) + "\n"})
 
 
@@ -42,8 +42,8 @@ def method_lines(records: list[dict], method: str, snr: float) -> list[list[str]
     for (row, clip), (mean, seeds) in found.items():
         setting = row.removeprefix(f"{method}, ")
         honest, _ = found[f"{method}, true σ", False]
-        lines.append([method, setting, "clipped" if clip else "unclipped", table.short(mean) if mean else "–",
-                      table.short(published), share(mean, honest, published), str(seeds)])  # fmt: skip
+        lines.append([method, setting, "clipped" if clip else "unclipped", layout.short(mean) if mean else "–",
+                      layout.short(published), share(mean, honest, published), str(seeds)])  # fmt: skip
     return lines
 
 

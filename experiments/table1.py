@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cryobench import table
+from cryobench import layout, table
 from cryobench.record import Store
 
 TITLE = "ResNet-GAN: MSE, PSNR and SSIM of different (α,β) under Gaussian noise"
@@ -16,12 +16,12 @@ def write(store: Store) -> list[Path]:
     records = store.all()
     found, notes = table.cells(records, table.sweep_rows("alpha_beta"), 1, (0.1, 0.05), ("mse", "psnr", "ssim"))
     names = {cell.row: "$\\alpha={},\\beta={}$".format(*numbers(cell.row)) for cell in found}
-    tex = table.to_tex(found, TITLE.replace("(α,β)", r"$(\alpha,\beta)$"), "Parameter/SNR", "tab:alpha-beta")
+    tex = layout.to_tex(found, TITLE.replace("(α,β)", r"$(\alpha,\beta)$"), "Parameter/SNR", "tab:alpha-beta")
     for row, name in names.items():
         tex = tex.replace(f"\n{row} &", f"\n{name} &")
     return table.write(store, "table1", {
-        "md": table.to_markdown(found, f"Table 1. {TITLE}", "(α,β)", table.bayes_limit(records), notes),
-        "csv": table.to_csv(found),
+        "md": layout.to_markdown(found, f"Table 1. {TITLE}", "(α,β)", table.bayes_limit(records), notes),
+        "csv": layout.to_csv(found),
         "tex": tex,
     })  # fmt: skip
 

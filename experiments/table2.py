@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryobench import table
+from cryobench import layout, table
 from cryobench.record import Store
 
 TITLE = "Deep convolution results: MSE and PSNR of different models under Gaussian noise"
@@ -17,14 +17,14 @@ def write(store: Store) -> list[Path]:
     shown = [cell for cell in found if cell.metric != "ssim"]
     printed = {row for row, _, _ in table.published(2)}
     return table.write(store, "table2", {
-        "md": table.to_markdown(shown, f"Table 2. {TITLE}", "Method", table.bayes_limit(records), notes),
-        "csv": table.to_csv(found),
+        "md": layout.to_markdown(shown, f"Table 2. {TITLE}", "Method", table.bayes_limit(records), notes),
+        "csv": layout.to_csv(found),
         "tex": latex([cell for cell in shown if cell.row in printed]),
     })  # fmt: skip
 
 
 def latex(found: list[table.Cell]) -> str:
-    text = table.to_tex(found, TITLE, "Method/SNR", "tab:methods")
+    text = layout.to_tex(found, TITLE, "Method/SNR", "tab:methods")
     for row, name in (
         ("l2-Autoencoder", r"$\ell_2$-Autoencoder"),
         ("GAN + l1", r"GAN + $\ell_1$"),

@@ -11,7 +11,7 @@ FILES = [p for folder in ("cryobench", "baselines", "experiments") for p in (ROO
 
 # From left to right: a module may import what stands to its left, or beside it within its own package.
 ORDER = ["errors", "noise", "scores", "data", "nets", "robust", "metrics", "methods", "analysis", "config", "record", "figure",
-         "table", "report", "run", "sweep", "launch", "bench", "verbs", "__main__"]  # fmt: skip
+         "table", "layout", "report", "run", "sweep", "launch", "bench", "verbs", "__main__"]  # fmt: skip
 
 
 def imported(path: Path) -> list[str]:
@@ -38,7 +38,9 @@ def test_imports_point_one_way(path):
         if room == "baselines":
             assert re.match(r"cryobench\.(errors|noise|data|methods|baselines)\b", name), name
         elif room == "experiments":
-            assert re.match(r"cryobench\.(errors|scores|robust|metrics|record|table|figure|experiments)\b", name), name
+            assert re.match(
+                r"cryobench\.(errors|scores|robust|metrics|record|table|layout|figure|experiments)\b", name
+            ), name
         else:
             own = path.relative_to(ROOT / "cryobench").parts[0].removesuffix(".py")
             assert not re.match(r"cryobench\.(baselines|experiments)\b", name), f"{name}: reached through _target_ only"

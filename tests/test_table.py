@@ -2,7 +2,7 @@
 
 import pytest
 
-from cryobench import table
+from cryobench import layout, table
 from cryobench.sweep import plan
 
 
@@ -73,10 +73,10 @@ def test_three_seeds_at_the_papers_scale_are_compared():
 
 
 def test_numbers_are_printed_as_the_paper_prints_them():
-    assert table.formatted("mse", 2.99e-3, 3.51e-5) == "2.99e-3(3.51e-5)"
-    assert table.formatted("psnr", 25.3, 0.05) == "25.30(0.05)"
-    assert table.formatted("ssim", 0.82, None) == "0.82(–)"
-    assert table.formatted("mse", None, None) == "–"
+    assert layout.formatted("mse", 2.99e-3, 3.51e-5) == "2.99e-3(3.51e-5)"
+    assert layout.formatted("psnr", 25.3, 0.05) == "25.30(0.05)"
+    assert layout.formatted("ssim", 0.82, None) == "0.82(–)"
+    assert layout.formatted("mse", None, None) == "–"
 
 
 def test_the_papers_numbers_are_all_there():
