@@ -28,7 +28,7 @@ from cryobench.errors import InputError
 
 PACKAGES = (
     "aspire", "bm3d", "cryobench", "dictlearn", "gemmi", "hydra-core", "numpy", "pytorch-lightning", "scikit-image",
-    "scikit-learn", "scipy", "torch", "torch-fourier-slice",
+    "scikit-learn", "scipy", "torch", "torch-fourier-shell-correlation", "torch-fourier-slice",
 )  # fmt: skip
 
 

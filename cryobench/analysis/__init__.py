@@ -14,7 +14,7 @@ import numpy as np
 
 from cryobench.errors import InputError
 
-ALWAYS = ("views",)
+ALWAYS = ("sharpness", "views")
 
 
 @dataclass(frozen=True)
