@@ -47,7 +47,8 @@ def resolve(config: DictConfig) -> dict:
     try:
         groups = {name: OmegaConf.create(OmegaConf.to_container(config[name], resolve=True)) for name in GROUPS}
         plain = {
-            name: typed(node, name) if name in BUILT else OmegaConf.to_container(node) for name, node in groups.items()
+            name: plainest(typed(node, name)) if name in BUILT else OmegaConf.to_container(node)
+            for name, node in groups.items()
         }
         plain["paths"] = OmegaConf.to_container(config.paths, resolve=True)
         plain["seed"] = typed_value("seed", config.seed, int)
@@ -87,6 +88,12 @@ def typed(node: DictConfig, group: str) -> dict:
         raise InputError(f"{group}: expected a value for {', '.join(missing)} of {target}, got none")
     checked = {key: typed_value(f"{group}.{key}", value, fields[key][0]) for key, value in values.items()}
     return {"name": node.get("name", cls.__name__.lower()), "_target_": target, **checked}
+
+
+def plainest(node: dict) -> dict:
+    """Settings that amount to another class's, as those, so that one and the same run has one id; the class says which."""
+    rule = getattr(get_class(node["_target_"]), "plainest", None)
+    return rule(node) if rule else node
 
 
 def typed_value(name: str, value, kind):

@@ -15,9 +15,14 @@ from cryobench.errors import InputError
 SPLITS = {"train": 0, "test": 1}
 
 
-def generator(seed: int, split: str, index: int) -> np.random.Generator:
-    """The random generator that belongs to image `index` of `split` ("train" or "test") under `seed`."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, SPLITS[split], index])))
+def generator(seed: int, split: str, index: int, *purpose: int) -> np.random.Generator:
+    """The random generator that belongs to image `index` of `split` ("train" or "test") under `seed`.
+
+    purpose: numbers that name an independent stream of that image; none for its Gaussian noise.
+    """
+    return np.random.Generator(
+        np.random.Philox(np.random.SeedSequence([seed, SPLITS[split], index], spawn_key=purpose))
+    )
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,14 @@ class Gaussian:
             noisy[row] += np.float32(sigma) * draw
         return np.clip(noisy, 0.0, 1.0, out=noisy) if self.clip else noisy
 
+    def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
+        """What a method is given as clean images (n, h, w) float32: the clean ones."""
+        return clean
+
+    def contaminated(self, indices: np.ndarray, *, seed: int, split: str) -> dict[str, list[int]]:
+        """Which of `indices` have something else than a "reference" or an "input": none; see cryobench.contamination."""
+        return {}
+
 
 def border_sigma(noisy: np.ndarray) -> np.ndarray:
     """σ of each image (n, h, w) → (n,) float64, from the pixels outside the circle inscribed in the image.
@@ -63,6 +76,7 @@ def border_sigma(noisy: np.ndarray) -> np.ndarray:
 class NoisyImages:
     """The images of one split with their noise, made when asked for: `clean`, `noisy` and `sigma` take an index array.
 
+    noise: Gaussian, or a class with its `sigma`, `add`, `reference` and `contaminated`.
     split: "train" or "test"; clean: (n, L, L) float32 in [0, 1], usually memory-mapped; labels (n,) conformations;
     rotations (n, 3, 3); volumes (k, L, L, L); pixel_size in Å; `indices` names the images that belong to this view.
     `only(...)` narrows what can be asked for to what a method declares that it knows.
@@ -103,9 +117,15 @@ class NoisyImages:
         return self.noise.add(self._clean[which], which, seed=self.seed, split=self.split)
 
     def clean(self, index=slice(None)) -> np.ndarray:
-        """(b, L, L) float32 in [0, 1]."""
+        """(b, L, L) float32 in [0, 1]; contaminated references among them if the noise says so."""
         self._permit("clean")
-        return np.asarray(self._clean[self.indices[index]])
+        which = self.indices[index]
+        return self.noise.reference(np.asarray(self._clean[which]), which, seed=self.seed, split=self.split)
+
+    def contaminated(self) -> dict[str, list[int]]:
+        """Of these images, those with a contaminated "reference" or "input"; for the record, not for a method."""
+        self._permit("contaminated")
+        return self.noise.contaminated(self.indices, seed=self.seed, split=self.split)
 
     def sigma(self, index=slice(None)) -> np.ndarray:
         """(b,) float64, the true standard deviation of the noise."""

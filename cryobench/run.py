@@ -106,6 +106,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         "realised_snr": number(np.mean(clean.var(axis=(1, 2)) / (noisy - clean).var(axis=(1, 2)))),
         "images_per_s": number((len(noisy) - len(bad)) / (clock[2] - clock[1])),
         "fit_s": number(clock[1] - clock[0]),
+        "contaminated": train.contaminated(),
         "data": {"key": pairs.key, "pixel_size": pairs.pixel_size, "train": len(train), "test": len(test)},
         "method": method.report,
         "analysis": analyse(config["analysis"], evidence),
