@@ -162,18 +162,27 @@ class ClampMotion:
         return np.stack(frames)
 
 
+def in_ranges(atoms: Structure, clamp: dict[str, list]) -> np.ndarray:
+    """Which atoms belong to the clamp, chain → list of [first, last] residues: (n,) bool.
+
+    Raises InputError if clamp or core, the other atoms, is empty.
+    """
+    inside = np.zeros(len(atoms), bool)
+    for chain, ranges in clamp.items():
+        for first, last in ranges:
+            inside |= (atoms.chains == chain) & (atoms.residues >= first) & (atoms.residues <= last)
+    for part, count in (("clamp", inside.sum()), ("core", (~inside).sum())):
+        if count < 3:
+            raise InputError(f"expected atoms in the {part}, got {count}; see data.clamp")
+    return inside
+
+
 def clamp_motion(open_: Structure, closed: Structure, clamp: dict[str, list]) -> ClampMotion:
     """Superpose the cores of two matched structures and find the motion of their clamp.
 
     clamp: chain → list of [first, last] residues that belong to it. Raises InputError if clamp or core is empty.
     """
-    inside = np.zeros(len(open_), bool)
-    for chain, ranges in clamp.items():
-        for first, last in ranges:
-            inside |= (open_.chains == chain) & (open_.residues >= first) & (open_.residues <= last)
-    for part, count in (("clamp", inside.sum()), ("core", (~inside).sum())):
-        if count < 3:
-            raise InputError(f"expected atoms in the {part}, got {count}; see data.clamp")
+    inside = in_ranges(open_, clamp)
     core = superpose(closed.positions[~inside], open_.positions[~inside])
     laid = core(closed.positions)
     return ClampMotion(open_.positions, laid, inside, superpose(open_.positions[inside], laid[inside]))
