@@ -18,3 +18,7 @@ class BadImages(InputError):
         super().__init__(
             f"image {', '.join(map(str, self.indices[:5]))}{' …' if len(self.indices) > 5 else ''}: {reason}"
         )
+
+
+class Stopped(BaseException):
+    """The process was told to end (SIGTERM); nothing is recorded, the same command goes on later (exit status 143)."""

@@ -195,7 +195,7 @@ def setting(config: dict, folder: Path, progress: bool):
     return Setting(
         seed=config["seed"], workdir=folder, workers=int(trainer["workers"] or os.cpu_count() or 1), progress=progress,
         accelerator=trainer["accelerator"], devices=trainer["devices"], precision=trainer["precision"],
-        strategy=trainer["strategy"],
+        strategy=trainer["strategy"], checkpoint_minutes=float(trainer["checkpoint_minutes"]),
     )  # fmt: skip
 
 

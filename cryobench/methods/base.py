@@ -39,6 +39,7 @@ class Setting:
 
     seed: for anything random in the method; workdir: a folder of its own for checkpoints and logs, or None;
     workers: processes or threads to use; accelerator, devices, precision, strategy: as Lightning names them;
+    checkpoint_minutes: how often, within an epoch, a learned method writes what it would go on from.
     progress: show progress bars.
     """
 
@@ -49,6 +50,7 @@ class Setting:
     devices: int = 1
     precision: str = "32-true"
     strategy: str = "auto"
+    checkpoint_minutes: float = 10.0
     progress: bool = False
 
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
-from torch.utils.data import DataLoader, Dataset
+from pytorch_lightning.callbacks import Callback
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cryobench import nets
 from cryobench.errors import InputError, RunFailed
 from cryobench.methods.base import Denoiser, check_images
+from cryobench.methods.checkpoints import Checkpoints, WholeFiles, finishing_the_step
 from cryobench.noise import NoisyImages
 
 BATCH_AT_TEST = 50  # fixed, so that batch norm in training mode sees the same batches on every machine
@@ -44,6 +45,25 @@ class Batches(Dataset):
     def __getitems__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         index = np.asarray(index)
         return as_batch(self.images.noisy(index)), as_batch(self.images.clean(index))
+
+
+class InOrder(Sampler):
+    """Positions 0 … n−1 in batches; its first epoch begins after `done` batches.
+
+    No shuffling: the images are independent draws already (and the released code does not shuffle).
+    """
+
+    def __init__(self, n: int, batch_size: int, *, drop_last: bool = False, done: int = 0):
+        self.n, self.batch_size, self.done = n, batch_size, done
+        self.batches = n // batch_size if drop_last else -(-n // batch_size)
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self):
+        first, self.done = self.done, 0
+        for start in range(first * self.batch_size, self.batches * self.batch_size, self.batch_size):
+            yield list(range(start, min(start + self.batch_size, self.n)))
 
 
 def as_batch(images: np.ndarray) -> torch.Tensor:
@@ -84,14 +104,17 @@ class DenoisingModule(pl.LightningModule):
         """One point of the training curve: the means of this epoch's losses and the validation MSE after it."""
         point = {name: float(np.mean(values)) for name, values in self._losses.items()}
         point |= {"epoch": self.current_epoch + 1, "val_mse": float(self.trainer.callback_metrics["val_mse"])}
+        if not math.isfinite(point["val_mse"]):
+            raise RunFailed(f"the validation MSE became {point['val_mse']} in epoch {self.current_epoch + 1}; "
+                            "a smaller method.lr is the usual remedy")  # fmt: skip
         self.curve.append(point)
         self._losses = {}
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        checkpoint["curve"] = self.curve
+        checkpoint |= {"curve": self.curve, "losses": self._losses}
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
-        self.curve = checkpoint["curve"]
+        self.curve, self._losses = checkpoint["curve"], checkpoint["losses"]
 
 
 class EpochProgress(Callback):
@@ -106,7 +129,7 @@ class EpochProgress(Callback):
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"),
                             TimeRemainingColumn(), TextColumn("{task.fields[mse]}"))  # fmt: skip
         total = self.epochs * trainer.num_training_batches
-        done = trainer.current_epoch * trainer.num_training_batches
+        done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
         self.task = self.bar.add_task("training", total=total, completed=done, mse="")
         self.bar.start()
 
@@ -187,47 +210,48 @@ class Trained(Denoiser):
             )
         parts = train.subset(slice(0, len(train) - held)), train.subset(slice(len(train) - held, None))
         module = self.module(train.image_size)
-        with quiet_lightning():
-            trainer, best = self.trainer()
-            last = best.dirpath and Path(best.dirpath) / "last.ckpt"
+        keeper = Checkpoints((self.setting.workdir or Path()) / "checkpoints", self.chosen_epochs,
+                             self.setting.checkpoint_minutes)  # fmt: skip
+        with quiet_lightning(), finishing_the_step():
+            last = keeper.resume()
+            trainer = self.trainer(keeper)
             trainer.fit(
                 module,
-                self.loader(parts[0], drop_last=True),
+                self.loader(parts[0], drop_last=True, done=keeper.batches_done),
                 self.loader(parts[1]),
-                ckpt_path=last if last and last.exists() else None,
+                ckpt_path=last,
                 weights_only=True,
             )
-        if self.checkpoint == "validation":
-            module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
+        (epoch,) = self.chosen_epochs(module.curve)
+        module.load_state_dict(keeper.weights(epoch))
         self.generator = module.generator
-        chosen = min(module.curve, key=lambda p: p["val_mse"]) if self.checkpoint == "validation" else module.curve[-1]
         self.report.update(
-            curve=module.curve, chosen_epoch=chosen["epoch"], val_mse=chosen["val_mse"], validation_images=held,
+            curve=module.curve, chosen_epoch=epoch, val_mse=module.curve[epoch - 1]["val_mse"], validation_images=held,
             parameters=nets.parameters(self.generator),
             images_seen=len(module.curve) * trainer.num_training_batches * self.batch_size,
+            training_s=round(keeper.seconds, 3), resumed=keeper.resumed,
         )  # fmt: skip
 
-    def loader(self, images: NoisyImages, drop_last: bool = False) -> DataLoader:
-        """No shuffling: the images are independent draws already (and the released code does not shuffle)."""
-        return DataLoader(
-            Batches(images), batch_size=self.batch_size, collate_fn=lambda batch: batch, drop_last=drop_last
-        )
+    def chosen_epochs(self, curve: list[dict]) -> list[int]:
+        """The epochs, counted from 1, whose weights are wanted if training ends with this curve."""
+        if self.checkpoint == "last":
+            return [curve[-1]["epoch"]]
+        return [min(curve, key=lambda point: point["val_mse"])["epoch"]]
 
-    def trainer(self) -> tuple[pl.Trainer, ModelCheckpoint]:
+    def loader(self, images: NoisyImages, drop_last: bool = False, done: int = 0) -> DataLoader:
+        order = InOrder(len(images), self.batch_size, drop_last=drop_last, done=done)
+        return DataLoader(Batches(images), batch_sampler=order, collate_fn=lambda batch: batch)
+
+    def trainer(self, keeper: Checkpoints) -> pl.Trainer:
         where = self.setting
-        folder = (where.workdir or Path()) / "checkpoints"
-        best = ModelCheckpoint(
-            dirpath=folder, filename="best", monitor="val_mse", save_last=True, enable_version_counter=False
-        )
-        callbacks: list[Callback] = [best]
+        callbacks: list[Callback] = [keeper]
         if where.progress:
             callbacks.append(EpochProgress(self.epochs))
-        trainer = pl.Trainer(
+        return pl.Trainer(
             max_epochs=self.epochs, accelerator=where.accelerator, devices=where.devices, strategy=where.strategy,
             precision=where.precision, callbacks=callbacks, logger=False, enable_progress_bar=False,
-            enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=where.workdir,
+            enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=where.workdir, plugins=[WholeFiles()],
         )  # fmt: skip
-        return trainer, best
 
     @torch.no_grad()
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:

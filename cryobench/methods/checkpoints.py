@@ -1,0 +1,123 @@
+"""Checkpoints from which a killed run goes on as if nothing had happened.
+
+    checkpoints/last.ckpt     nets, optimizers, loops, curve, batches done of this epoch
+                epoch_3.ckpt  the weights after each epoch that may be chosen in the end
+
+Each file is replaced as a whole. Which epochs may be chosen is read off the curve, so last.ckpt alone is the truth: an
+epoch's weights are written before the last.ckpt that knows of it, and superfluous ones go after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.utilities.exceptions import SIGTERMException
+
+from cryobench.errors import Stopped
+
+
+class WholeFiles(TorchCheckpointIO):
+    """Lightning's checkpoints, written beside their place and moved there."""
+
+    def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
+        save_whole(checkpoint, Path(path))
+
+
+def save_whole(state, path: Path) -> None:
+    """torch.save that leaves the old file or the new one, whatever happens. Raises OSError for a full disk."""
+    buffer = io.BytesIO()  # torch's own writer turns a full disk into a RuntimeError
+    torch.save(state, buffer)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with open(part, "wb") as file:
+        file.write(buffer.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+class Checkpoints(Checkpoint):
+    """Writes last.ckpt after each epoch, every so many minutes within one, and when the process is told to end.
+
+    chosen(curve): the epochs, counted from 1, whose weights would be wanted if training ended with this curve.
+    """
+
+    def __init__(self, folder: Path, chosen: Callable[[list[dict]], list[int]], minutes: float):
+        self.folder, self.chosen, self.minutes = folder, chosen, minutes
+        self.last = folder / "last.ckpt"
+        self.batches_done = 0  # of the epoch under way
+        self.seconds = 0.0  # of training, over all processes that had a part in it
+        self.resumed = 0
+        self._clock = self._written = time.monotonic()
+
+    def resume(self) -> Path | None:
+        """last.ckpt, if there is one that can be read; tells where in the data to go on."""
+        if not self.last.exists():
+            return None
+        try:
+            state = torch.load(self.last, weights_only=True)["cryobench"]
+        except Exception:  # not ours, or the disk's fault: begin again
+            self.last.unlink()
+            return None
+        self.batches_done, self.seconds = state["batches_done"], state["seconds"]
+        self.resumed = state["resumed"] + 1
+        return self.last
+
+    def weights(self, epoch: int) -> dict:
+        return torch.load(self.folder / f"epoch_{epoch}.ckpt", weights_only=True)
+
+    def on_train_start(self, trainer, module) -> None:
+        self._clock = self._written = time.monotonic()
+
+    def on_save_checkpoint(self, trainer, module, checkpoint) -> None:
+        now = time.monotonic()
+        self.seconds += now - self._clock
+        self._clock = self._written = now
+        checkpoint["cryobench"] = {
+            "batches_done": self.batches_done, "seconds": self.seconds, "resumed": self.resumed
+        }  # fmt: skip
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+        self.batches_done = batch_idx + 1
+        if self.batches_done == trainer.num_training_batches:
+            return  # the epoch's own checkpoint follows, after its validation
+        if trainer.received_sigterm or time.monotonic() - self._written >= 60 * self.minutes:
+            trainer.save_checkpoint(self.last)
+
+    def on_train_epoch_end(self, trainer, module) -> None:
+        self.batches_done = 0
+        wanted = {f"epoch_{epoch}.ckpt" for epoch in self.chosen(module.curve)}
+        newest = f"epoch_{module.curve[-1]['epoch']}.ckpt"
+        if newest in wanted and trainer.is_global_zero:
+            save_whole(module.state_dict(), self.folder / newest)
+        trainer.save_checkpoint(self.last)
+        if trainer.is_global_zero:
+            for path in self.folder.glob("epoch_*.ckpt"):
+                if path.name not in wanted:
+                    path.unlink()
+
+
+@contextlib.contextmanager
+def finishing_the_step():
+    """While Lightning trains, SIGTERM ends the run after the step under way and its checkpoint. Raises Stopped."""
+    here = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL) if here else None  # Lightning would call ours at once
+    try:
+        yield
+    except SIGTERMException:
+        raise Stopped("SIGTERM") from None
+    except SystemExit:  # what Lightning makes of Ctrl-C
+        raise KeyboardInterrupt from None
+    finally:
+        if here:
+            signal.signal(signal.SIGTERM, before)
