@@ -4,9 +4,50 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from cryobench.record import writable
+
+# Okabe and Ito's colours, which the colour-blind tell apart: blue, vermilion, green, orange, purple, sky.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
+
+
+def new(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, results: Path, name: str) -> list[Path]:
+    """Write RESULTS/figures/NAME.png and .svg; the same figure gives the same files."""
+    folder = results / "figures"
+    files = [folder / f"{name}.{suffix}" for suffix in ("png", "svg")]
+    with writable(folder), matplotlib.rc_context({"svg.hashsalt": name}):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            figure.savefig(file, metadata={"Date": None} if file.suffix == ".svg" else None)
+    return files
+
+
+def gallery(panels: list[tuple[str, np.ndarray]], columns: int = 5) -> Figure:
+    """Images (L, L) under their titles, line by line, all in the contrast [0, 1] of clean images.
+
+    One whose title begins with "noisy" spans its own central 98 %.
+    """
+    lines = -(-len(panels) // columns)
+    figure = new(2.0 * columns, 2.35 * lines)
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, (title, image) in zip(axes, panels, strict=False):
+        low, high = np.percentile(image, [1, 99]) if title.startswith("noisy") else (0.0, 1.0)
+        axis.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+        axis.set_title(title, fontsize=8)
+    return figure
 
 
 def strip(rows: dict[str, np.ndarray], path: Path, notes: dict[str, list[str]] | None = None) -> Path:

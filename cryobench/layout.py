@@ -51,7 +51,8 @@ def to_markdown(
     rows = list(dict.fromkeys(c.row for c in found))
     by_place = {(c.row, c.metric, c.snr): c for c in found}
     in_paper = [row for row in rows if any(by_place[(row, *column)].paper is not None for column in columns)]
-    head = [corner, *(f"{HEADINGS[metric]} {snr:g}" for metric, snr in columns)]
+    several = len({snr for _, snr in columns}) > 1
+    head = [corner, *(f"{HEADINGS[metric]} {snr:g}" if several else HEADINGS[metric] for metric, snr in columns)]
     limits = {snr: value for snr in dict.fromkeys(snr for _, snr in columns) if (value := limit(snr))}
 
     def ours(names: list[str]) -> str:
@@ -88,17 +89,19 @@ def to_tex(found: list[Cell], caption: str, corner: str, label: str) -> str:
     metrics = list(dict.fromkeys(c.metric for c in found))
     snrs = list(dict.fromkeys(c.snr for c in found))
     by_place = {(c.row, c.metric, c.snr): c for c in found}
+    one = len(snrs) == 1
     top = " & ".join(["", *(rf"\multicolumn{{{len(snrs)}}}{{c}}{{{HEADINGS[m]}}}" for m in metrics)])
-    second = " & ".join([corner, *(f"{snr:g}" for _ in metrics for snr in snrs)])
+    second = " & ".join([corner, *(HEADINGS[m] if one else f"{snr:g}" for m in metrics for snr in snrs)])
     body = [
         " & ".join(
             [row, *(formatted(m, by_place[row, m, s].mean, by_place[row, m, s].spread) for m in metrics for s in snrs)]
         )
         for row in dict.fromkeys(c.row for c in found)
     ]
+    upper = [] if one else [rf"{top} \\"]
     lines = [
         r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{{label}}}",
-        rf"\begin{{tabular}}{{l{'c' * len(metrics) * len(snrs)}}}", r"\toprule", rf"{top} \\", rf"{second} \\", r"\midrule",
+        rf"\begin{{tabular}}{{l{'c' * len(metrics) * len(snrs)}}}", r"\toprule", *upper, rf"{second} \\", r"\midrule",
         *(rf"{line} \\" for line in body), r"\bottomrule", r"\end{tabular}", r"\end{table}",
     ]  # fmt: skip
     return "\n".join(lines).replace("–", "--").replace("σ", r"$\sigma$") + "\n"

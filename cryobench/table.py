@@ -164,19 +164,25 @@ def published(table: int) -> dict[tuple[str, float, str], tuple[float, float]]:
     return {(r["row"], float(r["snr"]), r["metric"]): (float(r["value"]), float(r["spread"])) for r in rows}
 
 
-def cells(records: list[dict], rows: dict[str, dict], paper: int | None, snrs, metrics) -> tuple[list[Cell], list[str]]:
-    """All cells of a table, row by row, and notes; a run that is missing or failed leaves its seed out, counted."""
+def chosen(records: list[dict], rows: dict[str, dict]) -> tuple[dict[str, list[dict]], list[str]]:
+    """The finished records of one and the same variant by row, a seed and SNR once, by seed; and notes for the reader."""
     done = [record for record in records if record["status"] == "done"]
     pairs = ((row, record, deviations(record, wanted)) for row, wanted in rows.items() for record in done)
     mine, notes = choose_variant([(row, record, differs) for row, record, differs in pairs if differs is not None])
+    once = {row: {(r["config"]["noise"]["snr"], r["seed"]): r for r in found} for row, found in mine.items()}
+    return {row: sorted(found.values(), key=lambda r: r["seed"]) for row, found in once.items()}, notes
+
+
+def cells(records: list[dict], rows: dict[str, dict], paper: int | None, snrs, metrics) -> tuple[list[Cell], list[str]]:
+    """All cells of a table, row by row, and notes; a run that is missing or failed leaves its seed out, counted."""
+    mine, notes = chosen(records, rows)
     different = bool(notes) and notes[0].startswith("Settings")
     out = []
     for row in rows:
         for metric in metrics:
             for snr in snrs:
                 here = [r for r in mine.get(row, []) if r["config"]["noise"]["snr"] == snr]
-                here = list({r["seed"]: r for r in here if r["metrics"][metric]["mean"] is not None}.values())
-                here.sort(key=lambda r: r["seed"])
+                here = [r for r in here if r["metrics"][metric]["mean"] is not None]
                 value, spread = (published(paper).get((row, snr, metric)) if paper else None) or (None, None)
                 scale = here[0]["config"]["scale"]["name"] + (", other settings" if different else "") if here else None
                 out.append(Cell(

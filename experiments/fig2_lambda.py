@@ -1,0 +1,24 @@
+"""Figure 2b (supplemental note 7): the same test image denoised by the (.5,.5)-GAN + λℓ1, clean first, by rising λ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryobench.experiments.fig2_gallery import panel
+from cryobench.experiments.table3 import LIMIT, SNR
+
+from cryobench import figure, table
+from cryobench.record import Store
+
+
+def write(store: Store) -> list[Path]:
+    """Write fig2_lambda.png and .svg: the paper's nine panels in its order, then the limit λ → ∞."""
+    rows = table.sweep_rows("lambda")
+    records, _ = table.chosen([r for r in store.all() if r["config"]["noise"]["snr"] == SNR], rows)
+    names = {
+        "oracle": "clean",
+        **{row: f"λ = {row}" for row in rows if row not in ("oracle", LIMIT)},
+        LIMIT: "l1-AE (λ → ∞)",
+    }
+    panels = [found for row, name in names.items() for found in panel(store, records.get(row, []), name)]
+    return figure.save(figure.gallery(panels), store.results, "fig2_lambda") if panels else []

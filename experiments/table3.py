@@ -1,0 +1,53 @@
+"""Table 3 (supplemental note 7): the weight λ of ℓ1 in the (.5,.5)-GAN at SNR 0.1, and the limit λ → ∞."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cryobench import layout, table
+from cryobench.record import Store
+
+TITLE = "MSE, PSNR and SSIM of different λ in (.5,.5)-GAN + λℓ1, SNR 0.1"
+SNR = 0.1
+LIMIT = "l1-Autoencoder"
+
+
+def write(store: Store) -> list[Path]:
+    """Write table3.md, .csv and .tex from the records; the ℓ1-autoencoder stands below the λs as their limit."""
+    records = store.all()
+    rows = {row: wanted for row, wanted in table.sweep_rows("lambda").items() if row != "oracle"}
+    found, notes = table.cells(records, rows, 3, (SNR,), ("mse", "psnr", "ssim"))
+    notes = [*reading(table.chosen(records, rows)[0]), *notes]
+    in_paper = [cell for cell in found if cell.row != LIMIT]
+    return table.write(store, "table3", {
+        "md": layout.to_markdown(found, f"Table 3. {TITLE}", "λ", table.bayes_limit(records), notes),
+        "csv": layout.to_csv(found),
+        "tex": layout.to_tex(in_paper, TITLE.replace("λℓ1", r"$\lambda\ell_1$").replace("λ", r"$\lambda$"),
+                             r"$\lambda$", "tab:lambda"),
+    })  # fmt: skip
+
+
+def reading(records: dict[str, list[dict]]) -> list[str]:
+    """What the table says of the paper's two claims: where the MSE is lowest, and whether it tends to the limit.
+
+    records: by row. λs are compared with the limit on the seeds that both have.
+    """
+    mse = {
+        row: {r["seed"]: r["metrics"]["mse"]["mean"] for r in found if r["config"]["noise"]["snr"] == SNR}
+        for row, found in records.items()
+    }
+    limit = mse.pop(LIMIT, {})
+    mse = {row: values for row, values in mse.items() if values}
+    if not mse:
+        return []
+    lines = [f"Lowest MSE at λ = {min(mse, key=lambda row: np.mean(list(mse[row].values())))}; in the paper at λ = 10."]
+    away = []
+    for row, values in mse.items():
+        if shared := sorted(values.keys() & limit.keys()):
+            ratio = np.mean([values[s] for s in shared]) / np.mean([limit[s] for s in shared])
+            away.append(f"{row}: {100 * (ratio - 1):+.1f} %")
+    if away:
+        lines.append(f"MSE against that of the ℓ1-autoencoder (λ → ∞: same net, seeds and budget): {', '.join(away)}.")
+    return lines
