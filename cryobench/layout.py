@@ -78,9 +78,9 @@ def paper_format(cell: Cell) -> str:
     return formatted(cell.metric, cell.paper, cell.paper_spread)
 
 
-def pipes(rows: list[list[str]]) -> str:
-    """Rows of texts → a markdown table, the first column to the left."""
-    rule = [":--", *("--:" for _ in rows[0][1:])]
+def pipes(rows: list[list[str]], left: int = 1) -> str:
+    """Rows of texts → a markdown table, the first `left` columns to the left."""
+    rule = [":--" if column < left else "--:" for column in range(len(rows[0]))]
     return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]])
 
 

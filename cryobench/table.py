@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from cryobench.record import Store, writable
+from cryobench.statistics import LEVEL, against_published
 
 
 @dataclass(frozen=True)
@@ -47,18 +49,20 @@ class Cell:
 
     @property
     def verdict(self) -> str:
-        """Our number against the paper's; only the paper's own scale and at least three seeds allow a comparison."""
+        """Our number against the paper's: "agrees" if that could be one more seed of ours (`against_published`).
+
+        Only the paper's own scale and at least three seeds allow a comparison.
+        """
         if not self.values:
             return "missing"
         if self.paper is None:
             return "not published"
         if self.scale != "paper":
             return f"not comparable (scale {self.scale})"
-        if len(self.values) < 3:
+        found = against_published(self.values, self.paper)
+        if found is None:
             return "too few seeds"
-        # Two spreads of either side; the paper's is over epochs or images, the only one there is.
-        room = 2 * float(np.hypot(self.spread, self.paper_spread or 0.0))
-        if abs(self.mean - self.paper) <= room:
+        if found[0] >= LEVEL:
             return "agrees"
         return "better" if (self.mean < self.paper) == (self.metric == "mse") else "worse"
 
@@ -142,12 +146,18 @@ def choose_variant(found: list[tuple[str, dict, dict]]) -> tuple[dict[str, list[
 
 def defaults(group: str, config: dict) -> dict:
     """What the shipped yaml of this group's choice says, under the shipped scale and protocol of the record's names."""
-    node = shipped(f"{group}/{config[group]['name']}")
+    around = {name: shipped(f"{name}/{config[name]['name']}") or config[name] for name in ("scale", "protocol")}
+    return resolved(group, config[group]["name"], json.dumps(around, sort_keys=True))
+
+
+@cache
+def resolved(group: str, choice: str, around: str) -> dict:
+    """A shipped yaml with its references to scale and protocol (as JSON) filled in; {} for a choice of the user's own."""
+    node = shipped(f"{group}/{choice}")
     if node is None:
         return {}
     node = {key: value for key, value in node.items() if "${paths" not in str(value)}
-    around = {name: shipped(f"{name}/{config[name]['name']}") or config[name] for name in ("scale", "protocol")}
-    return OmegaConf.to_container(OmegaConf.create({**config, **around, group: node}), resolve=True)[group]
+    return OmegaConf.to_container(OmegaConf.create({**json.loads(around), group: node}), resolve=True)[group]
 
 
 def look_up(config: dict, dotted: str):

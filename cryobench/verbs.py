@@ -65,7 +65,7 @@ Overrides = typer.Argument(None, help="Overrides, as data=rnap_ecoli scale=desk.
 @app.command()
 def table(name: str = typer.Argument(help="1, 2 or 3, or a table's name."), results: str = Results) -> None:
     """Make a table from records and print it."""
-    known = experiments("table.*|published_gap")
+    known = experiments("(?!fig|_).*")
     regenerate(f"table{name}" if name.isdigit() else name, known, results, show=True)
 
 

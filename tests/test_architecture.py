@@ -10,8 +10,9 @@ ROOT = Path(__file__).parents[1]
 FILES = [p for folder in ("cryobench", "baselines", "experiments") for p in (ROOT / folder).rglob("*.py")]
 
 # From left to right: a module may import what stands to its left, or beside it within its own package.
-ORDER = ["errors", "noise", "contamination", "scores", "data", "nets", "robust", "metrics", "methods", "analysis", "config",
-         "record", "figure", "table", "layout", "report", "run", "sweep", "launch", "bench", "verbs", "__main__"]  # fmt: skip
+ORDER = ["errors", "noise", "contamination", "scores", "data", "nets", "robust", "metrics", "statistics", "methods",
+         "analysis", "config", "record", "figure", "table", "layout", "report", "run", "sweep", "launch", "bench", "verbs",
+         "__main__"]  # fmt: skip
 
 
 def imported(path: Path) -> list[str]:
@@ -39,7 +40,7 @@ def test_imports_point_one_way(path):
             assert re.match(r"cryobench\.(errors|noise|data|methods|baselines)\b", name), name
         elif room == "experiments":
             assert re.match(
-                r"cryobench\.(errors|scores|robust|metrics|record|table|layout|figure|experiments)\b", name
+                r"cryobench\.(errors|scores|robust|metrics|statistics|record|table|layout|figure|experiments)\b", name
             ), name
         else:
             own = path.relative_to(ROOT / "cryobench").parts[0].removesuffix(".py")
