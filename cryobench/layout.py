@@ -98,10 +98,15 @@ def to_tex(found: list[Cell], caption: str, corner: str, label: str) -> str:
         )
         for row in dict.fromkeys(c.row for c in found)
     ]
-    upper = [] if one else [rf"{top} \\"]
+    return booktabs(caption, label, 1 + len(metrics) * len(snrs), [second] if one else [top, second], [body])
+
+
+def booktabs(caption: str, label: str, columns: int, head: list[str], parts: list[list[str]]) -> str:
+    """A LaTeX table of ready lines: the head, then each of `parts` below a rule of its own."""
+    body = [line for part in parts if part for line in (r"\midrule", *(rf"{line} \\" for line in part))]
     lines = [
         r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{{label}}}",
-        rf"\begin{{tabular}}{{l{'c' * len(metrics) * len(snrs)}}}", r"\toprule", *upper, rf"{second} \\", r"\midrule",
-        *(rf"{line} \\" for line in body), r"\bottomrule", r"\end{tabular}", r"\end{table}",
+        rf"\begin{{tabular}}{{l{'c' * (columns - 1)}}}", r"\toprule", *(rf"{line} \\" for line in head), *body,
+        r"\bottomrule", r"\end{tabular}", r"\end{table}",
     ]  # fmt: skip
     return "\n".join(lines).replace("–", "--").replace("σ", r"$\sigma$") + "\n"

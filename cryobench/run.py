@@ -85,18 +85,21 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     method.fit(train.only(method.knows))
     clock.append(time.perf_counter())
     clean, noisy = test.clean(), test.noisy()
-    denoised, bad = denoise(method, test, noisy, clean)
+    outcomes = [denoise(variant, test, noisy, clean) for variant in method.variants()]
     clock.append(time.perf_counter())
 
-    per_image = score(clean, denoised, config["protocol"]["ssim_range"])
-    leave_files(folder, method, clean, noisy, denoised, per_image)
+    scores = [score(clean, images, config["protocol"]["ssim_range"]) for images, _ in outcomes]
+    per_image = {name: np.mean([one[name] for one in scores], axis=0) for name in metrics.NAMES}
+    denoised, bad = outcomes[0]
+    leave_files(folder, method, clean, noisy, denoised, per_image, scores[0]["mse"])
     good = np.isfinite(denoised).all(axis=(1, 2))
     evidence = Evidence(
-        clean[good], noisy[good], denoised[good], per_image["mse"][good], test.labels[good], test.rotations[good],
+        clean[good], noisy[good], denoised[good], scores[0]["mse"][good], test.labels[good], test.rotations[good],
         train.labels, train.rotations, pairs.pixel_size, config["seed"],
     )  # fmt: skip
     return {
         "metrics": {name: summary(values) for name, values in per_image.items()},
+        **({"variants": {name: over_variants(scores, name) for name in metrics.NAMES}} if len(scores) > 1 else {}),
         "noisy_metrics": {
             name: summary(v) for name, v in score(clean, noisy, config["protocol"]["ssim_range"]).items()
         },
@@ -104,7 +107,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         "bad_images": bad,
         "knows": sorted(method.knows),
         "realised_snr": number(np.mean(clean.var(axis=(1, 2)) / (noisy - clean).var(axis=(1, 2)))),
-        "images_per_s": number((len(noisy) - len(bad)) / (clock[2] - clock[1])),
+        "images_per_s": number(len(outcomes) * (len(noisy) - len(bad)) / (clock[2] - clock[1])),
         "fit_s": number(clock[1] - clock[0]),
         "contaminated": train.contaminated(),
         "data": {"key": pairs.key, "pixel_size": pairs.pixel_size, "train": len(train), "test": len(test)},
@@ -157,12 +160,19 @@ def summary(values: np.ndarray) -> dict:
         return {"mean": number(np.nanmean(values)), "std": number(np.nanstd(values))}
 
 
+def over_variants(scores: list[dict[str, np.ndarray]], name: str) -> dict:
+    """One metric's mean over images for each of a method's variants, and their standard deviation."""
+    means = [np.nanmean(one[name]) for one in scores]
+    return {"values": [number(value) for value in means], "spread": number(np.std(means, ddof=1))}
+
+
 def number(value, digits: int = 8) -> float | None:
     """A JSON number of so many significant digits, or None if it isn't finite."""
     return float(f"{float(value):.{digits}g}") if np.isfinite(value) else None
 
 
-def leave_files(folder: Path, method, clean, noisy, denoised, per_image) -> None:
+def leave_files(folder: Path, method, clean, noisy, denoised, per_image, mse) -> None:
+    """The run's files; `mse` (n,) is that of the images shown, `per_image` what is reported."""
     from cryobench.figure import strip
 
     rows = zip(*(per_image[name] for name in metrics.NAMES), strict=True)
@@ -170,7 +180,7 @@ def leave_files(folder: Path, method, clean, noisy, denoised, per_image) -> None
     (folder / "per_image.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     np.savez_compressed(folder / "gallery.npz", denoised=denoised[:GALLERY].astype(np.float16))
     shown = {"clean": clean[:GALLERY], "noisy": noisy[:GALLERY], "denoised": denoised[:GALLERY]}
-    strip(shown, folder / "strip.png", {"denoised": [f"MSE {value:.2e}" for value in per_image["mse"][:GALLERY]]})
+    strip(shown, folder / "strip.png", {"denoised": [f"MSE {value:.2e}" for value in mse[:GALLERY]]})
     if (weights := method.weights()) is not None:
         from safetensors.torch import save_file
 

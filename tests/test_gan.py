@@ -7,7 +7,7 @@ import torch
 from cryobench.errors import RunFailed
 from cryobench.methods.autoencoder import Autoencoder
 from cryobench.methods.base import Setting
-from cryobench.methods.gan import ADAM, AlphaBetaGan, WassersteinGan, map_mean, map_sum
+from cryobench.methods.gan import ADAM, AlphaBetaGan, GanModule, WassersteinGan, map_mean, map_sum
 from cryobench.methods.trained import Batches
 from cryobench.noise import Gaussian, NoisyImages
 from cryobench.scores import discriminator_loss
@@ -24,7 +24,7 @@ def images():
 
 
 def small(cls, folder, **settings):
-    method = cls(width=4, epochs=1, batch_size=10, **settings)
+    method = cls(**{"width": 4, "epochs": 1, "batch_size": 10, **settings})
     method.setting = Setting(workdir=folder)
     return method
 
@@ -133,6 +133,57 @@ def test_an_autoencoder_learns(images, tmp_path):
 def test_a_loss_that_is_not_finite_ends_the_run_and_names_the_step(images, tmp_path):
     with pytest.raises(RunFailed, match=r"at step \d+ \(epoch 1\)"):
         small(Autoencoder, tmp_path, lr=1e30).fit(images)
+
+
+def test_a_run_that_died_goes_on_to_the_same_five_epochs(images, tmp_path, monkeypatch):
+    def method(folder):
+        return small(AlphaBetaGan, tmp_path / folder, epochs=7, checkpoint="five_best")
+
+    class Killed(Exception):
+        pass
+
+    def killed(self, batch, index):
+        if self.current_epoch == 5 and index == 3:
+            raise Killed
+        return step(self, batch, index)
+
+    undisturbed, resumed = method("a"), method("b")
+    undisturbed.fit(images)
+    step = GanModule.training_step
+    monkeypatch.setattr(GanModule, "training_step", killed)
+    with pytest.raises(Killed):
+        method("b").fit(images)
+    monkeypatch.setattr(GanModule, "training_step", step)
+    steps = []
+    monkeypatch.setattr(GanModule, "draw", lambda self, index: steps.append(self.current_epoch))
+    resumed.fit(images)
+    assert set(steps) == {5, 6}, "and does no epoch again"
+    ours, theirs = (
+        {k: v for k, v in m.report.items() if k not in ("training_s", "resumed")} for m in (resumed, undisturbed)
+    )
+    assert ours == theirs
+    for one, other in zip(undisturbed.variants(), resumed.variants(), strict=True):
+        for name, value in one.weights().items():
+            assert torch.equal(value, other.weights()[name]), name
+
+
+def test_the_five_epochs_with_the_lowest_training_mse_are_kept(images, tmp_path):
+    method = small(Autoencoder, tmp_path, epochs=7, lr=0.05, checkpoint="five_best")
+    method.fit(images)
+    by_mse = sorted(method.report["curve"], key=lambda point: point["train_mse"])[:5]
+    assert method.report["epochs_kept"] == [point["epoch"] for point in by_mse]
+    assert method.report["chosen_epoch"] == by_mse[0]["epoch"]
+    noisy, kept = images.noisy(slice(0, 4)), list(method.variants())
+    assert len(kept) == 5 and kept[0] is method
+    denoised = [variant.denoise(noisy) for variant in kept]
+    last = small(Autoencoder, tmp_path / "last", epochs=7, lr=0.05, checkpoint="last")
+    last.fit(images)
+    place = [point["epoch"] for point in by_mse].index(7)
+    assert np.array_equal(denoised[place], last.denoise(noisy)), "weights are those at the end of their epoch"
+    assert len({image.tobytes() for image in denoised}) == 5
+    few = small(Autoencoder, tmp_path / "few", epochs=2, checkpoint="five_best")
+    few.fit(images)
+    assert len(list(few.variants())) == 2
 
 
 def test_weights_go_out_and_come_back(images, tmp_path):

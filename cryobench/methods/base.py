@@ -14,6 +14,7 @@ it in `_target_`:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,6 +81,13 @@ class Denoiser(ABC):
         Each image's result is its own: it does not depend on the batch, its size or its order. `hints` holds "sigma"
         (n,) if `knows` has "sigma", and "truth" (n, L, L) if it has "truth"; nothing else.
         """
+
+    def variants(self) -> Iterator[Denoiser]:
+        """What `fit` left, to be scored one after the other: most methods are one, itself.
+
+        A run reports the mean over them; the first is the one whose images and weights are kept.
+        """
+        yield self
 
     def weights(self) -> dict | None:
         """Tensors to be saved as safetensors, or None for a method without any."""

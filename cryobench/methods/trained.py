@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import math
 import warnings
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -171,7 +173,8 @@ class Trained(Denoiser):
     """A net trained on pairs of clean and noisy images.
 
     net: "resnet" or "conv"; width: channels d of the first stage; epochs, batch_size, lr: of the generator's Adam;
-    checkpoint: "validation" (the epoch with the lowest MSE on the validation part) or "last";
+    checkpoint: "validation" (the epoch with the lowest MSE on the validation part), "last", or "five_best" (the five
+        epochs with the lowest MSE on the training images, each scored, as the paper's brackets most likely were made);
     batch_norm: "eval" (running statistics at test time) or "train" (each test batch's own, as the released code).
     """
 
@@ -185,10 +188,11 @@ class Trained(Denoiser):
 
     def __post_init__(self) -> None:
         self.generator: torch.nn.Module | None = None
+        self.also: list[dict] = []  # the generator's weights after the other epochs chosen
         for name in ("width", "epochs", "batch_size", "lr"):
             if not getattr(self, name) > 0:
                 raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
-        choose("checkpoint", self.checkpoint, "validation", "last")
+        choose("checkpoint", self.checkpoint, "validation", "last", "five_best")
         choose("batch_norm", self.batch_norm, "eval", "train")
         choose("net", self.net, *nets.NETS)
 
@@ -222,9 +226,14 @@ class Trained(Denoiser):
                 ckpt_path=last,
                 weights_only=True,
             )
-        (epoch,) = self.chosen_epochs(module.curve)
+        epoch, *others = self.chosen_epochs(module.curve)
+        for other in others:
+            module.load_state_dict(keeper.weights(other))
+            self.also.append(copy.deepcopy(module.generator.state_dict()))
         module.load_state_dict(keeper.weights(epoch))
         self.generator = module.generator
+        if self.checkpoint == "five_best":
+            self.report["epochs_kept"] = [epoch, *others]
         self.report.update(
             curve=module.curve, chosen_epoch=epoch, val_mse=module.curve[epoch - 1]["val_mse"], validation_images=held,
             parameters=nets.parameters(self.generator),
@@ -233,9 +242,11 @@ class Trained(Denoiser):
         )  # fmt: skip
 
     def chosen_epochs(self, curve: list[dict]) -> list[int]:
-        """The epochs, counted from 1, whose weights are wanted if training ends with this curve."""
+        """The epochs, counted from 1, whose weights are wanted if training ends with this curve; the best first."""
         if self.checkpoint == "last":
             return [curve[-1]["epoch"]]
+        if self.checkpoint == "five_best":
+            return [point["epoch"] for point in sorted(curve, key=lambda point: point["train_mse"])[:5]]
         return [min(curve, key=lambda point: point["val_mse"])["epoch"]]
 
     def loader(self, images: NoisyImages, drop_last: bool = False, done: int = 0) -> DataLoader:
@@ -252,6 +263,15 @@ class Trained(Denoiser):
             precision=where.precision, callbacks=callbacks, logger=False, enable_progress_bar=False,
             enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=where.workdir, plugins=[WholeFiles()],
         )  # fmt: skip
+
+    def variants(self) -> Iterator[Trained]:
+        """With checkpoint=five_best, one denoiser for each epoch chosen, lowest training MSE first; else itself alone."""
+        yield self
+        for weights in self.also:
+            other = copy.copy(self)
+            other.generator = copy.deepcopy(self.generator)
+            other.generator.load_state_dict(weights)
+            yield other
 
     @torch.no_grad()
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
