@@ -1,0 +1,157 @@
+"""The main text's robustness experiment: MSE against the share of contaminated training pairs (sweep contamination)."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from cryobench import layout, table
+from cryobench.record import Store, writable
+from cryobench.table import Cell
+
+TYPES = {"A": "clean references", "B": "noisy inputs", "C": "both, independently"}
+UNITS = {"image": "image by image", "batch": "batch by batch"}
+SHARES = (0.0, 0.1, 0.2, 0.3)
+SNRS = (0.1, 0.05)
+COLUMNS = ("row", "unit", "type", "share", "snr", "metric", "mean", "spread", "n_seeds", "times_clean")
+# Colours of Okabe and Ito, which the colour-blind tell apart; autoencoders dashed.
+LOOKS = {
+    "l2-Autoencoder": ("#000000", "s", "--"),
+    "l1-Autoencoder": ("#E69F00", "D", "--"),
+    "(0,0)-GAN + l1": ("#0072B2", "o", "-"),
+    "(.5,.5)-GAN + l1": ("#009E73", "^", "-"),
+    "(1,1)-GAN + l1": ("#CC79A7", "v", "-"),
+    "WGANgp + l1": ("#D55E00", "P", "-"),
+}
+Grid = dict[tuple[str, str, float, str], Cell]  # (row, type, share, metric) → cell, of one unit at one SNR
+
+
+def write(store: Store) -> list[Path]:
+    """Write tables/contamination.{md,csv,tex}, and figures/contamination_*.{png,svg} for each unit and SNR with records."""
+    records = store.all()
+    limit = table.bayes_limit(records)
+    grids, notes = {}, []
+    for snr in SNRS:
+        for unit in UNITS:
+            grid, said = cells(records, unit, snr)
+            if any(cell.values and share for (_, _, share, _), cell in grid.items()):
+                grids[unit, snr] = grid
+                notes += [note for note in said if note not in notes]
+    tables = {"md": to_markdown(grids, notes), "csv": to_csv(grids), "tex": to_tex(grids)}
+    files = table.write(store, "contamination", tables)
+    for (unit, snr), grid in grids.items():
+        name = f"contamination_snr{snr:g}{'' if unit == 'image' else '_batches'}"
+        files += draw(grid, snr, unit, limit(snr), store.results / "figures" / name)
+    return files
+
+
+def cells(records: list[dict], unit: str, snr: float) -> tuple[Grid, list[str]]:
+    """Every cell of one unit at one SNR; a share of 0 is the run with plain Gaussian noise, the same in every type."""
+    wanted = {}
+    for row, settings in table.sweep_rows("contamination").items():
+        method = {key: value for key, value in settings.items() if key != "noise.name"}
+        for kind in TYPES:
+            for share in SHARES:
+                spoilt = {"noise.name": "contaminated", "noise.type": kind, "noise.share": share, "noise.unit": unit}
+                wanted[row, kind, share] = method | (spoilt if share else {})
+    found, notes = table.cells(records, wanted, None, (snr,), tuple(layout.HEADINGS))
+    return {(*cell.row, cell.metric): cell for cell in found}, notes
+
+
+def times_clean(grid: Grid, row: str, kind: str, share: float) -> float | None:
+    """The MSE as a multiple of that of the same method trained on clean pairs."""
+    here, clean = (grid[row, kind, s, "mse"].mean for s in (share, 0.0))
+    return None if here is None or clean is None else here / clean
+
+
+def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
+    parts = [
+        "# Contaminated training pairs",
+        "A share of the training pairs has U[0, 1] noise in place of the clean reference (type A), of the noisy input (B), "
+        "or of either, independently (C); test images have not. ResNet nets. MSE: mean(spread over seeds); below it, the "
+        "same as a multiple of what the method reaches on clean pairs (share 0).",
+    ]
+    for (unit, snr), grid in grids.items():
+        kinds = [kind for kind in TYPES if any(c.values for (_, k, s, _), c in grid.items() if k == kind and s)]
+        columns = [("A", 0.0), *((kind, share) for kind in kinds for share in SHARES[1:])]
+        head = ["", *("clean" if not share else f"{kind} {share:g}" for kind, share in columns)]
+        errors, times = [[*head, "seeds"]], [head]
+        for row in LOOKS:
+            here = [grid[(row, *column, "mse")] for column in columns]
+            seeds = sorted({len(cell.values) for cell in here if cell.values}) or [0]
+            errors.append([row, *(layout.formatted("mse", c.mean, c.spread) for c in here), "–".join(map(str, seeds))])
+            multiples = [times_clean(grid, row, *column) for column in columns]
+            times.append([row, *("–" if value is None else f"{value:.2f}" for value in multiples)])
+        scales = {cell.scale for cell in grid.values() if cell.scale}
+        parts += [f"## SNR {snr:g}, contaminated {UNITS[unit]} (scale {', '.join(sorted(scales))})",
+                  layout.pipes(errors), layout.pipes(times)]  # fmt: skip
+    return "\n\n".join([*parts, *(notes if grids else ["No runs yet."])]) + "\n"
+
+
+def to_csv(grids: dict[tuple[str, float], Grid]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for (unit, snr), grid in grids.items():
+        for (row, kind, share, metric), cell in grid.items():
+            times = times_clean(grid, row, kind, share) if metric == "mse" else None
+            numbers = [None if value is None else f"{value:.6g}" for value in (cell.mean, cell.spread)]
+            writer.writerow([row, unit, kind, share, snr, metric, *numbers, len(cell.values),
+                             None if times is None else f"{times:.4g}"])  # fmt: skip
+    return out.getvalue()
+
+
+def to_tex(grids: dict[tuple[str, float], Grid]) -> str:
+    """One booktabs table for each unit and SNR: methods down, types and shares across."""
+    texts = []
+    for (unit, snr), grid in grids.items():
+        columns = [("A", 0.0), *((kind, share) for kind in TYPES for share in SHARES[1:])]
+        top = " & ".join(["", "clean", *(rf"\multicolumn{{{len(SHARES) - 1}}}{{c}}{{type {kind}}}" for kind in TYPES)])
+        second = " & ".join(["share", *(f"{share:g}" for _, share in columns)])
+        body = [" & ".join([row, *(layout.formatted("mse", (c := grid[(row, *column, "mse")]).mean, c.spread)
+                                   for column in columns)]) for row in LOOKS]  # fmt: skip
+        texts.append("\n".join([
+            r"\begin{table}", r"\centering",
+            rf"\caption{{MSE with contaminated training pairs ({UNITS[unit]}), SNR {snr:g}}}",
+            rf"\label{{tab:contamination-{unit}-{snr:g}}}", rf"\begin{{tabular}}{{l{'c' * len(columns)}}}", r"\toprule",
+            rf"{top} \\", rf"{second} \\", r"\midrule", *(rf"{line} \\" for line in body), r"\bottomrule",
+            r"\end{tabular}", r"\end{table}",
+        ]))  # fmt: skip
+    return "\n\n".join(texts).replace("–", "--") + "\n"
+
+
+def draw(grid: Grid, snr: float, unit: str, limit: float | None, path: Path) -> list[Path]:
+    """One panel for each type that has records: MSE on a log axis against the share, bars where there are several seeds."""
+    kinds = [kind for kind in TYPES if any(cell.values for (_, k, s, _), cell in grid.items() if k == kind and s)]
+    figure = Figure(figsize=(3.6 * len(kinds) + 2.2, 4.0), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    for axis, kind in zip(axes, kinds, strict=True):
+        for row, (color, marker, line) in LOOKS.items():
+            here = [cell for share in SHARES if (cell := grid[row, kind, share, "mse"]).values]
+            if here:
+                axis.errorbar([cell.row[2] for cell in here], [cell.mean for cell in here],
+                              [cell.spread or 0.0 for cell in here], color=color, marker=marker, linestyle=line,
+                              capsize=2, linewidth=1.3, markersize=5,
+                              label=row.replace("l1", "ℓ1").replace("l2", "ℓ2"))  # fmt: skip
+        if limit:
+            axis.axhline(limit, color="0.4", linestyle=":", label="Bayes limit, clean")
+        axis.set(
+            title=f"{kind}: {TYPES[kind]}", xlabel="contaminated share of training pairs", yscale="log", xticks=SHARES
+        )
+        axis.grid(axis="y", which="both", color="0.92")
+    axes[0].set_ylabel("MSE on clean test pairs")
+    lines, names = axes[0].get_legend_handles_labels()
+    figure.legend(
+        lines, names, loc="outside right upper", fontsize=8, title=f"SNR {snr:g}, {UNITS[unit]}", title_fontsize=8
+    )
+    files = [path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "svg")]
+    with writable(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            figure.savefig(file)
+    return files
