@@ -6,11 +6,10 @@ import csv
 import io
 from pathlib import Path
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cryobench import layout, table
-from cryobench.record import Store, writable
+from cryobench import figure, layout, table
+from cryobench.record import Store
 from cryobench.table import Cell
 
 TYPES = {"A": "clean references", "B": "noisy inputs", "C": "both, independently"}
@@ -18,15 +17,14 @@ UNITS = {"image": "image by image", "batch": "batch by batch"}
 SHARES = (0.0, 0.1, 0.2, 0.3)
 SNRS = (0.1, 0.05)
 COLUMNS = ("row", "unit", "type", "share", "snr", "metric", "mean", "spread", "n_seeds", "times_clean")
-# Colours of Okabe and Ito, which the colour-blind tell apart; autoencoders dashed.
+# Colour, marker and line of each method; autoencoders dashed.
 LOOKS = {
-    "l2-Autoencoder": ("#000000", "s", "--"),
-    "l1-Autoencoder": ("#E69F00", "D", "--"),
-    "(0,0)-GAN + l1": ("#0072B2", "o", "-"),
-    "(.5,.5)-GAN + l1": ("#009E73", "^", "-"),
-    "(1,1)-GAN + l1": ("#CC79A7", "v", "-"),
-    "WGANgp + l1": ("#D55E00", "P", "-"),
-}
+    row: (colour, marker, "--" if row.endswith("Autoencoder") else "-")
+    for row, colour, marker in zip(
+        ("(0,0)-GAN + l1", "WGANgp + l1", "(.5,.5)-GAN + l1", "l1-Autoencoder", "(1,1)-GAN + l1", "l2-Autoencoder"),
+        figure.COLOURS, "oP^Dvs", strict=True
+    )
+}  # fmt: skip
 Grid = dict[tuple[str, str, float, str], Cell]  # (row, type, share, metric) → cell, of one unit at one SNR
 
 
@@ -45,7 +43,7 @@ def write(store: Store) -> list[Path]:
     files = table.write(store, "contamination", tables)
     for (unit, snr), grid in grids.items():
         name = f"contamination_snr{snr:g}{'' if unit == 'image' else '_batches'}"
-        files += draw(grid, snr, unit, limit(snr), store.results / "figures" / name)
+        files += figure.save(draw(grid, snr, unit, limit(snr)), store.results, name)
     return files
 
 
@@ -53,11 +51,10 @@ def cells(records: list[dict], unit: str, snr: float) -> tuple[Grid, list[str]]:
     """Every cell of one unit at one SNR; a share of 0 is the run with plain Gaussian noise, the same in every type."""
     wanted = {}
     for row, settings in table.sweep_rows("contamination").items():
-        method = {key: value for key, value in settings.items() if key != "noise.name"}
         for kind in TYPES:
             for share in SHARES:
                 spoilt = {"noise.name": "contaminated", "noise.type": kind, "noise.share": share, "noise.unit": unit}
-                wanted[row, kind, share] = method | (spoilt if share else {})
+                wanted[row, kind, share] = settings | (spoilt if share else {})
     found, notes = table.cells(records, wanted, None, (snr,), tuple(layout.HEADINGS))
     return {(*cell.row, cell.metric): cell for cell in found}, notes
 
@@ -80,7 +77,7 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
         columns = [("A", 0.0), *((kind, share) for kind in kinds for share in SHARES[1:])]
         head = ["", *("clean" if not share else f"{kind} {share:g}" for kind, share in columns)]
         errors, times = [[*head, "seeds"]], [head]
-        for row in LOOKS:
+        for row in table.sweep_rows("contamination"):
             here = [grid[(row, *column, "mse")] for column in columns]
             seeds = sorted({len(cell.values) for cell in here if cell.values}) or [0]
             errors.append([row, *(layout.formatted("mse", c.mean, c.spread) for c in here), "–".join(map(str, seeds))])
@@ -113,7 +110,7 @@ def to_tex(grids: dict[tuple[str, float], Grid]) -> str:
         top = " & ".join(["", "clean", *(rf"\multicolumn{{{len(SHARES) - 1}}}{{c}}{{type {kind}}}" for kind in TYPES)])
         second = " & ".join(["share", *(f"{share:g}" for _, share in columns)])
         body = [" & ".join([row, *(layout.formatted("mse", (c := grid[(row, *column, "mse")]).mean, c.spread)
-                                   for column in columns)]) for row in LOOKS]  # fmt: skip
+                                   for column in columns)]) for row in table.sweep_rows("contamination")]  # fmt: skip
         texts.append("\n".join([
             r"\begin{table}", r"\centering",
             rf"\caption{{MSE with contaminated training pairs ({UNITS[unit]}), SNR {snr:g}}}",
@@ -124,18 +121,17 @@ def to_tex(grids: dict[tuple[str, float], Grid]) -> str:
     return "\n\n".join(texts).replace("–", "--") + "\n"
 
 
-def draw(grid: Grid, snr: float, unit: str, limit: float | None, path: Path) -> list[Path]:
+def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
     """One panel for each type that has records: MSE on a log axis against the share, bars where there are several seeds."""
     kinds = [kind for kind in TYPES if any(cell.values for (_, k, s, _), cell in grid.items() if k == kind and s)]
-    figure = Figure(figsize=(3.6 * len(kinds) + 2.2, 4.0), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+    drawn = figure.new(3.6 * len(kinds) + 2.2, 4.0)
+    axes = drawn.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axis, kind in zip(axes, kinds, strict=True):
-        for row, (color, marker, line) in LOOKS.items():
+        for row, (colour, marker, line) in LOOKS.items():
             here = [cell for share in SHARES if (cell := grid[row, kind, share, "mse"]).values]
             if here:
                 axis.errorbar([cell.row[2] for cell in here], [cell.mean for cell in here],
-                              [cell.spread or 0.0 for cell in here], color=color, marker=marker, linestyle=line,
+                              [cell.spread or 0.0 for cell in here], color=colour, marker=marker, linestyle=line,
                               capsize=2, linewidth=1.3, markersize=5,
                               label=row.replace("l1", "ℓ1").replace("l2", "ℓ2"))  # fmt: skip
         if limit:
@@ -146,12 +142,7 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None, path: Path) -> 
         axis.grid(axis="y", which="both", color="0.92")
     axes[0].set_ylabel("MSE on clean test pairs")
     lines, names = axes[0].get_legend_handles_labels()
-    figure.legend(
+    drawn.legend(
         lines, names, loc="outside right upper", fontsize=8, title=f"SNR {snr:g}, {UNITS[unit]}", title_fontsize=8
     )
-    files = [path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "svg")]
-    with writable(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            figure.savefig(file)
-    return files
+    return drawn
