@@ -68,16 +68,18 @@ class Bayes(Denoiser):
             raise InputError(f"method.max_draws: expected at least method.draws ({self.draws}), got {self.max_draws}")
 
     def fit(self, train) -> None:
-        """Project every conformation into every direction of the grid."""
-        device = compute_device(self.setting.accelerator)
-        volumes = torch.from_numpy(np.array(train.volumes, dtype=np.float32)).to(device)
+        volumes = torch.from_numpy(np.array(train.volumes, dtype=np.float32))
+        self.prepare(volumes.to(compute_device(self.setting.accelerator)))
+
+    def prepare(self, volumes: torch.Tensor) -> None:
+        """Project every conformation, volumes (k, L, L, L), into every direction of the grid."""
         self.projectors = [Projector(volume) for volume in volumes]
         size = volumes.shape[-1]
         spacing = min(2 * self.step / size, np.pi / 4)
         self.cells = hemisphere(spacing)
         views = self.cells.views()
         few = views[:: -(-len(views) * len(volumes) // FOR_BASIS)]
-        full = fourier_bessel(size).to(device)
+        full = fourier_bessel(size).to(volumes.device)
         basis = principal(full, (self._images(k, few) for k in range(len(volumes))), self.components)
         parts = np.array_split(views, -(-len(views) // BATCH))
         bank = [basis.coefficients(self._images(k, part)) for k in range(len(volumes)) for part in parts]

@@ -1,0 +1,78 @@
+"""MSE against the number of training images (sweep exemplars), beside the Bayes limit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from cryobench import table
+from cryobench.record import Store, writable
+
+# Okabe and Ito's colours, told apart by the colour-blind; the markers differ as well.
+STYLES = {
+    "exemplar": ("#0072B2", "o"),
+    "rebuilt": ("#009E73", "D"),
+    "l2-Autoencoder": ("#D55E00", "s"),
+    "CWF": ("#CC79A7", "^"),
+}
+NAMES = {"l2-Autoencoder": "ℓ2-autoencoder (images seen: the same)", "rebuilt": "rebuilt volumes"}
+SNRS = (0.1, 0.05)
+
+
+def write(store: Store) -> list[Path]:
+    """Write fig_exemplars.png and .svg, two panels, one for each noise level."""
+    records = [record for record in store.all() if record["status"] == "done"]
+    figure = Figure(figsize=(9.0, 4.0), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(1, len(SNRS), sharey=True)
+    for axis, snr in zip(axes, SNRS, strict=True):
+        panel(axis, curves(records, snr), table.bayes_limit(records)(snr))
+        axis.set_title(f"SNR {snr:g}", fontsize=10)
+    axes[0].set_ylabel("mean squared error (clean images span [0, 1])", fontsize=9)
+    axes[0].legend(fontsize=8)
+    files = [store.results / "figures" / f"fig_exemplars.{suffix}" for suffix in ("png", "svg")]
+    with writable(files[0].parent):
+        files[0].parent.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            figure.savefig(file)
+    return files
+
+
+def curves(records: list[dict], snr: float) -> dict[str, list[tuple[int, list[float]]]]:
+    """Method → (number of training images, the MSE of each seed), ascending; of runs with the shipped settings else."""
+    found: dict[str, list[tuple[int, list[float]]]] = {}
+    for row, wanted in table.sweep_rows("exemplars").items():
+        method, _, count = row.rpartition(" ")
+        values = [
+            record["metrics"]["mse"]["mean"]
+            for record in records
+            if record["config"]["noise"]["snr"] == snr and table.deviations(record, wanted) == {}
+        ]
+        if method in STYLES and values:
+            found.setdefault(method, []).append((int(count), values))
+    return {method: sorted(points) for method, points in found.items()}
+
+
+def panel(axis, found: dict, limit: float | None) -> None:
+    """One noise level: a line for each method, bars for the spread over seeds, the limit dashed."""
+    for method, points in found.items():
+        color, marker = STYLES[method]
+        counts, means = [n for n, _ in points], [float(np.mean(values)) for _, values in points]
+        spreads = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for _, values in points]
+        axis.errorbar(counts, means, spreads, color=color, marker=marker, markersize=5, linewidth=1.4, capsize=2,
+                      label=NAMES.get(method, method))  # fmt: skip
+    if limit:
+        axis.axhline(limit, color="black", linestyle="--", linewidth=1.2, label="Bayes limit")
+    axis.set(xscale="log", yscale="log")
+    axis.set_xlabel("clean training images (noisy ones for CWF)", fontsize=9)
+    counts = sorted({n for points in found.values() for n, _ in points})
+    axis.set_xticks(counts, [f"{n:,}" for n in counts])
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: table.short(value).replace(".00", "")))
+    axis.yaxis.set_minor_formatter(NullFormatter())
+    axis.grid(True, which="major", alpha=0.25)
