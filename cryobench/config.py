@@ -52,6 +52,7 @@ def resolve(config: DictConfig) -> dict:
         }
         plain["paths"] = OmegaConf.to_container(config.paths, resolve=True)
         plain["seed"] = typed_value("seed", config.seed, int)
+        plain["watch"] = typed_value("watch", config.watch, int)
         plain["analysis"] = check(typed_value("analysis", config.analysis, list[str]))
         plain["protocol"]["ssim_range"] = typed_value("protocol.ssim_range", plain["protocol"]["ssim_range"], float)
     except OmegaConfBaseException as error:
@@ -62,6 +63,8 @@ def resolve(config: DictConfig) -> dict:
             raise InputError(f"unknown key {key}: expected one of {', '.join(sorted(plain))}{suggestion(key, plain)}")
     if plain["seed"] < 0:
         raise InputError(f"seed: expected a whole number of at least 0, got {plain['seed']}")
+    if plain["watch"] < 0:
+        raise InputError(f"watch: expected a number of steps, or 0 for none, got {plain['watch']}")
     return plain
 
 
@@ -114,14 +117,14 @@ def run_id(config: dict) -> str:
 
     Protocol and scale reach a run through the settings of the groups that use them (but for the SSIM's range, which the
     run itself uses), so of these two only the names enter: a switch added later leaves old records their names. Analyses
-    decide no result but what the record holds; they enter where any is asked for.
+    and the watch decide no result but what the record holds; they enter where any is asked for.
     """
     protocol = config["protocol"]
     deciding = {group: dict(config[group]) for group in BUILT} | {
         "protocol": {"name": protocol["name"], "ssim_range": protocol["ssim_range"]},
         "scale": config["scale"]["name"],
         "seed": config["seed"],
-        **({"analysis": config["analysis"]} if config["analysis"] else {}),
+        **{name: config[name] for name in ("analysis", "watch") if config.get(name)},
     }
     for group, places in PLACES.items():
         for key in places:

@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from cryobench.config import PLACES, build, cache_folder, run_id
 from cryobench.errors import BadImages, InputError, RunFailed
 from cryobench.record import Store, environment, to_json
 
+WATCHED = 100  # test images that are scored during training where the config says watch
 GALLERY = 6  # test images whose denoised version is kept, so that galleries need no second run
 
 
@@ -75,11 +76,15 @@ def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: b
 def work(config: dict, folder: Path, progress: bool) -> dict:
     """The run itself; returns its part of the record and leaves its files in `folder`."""
     from cryobench.data.pairs import open_pairs
+    from cryobench.methods.base import Watch
 
     noise, method = build(config, "noise"), build(config, "method")
     method.setting = setting(config, folder, progress)
     pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
     train, test = (pairs.images(split, noise, config["seed"]) for split in ("train", "test"))
+    if config["watch"]:
+        seen = slice(WATCHED)
+        method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen)))
 
     clock = [time.perf_counter()]
     method.fit(train.only(method.knows))

@@ -1,6 +1,8 @@
 """The supplement's other sweeps (notes 2, 5, 7) at smoke scale: exit 0, and every table and figure is written."""
 
+import numpy as np
 import pandas as pd
+import pytest
 
 from cryobench.sweep import plan
 
@@ -25,3 +27,28 @@ def test_lambda_ends_in_table_3_and_its_strip(cli, tmp_path):
     text = (tmp_path / "out/tables/table3.md").read_text()
     assert "Lowest MSE at λ = 10" in text and "| λ | MSE | PSNR | SSIM |" in text and "10000: " in text
     assert all((tmp_path / f"out/figures/fig2_lambda.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg"))
+
+
+def test_stability_is_joint_training_with_and_without_l1_and_both_are_watched():
+    planned = plan(["+sweep=stability"])
+    settings = {(job.row, job.config["method"]["lam"], job.config["seed"], job.config["watch"]) for job in planned.jobs}
+    assert settings == {(row, lam, seed, 10) for row, lam in (("JSGAN", 0), ("JSGAN + l1", 10)) for seed in (0, 1)}
+    assert {(job.config["method"]["alpha"], job.config["method"]["beta"]) for job in planned.jobs} == {(0, 0)}
+
+
+def test_stability_ends_in_figure_1_and_its_number(cli, tmp_path):
+    status, _, err = cli("+sweep=stability", "seed=0", *SMALL)
+    assert status == 0, err
+    found = pd.read_csv(tmp_path / "out/tables/table_stability.csv")
+    assert list(found["row"].unique()) == ["JSGAN", "JSGAN + l1"] and (found["mean"] > 0).all()
+    assert found[found["row"] == "JSGAN"]["mean"].notna().all()
+    assert all((tmp_path / f"out/figures/fig1_stability.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg"))
+
+
+def test_the_oscillation_of_a_wave_is_its_amplitude_over_root_2():
+    from cryobench.experiments.table_stability import oscillation
+
+    step = np.arange(1, 2001)
+    mse = np.where(step < 900, 50.0, 1 + 0.3 * np.sin(2 * np.pi * step / 100))  # what comes before half does not count
+    mean, std = oscillation(step, mse)
+    assert (mean, std) == pytest.approx((1, 0.3 / np.sqrt(2)), rel=1e-6)

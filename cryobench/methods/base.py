@@ -35,13 +35,22 @@ KNOWLEDGE = {
 
 
 @dataclass(frozen=True)
+class Watch:
+    """Test images, noisy and clean (n, L, L), that a learned method is scored on every so many steps, for the record."""
+
+    every: int
+    noisy: np.ndarray
+    clean: np.ndarray
+
+
+@dataclass(frozen=True)
 class Setting:
     """Where and how a denoiser runs; none of it may change what it computes beyond rounding.
 
     seed: for anything random in the method; workdir: a folder of its own for checkpoints and logs, or None;
     workers: processes or threads to use; accelerator, devices, precision, strategy: as Lightning names them;
-    checkpoint_minutes: how often, within an epoch, a learned method writes what it would go on from.
-    progress: show progress bars.
+    checkpoint_minutes: how often, within an epoch, a learned method writes what it would go on from;
+    progress: show progress bars; watch: what to score a net on while it trains, or None.
     """
 
     seed: int = 0
@@ -53,6 +62,7 @@ class Setting:
     strategy: str = "auto"
     checkpoint_minutes: float = 10.0
     progress: bool = False
+    watch: Watch | None = None
 
 
 class Denoiser(ABC):

@@ -22,8 +22,10 @@ from cryobench import nets
 from cryobench.errors import InputError, RunFailed
 from cryobench.methods.base import Denoiser, check_images
 from cryobench.methods.checkpoints import Checkpoints, WholeFiles, finishing_the_step
+from cryobench.methods.watch import Watching
 from cryobench.noise import NoisyImages
 
+PARTS = 10  # points of an epoch in a record's curve
 BATCH_AT_TEST = 50  # fixed, so that batch norm in training mode sees the same batches on every machine
 
 
@@ -81,6 +83,7 @@ class DenoisingModule(pl.LightningModule):
         self.generator = generator
         self.automatic_optimization = False
         self.curve: list[dict] = []
+        self.latest: dict[str, float] = {}
         self._losses: dict[str, list[float]] = {}
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
@@ -95,6 +98,7 @@ class DenoisingModule(pl.LightningModule):
                     f"{name} became {number} at step {self.trainer.fit_loop.total_batch_idx} (epoch {self.current_epoch + 1}); "
                     "a smaller method.lr is the usual remedy"
                 )
+            self.latest[name] = number
             self._losses.setdefault(name, []).append(number)
 
     def validation_step(self, batch, _):
@@ -103,12 +107,19 @@ class DenoisingModule(pl.LightningModule):
         self.log("val_mse", error.mean(), batch_size=len(clean), on_epoch=True, sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
-        """One point of the training curve: the means of this epoch's losses and the validation MSE after it."""
+        """One point of the training curve: the means of this epoch's losses and the validation MSE after it.
+
+        "parts": the same means over each tenth of the epoch's steps, for curves against the iteration.
+        """
         point = {name: float(np.mean(values)) for name, values in self._losses.items()}
         point |= {"epoch": self.current_epoch + 1, "val_mse": float(self.trainer.callback_metrics["val_mse"])}
         if not math.isfinite(point["val_mse"]):
             raise RunFailed(f"the validation MSE became {point['val_mse']} in epoch {self.current_epoch + 1}; "
                             "a smaller method.lr is the usual remedy")  # fmt: skip
+        point["parts"] = {
+            name: [float(f"{part.mean():.5g}") for part in np.array_split(values, min(PARTS, len(values)))]
+            for name, values in self._losses.items()
+        }
         self.curve.append(point)
         self._losses = {}
 
@@ -240,6 +251,8 @@ class Trained(Denoiser):
             images_seen=len(module.curve) * trainer.num_training_batches * self.batch_size,
             training_s=round(keeper.seconds, 3), resumed=keeper.resumed,
         )  # fmt: skip
+        if self.setting.watch:
+            self.report["watch"] = {"images": len(self.setting.watch.clean), **self.watching.points}
 
     def chosen_epochs(self, curve: list[dict]) -> list[int]:
         """The epochs, counted from 1, whose weights are wanted if training ends with this curve; the best first."""
@@ -258,6 +271,9 @@ class Trained(Denoiser):
         callbacks: list[Callback] = [keeper]
         if where.progress:
             callbacks.append(EpochProgress(self.epochs))
+        if where.watch:
+            self.watching = Watching(where.watch)
+            callbacks.append(self.watching)
         return pl.Trainer(
             max_epochs=self.epochs, accelerator=where.accelerator, devices=where.devices, strategy=where.strategy,
             precision=where.precision, callbacks=callbacks, logger=False, enable_progress_bar=False,

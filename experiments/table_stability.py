@@ -1,0 +1,81 @@
+"""How much training oscillates (supplemental note 2): the JS-GAN alone beside the JS-GAN + λℓ1, as numbers.
+
+"Oscillates" is made a number: the standard deviation of the test MSE over the second half of the iterations, of each run;
+divided by its mean there, since the two runs settle at different heights.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from cryobench import layout, table
+from cryobench.record import Store
+
+ROWS = ("JSGAN", "JSGAN + l1")
+CURVES = {
+    "test_mse": "test, running statistics",
+    "test_mse_batch": "test, batch's own statistics",
+    "train_mse": "training",
+}
+COLUMNS = ("row", "curve", "seeds", "mean", "std", "relative", "std_ratio", "relative_ratio")
+
+
+def write(store: Store) -> list[Path]:
+    """Write table_stability.md and .csv from the records of `+sweep=stability`."""
+    runs, notes = watched(store)
+    lines = [line for row in ROWS if runs.get(row) for line in measures(runs, row)]
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in line.items()} for line in lines)
+    head = ["", "curve", "seeds", "mean", "std", "std/mean", "std: JSGAN over JSGAN + ℓ1", "std/mean: the same"]
+    body = [
+        [line["row"].replace("l1", "ℓ1"), CURVES[line["curve"]], str(line["seeds"]),
+         *(layout.short(line[name]) for name in ("mean", "std")), f"{line['relative']:.3f}",
+         *("" if line[name] is None else f"{line[name]:.2f}" for name in ("std_ratio", "relative_ratio"))]
+        for line in lines
+    ]  # fmt: skip
+    parts = ["# Does training oscillate? (supplemental note 2)",
+             "MSE over the second half of the iterations: its mean and standard deviation there, each the mean over seeds. "
+             "SNR 0.1, ResNet; the first 100 test images.",
+             layout.pipes([head, *body]), *notes]  # fmt: skip
+    return table.write(store, "table_stability", {"md": "\n\n".join(parts) + "\n", "csv": out.getvalue()})
+
+
+def watched(store: Store) -> tuple[dict[str, list[dict]], list[str]]:
+    """Row → the curves of its runs, one dict of arrays a seed, of equal length; and notes. Runs without a watch have none."""
+    records = [r for r in store.all() if r["config"]["noise"]["snr"] == 0.1 and (r.get("method") or {}).get("watch")]
+    found, notes = table.chosen(records, {row: table.sweep_rows("stability")[row] for row in ROWS})
+    curves = {row: [r["method"]["watch"] for r in mine] for row, mine in found.items()}
+    return {
+        row: [{name: np.array(c[name]) for name in ("step", *CURVES)} for c in mine if c["step"] == mine[0]["step"]]
+        for row, mine in curves.items()
+    }, notes
+
+
+def oscillation(step: np.ndarray, mse: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of the MSE at the iterations after half of them."""
+    late = mse[step > step[-1] / 2]
+    return float(late.mean()), float(late.std())
+
+
+def measures(runs: dict[str, list[dict]], row: str) -> list[dict]:
+    """One line of the table for each curve of a row; the ratios stand on the first row's lines."""
+
+    def over_seeds(which: str, curve: str) -> tuple[float, float, float]:
+        each = np.array([oscillation(run["step"], run[curve]) for run in runs[which]])
+        return float(each[:, 0].mean()), float(each[:, 1].mean()), float((each[:, 1] / each[:, 0]).mean())
+
+    lines = []
+    for curve in CURVES:
+        mean, std, relative = over_seeds(row, curve)
+        ratios = (None, None)
+        if row == ROWS[0] and runs.get(ROWS[1]):
+            _, joint, joint_relative = over_seeds(ROWS[1], curve)
+            ratios = tuple(a / b if b > 0 else None for a, b in ((std, joint), (relative, joint_relative)))
+        lines.append(dict(zip(COLUMNS, (row, curve, len(runs[row]), mean, std, relative, *ratios), strict=True)))
+    return lines
