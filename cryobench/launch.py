@@ -38,7 +38,7 @@ def metrics_table(record: dict) -> Table:
     """Noisy, denoised and oracle, each MSE, PSNR and SSIM as mean(spread over images)."""
     config = record["config"]
     table = Table(title=f"{config['method']['name']} on {config['data']['name']}, {config['scale']['name']} scale, "
-                        f"SNR {config['noise']['snr']:g}, seed {record['seed']}: mean (spread over images)")  # fmt: skip
+                        f"{noise_label(config)}, seed {record['seed']}: mean (spread over images)")  # fmt: skip
     for column in ("", "MSE", "PSNR (dB)", "SSIM"):
         table.add_column(column, justify="left" if not column else "right")
     for name, key in (("noisy", "noisy_metrics"), ("denoised", "metrics")):
@@ -123,7 +123,13 @@ def finish_elsewhere(job: Job) -> None:
 def label(job: Job) -> str:
     """A run as people know it: its row or method, noise level and seed, and its id."""
     config = job.config
-    return f"{job.row or config['method']['name']} SNR {config['noise']['snr']:g} seed {config['seed']} [{job.run_id}]"
+    return f"{job.row or config['method']['name']} {noise_label(config)} seed {config['seed']} [{job.run_id}]"
+
+
+def noise_label(config: dict) -> str:
+    """ "SNR 0.1", or the noise's name where it has no SNR."""
+    noise = config["noise"]
+    return f"SNR {noise['snr']:g}" if "snr" in noise else f"noise {noise['name']}"
 
 
 def results_folder(given: str | None) -> Path:

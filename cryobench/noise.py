@@ -62,15 +62,34 @@ class Gaussian:
         return {}
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """Nothing is added: the noisy images are those that the microscope recorded (data=particles)."""
+
+    def sigma(self, clean: np.ndarray) -> np.ndarray:
+        raise InputError("noise=recorded: nobody knows the true noise level of recorded images; expected "
+                         "method.sigma=border or a number")  # fmt: skip
+
+    def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
+        """The projections (n, h, w) of the map."""
+        return clean
+
+    def contaminated(self, indices: np.ndarray, *, seed: int, split: str) -> dict[str, list[int]]:
+        return {}
+
+
 def border_sigma(noisy: np.ndarray) -> np.ndarray:
     """σ of each image (n, h, w) → (n,) float64, from the pixels outside the circle inscribed in the image.
 
     Particles are centred and leave the corners empty, so what varies there is noise. Clipping breaks this on purpose.
     """
-    height, width = noisy.shape[-2:]
-    y, x = np.ogrid[:height, :width]
-    outside = np.hypot((y - (height - 1) / 2) / (height / 2), (x - (width - 1) / 2) / (width / 2)) > 1
-    return np.asarray(noisy, dtype=np.float64)[:, outside].std(axis=-1)
+    return np.asarray(noisy, dtype=np.float64)[:, outside_circle(noisy.shape[-1])].std(axis=-1)
+
+
+def outside_circle(size: int) -> np.ndarray:
+    """(L, L) bool: the pixels outside the circle inscribed in an image of L = `size` px, where no particle is."""
+    y, x = np.ogrid[:size, :size]
+    return np.hypot((y - (size - 1) / 2) / (size / 2), (x - (size - 1) / 2) / (size / 2)) > 1
 
 
 class NoisyImages:
@@ -79,14 +98,19 @@ class NoisyImages:
     noise: Gaussian, or a class with its `sigma`, `add`, `reference` and `contaminated`.
     split: "train" or "test"; clean: (n, L, L) float32 in [0, 1], usually memory-mapped; labels (n,) conformations;
     rotations (n, 3, 3); volumes (k, L, L, L); pixel_size in Å; `indices` names the images that belong to this view.
-    `only(...)` narrows what can be asked for to what a method declares that it knows.
+    recorded: (n, L, L), which the noise Recorded gives. `only(...)` narrows what can be asked for to what a method
+    declares that it knows.
     """
 
-    def __init__(self, split, clean, labels, rotations, volumes, pixel_size, noise, seed, indices=None, allowed=None):
+    def __init__(self, split, clean, labels, rotations, volumes, pixel_size, noise, seed, indices=None, allowed=None,
+                 recorded=None):  # fmt: skip
+        if isinstance(noise, Recorded) and recorded is None:
+            raise InputError("noise=recorded: expected recorded images (data=particles), got a simulated data set; "
+                             "give noise=gaussian")  # fmt: skip
         self.split, self.pixel_size, self.noise, self.seed = split, pixel_size, noise, seed
         self._clean, self._labels, self._rotations, self._volumes = clean, labels, rotations, volumes
         self.indices = np.arange(len(clean)) if indices is None else np.asarray(indices)
-        self.allowed = allowed
+        self.allowed, self._recorded = allowed, recorded
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -97,7 +121,7 @@ class NoisyImages:
 
     def _view(self, indices, allowed) -> NoisyImages:
         return NoisyImages(self.split, self._clean, self._labels, self._rotations, self._volumes, self.pixel_size,
-                           self.noise, self.seed, indices, allowed)  # fmt: skip
+                           self.noise, self.seed, indices, allowed, self._recorded)  # fmt: skip
 
     def subset(self, index) -> NoisyImages:
         """The images at `index` (positions in this view), with the noise that they always have."""
@@ -114,6 +138,8 @@ class NoisyImages:
     def noisy(self, index=slice(None)) -> np.ndarray:
         """(b, L, L) float32, the noisy images at these positions."""
         which = self.indices[index]
+        if isinstance(self.noise, Recorded):
+            return np.array(self._recorded[which])
         return self.noise.add(self._clean[which], which, seed=self.seed, split=self.split)
 
     def clean(self, index=slice(None)) -> np.ndarray:

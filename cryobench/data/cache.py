@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from cryobench.errors import InputError
@@ -45,6 +46,14 @@ def build_once(folder: Path, write: Callable[[Path], None], *, key: dict, needs:
         raise InputError(f"expected a cache folder with room to write in, got '{error.strerror or error}' for "
                          f"{folder.parent}; make room or give another one with paths.cache") from error  # fmt: skip
     return folder
+
+
+def new_array(path: Path, shape: tuple[int, ...]):
+    """A new .npy of float32 of this shape, open to append blocks: memory stays small, a full disk is an error, no crash."""
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False, "shape": shape}
+    file = open(path, "wb")
+    np.lib.format.write_array_header_1_0(file, header)
+    return file
 
 
 def _build(folder: Path, write: Callable[[Path], None], key: dict, needs: int) -> None:

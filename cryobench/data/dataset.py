@@ -1,4 +1,4 @@
-"""What every simulated data set is: volumes of a few conformations, and how many images to make of them.
+"""What every data set is: volumes of a few conformations, and how many images to make of them.
 
 A data set is a dataclass of its own settings (they are its config schema), one Python file, and one yaml that names it
 in `_target_`. What is made of it, and kept on disk, is in pairs.py.
@@ -7,7 +7,9 @@ in `_target_`. What is made of it, and kept on disk, is in pairs.py.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 import numpy as np
 
@@ -55,6 +57,20 @@ class DataSet(ABC):
     @abstractmethod
     def volumes(self) -> np.ndarray:
         """(k, L, L, L) float32, indexed zyx, one scattering density for each conformation, centred on voxel L//2."""
+
+    @property
+    def bytes_per_pair(self) -> int:
+        """Room that a pair needs on disk."""
+        return 4 * self.image_size**2
+
+    def write_pairs(self, folder: Path, volumes: np.ndarray, advance: Callable[[int], None]) -> None:
+        """Write SPLIT_clean.npy, SPLIT_labels.npy and SPLIT_rotations.npy of both splits; `advance` counts images done.
+
+        Simulated from `volumes`; a data set that has its images from elsewhere says here how.
+        """
+        from cryobench.data.pairs import simulate
+
+        simulate(folder, self, volumes, advance)
 
     def volume_key(self) -> dict:
         """Everything that decides the volumes, JSON-able."""

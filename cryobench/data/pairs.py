@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from cryobench.data.cache import build_once, content_hash
+from cryobench.data.cache import build_once, content_hash, new_array
 from cryobench.data.dataset import DataSet
 from cryobench.data.project import Projector, random_rotations
 from cryobench.errors import InputError
@@ -45,16 +45,20 @@ def rescale(images: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Split:
-    """clean (n, L, L) float32 in [0, 1], read-only memory map; labels (n,) int64; rotations (n, 3, 3) float64."""
+    """clean (n, L, L) float32 in [0, 1], read-only memory map; labels (n,) int64; rotations (n, 3, 3) float64.
+
+    noisy: (n, L, L) float32, the images as recorded, or None where the noise is simulated.
+    """
 
     clean: np.ndarray
     labels: np.ndarray
     rotations: np.ndarray
+    noisy: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """A simulated data set: two splits, the volumes (k, L, L, L) they were projected from, Å per pixel.
+    """A data set: two splits, the volumes (k, L, L, L) they were projected from, Å per pixel.
 
     key: hash of everything that decided the content; folder: where the images lie.
     """
@@ -69,11 +73,12 @@ class Pairs:
     def images(self, split: str, noise, seed: int) -> NoisyImages:
         """The images of "train" or "test" under `noise` (cryobench.noise.Gaussian or alike) and a run's seed."""
         part: Split = getattr(self, split)
-        return NoisyImages(split, part.clean, part.labels, part.rotations, self.volumes, self.pixel_size, noise, seed)
+        return NoisyImages(split, part.clean, part.labels, part.rotations, self.volumes, self.pixel_size, noise, seed,
+                           recorded=part.noisy)  # fmt: skip
 
 
 def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -> Pairs:
-    """The pairs of `dataset`, from the folder `cache` if they are there, else simulated into it.
+    """The pairs of `dataset`, from the folder `cache` if they are there, else made into it.
 
     However many processes ask at once, one of them builds. Raises InputError for no room or no right to write.
     """
@@ -86,35 +91,34 @@ def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -
     volumes = np.load(volume_folder / "volumes.npy", mmap_mode="r")
 
     folder = cache / "pairs" / content_hash(key)
-    needs = 4 * (dataset.n_train + dataset.n_test) * dataset.image_size**2
-    build_once(folder, lambda path: _simulate(path, dataset, volumes, progress), key=key, needs=needs)
+    total = dataset.n_train + dataset.n_test
+    with Progress(transient=True, disable=not progress) as bar:
+        task = bar.add_task("making images", total=total)
+        build_once(folder, lambda path: dataset.write_pairs(path, volumes, lambda done: bar.advance(task, done)), key=key,
+                   needs=dataset.bytes_per_pair * total)  # fmt: skip
     return Pairs(_open(folder, "train"), _open(folder, "test"), volumes, dataset.pixel_size, folder.name, folder)
 
 
 def _open(folder: Path, split: str) -> Split:
     clean = np.load(folder / f"{split}_clean.npy", mmap_mode="r")
-    return Split(clean, np.load(folder / f"{split}_labels.npy"), np.load(folder / f"{split}_rotations.npy"))
+    recorded = folder / f"{split}_noisy.npy"
+    return Split(clean, np.load(folder / f"{split}_labels.npy"), np.load(folder / f"{split}_rotations.npy"),
+                 np.load(recorded, mmap_mode="r") if recorded.exists() else None)  # fmt: skip
 
 
-def _simulate(folder: Path, dataset: DataSet, volumes: np.ndarray, progress: bool) -> None:
+def simulate(folder: Path, dataset: DataSet, volumes: np.ndarray, advance) -> None:
+    """Write both splits of a simulated data set into `folder`; `advance(number)` counts images done."""
     projectors = [Projector(volume) for volume in volumes]
-    with Progress(transient=True, disable=not progress) as bar:
-        task = bar.add_task("simulating images", total=dataset.n_train + dataset.n_test)
-        for split, n in (("train", dataset.n_train), ("test", dataset.n_test)):
-            labels, rotations = draw_poses(n, len(volumes), seed=dataset.seed, split=split)
-            np.save(folder / f"{split}_labels.npy", labels)
-            np.save(folder / f"{split}_rotations.npy", rotations)
-            _write_images(folder / f"{split}_clean.npy", projectors, labels, rotations, dataset.image_size,
-                          lambda done: bar.advance(task, done))  # fmt: skip
+    for split, n in (("train", dataset.n_train), ("test", dataset.n_test)):
+        labels, rotations = draw_poses(n, len(volumes), seed=dataset.seed, split=split)
+        np.save(folder / f"{split}_labels.npy", labels)
+        np.save(folder / f"{split}_rotations.npy", rotations)
+        _write_images(folder / f"{split}_clean.npy", projectors, labels, rotations, dataset.image_size, advance)
 
 
 def _write_images(path: Path, projectors, labels, rotations, size: int, advance) -> None:
-    """Append blocks to one .npy file: memory is that of a block, and a full disk is an error, not a crash."""
     step = max(1, BLOCK // (4 * size**2))
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float32)), "fortran_order": False,
-              "shape": (len(labels), size, size)}  # fmt: skip
-    with open(path, "wb") as file:
-        np.lib.format.write_array_header_1_0(file, header)
+    with new_array(path, (len(labels), size, size)) as file:
         for start in range(0, len(labels), step):
             block = slice(start, start + step)
             images = np.empty((len(labels[block]), size, size), np.float32)

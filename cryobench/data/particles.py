@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-import mrcfile
 import numpy as np
 import pandas as pd
 import starfile
 
 from cryobench.data.project import euler_from_rotations
+from cryobench.data.stack import StackWriter, write_map
 from cryobench.errors import InputError
 
 
@@ -46,8 +47,7 @@ def write_stack(
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         size = _write_images(partial / f"{name}.mrcs", blocks, len(rotations), pixel_size)
         for number, volume in enumerate(volumes if volumes is not None else (), start=1):
-            with mrcfile.new(partial / f"conformation_{number}.mrc", np.asarray(volume, np.float32)) as file:
-                file.voxel_size = pixel_size
+            write_map(partial / f"conformation_{number}.mrc", volume, pixel_size)
         starfile.write(_tables(name, size, pixel_size, rotations, labels), partial / f"{name}.star")
         partial.chmod(0o755)
         partial.rename(folder)
@@ -73,30 +73,13 @@ def write_split(folder: Path | str, pairs, split: str, noisy=None) -> Path:
 
 
 def _write_images(path: Path, blocks: Iterable[np.ndarray], n: int, pixel_size: float) -> int:
-    """One .mrcs of n images, block by block through a memory map. Returns their size in pixels."""
-    stack, done = None, 0
-    try:
-        for block in blocks:
-            size = block.shape[-1]
-            if stack is None:
-                needs, free = 4 * n * size**2, shutil.disk_usage(path.parent).free
-                if free < needs:  # a full disk kills a process that writes through a memory map
-                    raise InputError(f"expected {needs / 1e9:.2g} GB free for {path.name}, got {free / 1e9:.2g}; "
-                                     "make room or write elsewhere")  # fmt: skip
-                stack = mrcfile.new_mmap(path, (n, size, size), mrc_mode=2)
-                stack.set_image_stack()
-                stack.voxel_size = pixel_size
-            if block.shape[1:] != stack.data.shape[1:] or done + len(block) > n:
-                raise InputError(f"expected {n} images of {stack.data.shape[-1]} px, got more, or one of another size")
-            stack.data[done : done + len(block)] = block
-            done += len(block)
-        if done < n:
-            raise InputError(f"expected {n} images, one for each rotation, got {done}")
-        stack.update_header_stats()
-        return stack.data.shape[-1]
-    finally:
-        if stack is not None:
-            stack.close()
+    """One .mrcs of n images, block by block. Returns their size in pixels."""
+    blocks = iter(blocks)
+    first = next(blocks)
+    with StackWriter(path, n, first.shape[-1], pixel_size) as stack:
+        for block in itertools.chain([first], blocks):
+            stack.append(block)
+    return stack.size
 
 
 def _tables(

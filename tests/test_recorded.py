@@ -1,0 +1,255 @@
+"""Recorded particles as pairs: against RELION's own projections, a simulated set read back, and closed forms."""
+
+from pathlib import Path
+
+import mrcfile
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.ndimage
+import starfile
+from conftest import SHARED
+
+from cryobench.data.ctf import Ctf
+from cryobench.data.pairs import open_pairs
+from cryobench.data.particles import write_split
+from cryobench.data.phantom import Phantom
+from cryobench.data.recorded import Particles, shift_phases
+from cryobench.data.star import read_star
+from cryobench.errors import InputError
+from cryobench.noise import Gaussian, Recorded
+
+RELION = SHARED / "relion"
+MAPS = [f"conformation_{k}.mrc" for k in range(1, 6)]
+
+
+def relative(one, other):
+    return np.linalg.norm(one - other) / np.linalg.norm(other)
+
+
+@pytest.fixture(scope="module")
+def simulated(cache, tmp_path_factory):
+    """A simulated set, its noisy images, and the folder (with a space and an ä) to which they were written."""
+    pairs = open_pairs(Phantom(image_size=32, n_train=24, n_test=1), cache)
+    noisy = pairs.images("train", Gaussian(0.1), 3)
+    folder = tmp_path_factory.mktemp("written") / "my pärticles"
+    write_split(folder, pairs, "train", noisy)
+    return pairs, noisy, folder
+
+
+def particles(folder, **settings) -> Particles:
+    given = {
+        "image_size": 32,
+        "n_train": 16,
+        "n_test": 8,
+        "star": "train.star",
+        "maps": MAPS,
+        "ctf": False,
+        "shuffle": False,
+    }
+    return Particles(**given | {"data_dir": str(folder)} | settings)
+
+
+def test_a_simulated_set_comes_back_as_it_was(simulated, cache):
+    pairs, noisy, folder = simulated
+    again = open_pairs(particles(folder, normalise="none"), cache)
+    for split, rows in (("train", slice(0, 16)), ("test", slice(16, 24))):
+        images = again.images(split, Recorded(), seed=0)
+        assert relative(images.clean(), pairs.train.clean[rows]) < 1e-3
+        assert relative(images.noisy(), noisy.noisy(rows)) < 1e-3
+        assert relative(images.rotations, pairs.train.rotations[rows]) < 1e-6
+        np.testing.assert_array_equal(images.labels, pairs.train.labels[rows])
+    assert again.pixel_size == pytest.approx(pairs.pixel_size) and relative(again.volumes, pairs.volumes) < 1e-6
+
+
+def rewritten(folder: Path, new: Path, change) -> Path:
+    """The written set in a new folder with its images changed: image (L, L) and its number → image."""
+    new.mkdir()
+    for name in ("train.star", *MAPS):
+        (new / name).write_bytes((folder / name).read_bytes())
+    images = mrcfile.read(folder / "train.mrcs")
+    with mrcfile.new(new / "train.mrcs", np.stack([change(image, i) for i, image in enumerate(images)])) as file:
+        file.voxel_size = 6.4
+    return new
+
+
+def test_background_normalisation_undoes_each_images_own_gain_level_and_sign(simulated, cache, tmp_path):
+    *_, folder = simulated
+    rng = np.random.default_rng(0)
+    gain, level = rng.uniform(0.5, 3, 24), rng.normal(0, 5, 24)
+    other = rewritten(folder, tmp_path / "other", lambda image, i: np.float32(-gain[i] * image + level[i]))
+    one = open_pairs(particles(folder), cache)
+    two = open_pairs(particles(other, contrast="dark"), cache)
+    assert relative(two.train.noisy, one.train.noisy) < 1e-4
+    with pytest.raises(InputError, match="contrast"):
+        open_pairs(particles(other, contrast="white"), cache)
+
+
+def test_background_normalised_images_are_a_noisy_picture_of_the_clean_ones(simulated, cache):
+    *_, folder = simulated
+    pairs = open_pairs(particles(folder), cache)
+    clean, noisy = pairs.train.clean, pairs.train.noisy
+    assert clean.min() == 0 and clean.max() == 1
+    slope = sum(np.polyfit(c.ravel(), n.ravel(), 1)[0] for c, n in zip(clean, noisy, strict=True)) / len(clean)
+    assert slope == pytest.approx(1, abs=0.1)
+    assert (clean.var((1, 2)) / (noisy - clean).var((1, 2))).mean() == pytest.approx(0.1, rel=0.3)
+
+
+@pytest.mark.skipif(not RELION.is_dir(), reason="RELION's projections are not on this machine")
+@pytest.mark.parametrize("shift", [(0, 0), (3, -2)])
+def test_relions_own_projections_are_reproduced(tmp_path, cache, shift):
+    """Odd boxes, RELION's centre, and an origin in Å: the particle lies at the centre minus the origin."""
+    star = starfile.read(RELION / "rln_proj_65.star").assign(
+        rlnOriginXAngst=2.0 * shift[0], rlnOriginYAngst=2.0 * shift[1]
+    )
+    starfile.write({"particles": star}, tmp_path / "shifted.star")
+    images = np.roll(mrcfile.read(RELION / "rln_proj_65.mrcs"), (-shift[1], -shift[0]), axis=(1, 2))
+    mrcfile.write(tmp_path / "rln_proj_65.mrcs", images)
+    data = Particles(image_size=64, n_train=4, n_test=1, star="shifted.star", maps=[str(next(RELION.glob("*vol*.mrc")))],
+                     ctf=False, pixel_size_angstrom=2.0, data_dir=str(tmp_path))  # fmt: skip
+    pairs = open_pairs(data, cache)
+    for part in (pairs.train, pairs.test):
+        for clean, relion in zip(part.clean, part.noisy, strict=True):
+            assert np.corrcoef(clean.ravel(), relion.ravel())[0, 1] >= 0.999
+
+
+def test_shifts_are_those_of_real_space():
+    image = scipy.ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(32, 32)), 2, mode="wrap")
+    shifted = np.fft.irfft2(np.fft.rfft2(image) * shift_phases(np.array([[1.5, -3.25]]), 32)[0])
+    expected = scipy.ndimage.shift(image, (-3.25, 1.5), order=5, mode="grid-wrap")  # (y, x)
+    assert np.corrcoef(shifted.ravel(), expected.ravel())[0, 1] > 0.9999
+
+
+def relion_ctf(u, v, angle, voltage, aberration, contrast, phase, size, pixel):
+    """RELION's formula, written out."""
+    volts = voltage * 1e3
+    wavelength = 12.2643247 / np.sqrt(volts * (1 + volts * 0.978466e-6))
+    y, x = np.fft.fftfreq(size, pixel)[:, None], np.fft.rfftfreq(size, pixel)[None]
+    square, direction = x**2 + y**2, np.arctan2(y, x) - np.radians(angle)
+    defocus = (u + v) / 2 + (u - v) / 2 * np.cos(2 * direction)
+    return -np.sin(-np.pi * wavelength * defocus * square + np.pi / 2 * aberration * 1e7 * wavelength**3 * square**2
+                   - np.radians(phase) - np.arctan(contrast / np.sqrt(1 - contrast**2)))  # fmt: skip
+
+
+def test_the_ctf_is_relions(tmp_path):
+    values = [[21000.0, 20300.0, 37.0, 300.0, 2.7, 0.1, 20.0], [9000.0, 12000.0, -70.0, 200.0, 1.4, 0.07, 0.0]]
+    names = ["rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast",
+             "rlnPhaseShift"]  # fmt: skip
+    table = pd.DataFrame(values, columns=names).assign(rlnImageName=["1@a.mrcs", "2@a.mrcs"])
+    starfile.write({"": table}, tmp_path / "old.star")  # RELION 3.0: one block
+    ctf = Ctf.of(read_star(tmp_path / "old.star")).transfer(np.array([0, 1]), 64, 1.4)
+    for one, row in zip(ctf, values, strict=True):
+        np.testing.assert_allclose(one, relion_ctf(*row, 64, 1.4), atol=5e-3)
+    assert ctf[0, 0, 0] > 0
+
+
+def test_projections_go_through_the_ctf(simulated, cache, tmp_path):
+    """With and without it they differ by that factor in Fourier space, on the scale of the projection."""
+    *_, folder = simulated
+    new = rewritten(folder, tmp_path / "ctf", lambda image, i: image)
+    blocks = starfile.read(new / "train.star")
+    row = (15000.0, 14000.0, 30.0)
+    blocks["particles"] = blocks["particles"].assign(
+        **dict(zip(("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle"), row, strict=True))
+    )
+    starfile.write(blocks, new / "train.star", overwrite=True)
+    (with_ctf,), (without,) = (
+        open_pairs(particles(new, n_train=1, ctf=ctf), cache).train.clean for ctf in (True, False)
+    )
+    factor = relion_ctf(*row, 300.0, 2.7, 0.1, 0.0, 32, 6.4)
+    expected = np.fft.irfft2(np.fft.rfft2(without) * factor)
+    assert np.corrcoef(expected.ravel(), with_ctf.ravel())[0, 1] > 0.999
+
+
+def test_crop_and_resampling_keep_the_centre_and_set_the_pixel_size(simulated, cache):
+    *_, folder = simulated
+    pairs = open_pairs(particles(folder, crop=24, image_size=16, normalise="none"), cache)
+    assert pairs.pixel_size == pytest.approx(6.4 * 24 / 16) and pairs.volumes.shape == (5, 16, 16, 16)
+    whole = open_pairs(particles(folder, normalise="none"), cache)
+    y, x = np.mgrid[:16, :16] - 8
+    for small, large in zip(pairs.train.clean, whole.train.clean, strict=True):
+        at = scipy.ndimage.map_coordinates(large, 16 + 1.5 * np.stack([y, x]), order=3)
+        assert np.corrcoef(at.ravel(), small.ravel())[0, 1] > 0.99
+
+
+def test_shuffled_splits_share_no_particle_and_depend_on_the_seed(simulated):
+    *_, folder = simulated
+    train, test = particles(folder, shuffle=True).rows()
+    assert not set(train) & set(test) and len(train) == 16 and len(test) == 8
+    assert not np.array_equal(train, particles(folder, shuffle=True, seed=1).rows()[0])
+
+
+def test_a_run_on_particles_takes_the_images_as_recorded(simulated, cli):
+    *_, folder = simulated
+    maps = ",".join(MAPS)
+    status, out, err = cli("data=particles", "data.star=train.star", f"data.maps=[{maps}]", f"paths.data='{folder}'",
+                           "data.ctf=false", "data.n_train=16", "data.n_test=8", "method=nlm")  # fmt: skip
+    assert status == 0 and "noise recorded" in out, err
+    status, _, err = cli("noise=recorded", "method=noisy")
+    assert status == 2 and "data=particles" in err
+
+
+def wrong(folder, tmp_path, name, table=None, optics=None):
+    """The written set with another .star file."""
+    new = rewritten(folder, tmp_path / name, lambda image, i: image)
+    blocks = starfile.read(new / "train.star")
+    blocks = {
+        "optics": (optics or (lambda t: t))(blocks["optics"]),
+        "particles": (table or (lambda t: t))(blocks["particles"]),
+    }
+    starfile.write(blocks, new / "train.star", overwrite=True)
+    return new
+
+
+def test_wrong_input_is_named_in_one_line(simulated, cache, tmp_path):
+    *_, folder = simulated
+
+    def refused(data_of, *words):
+        with pytest.raises(InputError) as error:
+            open_pairs(data_of(), cache)
+        assert "\n" not in str(error.value) and all(word in str(error.value) for word in words), error.value
+
+    refused(lambda: particles(folder, ctf=True), "rlnDefocusU", "data.ctf=false")
+    refused(lambda: particles(folder, n_train=100), "expected 108 particles", "got 24")
+    refused(lambda: particles(folder, maps=MAPS[:2]), "rlnClassNumber")
+    refused(lambda: particles(folder, star="no.star"), "no.star")
+    refused(lambda: particles(folder, crop=64), "cut 64 pixels out of 32")
+    refused(lambda: particles(folder, contrast="grey"), "data.contrast", "grey")
+    beyond = wrong(
+        folder, tmp_path, "beyond", lambda t: t.assign(rlnImageName=[f"{i + 2:06d}@train.mrcs" for i in range(24)])
+    )
+    refused(lambda: particles(beyond), "up to 24", "got 25")
+    angles = wrong(folder, tmp_path, "angles", lambda t: t.drop(columns="rlnAngleTilt"))
+    refused(lambda: particles(angles), "expected a column rlnAngleTilt")
+    moved = wrong(
+        folder,
+        tmp_path,
+        "moved",
+        lambda t: t.assign(rlnImageName=t.rlnImageName.str.replace("train.mrcs", "gone.mrcs")),
+    )
+    refused(lambda: particles(moved), "gone.mrcs")
+    zero = wrong(folder, tmp_path, "zero", lambda t: t.assign(rlnImageName=[f"{i:06d}@train.mrcs" for i in range(24)]))
+    refused(lambda: particles(zero), "counted from 1")
+    sizes = wrong(folder, tmp_path, "sizes", optics=lambda t: t.assign(rlnImagePixelSize=3.2))
+    refused(lambda: particles(sizes), "one pixel size", "3.2", "6.4")
+    for name, volume, voxel, words in (
+        ("small", 16, 6.4, ["32³", "16³"]),
+        ("fine", 32, 2.0, ["one pixel size", "2 Å"]),
+    ):
+        new = rewritten(folder, tmp_path / name, lambda image, i: image)
+        with mrcfile.new(new / MAPS[0], np.ones((volume,) * 3, np.float32), overwrite=True) as file:
+            file.voxel_size = voxel
+        refused(lambda new=new: particles(new), *words)
+    groups = wrong(folder, tmp_path, "groups", lambda t: t.assign(rlnOpticsGroup=7))
+    refused(lambda: particles(groups), "optics groups", "7")
+
+
+def test_the_real_worlds_star_file_is_read():
+    folder = SHARED / "particles"
+    if not folder.is_dir():
+        pytest.skip("the 17 real particles are not on this machine")
+    star = read_star(folder / "sample_particles_relion31.star")
+    assert len(star) == 17 and star.pixel_size == pytest.approx(1.4) and star.size == 200
+    np.testing.assert_array_equal(star.read(np.array([16, 0])), mrcfile.read(folder / "sample.mrcs")[[16, 0]])
+    np.testing.assert_array_equal(Ctf.of(star).values[[0, 16], 3], [300, 200])  # by optics group
+    assert star.origins(1.4)[0] == pytest.approx([0.1996 / 1.4] * 2)
