@@ -5,41 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from cryobench import table
-from cryobench.record import Store, writable
+from cryobench import figure, table
+from cryobench.layout import short
+from cryobench.record import Store
 
-# Okabe and Ito's colours, told apart by the colour-blind; the markers differ as well.
-STYLES = {
-    "exemplar": ("#0072B2", "o"),
-    "rebuilt": ("#009E73", "D"),
-    "l2-Autoencoder": ("#D55E00", "s"),
-    "CWF": ("#CC79A7", "^"),
-}
-NAMES = {"l2-Autoencoder": "ℓ2-autoencoder (images seen: the same)", "rebuilt": "rebuilt volumes"}
+METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF")
+STYLES = {name: (figure.COLOURS[k], "osD^"[k]) for k, name in enumerate(METHODS)}
+NAMES = {"l2-Autoencoder": "ℓ2-autoencoder", "rebuilt": "rebuilt volumes"}
 SNRS = (0.1, 0.05)
 
 
 def write(store: Store) -> list[Path]:
     """Write fig_exemplars.png and .svg, two panels, one for each noise level."""
     records = [record for record in store.all() if record["status"] == "done"]
-    figure = Figure(figsize=(9.0, 4.0), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1, len(SNRS), sharey=True)
+    canvas = figure.new(9.0, 4.0)
+    axes = canvas.subplots(1, len(SNRS), sharey=True)
     for axis, snr in zip(axes, SNRS, strict=True):
         panel(axis, curves(records, snr), table.bayes_limit(records)(snr))
         axis.set_title(f"SNR {snr:g}", fontsize=10)
     axes[0].set_ylabel("mean squared error (clean images span [0, 1])", fontsize=9)
     axes[0].legend(fontsize=8)
-    files = [store.results / "figures" / f"fig_exemplars.{suffix}" for suffix in ("png", "svg")]
-    with writable(files[0].parent):
-        files[0].parent.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            figure.savefig(file)
-    return files
+    return figure.save(canvas, store.results, "fig_exemplars")
 
 
 def curves(records: list[dict], snr: float) -> dict[str, list[tuple[int, list[float]]]]:
@@ -73,6 +61,6 @@ def panel(axis, found: dict, limit: float | None) -> None:
     axis.set_xticks(counts, [f"{n:,}" for n in counts])
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: table.short(value).replace(".00", "")))
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value).replace(".00", "")))
     axis.yaxis.set_minor_formatter(NullFormatter())
     axis.grid(True, which="major", alpha=0.25)

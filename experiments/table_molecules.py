@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryobench import table
+from cryobench import layout, table
 from cryobench.record import Store
 
 INTRODUCTION = """# The same methods on other molecules
@@ -24,7 +24,7 @@ def write(store: Store) -> list[Path]:
         if not any(cell.values for cell in cells):
             continue
         names = sorted({r["config"]["data"]["name"] for r in records if r["status"] == "done"})
-        parts += [f"## {', '.join(names)}", table.pipes(lines(cells, table.bayes_limit(records))), *notes]
+        parts += [f"## {', '.join(names)}", layout.pipes(lines(cells, table.bayes_limit(records))), *notes]
         found.append((", ".join(names), cells))
     return table.write(store, "table_molecules", {"md": "\n\n".join(parts) + "\n", "csv": to_csv(found)})
 
@@ -44,7 +44,7 @@ def lines(cells: list[table.Cell], limit) -> list[list[str]]:
         means = [(here[snr].mean, limit(snr)) for snr in snrs]
         times = [f"{mean / least:.2f}" if mean and least else "–" for mean, least in means]
         seeds = "–".join(map(str, sorted({len(here[snr].values) for snr in snrs})))
-        out.append([row, *(table.formatted("mse", here[s].mean, here[s].spread) for s in snrs), *times, seeds])
+        out.append([row, *(layout.formatted("mse", here[s].mean, here[s].spread) for s in snrs), *times, seeds])
     return out
 
 
@@ -52,7 +52,7 @@ def to_csv(found: list[tuple[str, list[table.Cell]]]) -> str:
     """The table's usual columns behind one for the data set."""
     text = []
     for name, cells in found:
-        head, *body = table.to_csv(cells).splitlines()
+        head, *body = layout.to_csv(cells).splitlines()
         text += [f"data,{head}"] if not text else []
         text += [f"{name},{line}" for line in body]
     return "\n".join(text) + "\n"

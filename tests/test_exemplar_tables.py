@@ -1,0 +1,60 @@
+"""What is made of the exemplar sweeps' records: made-up records with known means."""
+
+import csv
+
+import pytest
+from cryobench.experiments import fig_exemplars, table_molecules
+
+from cryobench.config import compose, resolve, run_id
+from cryobench.record import Store
+from cryobench.sweep import plan
+
+
+def put(store: Store, mse: float, *overrides: str, seed: int = 0, **more) -> None:
+    config = resolve(compose([*overrides, f"seed={seed}"]))
+    metrics = {name: {"mean": mse, "std": 0.0} for name in ("mse", "psnr", "ssim")}
+    name = run_id(config)
+    store.begin(name)
+    store.finish(name, {"run_id": name, "status": "done", "config": config, "seed": seed, "metrics": metrics,
+                        "knows": [], "data": {"train": config["data"]["n_train"]}, **more})  # fmt: skip
+
+
+def test_curves_hold_each_number_of_images_and_nothing_else(tmp_path):
+    store = Store(tmp_path / "phantom-desk")
+    for seed, mse in ((0, 2e-3), (1, 4e-3)):
+        put(store, mse, "method=exemplar", "scale=desk", "data.n_train=500", seed=seed)
+    put(store, 1e-3, "method=exemplar", "scale=desk")
+    put(store, 9.0, "method=exemplar", "scale=desk", "method.tau=1")
+    put(store, 5e-4, "method=bayes", "scale=desk")
+    put(store, 8e-3, "method=autoencoder", "method.net=conv", "scale=desk", "data.n_train=500", "method.epochs=48")
+    put(store, 9.0, "method=autoencoder", "method.net=conv", "scale=desk", "data.n_train=500", "method.epochs=6")
+    found = fig_exemplars.curves(store.all(), 0.1)
+    assert {method: [(n, sorted(values)) for n, values in points] for method, points in found.items()} == {
+        "exemplar": [(500, [2e-3, 4e-3]), (4000, [1e-3])],
+        "l2-Autoencoder": [(500, [8e-3])],
+    }
+    assert all(path.stat().st_size > 1000 for path in fig_exemplars.write(store))
+
+
+def test_the_default_scale_shares_its_runs_with_table_2():
+    jobs = {job.row: job for job in plan(["+sweep=exemplars", "scale=desk", "noise.snr=0.1"]).jobs}
+    for row in ("exemplar", "CWF", "l2-Autoencoder"):
+        (shared,) = plan(["+sweep=methods", "scale=desk", "noise.snr=0.1", f"row={row}"]).jobs
+        assert jobs[f"{row} 4000"].run_id == shared.run_id
+
+
+def test_other_molecules_stand_in_one_table_each_against_its_own_limit(tmp_path):
+    for data, factor in (("phantom", 1.0), ("rnap_ecoli", 2.0)):
+        store = Store(tmp_path / f"{data}-smoke")
+        put(store, 1e-3 * factor, f"data={data}", "method=bayes")
+        for seed in (0, 1):
+            put(store, 3e-3 * factor * (1 + seed), f"data={data}", "method=exemplar", seed=seed)
+    put(Store(tmp_path / "phantom-desk"), 1.0, "method=exemplar", "scale=desk")
+    files = {path.suffix: path for path in table_molecules.write(Store(tmp_path / "phantom-smoke"))}
+    text = files[".md"].read_text()
+    assert text.index("## phantom") < text.index("## rnap_ecoli") and text.count("## ") == 2
+    assert "| exemplar | 4.50e-3(2.12e-3) | – | 4.50 | – |" in text
+    assert "| exemplar | 9.00e-3(4.24e-3) | – | 4.50 | – |" in text
+    with open(files[".csv"], newline="") as file:
+        found = {(r["data"], r["row"], r["snr"]): r["mean"] for r in csv.DictReader(file)}
+    assert float(found["rnap_ecoli", "Bayes limit", "0.1"]) == pytest.approx(2e-3)
