@@ -59,6 +59,16 @@ def regenerate(name: str, known: list[str], results: str | None, show: bool) -> 
         print(f"written: {file}", file=sys.stderr)
 
 
+@app.command()
+def report(results: str = Results) -> None:
+    """Make RESULTS/report.html, one page of everything that was run and found."""
+    from cryobench.launch import results_folder
+    from cryobench.record import Store
+    from cryobench.report import write
+
+    print(f"written: {write(Store(results_folder(results)))}")
+
+
 Overrides = typer.Argument(None, help="Overrides, as data=rnap_ecoli scale=desk.")
 
 

@@ -1,0 +1,54 @@
+"""RESULTS → report.html: one self-contained page of all that was run and found; opens from disk, asks nothing of a network."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import resources
+from pathlib import Path
+
+from cryobench.record import Store, writable
+from cryobench.report import findings, gallery, plots, tables
+
+LARGEST = 10 * 2**20  # bytes; figures that would not fit are named instead
+
+
+def write(store: Store) -> Path:
+    """Write RESULTS/report.html from the records, tables and figures there; whole or not at all.
+
+    Raises InputError where the folder can't be written. Text from configs and errors is escaped: by the template, and in
+    the page's own script by setting text, never markup.
+    """
+    import jinja2
+
+    records = store.all()
+    page = {
+        "title": store.results.resolve().name,
+        "sentences": findings.sentences(store, records),
+        "failed": findings.failed(records),
+        "tables": tables.all_tables(store, records),
+        "plots": plots.all_plots(store, records),
+        "gallery": gallery.panels(store, records),
+        "runs": findings.provenance(records),
+    }
+    source = resources.files(__name__)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string((source / "page.html").read_text(encoding="utf-8"))
+    figures, left_out = plots.figures(store, LARGEST - len(json.dumps(page, default=str)))
+    text = template.render(
+        **page, figures=figures, left_out=left_out,
+        data=for_script({"runs": page["runs"], "gallery": page["gallery"]}),
+        style=(source / "page.css").read_text(encoding="utf-8"), script=(source / "page.js").read_text(encoding="utf-8"),
+    )  # fmt: skip
+    file = store.results / "report.html"
+    with writable(store.results):
+        temporary = store.results / ".report.html.part"
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, file)
+    return file
+
+
+def for_script(data: dict) -> str:
+    """JSON that can stand in a <script> element: nothing in it can end the element or open a comment."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,116 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+const by = (id) => document.getElementById(id);
+
+// Tables: a column's heading sorts by value, missing cells last.
+for (const table of document.querySelectorAll("table")) {
+  const heads = [...table.querySelectorAll("thead th")];
+  heads.forEach((head, column) => {
+    let button = head.querySelector("button");
+    if (!button) {
+      if (!head.textContent.trim()) return;
+      button = document.createElement("button");
+      button.type = "button";
+      button.textContent = head.textContent;
+      head.replaceChildren(button);
+    }
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending";
+      heads.forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", down ? "descending" : "ascending");
+      const body = table.tBodies[0];
+      const lines = [...body.rows].map((line) => [line, value(line.cells[column])]);
+      lines.sort(([, a], [, b]) => order(a, b, down ? -1 : 1));
+      body.append(...lines.map(([line]) => line));
+    });
+  });
+}
+function value(cell) {
+  const text = cell.dataset.sort ?? cell.textContent.trim();
+  const number = parseFloat(text.replace("−", "-"));
+  return text === "" || text === "–" ? null : Number.isNaN(number) ? text : number;
+}
+function order(a, b, sign) {
+  if (a === null || b === null) return (a === null) - (b === null);
+  if (typeof a === "number" && typeof b === "number") return sign * (a - b);
+  return sign * String(a).localeCompare(String(b));
+}
+
+// Numbers: which runs they came from, in short on hover and focus, whole on click.
+const hint = by("hint");
+function tell(button) {
+  const runs = button.dataset.runs.split(" ").filter((id) => data.runs[id]);
+  const lines = runs.map((id) => {
+    const run = data.runs[id];
+    return `${id}: seed ${run.seed}, commit ${run.commit}, ${run.day}, ${run.machine}`;
+  });
+  hint.textContent = [button.dataset.verdict, ...lines].filter(Boolean).join("\n");
+  hint.hidden = false;
+  const box = button.getBoundingClientRect();
+  const left = Math.min(box.left, document.documentElement.clientWidth - hint.offsetWidth - 8);
+  hint.style.left = `${Math.max(8, left) + window.scrollX}px`;
+  hint.style.top = `${box.bottom + 4 + window.scrollY}px`;
+}
+for (const button of document.querySelectorAll(".number")) {
+  button.addEventListener("mouseenter", () => tell(button));
+  button.addEventListener("focus", () => tell(button));
+  for (const leave of ["mouseleave", "blur"]) button.addEventListener(leave, () => (hint.hidden = true));
+  button.addEventListener("click", () => show(button.dataset.runs.split(" ")));
+}
+document.addEventListener("keydown", (event) => event.key === "Escape" && (hint.hidden = true));
+function show(ids) {
+  const parts = ids.filter((id) => data.runs[id]).map((id) => {
+    const run = data.runs[id];
+    const whole = document.createElement("details");
+    const head = document.createElement("summary");
+    head.textContent = `${id}, seed ${run.seed}` + (run.mse === null ? "" : `, MSE ${run.mse.toExponential(3)}`);
+    const text = document.createElement("pre");
+    text.tabIndex = 0;
+    text.textContent = JSON.stringify({ day: run.day, seconds: run.seconds, commit: run.commit, machine: run.machine, config: run.config }, null, 1);
+    whole.append(head, text);
+    whole.open = ids.length === 1;
+    return whole;
+  });
+  by("origin-text").replaceChildren(...parts);
+  by("origin").showModal();
+}
+
+// The gallery: two methods on one image.
+if (by("gallery")) {
+  const methods = () => data.gallery[by("snr").value];
+  const fill = (select, names, chosen) => {
+    select.replaceChildren(...names.map((name) => new Option(name, name, false, name === chosen)));
+  };
+  const refill = () => {
+    const names = methods().map((method) => method.name);
+    const keep = (id, other) => (names.includes(by(id).value) ? by(id).value : names.includes(other) ? other : names[0]);
+    fill(by("left"), names, keep("left", "noisy"));
+    fill(by("right"), names, keep("right", names.includes("exemplar") ? "exemplar" : names[names.length - 1]));
+    const count = Math.min(...methods().map((method) => method.images.length));
+    const image = by("image").value;
+    fill(by("image"), [...Array(count).keys()].map(String), image || "0");
+    draw();
+  };
+  const draw = () => {
+    const index = Number(by("image").value);
+    const find = (id) => methods().find((method) => method.name === by(id).value);
+    const [left, right] = [find("left"), find("right")];
+    for (const [place, method] of [["over", left], ["under", right]]) {
+      by(place).src = method.images[index];
+      by(place).alt = `test image ${index}, ${method.name}`;
+    }
+    const mse = (method) => (method.mse[index] === null ? "no MSE" : `MSE ${method.mse[index].toExponential(2)}`);
+    by("scores").textContent = `Left: ${left.name}, ${mse(left)}. Right: ${right.name}, ${mse(right)}.`;
+  };
+  by("snr").addEventListener("change", refill);
+  for (const id of ["left", "right", "image"]) by(id).addEventListener("change", draw);
+  by("share").addEventListener("input", (event) => by("compare").style.setProperty("--share", `${event.target.value}%`));
+  by("compare").addEventListener("pointermove", (event) => {
+    if (event.buttons !== 1 && event.pointerType === "mouse") return;
+    const box = by("compare").getBoundingClientRect();
+    const share = Math.round((100 * (event.clientX - box.left)) / box.width);
+    by("share").value = Math.min(100, Math.max(0, share));
+    by("share").dispatchEvent(new Event("input"));
+  });
+  refill();
+}

@@ -1,0 +1,87 @@
+"""RESULTS/tables → what the page shows of them: the paper's layout with provenance, or markdown as it stands."""
+
+from __future__ import annotations
+
+import csv
+from importlib import resources
+from pathlib import Path
+
+from cryobench import layout, table
+from cryobench.record import Store
+
+FIRST = ("table1", "table2", "table3", "claims", "released", "published_gap")
+
+
+def all_tables(store: Store, records: list[dict]) -> list[dict]:
+    """Every table here, the paper's first: {"name", "title", "html" or "head" and "rows"}."""
+    files = sorted((store.results / "tables").glob("*.md"), key=lambda file: (rank(file.stem), file.stem))
+    return [one(file, records) for file in files]
+
+
+def rank(name: str) -> int:
+    return FIRST.index(name) if name in FIRST else len(FIRST)
+
+
+def one(file: Path, records: list[dict]) -> dict:
+    from markdown_it import MarkdownIt
+
+    text = file.read_text(encoding="utf-8")
+    heading, _, body = text.partition("\n")
+    shown = {"name": file.stem, "title": heading.lstrip("# ").strip() or file.stem}
+    lines = standard(file.with_suffix(".csv"))
+    if lines:
+        return {**shown, **grid(lines, runs_of(file.stem, records), table.bayes_limit(records))}
+    return {**shown, "html": MarkdownIt("commonmark", {"html": False}).enable("table").render(body)}
+
+
+def standard(file: Path) -> list[dict]:
+    """The lines of a csv with a standard table's columns; none for any other file."""
+    if not file.is_file():
+        return []
+    with open(file, encoding="utf-8", newline="") as text:
+        reader = csv.DictReader(text)
+        lines = list(reader)
+    return lines if set(layout.COLUMNS) <= set(reader.fieldnames or ()) else []
+
+
+def runs_of(name: str, records: list[dict]) -> dict[tuple[str, float], list[str]]:
+    """(row, SNR) → the runs behind it, through the sweep that writes the table."""
+    for entry in resources.files("cryobench.conf.sweep").iterdir():
+        sweep = entry.name.removesuffix(".yaml")
+        if entry.name.endswith(".yaml") and name in (table.shipped(f"sweep/{sweep}").get("writes") or []):
+            chosen, _ = table.chosen(records, table.sweep_rows(sweep))
+            found: dict[tuple[str, float], list[str]] = {}
+            for row, runs in chosen.items():
+                for run in runs:
+                    found.setdefault((row, float(run["config"]["noise"]["snr"])), []).append(run["run_id"])
+            return found
+    return {}
+
+
+def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]], limit) -> dict:
+    """csv lines → a table with a row a method: {"head": [...], "rows": [{"name", "cells": [...]}]}."""
+    columns = list(dict.fromkeys((line["metric"], line["snr"]) for line in lines if line["metric"] in layout.HEADINGS))
+    by_place = {(line["row"], line["metric"], line["snr"]): line for line in lines}
+    rows = []
+    for row in dict.fromkeys(line["row"] for line in lines):
+        cells = [cell(by_place.get((row, *column)), runs, limit) for column in columns]
+        rows.append({"name": row, "cells": cells})
+    return {"head": [f"{layout.HEADINGS[metric]} {float(snr):g}" for metric, snr in columns], "rows": rows}
+
+
+def cell(line: dict | None, runs: dict[tuple[str, float], list[str]], limit) -> dict:
+    """What one cell shows: ours, the paper's, the multiple of the limit, the verdict; "sort" is its plain value."""
+    if line is None:
+        return {"text": "–", "sort": "", "runs": "", "missing": True}
+    mean, spread, paper, paper_spread = (
+        float(line[key]) if line.get(key) else None for key in ("mean", "spread", "paper", "paper_spread")
+    )
+    snr, metric = float(line["snr"]), line["metric"]
+    floor = limit(snr) if metric == "mse" else None
+    return {
+        "text": layout.formatted(metric, mean, spread), "sort": "" if mean is None else f"{mean:.8g}",
+        "paper": layout.formatted(metric, paper, paper_spread) if paper is not None else "",
+        "times": f"{mean / floor:.2f} × limit" if floor and mean else "",
+        "verdict": line["verdict"], "seeds": int(line["n_seeds"] or 0),
+        "runs": " ".join(runs.get((line["row"], snr), [])), "missing": mean is None,
+    }  # fmt: skip
