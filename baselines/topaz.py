@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ INSTALL = "pip install --no-deps topaz-em"
 @dataclass
 class Topaz(Denoiser):
     """No settings: each image is brought to mean 0 and deviation 1, denoised, and brought back, as topaz does."""
+
+    needs: ClassVar[dict[str, str]] = {"topaz": INSTALL}
 
     def fit(self, train: NoisyImages) -> None:
         """Load the network; learns nothing. Raises InputError, with the command that mends it, without topaz-em."""

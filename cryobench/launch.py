@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+from hydra.utils import get_class
 from rich.console import Console
 from rich.table import Table
 
@@ -52,24 +54,30 @@ def metrics_table(record: dict) -> Table:
 
 def run_sweep(planned: Plan, overrides: list[str]) -> int:
     """All runs of a sweep that are not done yet, then its tables and figures. Returns the exit status."""
-    results = {job.config["paths"]["results"] for job in planned.jobs}
+    lacking = {job.row: lack for job in planned.jobs if (lack := lacks(job))}
+    jobs = [job for job in planned.jobs if job.row not in lacking]
+    for row, lack in lacking.items():
+        if not jobs:
+            raise InputError(f"{row}: {lack}")
+        print(f"{row} is left out: {lack}")
+    results = {job.config["paths"]["results"] for job in jobs}
     stores = {path: Store(path) for path in results}
 
     def finished(job: Job) -> bool:
         return stores[job.config["paths"]["results"]].finished(job.run_id)
 
-    done = sum(map(finished, planned.jobs))
-    print(f"{len(planned.jobs)} runs, {done} done before", flush=True)
-    if done < len(planned.jobs):
+    done = sum(map(finished, jobs))
+    print(f"{len(jobs)} runs, {done} done before", flush=True)
+    if done < len(jobs):
         for store in stores.values():  # before Hydra, which would show a traceback
             with writable(store.runs):
                 store.runs.mkdir(parents=True, exist_ok=True)
         hand_to_hydra(overrides)
-        for job in planned.jobs:  # those that another process had when their turn came
+        for job in jobs:  # those that another process had when their turn came
             if not finished(job):
                 finish_elsewhere(job)
 
-    failed = [job for job in planned.jobs if not finished(job)]
+    failed = [job for job in jobs if not finished(job)]
     for job in failed:
         store = stores[job.config["paths"]["results"]]
         error = (store.read(job.run_id) or {}).get("error", "no record")
@@ -102,6 +110,8 @@ def job(config) -> str:
     from cryobench.sweep import plan
 
     (one,) = plan(list(HydraConfig.get().overrides.task), single=True).jobs
+    if lacks(one):
+        return "left out"
     try:
         outcome = run(one.config, in_sweep=True, progress=sys.stdout.isatty())
     except Exception as error:  # no record could be written; the others go on
@@ -109,6 +119,13 @@ def job(config) -> str:
         return "failed"
     print(f"{label(one)}: {outcome.status}{'' if outcome.fresh else ' before'}", flush=True)
     return outcome.status
+
+
+def lacks(job: Job) -> str | None:
+    """What the method of a sweep's row needs that isn't installed, and how to install it; None if nothing."""
+    needs = getattr(get_class(job.config["method"]["_target_"]), "needs", {}) if job.row else {}
+    missing = [f"it needs {name}; {command}" for name, command in needs.items() if find_spec(name) is None]
+    return missing[0] if missing else None
 
 
 def finish_elsewhere(job: Job) -> None:

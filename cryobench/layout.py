@@ -10,6 +10,7 @@ from cryobench.table import Cell
 
 COLUMNS = ("row", "snr", "metric", "mean", "spread", "n_seeds", "paper", "paper_spread", "verdict")
 HEADINGS = {"mse": "MSE", "psnr": "PSNR", "ssim": "SSIM"}
+TIMES = r"MSE $\times$ Bayes limit"
 
 
 def formatted(metric: str, mean: float | None, spread: float | None) -> str:
@@ -28,7 +29,8 @@ def short(value: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
-def to_csv(found: list[Cell]) -> str:
+def to_csv(found: list[Cell], limit: Callable[[float], float | None] = lambda snr: None) -> str:
+    """One line a cell; where the Bayes limit is known, each MSE once more as a multiple of it, metric times_bayes."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -36,6 +38,10 @@ def to_csv(found: list[Cell]) -> str:
         numbers = [None if value is None else f"{value:.6g}" for value in (cell.mean, cell.spread)]
         writer.writerow([cell.row, f"{cell.snr:g}", cell.metric, *numbers, len(cell.values), cell.paper, cell.paper_spread,
                          cell.verdict])  # fmt: skip
+        if cell.metric == "mse" and cell.values and (value := limit(cell.snr)):
+            spread = "" if cell.spread is None else f"{cell.spread / value:.4g}"
+            writer.writerow([cell.row, f"{cell.snr:g}", "times_bayes", f"{cell.mean / value:.4g}", spread, len(cell.values),
+                             None, None, "not published"])  # fmt: skip
     return out.getvalue()
 
 
@@ -84,21 +90,34 @@ def pipes(rows: list[list[str]], left: int = 1) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]])
 
 
-def to_tex(found: list[Cell], caption: str, corner: str, label: str) -> str:
-    """A booktabs table with the paper's rows, columns and number format, and our numbers."""
+def to_tex(
+    found: list[Cell],
+    caption: str,
+    corner: str,
+    label: str,
+    limit: Callable[[float], float | None] = lambda snr: None,
+) -> str:
+    """A booktabs table with the paper's rows, columns and number format, and our numbers.
+
+    Below a rule stand the rows that the paper doesn't have; to the right, MSE as a multiple of the Bayes limit.
+    """
     metrics = list(dict.fromkeys(c.metric for c in found))
     snrs = list(dict.fromkeys(c.snr for c in found))
     by_place = {(c.row, c.metric, c.snr): c for c in found}
     one = len(snrs) == 1
-    top = " & ".join(["", *(rf"\multicolumn{{{len(snrs)}}}{{c}}{{{HEADINGS[m]}}}" for m in metrics)])
-    second = " & ".join([corner, *(HEADINGS[m] if one else f"{snr:g}" for m in metrics for snr in snrs)])
-    body = [
-        " & ".join(
-            [row, *(formatted(m, by_place[row, m, s].mean, by_place[row, m, s].spread) for m in metrics for s in snrs)]
-        )
-        for row in dict.fromkeys(c.row for c in found)
-    ]
-    return booktabs(caption, label, 1 + len(metrics) * len(snrs), [second] if one else [top, second], [body])
+    limits = {snr: value for snr in snrs if (value := limit(snr))}
+    blocks = [(HEADINGS[m], snrs) for m in metrics] + ([(TIMES, list(limits))] if limits else [])
+    top = " & ".join(["", *(rf"\multicolumn{{{len(under)}}}{{c}}{{{name}}}" for name, under in blocks)])
+    second = " & ".join([corner, *(name if one else f"{snr:g}" for name, under in blocks for snr in under)])
+    printed, others = [], []
+    for row in dict.fromkeys(c.row for c in found):
+        here = [by_place[row, metric, snr] for metric in metrics for snr in snrs]
+        means = [(by_place[row, "mse", snr].mean, value) for snr, value in limits.items()]
+        texts = [formatted(cell.metric, cell.mean, cell.spread) for cell in here]
+        texts += ["–" if mean is None else f"{mean / value:.2f}" for mean, value in means]
+        (others if all(cell.paper is None for cell in here) else printed).append(" & ".join([row, *texts]))
+    columns = 1 + sum(len(under) for _, under in blocks)
+    return booktabs(caption, label, columns, [second] if one else [top, second], [printed, others])
 
 
 def booktabs(caption: str, label: str, columns: int, head: list[str], parts: list[list[str]]) -> str:

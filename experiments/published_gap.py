@@ -20,16 +20,17 @@ def write(store: Store) -> list[Path]:
     """Write published_gap.md from the records of `+sweep=gap`."""
     records = [record for record in store.all() if record["status"] == "done"]
     places = sorted({f"{r['config']['data']['name']}, {r['config']['scale']['name']} scale" for r in records})
+    limit = table.bayes_limit(records)
     parts = [INTRODUCTION, f"Measured on: {'; '.join(places) or 'nothing yet'}."]
     for snr in (0.1, 0.05):
-        lines = [["method", "σ", "images", "MSE", "published", "share explained", "seeds"]]
+        lines = [["method", "σ", "images", "MSE", "× Bayes", "published", "share explained", "seeds"]]
         for method in ("BM3D", "KSVD", "Non-local means", "CWF"):
-            lines += method_lines(records, method, snr)
+            lines += method_lines(records, method, snr, limit(snr))
         parts += [f"## SNR {snr:g}", layout.pipes(lines)]
     return table.write(store, "published_gap", {"md": "\n\n".join(parts) + "\n"})
 
 
-def method_lines(records: list[dict], method: str, snr: float) -> list[list[str]]:
+def method_lines(records: list[dict], method: str, snr: float, limit: float | None) -> list[list[str]]:
     """One line for each setting of a method: σ × clipping."""
     published, _ = table.published(2)[method, snr, "mse"]
     rows = {row: wanted for row, wanted in table.sweep_rows("gap").items() if row.startswith(method)}
@@ -43,6 +44,7 @@ def method_lines(records: list[dict], method: str, snr: float) -> list[list[str]
         setting = row.removeprefix(f"{method}, ")
         honest, _ = found[f"{method}, true σ", False]
         lines.append([method, setting, "clipped" if clip else "unclipped", layout.short(mean) if mean else "–",
+                      f"{mean / limit:.2f}" if mean and limit else "–",
                       layout.short(published), share(mean, honest, published), str(seeds)])  # fmt: skip
     return lines
 

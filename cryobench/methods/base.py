@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -69,12 +70,15 @@ class Denoiser(ABC):
     """Turns noisy images into denoised ones.
 
     knows: the names in KNOWLEDGE that this method uses, beyond noisy images; shown in every table.
+    needs: module → the command that installs it, for what is not among cryobench's own dependencies; where it is
+        missing, a sweep leaves the method's row out.
     setting: put there by the run before `fit`.
     report: what the method wants to have in the record (JSON-able); "per_image" holds lists, one value an image, and
         "curve" the training curve, one dict a point.
     """
 
     knows: frozenset[str] = frozenset()
+    needs: ClassVar[dict[str, str]] = {}
     setting: Setting = Setting()
 
     @property
