@@ -65,6 +65,16 @@ def test_a_users_mistake_within_a_sweep_is_a_failed_record(cli, tmp_path):
     assert status in (1, 2) and "multiple of 8" in err and "Traceback" not in err
 
 
+def test_a_row_whose_package_is_missing_is_left_out_and_said(cli, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "topaz", None)
+    status, out, err = cli("+sweep=methods", "row=Topaz,noisy", "noise.snr=0.1", *TINY)
+    assert status == 0 and not err, err
+    assert "Topaz is left out: it needs topaz; pip install --no-deps topaz-em" in out and "1 runs, 0 done before" in out
+    assert len(list(tmp_path.rglob("record.json"))) == 1
+    status, out, err = cli("+sweep=methods", "row=Topaz", *TINY)
+    assert status == 2 and "pip install --no-deps topaz-em" in err and "Traceback" not in err
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, cache):
     return table_of(tmp_path_factory.mktemp("undisturbed"), cache)

@@ -79,5 +79,20 @@ def test_numbers_are_printed_as_the_paper_prints_them():
     assert layout.formatted("mse", None, None) == "–"
 
 
+def test_every_text_of_a_table_has_the_multiple_of_the_limit_and_latex_a_rule_above_the_controls():
+    errors = {"CWF": 0.02, "noisy": 0.3, "Bayes limit": 0.005}
+    records = [record(row, "methods", mse=mse) for row, mse in errors.items()]
+    limit = table.bayes_limit(records)
+    found, _ = table.cells(records, table.sweep_rows("methods"), 2, (0.1,), ("mse",))
+    found = [cell for cell in found if cell.row in errors]
+    assert "CWF,0.1,times_bayes,4,,1,,,not published" in layout.to_csv(found, limit).splitlines()
+    assert "times_bayes" not in layout.to_csv(found)
+    body = layout.to_tex(found, "T", "Method", "t", limit).split(r"\midrule")
+    assert (
+        "CWF & 2.00e-2(--) & 4.00" in body[1] and "noisy" in body[2] and "Bayes limit & 5.00e-3(--) & 1.00" in body[2]
+    )
+    assert "| CWF | 2.00e-2(–) | 4.00 |" in layout.to_markdown(found, "T", "Method", limit, [])
+
+
 def test_the_papers_numbers_are_all_there():
     assert len(table.published(1)) == 48 and len(table.published(2)) == 36 and len(table.published(3)) == 24
