@@ -33,6 +33,12 @@ class AlphaBeta:
 
     All methods take t in (0, 1) as a float, a numpy array or a torch tensor of any shape and answer in kind, dtype and
     shape; on tensors they are differentiable. Raises InputError if α or β is not a finite number.
+
+    >>> score = AlphaBeta(0, 0)  # log t for a real image, log(1 − t) for a fake one
+    >>> score.real_slope(0.25), score.fake_slope(0.75)
+    (4.0, -4.0)
+    >>> AlphaBeta(1, -1).satisfies_theorem_1
+    False
     """
 
     alpha: float

@@ -1,0 +1,89 @@
+"""Examples in docstrings run, links in documents lead somewhere, and the commands of documents are ones that there are."""
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cryobench import config, verbs
+from cryobench.config import compose, resolve
+from cryobench.sweep import parse, unquoted
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "results" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+EXAMPLES = [
+    p
+    for folder in ("cryobench", "baselines", "experiments")
+    for p in sorted((ROOT / folder).rglob("*.py"))
+    if ">>>" in p.read_text("utf-8")
+]
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_examples_of_a_module_run(path):
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    module = importlib.import_module(".".join(parts if parts[0] == "cryobench" else ("cryobench", *parts)))
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_and_pictures_of_a_page_are_there(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (page.parent / target).exists(), f"{page.name} points to {target}"
+
+
+def commands() -> list[str]:
+    found = set()
+    for page in PAGES:
+        for command in re.findall(r"python -m cryobench((?: +[^`\n|#&]+)?)", page.read_text(encoding="utf-8")):
+            found.add(command.strip())
+    return sorted(found)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_documents_is_one_that_there_is(command):
+    """Verbs are known; runs and sweeps compose (those with a placeholder, or a yaml of the reader's own, are left out)."""
+    words = [word for word in re.findall(r"(?:[^\s\"]|\"[^\"]*\")+", command) if word != "-m"]
+    words = [word.replace('"', "") for word in words]
+    if not words:
+        return
+    if "=" not in words[0] and words[0][0] not in "+-":
+        known = {c.name or c.callback.__name__ for c in verbs.app.registered_commands}
+        assert words[0] in known | {"VERB"}, words[0]
+        return
+    if (
+        any(re.search(r"\b[A-Z]{3,}\b|…|\.\.\.", word) for word in words)
+        or "--config-dir" in words
+        or "--help" in words
+    ):
+        return
+    overrides = [word for word in words if "=" in word and not word.startswith("--")]
+    given = parse(
+        overrides
+    )  # a command's swept keys are looked up one value each: composing all its runs takes seconds
+    composed = compose([f"{key}={values[0]}" for key, (values, _) in given.items() if key != "row"])
+    rows = [unquoted(row) for row in given.get("row", ([], False))[0]]
+    assert set(rows) <= set(composed.rows) and resolve(composed)
+
+
+def test_the_citation_names_the_version_of_the_package():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert f'version = "{citation["version"]}"' in text and citation["preferred-citation"]["authors"]
+
+
+def test_every_group_of_the_config_is_in_the_help():
+    from cryobench.__main__ import help_text
+
+    for group in config.GROUPS:
+        assert f"{group}=" in help_text()
