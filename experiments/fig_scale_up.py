@@ -1,0 +1,39 @@
+"""MSE against images seen and against width, toward the paper's scale, with the fitted trends (sweep scale_up)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from cryobench.experiments import scale_up
+
+from cryobench import figure
+from cryobench.record import Store
+
+PANELS = (("pairs", "images", "images seen (more pairs)"), ("epochs", "images", "images seen (more epochs)"),
+          ("width", "width", "width d"))  # fmt: skip
+
+
+def write(store: Store) -> list[Path]:
+    """Write fig_scale_up.png and .svg: three panels, points with their trends drawn on to the paper's scale."""
+    found = scale_up.points(store.all())
+    canvas = figure.new(11.0, 3.8)
+    for axis, (kind, by, label) in zip(canvas.subplots(1, 3, sharey=True), PANELS, strict=True):
+        for number, method in enumerate(scale_up.METHODS):
+            here = scale_up.series(found, method)[kind]
+            if not here:
+                continue
+            x = [getattr(p, by) for p in here]
+            colour = figure.COLOURS[number]
+            axis.plot(x, [np.mean(p.mse) for p in here], "os"[number], color=colour, label=method.replace("l1", "ℓ1"))
+            if fit := scale_up.trend(here, by):
+                reach = np.geomspace(min(x), scale_up.PAPER[by], 50)
+                axis.plot(reach, [fit.at(value)[0] for value in reach], "--", color=colour, linewidth=1)
+        axis.axvline(scale_up.PAPER[by], color="#888888", linewidth=1)
+        axis.set(xscale="log", yscale="log", xlabel=label)
+        axis.grid(True, which="major", alpha=0.25)
+    first = canvas.axes[0]
+    first.set_ylabel("mean squared error, SNR 0.1")
+    if found:
+        first.legend(fontsize=8)
+    return figure.save(canvas, store.results, "fig_scale_up")

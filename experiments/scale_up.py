@@ -1,0 +1,157 @@
+"""From the desk scale toward the paper's: MSE against images seen and against width, with a trend fitted to each.
+
+A trend is a power law, log MSE = a + b log x, fitted to the points of one series by least squares (scipy); its 95 % interval
+is that of a prediction from so few points, and wide. The prediction for the paper's scale multiplies the two trends from the
+desk point on, as if they were independent: an extrapolation of a factor 22 in images seen and 4 in width.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from cryobench import table
+from cryobench.layout import pipes, short
+from cryobench.record import Store
+
+METHODS = ("l1-Autoencoder", "(.5,.5)-GAN + l1")
+SNR = 0.1
+# Images seen by the paper's runs, 25,000 pairs for 20 epochs (a twentieth less, at most 500, chooses the checkpoint); width.
+PAPER = {"images": 20 * 24_500, "width": 64}
+PUBLISHED = {"(.5,.5)-GAN + l1": (1, "(.5,.5)")}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One row: what it varies, images seen in training, width, and the MSE of each seed."""
+
+    row: str
+    method: str
+    pairs: int
+    images: int
+    width: int
+    mse: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Trend:
+    """log MSE = a + b log x; `at(x)` → the MSE there and its 95 % prediction interval (None with two points)."""
+
+    a: float
+    b: float
+    x: tuple[float, ...]
+    scatter: float | None
+
+    def at(self, x: float) -> tuple[float, tuple[float, float] | None]:
+        middle = self.a + self.b * np.log(x)
+        if self.scatter is None:
+            return float(np.exp(middle)), None
+        logs = np.log(self.x)
+        error = self.scatter * np.sqrt(
+            1 + 1 / len(logs) + (np.log(x) - logs.mean()) ** 2 / ((logs - logs.mean()) ** 2).sum()
+        )
+        room = stats.t.ppf(0.975, len(logs) - 2) * error
+        return float(np.exp(middle)), (float(np.exp(middle - room)), float(np.exp(middle + room)))
+
+
+def write(store: Store) -> list[Path]:
+    """Write scale_up.md and .csv from the records of `+sweep=scale_up`."""
+    found = points(store.all())
+    return table.write(store, "scale_up", {"md": to_markdown(found), "csv": to_csv(found)})
+
+
+def points(records: list[dict]) -> list[Point]:
+    """The rows that have records; what a row leaves unsaid is the desk scale's."""
+    done = [record for record in records if record["status"] == "done"]
+    out = []
+    for row, wanted in table.sweep_rows("scale_up").items():
+        here = [
+            r for r in done
+            if table.look_up(r["config"], "noise.snr") == SNR and r["config"]["scale"]["name"] == "desk"
+            and table.deviations(r, wanted) == {}
+        ]  # fmt: skip
+        here = list({r["seed"]: r for r in here}.values())
+        if here:
+            first = here[0]
+            out.append(Point(
+                row, row.rpartition(", ")[0], first["config"]["data"]["n_train"], first["method"]["images_seen"],
+                first["config"]["method"]["width"], tuple(r["metrics"]["mse"]["mean"] for r in here),
+            ))  # fmt: skip
+    return out
+
+
+def series(found: list[Point], method: str) -> dict[str, list[Point]]:
+    """The three ways up of one method, each through the desk point: more pairs, more epochs, wider."""
+    mine = [p for p in found if p.method == method]
+    desk = [p for p in mine if p.row.endswith("4000 pairs")]
+    return {
+        kind: sorted([*(p for p in mine if mark in p.row and p not in desk), *desk], key=lambda p: (p.images, p.width))
+        for kind, mark in (("pairs", " pairs"), ("epochs", " epochs"), ("width", "d = "))
+    }
+
+
+def trend(points: list[Point], by: str) -> Trend | None:
+    """A power law through the mean MSE of at least two points, `by` images or width."""
+    if len(points) < 2:
+        return None
+    x = np.array([getattr(p, by) for p in points], dtype=float)
+    y = np.log([np.mean(p.mse) for p in points])
+    fit = stats.linregress(np.log(x), y)
+    rest = y - fit.intercept - fit.slope * np.log(x)
+    scatter = float(np.sqrt((rest**2).sum() / (len(x) - 2))) if len(x) > 2 else None
+    return Trend(float(fit.intercept), float(fit.slope), tuple(x), scatter)
+
+
+def to_markdown(found: list[Point]) -> str:
+    lines = [["row", "training pairs", "images seen", "width", "MSE", "seeds"]]
+    lines += [
+        [p.row, f"{p.pairs:,}", f"{p.images:,}", str(p.width), short(float(np.mean(p.mse))), str(len(p.mse))]
+        for p in found
+    ]
+    parts = ["# Toward the paper's scale", f"ResNet, SNR {SNR:g}, steps away from the desk scale.", pipes(lines)]
+    parts += [text for method in METHODS if (text := reading(found, method))]
+    return "\n\n".join(parts) + "\n"
+
+
+def reading(found: list[Point], method: str) -> str:
+    """What the trends of one method say, in words."""
+    ways = series(found, method)
+    said = []
+    for kind, by in (("pairs", "images"), ("epochs", "images"), ("width", "width")):
+        if fit := trend(ways[kind], by):
+            value, room = fit.at(PAPER[by])
+            span = f" (95 %: {short(room[0])} to {short(room[1])})" if room else ""
+            what = {"pairs": "more pairs", "epochs": "more epochs", "width": "wider nets"}[kind]
+            said.append(f"{what}: MSE ∝ {by}^{fit.b:+.2f}, {short(value)}{span} at the paper's {PAPER[by]:,}")
+    if not said:
+        return ""
+    text = f"**{method}.** " + "; ".join(said) + "."
+    more, wider = trend(ways["pairs"], "images"), trend(ways["width"], "width")
+    if more and wider:
+        desk = [p for p in found if p.method == method and p.row.endswith("4000 pairs")]
+        if desk:
+            both = (
+                float(np.mean(desk[0].mse))
+                * (PAPER["images"] / desk[0].images) ** more.b
+                * (PAPER["width"] / desk[0].width) ** wider.b
+            )
+            text += f" Both together, as if independent: {short(both)}"
+            if method in PUBLISHED:
+                number, row = PUBLISHED[method]
+                text += f"; the paper has {short(table.published(number)[row, SNR, 'mse'][0])}"
+            text += ". An extrapolation far outside what was measured."
+    return text
+
+
+def to_csv(found: list[Point]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["row", "method", "pairs", "images_seen", "width", "mse", "n_seeds"])
+    for p in found:
+        writer.writerow([p.row, p.method, p.pairs, p.images, p.width, f"{np.mean(p.mse):.6g}", len(p.mse)])
+    return out.getvalue()

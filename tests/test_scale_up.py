@@ -1,0 +1,48 @@
+"""Trends toward the paper's scale: a power law is found again, and its interval holds what it should."""
+
+import numpy as np
+import pytest
+from cryobench.experiments import fig_scale_up, scale_up
+from cryobench.experiments.scale_up import Point
+
+from cryobench.record import Store
+
+
+def made_up(rng=None, noise=0.0) -> list[Point]:
+    """MSE = 0.4 (images)^-0.5 (width)^-0.25, with noise on the logarithm."""
+    found = []
+    for pairs, width in ((1000, 16), (2000, 16), (4000, 16), (8000, 16), (4000, 8), (4000, 32)):
+        images = pairs * 6
+        jitter = np.exp(noise * rng.standard_normal()) if noise else 1.0
+        row = f"l1-Autoencoder, {f'{pairs} pairs' if width == 16 else f'd = {width}'}"
+        found.append(Point(row, "l1-Autoencoder", pairs, images, width, (0.4 * images**-0.5 * width**-0.25 * jitter,)))
+    return found
+
+
+def test_a_power_law_is_found_again_and_drawn_on():
+    ways = scale_up.series(made_up(), "l1-Autoencoder")
+    more, wider = scale_up.trend(ways["pairs"], "images"), scale_up.trend(ways["width"], "width")
+    assert (more.b, wider.b) == (pytest.approx(-0.5), pytest.approx(-0.25))
+    assert more.at(490_000)[0] == pytest.approx(0.4 * 490_000**-0.5 * 16**-0.25)
+    assert "MSE ∝ images^-0.50" in scale_up.reading(made_up(), "l1-Autoencoder")
+
+
+def test_the_prediction_interval_holds_the_truth_about_as_often_as_it_says():
+    rng, hits = np.random.default_rng(0), 0
+    for _ in range(400):
+        fit = scale_up.trend(scale_up.series(made_up(rng, 0.05), "l1-Autoencoder")["pairs"], "images")
+        low, high = fit.at(490_000)[1]
+        truth = 0.4 * 490_000**-0.5 * 16**-0.25 * np.exp(0.05 * rng.standard_normal())
+        hits += low <= truth <= high
+    assert hits / 400 == pytest.approx(0.95, abs=0.03)
+
+
+def test_two_points_have_a_trend_and_no_interval():
+    ways = scale_up.series(made_up(), "l1-Autoencoder")
+    assert scale_up.trend(ways["pairs"][:2], "images").at(1e5)[1] is None
+    assert scale_up.trend(ways["pairs"][:1], "images") is None
+
+
+def test_without_records_table_and_figure_are_empty_and_whole(tmp_path):
+    store = Store(tmp_path)
+    assert all(file.stat().st_size for file in (*scale_up.write(store), *fig_scale_up.write(store)))
