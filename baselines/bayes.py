@@ -31,7 +31,7 @@ from rich.progress import track
 from cryobench.data.pairs import rescale
 from cryobench.data.project import Projector
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.base import Denoiser, check_images
+from cryobench.methods.base import Belief, Denoiser, check_images
 from cryobench.methods.orbits import Orbits
 from cryobench.methods.steerable import compute_device, fourier_bessel, principal
 
@@ -102,11 +102,14 @@ class Bayes(Denoiser):
             raise InputError(f"expected images of {size} x {size} px, as the volumes are, got {noisy.shape[-1]} px")
         if (wrong := ~(np.isfinite(sigma) & (sigma > 0))).any():
             raise BadImages(np.flatnonzero(wrong), f"expected σ above 0, got {sigma[wrong][0]}; leave that image out")
-        denoised, summaries = np.empty(noisy.shape, np.float32), []
+        denoised, deviation, summaries = np.empty(noisy.shape, np.float32), np.empty(noisy.shape, np.float32), []
+        conformations = np.zeros((len(noisy), len(self.projectors)))
         for i in track(range(len(noisy)), "denoising", disable=not self.setting.progress):
             posterior = self.posterior(noisy[i], sigma[i])
-            denoised[i] = posterior.mean
+            denoised[i], deviation[i] = posterior.mean, posterior.deviation
+            conformations[i] = np.bincount(posterior.conformations, posterior.weights, conformations.shape[1])
             summaries.append(posterior.summary)
+        self.belief = Belief(deviation, conformations)
         self.report["per_image"] = {name: [s[name] for s in summaries] for name in (summaries[0] if summaries else ())}
         return denoised
 
@@ -164,7 +167,7 @@ class Bayes(Denoiser):
 class Posterior:
     """Weighted draws: images (n, L, L), log_weights (n,), conformations (n,).
 
-    Attributes: mean (L, L); weights (n,) that sum to 1; summary, a dict of numbers (see `Bayes.denoise`).
+    Attributes: mean and deviation (L, L); weights (n,) that sum to 1; summary, a dict of numbers (see `Bayes.denoise`).
     """
 
     def __init__(self, images: np.ndarray, log_weights: np.ndarray, conformations: np.ndarray):
@@ -172,7 +175,8 @@ class Posterior:
         self.images, self.conformations, self.weights = images, conformations, weights / weights.sum()
         self.mean = np.tensordot(self.weights, images, axes=1)
         concentration = float((self.weights**2).sum())  # 1/ESS
-        spread = float(self.weights @ ((images - self.mean) ** 2).mean(axis=(1, 2))) / max(1 - concentration, 1e-12)
+        squares = np.tensordot(self.weights, (images - self.mean) ** 2, axes=1) / max(1 - concentration, 1e-12)
+        self.deviation, spread = np.sqrt(squares), float(squares.mean())
         half = self.weights[::2] / self.weights[::2].sum()
         change = float(((np.tensordot(half, images[::2], axes=1) - self.mean) ** 2).mean())
         probability = np.bincount(conformations, self.weights)

@@ -12,7 +12,7 @@ least squares. What is left of the equation is the posterior mean of `Bayes` wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -71,6 +71,9 @@ class Rebuilt(WithSigma, Bayes):
         """(n, L, L) → posterior means (n, L, L) float32, σ as the settings say; reports what `Bayes` does."""
         check_images(noisy)
         denoised = super().denoise(noisy, sigma=self.noise_level(noisy, hints))
+        sorted_out = np.zeros((len(noisy), int(self.shown.max()) + 1))
+        sorted_out[:, self.shown] = self.belief.conformations
+        self.belief = replace(self.belief, conformations=sorted_out)
         named = self.report["per_image"].get("conformation", [])
         self.report["per_image"]["conformation"] = [int(self.shown[k]) for k in named]
         return denoised

@@ -9,7 +9,7 @@ import json
 import math
 import re
 import typing
-from dataclasses import MISSING, make_dataclass
+from dataclasses import MISSING, fields, is_dataclass, make_dataclass
 from pathlib import Path
 
 from hydra import compose as hydra_compose
@@ -117,10 +117,11 @@ def run_id(config: dict) -> str:
 
     Protocol and scale reach a run through the settings of the groups that use them (but for the SSIM's range, which the
     run itself uses), so of these two only the names enter: a switch added later leaves old records their names. Analyses
-    and the watch decide no result but what the record holds; they enter where any is asked for.
+    and the watch decide no result but what the record holds; they enter where any is asked for. A setting whose dataclass
+    field has metadata={"later": True} came when there were records already, and enters where it isn't at its default.
     """
     protocol = config["protocol"]
-    deciding = {group: dict(config[group]) for group in BUILT} | {
+    deciding = {group: without_later(config[group]) for group in BUILT} | {
         "protocol": {"name": protocol["name"], "ssim_range": protocol["ssim_range"]},
         "scale": config["scale"]["name"],
         "seed": config["seed"],
@@ -131,6 +132,13 @@ def run_id(config: dict) -> str:
             deciding[group].pop(key, None)
     digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
     return f"{config['method']['name']}-{digest[:12]}"
+
+
+def without_later(node: dict) -> dict:
+    """A group's settings, without those marked as later that are at their default."""
+    cls = get_class(node["_target_"])
+    later = {f.name: f.default for f in fields(cls) if f.metadata.get("later")} if is_dataclass(cls) else {}
+    return {key: value for key, value in node.items() if key not in later or value != later[key]}
 
 
 def build(config: dict, group: str):

@@ -90,7 +90,10 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     method.fit(train.only(method.knows))
     clock.append(time.perf_counter())
     clean, noisy = test.clean(), test.noisy()
-    outcomes = [denoise(variant, test, noisy, clean) for variant in method.variants()]
+    beliefs, outcomes = [], []
+    for variant in method.variants():
+        outcomes.append(denoise(variant, test, noisy, clean))
+        beliefs.append(variant.belief)
     clock.append(time.perf_counter())
 
     scores = [score(clean, images, config["protocol"]["ssim_range"]) for images, _ in outcomes]
@@ -100,7 +103,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     good = np.isfinite(denoised).all(axis=(1, 2))
     evidence = Evidence(
         clean[good], noisy[good], denoised[good], scores[0]["mse"][good], test.labels[good], test.rotations[good],
-        train.labels, train.rotations, pairs.pixel_size, config["seed"],
+        train.labels, train.rotations, pairs.pixel_size, config["seed"], beliefs[0],
     )  # fmt: skip
     return {
         "metrics": {name: summary(values) for name, values in per_image.items()},

@@ -7,9 +7,9 @@ import torch
 from cryobench.data.pairs import open_pairs
 from cryobench.data.phantom import Phantom
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.exemplar import Exemplar, elements
+from cryobench.methods.exemplar import Exemplar, draws, elements
 from cryobench.metrics import mse
-from cryobench.noise import Gaussian
+from cryobench.noise import Gaussian, border_sigma
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +25,22 @@ def fitted(images):
     return method
 
 
-def test_it_equals_brute_force_over_every_rotated_and_mirrored_exemplar(fitted, images):
-    """Every element rendered to pixels, distances and weights in double precision, for one image."""
-    noisy = images["test"].noisy(slice(0, 2))
+def rendered(fitted, sigma: float, image: np.ndarray):
+    """Every element in pixels and its weight, in double precision: (N, 32, 32), (N,), and the training image of each."""
     orbits = fitted.orbits
     where = torch.arange(2 * orbits.angles * len(orbits))
     stack = orbits.basis.render(elements(orbits, where)).double().numpy()
-    for image, ours in zip(noisy, fitted.denoise(noisy), strict=True):
-        from cryobench.noise import border_sigma
+    exponent = -((image.astype(float) - stack) ** 2).sum(axis=(1, 2)) / (2 * sigma**2 * fitted.chosen_tau)
+    weight = np.exp(exponent - exponent.max())
+    return stack, weight / weight.sum(), (where % len(orbits)).numpy()
 
-        distance = ((image.astype(float) - stack) ** 2).sum(axis=(1, 2))
-        exponent = -distance / (2 * border_sigma(image[None])[0] ** 2 * fitted.chosen_tau)
-        weight = np.exp(exponent - exponent.max())
-        direct = np.tensordot(weight / weight.sum(), stack, axes=1)
+
+def test_it_equals_brute_force_over_every_rotated_and_mirrored_exemplar(fitted, images):
+    """Every element rendered to pixels, distances and weights in double precision, for one image."""
+    noisy = images["test"].noisy(slice(0, 2))
+    for image, ours in zip(noisy, fitted.denoise(noisy), strict=True):
+        stack, weight, _ = rendered(fitted, border_sigma(image[None])[0], image)
+        direct = np.tensordot(weight, stack, axes=1)
         assert np.linalg.norm(ours - direct) < 2e-4 * np.linalg.norm(direct)
 
 
@@ -80,13 +83,47 @@ def test_more_exemplars_are_better(images):
     assert error(150) < error(20)
 
 
-def test_the_standard_deviation_covers_the_error(fitted, images):
-    test = images["test"]
-    deviation = fitted.uncertainty(test.noisy())
-    assert deviation.shape == (12, 32, 32) and (deviation >= 0).all()
-    error = np.abs(fitted.denoise(test.noisy()) - test.clean())
-    molecule = deviation > 0.01
-    assert 0.4 < (error[molecule] <= deviation[molecule]).mean() < 0.95
+def test_its_belief_equals_brute_force(fitted, images):
+    noisy = images["test"].noisy(slice(0, 2))
+    fitted.denoise(noisy)
+    belief, report = fitted.belief, fitted.report["per_image"]
+    for i, image in enumerate(noisy):
+        stack, weight, which = rendered(fitted, border_sigma(image[None])[0], image)
+        mean = np.tensordot(weight, stack, axes=1)
+        variance = np.tensordot(weight, (stack - mean) ** 2, axes=1)
+        # 128 draws leave 1/16 of noise in a pixel's deviation, and more where only a rare element has something
+        assert (np.abs(belief.deviation[i] / np.sqrt(variance) - 1) < 0.2).mean() > 0.9
+        assert np.sqrt(np.mean(belief.deviation[i] ** 2)) == pytest.approx(np.sqrt(variance.mean()), rel=0.05)
+        assert report["predicted_mse"][i] == pytest.approx(variance.mean(), rel=1e-2)
+        share = np.bincount(which, weight)
+        assert report["effective_exemplars"][i] == pytest.approx(1 / (share**2).sum(), rel=1e-2)
+        labels = images["train"].labels
+        np.testing.assert_allclose(belief.conformations[i], np.bincount(labels, share), atol=1e-3)
+
+
+def test_draws_take_each_element_as_often_as_it_weighs():
+    weight = torch.rand((2, 3, 5), generator=torch.Generator().manual_seed(0))
+    weight /= weight.sum()
+    counts = torch.bincount(draws(weight, 1000), minlength=30)
+    assert (counts - 1000 * weight.flatten()).abs().max() <= 1
+
+
+def shifted(stack: np.ndarray, down: int, right: int) -> np.ndarray:
+    return np.roll(stack, (down, right), (1, 2))
+
+
+def test_a_shift_search_finds_particles_off_the_centre_and_leaves_them_there(images):
+    test, train = images["test"], images["train"]
+    clean, noisy = test.clean(slice(0, 6)), test.noisy(slice(0, 6))
+    errors = {}
+    for shift in (0, 2):
+        method = Exemplar(components=[200], angles=[48], n_validation=10, shift=shift)
+        method.fit(train.only(method.knows))
+        off = method.denoise(shifted(noisy, 2, 0))
+        errors[shift] = mse(shifted(clean, 2, 0), off).mean()
+        assert (method.belief.deviation > 0).any() and np.isfinite(method.belief.deviation).all()
+    centred = mse(clean, method.denoise(noisy)).mean()
+    assert errors[2] < 0.6 * errors[0] and errors[2] < 1.3 * centred
 
 
 def test_settings_and_images_that_cant_be_used_are_named(fitted, images):
@@ -94,6 +131,10 @@ def test_settings_and_images_that_cant_be_used_are_named(fitted, images):
         Exemplar(tau=0.0)
     with pytest.raises(InputError, match=r"method\.components"):
         Exemplar(components=[])
+    with pytest.raises(InputError, match=r"method\.shift"):
+        Exemplar(shift=-1)
+    with pytest.raises(InputError, match=r"method\.sigma_factor"):
+        Exemplar(sigma_factor=0.0)
     with pytest.raises(InputError, match="32 x 32 px"):
         fitted.denoise(np.random.default_rng(0).normal(size=(1, 16, 16)).astype(np.float32))
     flat = images["test"].noisy(slice(0, 2))

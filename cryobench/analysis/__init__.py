@@ -13,8 +13,9 @@ from importlib import resources
 import numpy as np
 
 from cryobench.errors import InputError
+from cryobench.methods.base import Belief
 
-ALWAYS = ("sharpness", "views")
+ALWAYS = ("posterior", "sharpness", "views")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Evidence:
     """The test images that were denoised, and what is known of them.
 
     clean, noisy, denoised: (n, L, L) float32; mse: (n,); labels (n,) int; rotations (n, 3, 3); train_labels,
-    train_rotations: of the training images; pixel_size in Å; seed: the run's, for anything random in an analysis.
+    train_rotations: of the training images; pixel_size in Å; seed: the run's, for anything random in an analysis;
+    belief: the method's own of these images, if it has one.
     """
 
     clean: np.ndarray
@@ -35,6 +37,7 @@ class Evidence:
     train_rotations: np.ndarray
     pixel_size: float
     seed: int
+    belief: Belief | None = None
 
 
 def known() -> list[str]:
@@ -52,6 +55,7 @@ def check(names: list[str]) -> list[str]:
 
 
 def analyse(names: list[str], evidence: Evidence) -> dict[str, dict]:
-    """name → what it found, for the analyses asked for and those always done."""
+    """name → what it found, for the analyses asked for and those always done; without those that found nothing to say."""
     chosen = sorted({*ALWAYS, *names})
-    return {name: importlib.import_module(f"{__name__}.{name}").analyse(evidence) for name in chosen}
+    found = {name: importlib.import_module(f"{__name__}.{name}").analyse(evidence) for name in chosen}
+    return {name: result for name, result in found.items() if result}

@@ -66,6 +66,18 @@ class Setting:
     watch: Watch | None = None
 
 
+@dataclass(frozen=True)
+class Belief:
+    """What a method believes of the images that it denoised last, beyond its best guess.
+
+    deviation: (n, L, L) float32, the posterior standard deviation of each pixel; conformations: (n, k), the posterior
+    probabilities of the conformations 0 … k−1, or None.
+    """
+
+    deviation: np.ndarray
+    conformations: np.ndarray | None = None
+
+
 class Denoiser(ABC):
     """Turns noisy images into denoised ones.
 
@@ -75,11 +87,13 @@ class Denoiser(ABC):
     setting: put there by the run before `fit`.
     report: what the method wants to have in the record (JSON-able); "per_image" holds lists, one value an image, and
         "curve" the training curve, one dict a point.
+    belief: how sure a method is of the images of its last `denoise`, if it can say.
     """
 
     knows: frozenset[str] = frozenset()
     needs: ClassVar[dict[str, str]] = {}
     setting: Setting = Setting()
+    belief: Belief | None = None
 
     @property
     def report(self) -> dict:
@@ -122,11 +136,15 @@ class WithSigma(Denoiser):
     """A denoiser that needs the noise level.
 
     sigma: "border" (estimated from the corners of each image), "known" (the true value), or a number above 0.
+    sigma_factor: σ is taken for this many times what `sigma` says, to see what a wrong one does.
     """
 
     sigma: str = field(default="border", kw_only=True)
+    sigma_factor: float = field(default=1.0, kw_only=True, metadata={"later": True})
 
     def __post_init__(self) -> None:
+        if not self.sigma_factor > 0:
+            raise InputError(f"method.sigma_factor: expected a number above 0, got {self.sigma_factor}")
         if self.sigma not in ("border", "known"):
             try:
                 valid = float(self.sigma) > 0
@@ -141,6 +159,9 @@ class WithSigma(Denoiser):
 
     def noise_level(self, noisy: np.ndarray, hints: dict) -> np.ndarray:
         """σ of each image: (n, L, L) → (n,). Raises BadImages where an estimate is 0."""
+        return self.sigma_factor * self._estimate(noisy, hints)
+
+    def _estimate(self, noisy: np.ndarray, hints: dict) -> np.ndarray:
         if self.sigma == "known":
             return np.asarray(hints["sigma"], dtype=np.float64)
         if self.sigma != "border":

@@ -17,7 +17,7 @@ import torch
 from rich.progress import track
 
 from cryobench.errors import InputError
-from cryobench.methods.base import WithSigma, check_images
+from cryobench.methods.base import Belief, WithSigma, check_images
 from cryobench.methods.orbits import Orbits
 from cryobench.methods.steerable import compute_device, fourier_bessel, principal
 from cryobench.noise import NoisyImages
@@ -25,7 +25,9 @@ from cryobench.noise import NoisyImages
 TAUS = (1.0, 1.15, 1.3, 1.6, 2.0, 2.5, 3.2)
 BASIS_IMAGES = 2000  # training images that the basis is learnt from
 BATCH = 256  # training images read at a time
-UNCERTAIN = 256  # heaviest elements that a standard deviation is taken over
+DRAWS = 128  # from a posterior, for the standard deviation of pixels
+# A shift search: how many exemplars and angles are enough to rule a shift out, by how much, and how many may be left.
+GLANCE, GLANCE_ANGLES, RULED_OUT, KEPT = 500, 72, 12.0, 16
 
 
 @dataclass
@@ -35,6 +37,7 @@ class Exemplar(WithSigma):
     tau: widening τ ≥ 1 of the weights, or None; components: sizes of the steerable basis to choose from (real numbers
     per image); angles: least numbers of in-plane angles to choose from; n_validation: how many of the last training
     images choose (all are exemplars afterwards); n_exemplars: how many training images to use, None for all.
+    shift: how many px a particle may be off the centre; shifts of whole px up to that are unknowns like the angle.
     """
 
     tau: float | None = None
@@ -42,6 +45,7 @@ class Exemplar(WithSigma):
     angles: list[int] = field(default_factory=lambda: [72, 144])
     n_validation: int = 40
     n_exemplars: int | None = None
+    shift: int = field(default=0, metadata={"later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,6 +56,8 @@ class Exemplar(WithSigma):
                 raise InputError(f"method.{name}: expected a list of numbers above 0, got {getattr(self, name)}")
         if self.n_validation < 1 or (self.n_exemplars is not None and self.n_exemplars < 1):
             raise InputError("method.n_validation and n_exemplars: expected numbers above 0")
+        if self.shift < 0:
+            raise InputError(f"method.shift: expected 0 or more, got {self.shift}")
         self.orbits: Orbits | None = None
 
     @property
@@ -85,6 +91,8 @@ class Exemplar(WithSigma):
             tried |= {(components, angles, tau): error for tau, error in zip(taus, errors, strict=True)}
         (components, angles, self.chosen_tau), best = min(tried.items(), key=lambda item: item[1])
         self.orbits, self.labels = self._orbits(general, train, len(train), components, angles), labels.to(device)
+        step = -(-len(train) // GLANCE)
+        self.glance = Orbits(self.orbits.basis, self.orbits.coefficients[::step], GLANCE_ANGLES) if self.shift else None
         few = train.clean(slice(0, 200))
         self.report.update(
             tau=self.chosen_tau, components=components, angles=self.orbits.angles, exemplars=len(train), val_mse=best,
@@ -93,47 +101,71 @@ class Exemplar(WithSigma):
         )  # fmt: skip
 
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
-        out = np.empty_like(noisy, dtype=np.float32)
-        noted: dict[str, list] = {
-            "effective_exemplars": [],
-            "predicted_mse": [],
-            "conformation": [],
-            "conformation_probability": [],
-        }
-        for i, (orbits, weight) in enumerate(self._posteriors(noisy, hints)):
-            mean = orbits.weighted_sum(weight)
-            out[i] = orbits.basis.render(mean[None])[0].cpu().numpy()
-            share = weight.sum(dim=(0, 1))
-            spread = float(share @ orbits.norms) - float(mean.abs().square().sum())
-            conformations = torch.bincount(self.labels, share.double())
-            noted["effective_exemplars"].append(float(1 / share.square().sum()))
-            noted["predicted_mse"].append(max(spread, 0.0) / out[i].size)
-            noted["conformation"].append(int(conformations.argmax()))
-            noted["conformation_probability"].append(float(conformations.max()))
-        self.report["per_image"] = {name: [float(f"{v:.5g}") for v in values] for name, values in noted.items()}
-        return out
+        """(n, L, L) → posterior means (n, L, L) float32; `belief` is the posterior's.
 
-    def uncertainty(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
-        """Posterior standard deviation of each pixel, (n, L, L) float32, over the heaviest elements of each posterior."""
-        out = np.empty_like(noisy, dtype=np.float32)
-        for i, (orbits, weight) in enumerate(self._posteriors(noisy, hints)):
-            heavy, where = weight.flatten().topk(min(UNCERTAIN, weight.numel()))
-            images = orbits.basis.render(elements(orbits, where))
-            heavy = (heavy / heavy.sum())[:, None, None]
-            mean = (heavy * images).sum(dim=0)
-            out[i] = (heavy * (images - mean).square()).sum(dim=0).sqrt().cpu().numpy()
-        return out
-
-    def _posteriors(self, noisy: np.ndarray, hints: dict):
-        """(orbits, weights (2, angles, n)) of each image, one at a time: memory is that of one."""
+        report["per_image"]: effective_exemplars, 1/Σw² over training images; predicted_mse, the posterior variance per
+        pixel; conformation, the most probable one, and conformation_probability.
+        Raises InputError for images of another size than the exemplars, BadImages for NaN, Inf or a constant border.
+        """
         check_images(noisy)
-        size = self.orbits.basis.size
-        if noisy.shape[-1] != size:
+        if noisy.shape[-1] != (size := self.orbits.basis.size):
             raise InputError(f"expected images of {size} x {size} px, as the exemplars are, got {noisy.shape[-1]} px")
-        sigma = self.noise_level(noisy, hints)
-        pairs = list(zip(noisy, sigma, strict=True))
-        for image, level in track(pairs, "denoising", disable=not self.setting.progress):
-            yield self.orbits, weights(self._energies(self.orbits, image), level, self.chosen_tau)
+        out, deviation = np.empty_like(noisy, dtype=np.float32), np.empty_like(noisy, dtype=np.float32)
+        conformations = np.zeros((len(noisy), int(self.labels.max()) + 1))
+        names = ("effective_exemplars", "predicted_mse", "conformation", "conformation_probability")
+        noted: dict[str, list] = {name: [] for name in names}
+        pairs = list(zip(noisy, self.noise_level(noisy, hints), strict=True))
+        for i, (image, level) in enumerate(track(pairs, "denoising", disable=not self.setting.progress)):
+            out[i], deviation[i], share, variance = self._posterior(image, level)
+            conformations[i] = torch.bincount(self.labels, share.double(), conformations.shape[1]).cpu()
+            likeliest = int(conformations[i].argmax())
+            found = (1 / share.square().sum(), variance / out[i].size, likeliest, conformations[i, likeliest])
+            for name, value in zip(names, found, strict=True):
+                noted[name].append(float(f"{float(value):.5g}"))
+        self.belief = Belief(deviation, conformations)
+        self.report["per_image"] = noted
+        return out
+
+    def _posterior(self, image: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray, torch.Tensor, float]:
+        """Of one image (L, L): posterior mean and standard deviation of its pixels, both (L, L); the weight of each training
+        image (n,); and the variance, all pixels together.
+        """
+        orbits, heat = self.orbits, float(sigma) ** 2 * self.chosen_tau
+        found = []
+        for shift in self._shifts(image, heat):
+            energies = self._energies(orbits, np.roll(image, (-shift[0], -shift[1]), (0, 1)))
+            found.append(
+                (shift, torch.logsumexp(energies.flatten() / heat, 0), weights(energies, sigma, self.chosen_tau))
+            )
+        odds = torch.softmax(torch.stack([log for _, log, _ in found]), dim=0)
+        means, within, traces, shares = [], [], [], []
+        for shift, _, weight in found:
+            coefficients, share = orbits.weighted_sum(weight), weight.sum(dim=(0, 1))
+            means.append(torch.roll(orbits.basis.render(coefficients[None])[0], shift, (0, 1)))
+            drawn = orbits.basis.render(elements(orbits, draws(weight, DRAWS)))
+            within.append((torch.roll(drawn, shift, (1, 2)) - means[-1]).square().mean(dim=0))
+            traces.append(share @ orbits.norms - coefficients.abs().square().sum())
+            shares.append(share)
+        means = torch.stack(means)
+        mean = torch.tensordot(odds, means, 1)
+        between = torch.tensordot(odds, (means - mean).square(), 1)
+        deviation = (torch.tensordot(odds, torch.stack(within), 1) + between).sqrt()
+        variance = max(float(odds @ torch.stack(traces) + between.sum()), 0.0)
+        return mean.cpu().numpy(), deviation.cpu().numpy(), torch.tensordot(odds, torch.stack(shares), 1), variance
+
+    def _shifts(self, image: np.ndarray, heat: float) -> list[tuple[int, int]]:
+        """The shifts (down, right) in px that a few exemplars at few angles don't rule out, the likeliest first."""
+        if not self.shift:
+            return [(0, 0)]
+        reach = range(-self.shift, self.shift + 1)
+        shifts = [(y, x) for y, x in itertools.product(reach, reach) if y * y + x * x <= self.shift**2]
+        back = np.stack([np.roll(image, (-y, -x), (0, 1)) for y, x in shifts])
+        glance = torch.stack([
+            torch.logsumexp((self.glance.inner_products(one) - self.glance.norms / 2).flatten() / heat, 0)
+            for one in self.orbits.basis.coefficients(back)
+        ])  # fmt: skip
+        best = glance.argsort(descending=True)[:KEPT].tolist()
+        return [shifts[k] for k in best if glance[k] > glance[best[0]] - RULED_OUT]
 
     @staticmethod
     def _orbits(general, train: NoisyImages, n: int, components: int, angles: int) -> Orbits:
@@ -155,6 +187,13 @@ class Exemplar(WithSigma):
 def weights(energies: torch.Tensor, sigma: float, tau: float) -> torch.Tensor:
     """w ∝ exp(energy / (σ²τ)), of sum 1; the largest exponent is taken off first, so nothing overflows."""
     return torch.softmax((energies / (float(sigma) ** 2 * tau)).flatten(), dim=0).reshape(energies.shape)
+
+
+def draws(weights: torch.Tensor, n: int) -> torch.Tensor:
+    """Flat positions (n,) of elements, each as often as its weight is worth, to within one: evenly spaced marks."""
+    cumulative = weights.flatten().double().cumsum(dim=0)
+    marks = (torch.arange(n, dtype=torch.float64, device=weights.device) + 0.5) / n
+    return torch.searchsorted(cumulative, marks * cumulative[-1]).clamp(max=len(cumulative) - 1)
 
 
 def elements(orbits: Orbits, where: torch.Tensor) -> torch.Tensor:
