@@ -16,7 +16,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from cryobench.errors import InputError
+from cryobench.errors import MissingPackage
 from cryobench.methods.base import Denoiser
 from cryobench.noise import NoisyImages
 
@@ -36,11 +36,11 @@ class Topaz(Denoiser):
     needs: ClassVar[dict[str, str]] = {"topaz": INSTALL}
 
     def fit(self, train: NoisyImages) -> None:
-        """Load the network; learns nothing. Raises InputError, with the command that mends it, without topaz-em."""
+        """Load the network; learns nothing. Raises MissingPackage, with the command that mends it, without topaz-em."""
         try:
             from topaz.denoising.models import UDenoiseNet
         except ImportError as error:
-            raise InputError(f"method=topaz: expected the package topaz-em, got '{error}'; {INSTALL}") from None
+            raise MissingPackage(f"method=topaz: expected the package topaz-em, got '{error}'; {INSTALL}") from None
         self.network = UDenoiseNet(**ARCHITECTURE)
         with files("topaz").joinpath(WEIGHTS).open("rb") as file:  # topaz's own loader would run a pickle
             self.network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))

@@ -6,7 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from cryobench.errors import InputError
+from cryobench.errors import InputError, Stopped
+from cryobench.signals import stopping
 
 HELP = """cryobench: where cryo-EM denoisers are compared.
 
@@ -28,7 +29,7 @@ From records, without any training (--results DIR, by default results/rnap_ecoli
   --config-dir DIR                       a folder with yamls of your own (method/mine.yaml, …)
 
 What a run leaves: RESULTS/runs/RUN_ID/record.json; RESULTS is results/DATA-SCALE unless paths.results=DIR.
-Exit status: 0 all done; 1 some run failed; 2 a mistake on the command line or in a config."""
+Exit status: 0 all done; 1 some run failed; 2 a mistake on the command line or in a config; 143 stopped by SIGTERM."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,7 +45,11 @@ def main(arguments: list[str] | None = None) -> int:
         if any(word in ("-h", "--help") for word in arguments):
             print(help_text())
             return 0
-        return launch(*split_flags(arguments))
+        with stopping():
+            return launch(*split_flags(arguments))
+    except Stopped:
+        print("cryobench: stopped by SIGTERM; the same command goes on where this one stopped", file=sys.stderr)
+        return 143
     except InputError as error:
         print(f"cryobench: {error}", file=sys.stderr)
         return 2

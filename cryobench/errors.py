@@ -1,12 +1,40 @@
-"""The two errors that people are meant to read: one line each, never a traceback."""
+"""The errors that people are meant to read: one line each, never a traceback; `reason` sorts failed records."""
 
 
 class InputError(ValueError):
     """A mistake in what the user gave: says what was expected, what came, and what to do (exit status 2)."""
 
+    reason = "input"
+
+
+class MissingPackage(InputError):
+    """An optional package is not installed; says how to install it."""
+
+    reason = "missing package"
+
 
 class RunFailed(RuntimeError):
-    """A run that could not finish (non-finite loss, memory, time); the sweep goes on (exit status 1)."""
+    """A run that could not finish; the sweep goes on (exit status 1)."""
+
+    reason = "error"
+
+
+class NotFinite(RunFailed):
+    """A loss or an image became NaN or infinite."""
+
+    reason = "not finite"
+
+
+class TimeLimit(RunFailed):
+    """A run took longer than trainer.time_limit; its checkpoint stays, and the next try goes on from it."""
+
+    reason = "time limit"
+
+
+class Killed(RunFailed):
+    """The process of a run died without a word, as it does when the system is out of memory."""
+
+    reason = "memory"
 
 
 class BadImages(InputError):
@@ -22,3 +50,17 @@ class BadImages(InputError):
 
 class Stopped(BaseException):
     """The process was told to end (SIGTERM); nothing is recorded, the same command goes on later (exit status 143)."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a run failed, in one or two words: memory, disk, not finite, time limit, missing package, input, error."""
+    text = str(error)
+    if isinstance(error, MemoryError) or "OutOfMemory" in type(error).__name__ or "can't allocate memory" in text:
+        return "memory"
+    if isinstance(error, OSError) and error.errno in (28, 122):  # ENOSPC, EDQUOT
+        return "disk"
+    if isinstance(error, ImportError):
+        return "missing package"
+    if isinstance(error, BadImages):
+        return "input"
+    return getattr(error, "reason", "error")

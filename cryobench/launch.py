@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import multiprocessing
+import os
 import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,15 +17,20 @@ from hydra.utils import get_class
 from rich.console import Console
 from rich.table import Table
 
-from cryobench.errors import InputError
-from cryobench.record import Store, writable
+from cryobench.errors import InputError, Killed, Stopped
+from cryobench.progress import Sweep, SweepProgress, label, noise_label, results_of
+from cryobench.record import Store
+from cryobench.run import failure, now, run
+from cryobench.signals import die_with_parent, stopping
 from cryobench.sweep import Job, Plan
+from cryobench.workers import share_the_machine, shut_workers, side_by_side, stop_workers
+
+SINCE = "CRYOBENCH_SWEEP_SINCE"  # tells the jobs of a sweep when it began
+STOPPED: list[bool] = []  # this worker got SIGTERM; the jobs that it is still given are left for the next call
 
 
 def run_alone(job: Job) -> int:
     """One run with progress bars, a small table of metrics, and where its record lies."""
-    from cryobench.run import run
-
     console = Console()
     store = Store(job.config["paths"]["results"])
     outcome = run(job.config, wait=True, progress=console.is_terminal)
@@ -60,65 +71,109 @@ def run_sweep(planned: Plan, overrides: list[str]) -> int:
         if not jobs:
             raise InputError(f"{row}: {lack}")
         print(f"{row} is left out: {lack}")
-    results = {job.config["paths"]["results"] for job in jobs}
-    stores = {path: Store(path) for path in results}
-
-    def finished(job: Job) -> bool:
-        return stores[job.config["paths"]["results"]].finished(job.run_id)
-
-    done = sum(map(finished, jobs))
+    sweep = Sweep(jobs)
+    for path, store in sweep.stores.items():  # before Hydra, which would show a traceback
+        store.probe()
+        store.tidy([job.run_id for job in jobs if results_of(job) == path])
+    done = sum(map(sweep.finished, jobs))
+    together = min(side_by_side(jobs[0].config["trainer"]), max(1, len(jobs) - done))
     print(f"{len(jobs)} runs, {done} done before", flush=True)
     if done < len(jobs):
-        for store in stores.values():  # before Hydra, which would show a traceback
-            with writable(store.runs):
-                store.runs.mkdir(parents=True, exist_ok=True)
-        hand_to_hydra(overrides)
-        for job in jobs:  # those that another process had when their turn came
-            if not finished(job):
-                finish_elsewhere(job)
+        start_all(sweep, overrides, together)
 
-    failed = [job for job in jobs if not finished(job)]
+    failed = [job for job in jobs if not sweep.finished(job)]
     for job in failed:
-        store = stores[job.config["paths"]["results"]]
+        store = sweep.store(job)
         error = (store.read(job.run_id) or {}).get("error", "no record")
         print(f"cryobench: {label(job)} failed: {error}; log: {store.folder(job.run_id) / 'log.txt'}", file=sys.stderr)
     for name in planned.writes:
         experiment = importlib.import_module(f"cryobench.experiments.{name}")
-        for path in sorted(results):
+        for path in sorted(sweep.stores):
             for file in experiment.write(Store(path)):
                 print(f"written: {file}")
     return 1 if failed else 0
 
 
-def hand_to_hydra(overrides: list[str]) -> None:
+def start_all(sweep: Sweep, overrides: list[str], together: int) -> None:
+    """Hand the runs to Hydra's launcher, until each is done or failed; raises Stopped after SIGTERM."""
+    since = now()
+    stopped: list[bool] = []
+
+    def on_stop() -> bool:
+        stopped.append(True)
+        return stop_workers()
+
+    with stopping(on_stop), SweepProgress(sweep, since), tempfile.TemporaryDirectory() as scratch:
+        chosen = any(word.lstrip("+").startswith("hydra/launcher=") for word in overrides)
+        if not chosen and together > 1:
+            launcher = ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={together}"]
+        else:
+            launcher = []
+        if not any("hydra/launcher=slurm" in word for word in overrides):
+            launcher.append(f"hydra.sweep.dir={scratch}")  # Hydra's own notes; slurm's lie where every node sees them
+        while True:
+            try:
+                hand_to_hydra([*overrides, *launcher], since)
+                break
+            except BrokenProcessPool:  # a worker was killed, and the others with it
+                suspects = sweep.abandoned()
+                if stopped or not suspects:
+                    break
+                for suspect in suspects:
+                    run_by_itself(suspect, since)
+        if stopped:
+            raise Stopped("SIGTERM")
+        for job in sweep.jobs:  # those that another process had when their turn came
+            if not sweep.finished(job) and sweep.store(job).read(job.run_id) is None:
+                run(job.config, in_sweep=True, wait=True)
+
+
+def hand_to_hydra(overrides: list[str], since: str) -> None:
     """Let Hydra's launcher (hydra/launcher=…) start the jobs; each finds out for itself whether it is done."""
     import hydra
 
     before = sys.argv
     sys.argv = [before[0], "--multirun", *overrides]
+    os.environ |= {"HYDRA_FULL_ERROR": "1", SINCE: since}  # Hydra raises instead of printing; workers inherit both
     try:
         hydra.main(version_base="1.3", config_path="pkg://cryobench.conf", config_name="config")(job)()
     finally:
         sys.argv = before
+        shut_workers()
 
 
 def job(config) -> str:
     """What Hydra calls for each run of a sweep; never raises for a run that failed, so the others go on."""
     from hydra.core.hydra_config import HydraConfig
 
-    from cryobench.run import run
     from cryobench.sweep import plan
 
-    (one,) = plan(list(HydraConfig.get().overrides.task), single=True).jobs
+    if STOPPED:
+        return "stopped"
+    hydra = HydraConfig.get()
+    launcher = hydra.runtime.choices["hydra/launcher"]
+    (one,) = plan(list(hydra.overrides.task), single=True).jobs
     if lacks(one):
         return "left out"
-    try:
-        outcome = run(one.config, in_sweep=True, progress=sys.stdout.isatty())
-    except Exception as error:  # no record could be written; the others go on
-        print(f"cryobench: {label(one)}: {type(error).__name__}: {error}", file=sys.stderr)
-        return "failed"
-    print(f"{label(one)}: {outcome.status}{'' if outcome.fresh else ' before'}", flush=True)
-    return outcome.status
+    trainer = one.config["trainer"]
+    if trainer["accelerator"] == "cpu" and launcher in ("basic", "joblib"):
+        trainer["threads"] = trainer["threads"] or 1  # so that numbers don't depend on how many runs go side by side
+    with contextlib.ExitStack() as stack:
+        if launcher != "basic":  # a process of its own, which main() did not set up
+            stack.enter_context(stopping())
+        if launcher == "joblib":
+            die_with_parent()
+            share_the_machine(trainer)
+        try:
+            return run(one.config, in_sweep=True, since=os.environ.get(SINCE)).status
+        except Stopped:
+            if launcher != "joblib":
+                raise
+            STOPPED.append(True)
+            return "stopped"
+        except Exception as error:  # no record could be written; the others go on
+            print(f"cryobench: {label(one)}: {type(error).__name__}: {error}", file=sys.stderr)
+            return "failed"
 
 
 def lacks(job: Job) -> str | None:
@@ -128,25 +183,18 @@ def lacks(job: Job) -> str | None:
     return missing[0] if missing else None
 
 
-def finish_elsewhere(job: Job) -> None:
-    """Wait for the process that has this run, and do it here if that one dies; a run that failed is left so."""
-    from cryobench.run import run
-
-    record = Store(job.config["paths"]["results"]).read(job.run_id)
-    if record is None:
-        run(job.config, in_sweep=True, wait=True)
-
-
-def label(job: Job) -> str:
-    """A run as people know it: its row or method, noise level and seed, and its id."""
-    config = job.config
-    return f"{job.row or config['method']['name']} {noise_label(config)} seed {config['seed']} [{job.run_id}]"
-
-
-def noise_label(config: dict) -> str:
-    """ "SNR 0.1", or the noise's name where it has no SNR."""
-    noise = config["noise"]
-    return f"SNR {noise['snr']:g}" if "snr" in noise else f"noise {noise['name']}"
+def run_by_itself(job: Job, since: str) -> None:
+    """A run whose process died, alone in a new one; if that dies too, the run has failed."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            pool.submit(run, job.config, in_sweep=True, since=since).result()
+        except BrokenProcessPool:
+            store = Store(results_of(job))
+            with store.claim(job.run_id) as mine:
+                if mine and not store.finished(job.run_id):
+                    error = Killed("its process was killed, twice; the system does so when memory runs out")
+                    record = failure(job.config, error) | {"wall_s": None, "peak_memory_mib": None, "warnings": []}
+                    store.fail(job.run_id, record, f"{error}\n", keep_checkpoints=True)
 
 
 def results_folder(given: str | None) -> Path:

@@ -6,7 +6,9 @@
                         strip.png         clean / noisy / denoised
                         model.safetensors weights of a learned method
 
-While a run works, its files lie in RESULTS/runs/.RUN_ID; the folder is renamed when all of them are whole.
+While a run works, its files lie in RESULTS/runs/.RUN_ID; the folder is renamed when all of them are whole. The process
+that holds the lock on .RUN_ID.lock has the run; the system frees the lock of a process that dies, on whatever machine,
+as long as the file system knows flock (NFS does, from version 4 on).
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import platform
 import re
 import shutil
 import subprocess
+import tempfile
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -46,12 +49,8 @@ class Store:
         return self.runs / f".{run_id}"
 
     def read(self, run_id: str) -> dict | None:
-        """The record of a run, or None if there is none; a damaged one counts as none."""
-        try:
-            record = json.loads((self.folder(run_id) / "record.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: bad JSON, or bytes that are no text
-            return None
-        return record if isinstance(record, dict) and "status" in record else None
+        """The record of a run, or None if there is none."""
+        return read_record(self.folder(run_id) / "record.json")
 
     def finished(self, run_id: str) -> bool:
         record = self.read(run_id)
@@ -80,6 +79,28 @@ class Store:
                 os.unlink(lock.lock_file)
             lock.release()
 
+    def probe(self) -> None:
+        """Raise InputError if nothing can be written here."""
+        with writable(self.runs):
+            self.runs.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.runs) as file:
+                file.write(bytes(4096))
+
+    def held(self, run_id: str) -> bool:
+        """Whether some process has this run; exact only after `tidy`."""
+        return (self.runs / f".{run_id}.lock").exists()
+
+    def tidy(self, run_ids) -> list[str]:
+        """Remove the locks that dead processes left; returns the runs that they had not finished."""
+        left = []
+        for run_id in run_ids:
+            if self.held(run_id):
+                with self.claim(run_id) as free:  # lets go of it by removing it
+                    if free:
+                        self.recover(run_id)
+                        left += [] if self.finished(run_id) else [run_id]
+        return left
+
     def begin(self, run_id: str) -> Path:
         """The folder in which a run works; what an interrupted run left there may be gone on with."""
         folder = self.workdir(run_id)
@@ -94,17 +115,64 @@ class Store:
 
     def finish(self, run_id: str, record: dict) -> Path:
         """Write the record beside the run's other files and move all into place; checkpoints go."""
-        work, final = self.workdir(run_id), self.folder(run_id)
+        work = self.workdir(run_id)
         with writable(work):
-            shutil.rmtree(work / "checkpoints", ignore_errors=True)
-            with open(work / "record.json", "w", encoding="utf-8") as file:
-                file.write(to_json(record))
-                file.flush()
-                os.fsync(file.fileno())
-            if final.exists():  # a failed try, or a damaged one
-                shutil.rmtree(final)
-            os.rename(work, final)
+            for path in work.iterdir():
+                if path.is_file():
+                    flush(path)
+            write_record(work, record)  # from here on the run is done, whatever happens
+            return self._place(run_id, work)
+
+    def fail(self, run_id: str, record: dict, log: str, keep_checkpoints: bool = False) -> Path:
+        """Leave the record and the log of a failed try; checkpoints go, or stay for the next try to go on from."""
+        ready = self.runs / f".{run_id}.failed"
+        with writable(ready):
+            shutil.rmtree(ready, ignore_errors=True)
+            if not keep_checkpoints:  # first, since the disk may be full
+                shutil.rmtree(self.workdir(run_id), ignore_errors=True)
+            ready.mkdir()
+            (ready / "log.txt").write_text(log, encoding="utf-8")
+            write_record(ready, record)
+            return self._place(run_id, ready)
+
+    def recover(self, run_id: str) -> None:
+        """Put into place what a process left that died between writing a record and moving it; for who holds the run."""
+        shutil.rmtree(self.runs / f".{run_id}.failed", ignore_errors=True)
+        record = read_record(self.workdir(run_id) / "record.json")
+        if record and record["status"] == "done":
+            with writable(self.workdir(run_id)):
+                self._place(run_id, self.workdir(run_id))
+
+    def _place(self, run_id: str, ready: Path) -> Path:
+        final = self.folder(run_id)
+        shutil.rmtree(ready / "checkpoints", ignore_errors=True)
+        if final.exists():  # a failed try, or a damaged one
+            shutil.rmtree(final)
+        os.rename(ready, final)
         return final
+
+
+def write_record(folder: Path, record: dict) -> None:
+    """record.json, whole or not at all."""
+    text, part = to_json(record), folder / "record.part"
+    part.write_text(text, encoding="utf-8")
+    flush(part)
+    os.replace(part, folder / "record.json")
+
+
+def flush(path: Path) -> None:
+    """See to it that a file is on the disk, not only on its way there."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def read_record(path: Path) -> dict | None:
+    """A record.json, or None if there is none; a damaged one counts as none."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: bad JSON, or bytes that are no text
+        return None
+    return record if isinstance(record, dict) and "status" in record else None
 
 
 def to_json(record: dict) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import sys
 import time
@@ -17,8 +16,9 @@ import numpy as np
 from cryobench import metrics
 from cryobench.analysis import Evidence, analyse
 from cryobench.config import PLACES, build, cache_folder, run_id
-from cryobench.errors import BadImages, InputError, RunFailed
+from cryobench.errors import BadImages, InputError, NotFinite, RunFailed, reason_of
 from cryobench.record import Store, environment, to_json
+from cryobench.signals import time_limit
 
 WATCHED = 100  # test images that are scored during training where the config says watch
 GALLERY = 6  # test images whose denoised version is kept, so that galleries need no second run
@@ -34,43 +34,72 @@ class Outcome:
     fresh: bool = False
 
 
-def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: bool = False) -> Outcome:
+def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: bool = False,
+        since: str | None = None) -> Outcome:  # fmt: skip
     """Do one run of a resolved config and write its record; a finished one is not run again.
 
     Alone, a user's mistake raises InputError and leaves no record; in a sweep it becomes a failed record.
-    wait: until another process that has this run is done with it.
+    wait: until another process that has this run is done with it; since: a try that failed after this moment (as a
+    record's "started") is not repeated, so that processes which share a sweep don't try the same thing in turn.
     """
     store, name = Store(config["paths"]["results"]), run_id(config)
-    if store.finished(name):
-        return Outcome(name, "done")
+    if outcome := settled(store, name, since):
+        return outcome
     with store.claim(name, wait=wait) as mine:
         if not mine:
             return Outcome(name, "elsewhere")
-        if store.finished(name):
-            return Outcome(name, "done")
+        store.recover(name)
+        if outcome := settled(store, name, since):
+            return outcome
         folder = store.begin(name)
-        record = {"run_id": name, "status": "done", "config": shareable(config), "seed": config["seed"], "error": None,
-                  "started": datetime.now(timezone.utc).isoformat(timespec="seconds"), "environment": environment()}  # fmt: skip
-        started = list(record)
+        record = first_part(config)
         start = time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             try:
-                record |= work(config, folder, progress)
+                with time_limit(config["trainer"].get("time_limit")):
+                    record |= work(config, folder, progress)
                 to_json(record)  # a method's own report may hold what JSON can't
             except Exception as error:
                 if isinstance(error, InputError) and not in_sweep:
                     store.forget(name)
                     raise
-                record = {key: record[key] for key in started} | {
-                    "status": "failed", "error": one_line(error), "metrics": None, "images_per_s": None
-                }  # fmt: skip
-                with contextlib.suppress(OSError):  # a full disk, say, which the record names
-                    (store.begin(name) / "log.txt").write_text(traceback.format_exc(), encoding="utf-8")
+                record = failure(config, error) | {"started": record["started"]}
+                log = traceback.format_exc()
         record |= {"wall_s": round(time.perf_counter() - start, 3), "peak_memory_mib": peak_memory(),
                    "warnings": sorted({one_line(w.message) for w in caught})[:20]}  # fmt: skip
-        store.finish(name, record)
+        if record["status"] == "done":
+            store.finish(name, record)
+        else:
+            store.fail(name, record, log, keep_checkpoints=record["reason"] in ("memory", "time limit"))
         return Outcome(name, record["status"], record["error"], fresh=True)
+
+
+def settled(store: Store, name: str, since: str | None) -> Outcome | None:
+    """What is known of a run that needs no doing."""
+    record = store.read(name)
+    if record and record["status"] == "done":
+        return Outcome(name, "done")
+    if record and since and record.get("started", "") >= since:
+        return Outcome(name, "failed", record["error"])
+    return None
+
+
+def now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def first_part(config: dict) -> dict:
+    """What a record says before the run."""
+    return {"run_id": run_id(config), "status": "done", "config": shareable(config), "seed": config["seed"],
+            "error": None, "reason": None, "started": now(), "environment": environment()}  # fmt: skip
+
+
+def failure(config: dict, error: Exception) -> dict:
+    """The record of a run that failed so."""
+    return first_part(config) | {
+        "status": "failed", "error": one_line(error), "reason": reason_of(error), "metrics": None, "images_per_s": None,
+    }  # fmt: skip
 
 
 def work(config: dict, folder: Path, progress: bool) -> dict:
@@ -147,7 +176,7 @@ def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndar
         raise RunFailed(f"no image could be denoised; image 0: {bad.get('0')}")
     broken = ~np.isfinite(denoised[good]).all(axis=(1, 2))
     if broken.any():
-        raise RunFailed(f"the denoised image {int(good[np.argmax(broken)])} has pixels that are not finite")
+        raise NotFinite(f"the denoised image {int(good[np.argmax(broken)])} has pixels that are not finite")
     return denoised, bad
 
 
@@ -213,7 +242,7 @@ def setting(config: dict, folder: Path, progress: bool):
     return Setting(
         seed=config["seed"], workdir=folder, workers=int(trainer["workers"] or os.cpu_count() or 1), progress=progress,
         accelerator=trainer["accelerator"], devices=trainer["devices"], precision=trainer["precision"],
-        strategy=trainer["strategy"], checkpoint_minutes=float(trainer["checkpoint_minutes"]),
+        strategy=trainer["strategy"], checkpoint_minutes=float(trainer.get("checkpoint_minutes", 10)),
     )  # fmt: skip
 
 

@@ -24,6 +24,7 @@ def cli(cache, tmp_path, monkeypatch, capsys):
     from cryobench.__main__ import main
 
     monkeypatch.setenv("CRYOBENCH_CACHE", str(cache))
+    monkeypatch.setenv("CRYOBENCH_SIDE_BY_SIDE", "1")  # a worker takes seconds to start
     monkeypatch.delenv("CRYOBENCH_DATA", raising=False)
     monkeypatch.chdir(tmp_path)
 

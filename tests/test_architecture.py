@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[1]
 FILES = [p for folder in ("cryobench", "baselines", "experiments") for p in (ROOT / folder).rglob("*.py")]
 
 # From left to right: a module may import what stands to its left, or beside it within its own package.
-ORDER = ["errors", "noise", "contamination", "scores", "data", "nets", "robust", "metrics", "statistics", "methods",
-         "analysis", "config", "record", "figure", "table", "layout", "report", "run", "sweep", "launch", "bench", "verbs",
-         "__main__"]  # fmt: skip
+ORDER = ["errors", "signals", "noise", "contamination", "scores", "data", "nets", "robust", "metrics", "statistics",
+         "methods", "analysis", "config", "record", "figure", "table", "layout", "report", "run", "sweep", "progress",
+         "workers", "launch", "bench", "verbs", "__main__"]  # fmt: skip
 
 
 def imported(path: Path) -> list[str]:

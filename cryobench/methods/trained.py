@@ -19,7 +19,7 @@ from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cryobench import nets
-from cryobench.errors import InputError, RunFailed
+from cryobench.errors import InputError, NotFinite
 from cryobench.methods.base import Denoiser, check_images
 from cryobench.methods.checkpoints import Checkpoints, WholeFiles, finishing_the_step
 from cryobench.methods.watch import Watching
@@ -94,7 +94,7 @@ class DenoisingModule(pl.LightningModule):
         for name, value in values.items():
             number = float(value.detach())
             if not math.isfinite(number):
-                raise RunFailed(
+                raise NotFinite(
                     f"{name} became {number} at step {self.trainer.fit_loop.total_batch_idx} (epoch {self.current_epoch + 1}); "
                     "a smaller method.lr is the usual remedy"
                 )
@@ -114,7 +114,7 @@ class DenoisingModule(pl.LightningModule):
         point = {name: float(np.mean(values)) for name, values in self._losses.items()}
         point |= {"epoch": self.current_epoch + 1, "val_mse": float(self.trainer.callback_metrics["val_mse"])}
         if not math.isfinite(point["val_mse"]):
-            raise RunFailed(f"the validation MSE became {point['val_mse']} in epoch {self.current_epoch + 1}; "
+            raise NotFinite(f"the validation MSE became {point['val_mse']} in epoch {self.current_epoch + 1}; "
                             "a smaller method.lr is the usual remedy")  # fmt: skip
         point["parts"] = {
             name: [float(f"{part.mean():.5g}") for part in np.array_split(values, min(PARTS, len(values)))]

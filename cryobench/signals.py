@@ -1,0 +1,57 @@
+"""What may end a run from outside: SIGTERM, the death of the process that started it, and its time limit."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import signal
+import sys
+import threading
+
+from cryobench.errors import Stopped, TimeLimit
+
+PR_SET_PDEATHSIG = 1
+
+
+@contextlib.contextmanager
+def stopping(on_stop=None):
+    """SIGTERM raises Stopped here instead of killing; `on_stop()` is called first, and True from it spares this process."""
+
+    def handler(number, frame):
+        if not (on_stop and on_stop()):
+            raise Stopped("SIGTERM")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def die_with_parent() -> None:
+    """This process gets SIGTERM when the one that started it dies, even by SIGKILL (Linux; elsewhere it does not)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def time_limit(minutes: float | None):
+    """Raise TimeLimit in the body when it takes longer (POSIX, main thread; elsewhere there is no limit)."""
+    if not minutes or not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handler(number, frame):
+        raise TimeLimit(f"took longer than trainer.time_limit={minutes:g} minutes; what it learned so far is kept, "
+                        "and the same command goes on from there")  # fmt: skip
+
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 60 * minutes, 5)  # again, should somebody swallow the first
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
