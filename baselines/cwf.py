@@ -26,11 +26,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from cryobench.errors import BadImages, InputError
+from cryobench.errors import InputError
 from cryobench.methods.base import WithSigma
 from cryobench.noise import NoisyImages
 
-from .image_by_image import check_varied, described_sigma
+from .image_by_image import check_varied, described_sigma, good_ones, left_out
 
 BATCH = 256  # images in memory at a time
 SMALLEST = 8, "below that the Fourier-Bessel basis has next to no functions"
@@ -48,11 +48,25 @@ class CWF(WithSigma):
             raise InputError(f"method.n_fit: expected 2 images or more, or null for all, got {self.n_fit}")
 
     def fit(self, train: NoisyImages) -> None:
-        """Estimate σ², mean and covariance from noisy images. Raises InputError for fewer than 2, or bad ones."""
+        """Estimate σ², mean and covariance from noisy images, without bad ones, which the report names.
+
+        Raises InputError for fewer than 2 good images.
+        """
         train = train.subset(slice(self.n_fit))
-        if len(train) < 2:
-            raise InputError(f"expected 2 training images or more to estimate a covariance from, got {len(train)}")
-        sigma = self._stack_sigma(train)
+        sigma = np.empty(len(train))
+
+        def check(noisy: np.ndarray, rows: np.ndarray) -> None:
+            check_varied(noisy, *SMALLEST)
+            sigma[rows] = self.noise_level(noisy, {"sigma": train.sigma(rows)} if self.knows else {})
+
+        good, bad = good_ones(train, check, BATCH)
+        if len(good) < 2:
+            raise InputError(
+                f"expected 2 training images or more to estimate a covariance from, got {len(good)}{left_out(bad)}"
+            )
+        if bad:
+            self.report["bad_training_images"] = bad
+            sigma, train = np.delete(sigma, [int(index) for index in bad]), good
         self.report["sigma"] = described_sigma(self.sigma, sigma)
         self.report["n_fit"] = len(train)
 
@@ -65,19 +79,6 @@ class CWF(WithSigma):
         variance = float(np.mean(sigma**2))
         self._filter = DenoiserCov2D(_source(train), basis, var_noise=variance, batch_size=BATCH)
         self._filter.build_denoiser()
-
-    def _stack_sigma(self, train: NoisyImages) -> np.ndarray:
-        """σ of each training image, (n,), which are checked on the way."""
-        sigma = np.empty(len(train))
-        for start in range(0, len(train), BATCH):
-            block = np.arange(start, min(start + BATCH, len(train)))
-            noisy = train.noisy(block)
-            try:
-                check_varied(noisy, *SMALLEST)
-                sigma[block] = self.noise_level(noisy, {"sigma": train.sigma(block)} if self.knows else {})
-            except BadImages as bad:
-                raise InputError(f"training {BadImages(block[bad.indices], bad.reason)}") from None
-        return sigma
 
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """(n, L, L) float32 → (n, L, L) float32, with the σ² of the fit.

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Setting, WithSigma, check_images
+from cryobench.noise import NoisyImages
 
 
 def check_varied(noisy: np.ndarray, smallest: int, because: str) -> None:
@@ -33,6 +34,29 @@ def check_varied(noisy: np.ndarray, smallest: int, because: str) -> None:
         raise BadImages(
             np.flatnonzero(constant), "expected an image, got one value in every pixel; leave that image out"
         )
+
+
+def good_ones(train: NoisyImages, check: Callable, block: int) -> tuple[NoisyImages, dict[str, str]]:
+    """The training images that a method can learn from, and the others: index → why not.
+
+    check(noisy, positions): raises BadImages for some of the images (b, L, L) at these positions; sees `block` at a time.
+    """
+    bad: dict[str, str] = {}
+    for start in range(0, len(train), block):
+        rows = np.arange(start, min(start + block, len(train)))
+        while len(rows):
+            try:
+                check(train.noisy(rows), rows)
+                break
+            except BadImages as error:
+                bad |= {str(rows[i]): error.reason for i in error.indices}
+                rows = np.delete(rows, error.indices)
+    return train.subset(np.setdiff1d(np.arange(len(train)), np.array(list(bad), dtype=int))), bad
+
+
+def left_out(bad: dict[str, str]) -> str:
+    """How an error tells of training images that were left out; nothing if none was."""
+    return f" ({len(bad)} left out; image {next(iter(bad))}: {next(iter(bad.values()))})" if bad else ""
 
 
 def over_cores(function: Callable, noisy: np.ndarray, *values, setting: Setting, prefer: str) -> np.ndarray:

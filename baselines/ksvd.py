@@ -18,10 +18,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cryobench.errors import BadImages, InputError
+from cryobench.errors import InputError
 from cryobench.noise import NoisyImages
 
-from .image_by_image import ImageByImage, check_varied
+from .image_by_image import ImageByImage, check_varied, good_ones, left_out
 from .pursuit import orthogonal_matching_pursuit
 
 BLOCK = 256  # training images held in memory at a time
@@ -77,10 +77,19 @@ class KSVD(ImageByImage):
         return np.ones(len(noisy))
 
     def fit(self, train: NoisyImages) -> None:
-        """Learn the dictionary (atoms, patch²) from noisy patches drawn at random, with `setting.seed`."""
+        """Learn the dictionary (atoms, patch²) from noisy patches drawn at random, with `setting.seed`.
+
+        Bad images are left out and named in the report. Raises InputError for too few patches.
+        """
         from dictlearn import DictionaryLearning
 
-        patches = self._sample(train)
+        check_varied(train.noisy(slice(0, 0)), *self.smallest)
+        good, bad = good_ones(train, lambda noisy, rows: self._scaled(train, noisy, rows), BLOCK)
+        if not len(good):
+            raise InputError(f"expected training images to draw patches from, got none{left_out(bad)}")
+        if bad:
+            self.report["bad_training_images"] = bad
+        patches = self._sample(good)
         energy = (patches**2).sum(axis=1)
         # A patch that meets the error target needs no atom and teaches none: learn from those that don't.
         useful = max(self.atoms, (energy > (self.target if self.coding == "error" else FLAT)).sum())
@@ -106,25 +115,24 @@ class KSVD(ImageByImage):
 
     def _sample(self, train: NoisyImages) -> np.ndarray:
         """(n_patches, patch²) with zero mean, in units of the noise if the coding is."""
-        check_varied(train.noisy(slice(0, 0)), *self.smallest)
         rng = np.random.default_rng(self.setting.seed)
         image = np.sort(rng.integers(len(train), size=self.n_patches))
         row, column = rng.integers(train.image_size - self.patch + 1, size=(2, self.n_patches))
         sample = np.empty((self.n_patches, self.patch**2))
         for start in range(0, len(train), BLOCK):
             block = np.arange(start, min(start + BLOCK, len(train)))
-            noisy = train.noisy(block)
-            hints = {"sigma": train.sigma(block)} if "sigma" in self.knows else {}
-            try:
-                check_varied(noisy, *self.smallest)
-                scaled = noisy / self.used_sigma(noisy, hints)[:, None, None]
-            except BadImages as bad:
-                raise InputError(f"training {BadImages(block[bad.indices], bad.reason)}") from None
+            scaled = self._scaled(train, train.noisy(block), block)
             here = (image >= block[0]) & (image <= block[-1])
             windows = sliding_window_view(scaled, (self.patch, self.patch), axis=(1, 2))
             sample[here] = windows[image[here] - start, row[here], column[here]].reshape(-1, self.patch**2)
         sample -= sample.mean(axis=1, keepdims=True)
         return rng.permutation(sample)
+
+    def _scaled(self, train: NoisyImages, noisy: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Training images in units of their noise. Raises BadImages."""
+        check_varied(noisy, *self.smallest)
+        hints = {"sigma": train.sigma(rows)} if "sigma" in self.knows else {}
+        return noisy / self.used_sigma(noisy, hints)[:, None, None]
 
     def encode(self, patches: np.ndarray, dictionary: np.ndarray) -> np.ndarray:
         """Codes (n, atoms) of patches (n, patch²) with zero mean, and noise of σ = 1 if the coding is to an error."""

@@ -186,6 +186,7 @@ def chosen(records: list[dict], rows: dict[str, dict]) -> tuple[dict[str, list[d
 def cells(records: list[dict], rows: dict[str, dict], paper: int | None, snrs, metrics) -> tuple[list[Cell], list[str]]:
     """All cells of a table, row by row, and notes; a run that is missing or failed leaves its seed out, counted."""
     mine, notes = chosen(records, rows)
+    notes += refused(mine)
     different = bool(notes) and notes[0].startswith("Settings")
     out = []
     for row in rows:
@@ -200,6 +201,18 @@ def cells(records: list[dict], rows: dict[str, dict], paper: int | None, snrs, m
                     value, spread, scale, tuple(here[0]["knows"]) if here else (),
                 ))  # fmt: skip
     return out, notes
+
+
+def refused(mine: dict[str, list[dict]]) -> list[str]:
+    """A note on the test images that a method refused, which are in none of its means; none if there are none."""
+    lines = []
+    for row, records in mine.items():
+        for record in records:
+            if bad := record.get("bad_images"):
+                where = f"{row}, SNR {record['config']['noise']['snr']:g}, seed {record['seed']}"
+                some = ", ".join(list(bad)[:5]) + (" …" if len(bad) > 5 else "")
+                lines.append(f"{where}: {len(bad)} (image {some}; {next(iter(bad.values()))})")
+    return [f"Test images that a method refused, which its means leave out: {'; '.join(lines)}."] if lines else []
 
 
 def write(store: Store, name: str, texts: dict[str, str]) -> list[Path]:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -17,7 +18,7 @@ from cryobench.data.pairs import open_pairs
 from cryobench.data.phantom import Phantom
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Setting
-from cryobench.noise import Gaussian
+from cryobench.noise import Gaussian, NoisyImages
 
 CLASSICAL = {
     "bm3d": BM3D,
@@ -219,7 +220,8 @@ def test_images_too_small_are_refused(images, name, smallest):
 
 
 @pytest.mark.parametrize("make, complaint", [
-    (lambda: BM3D(sigma="0"), "method.sigma: expected border, known or a number above 0"),
+    (lambda: BM3D(sigma="0"), "method.sigma: expected border, known or a finite number above 0"),
+    (lambda: CWF(sigma="inf"), "method.sigma: expected border, known or a finite number above 0, got inf"),
     (lambda: NLM(sigma="-0.1"), "method.sigma"),
     (lambda: NLM(h=0), "method.h: expected a number above 0"),
     (lambda: KSVD(coding="greedy"), "method.coding: expected error or sparsity, got greedy"),
@@ -231,6 +233,36 @@ def test_settings_that_make_no_sense_are_refused(make, complaint):
         make()
 
 
+@dataclass(frozen=True)
+class Broken(Gaussian):
+    """Noise under which some images, by index, are of one value, as a detector that failed leaves them."""
+
+    values: tuple[tuple[int, float], ...] = ()
+
+    def add(self, clean, indices, **where):
+        noisy = super().add(clean, indices, **where)
+        for index, value in self.values:
+            noisy[np.asarray(indices) == index] = value
+        return noisy
+
+
+def spoilt(train: NoisyImages, values: dict[int, float]) -> NoisyImages:
+    view = train.subset(slice(None))
+    view.noise = Broken(snr=0.1, values=tuple(values.items()))
+    return view
+
+
+@pytest.mark.parametrize("name", ["ksvd", "cwf"])
+def test_bad_training_images_are_left_out_and_named(images, name):
+    train = images["train"].subset(slice(60))
+    method, without = CLASSICAL[name](), CLASSICAL[name]()
+    method.fit(spoilt(train, {7: np.nan, 30: 0.5}))
+    without.fit(train.subset([i for i in range(60) if i not in (7, 30)]))
+    assert list(method.report["bad_training_images"]) == ["7", "30"] and "bad_training_images" not in without.report
+    noisy = images["test"].noisy(slice(2))
+    np.testing.assert_array_equal(method.denoise(noisy), without.denoise(noisy))
+
+
 def test_training_stacks_that_teach_nothing_are_refused(images):
     train = images["train"]
     with pytest.raises(InputError, match="2 training images or more"):
@@ -239,6 +271,10 @@ def test_training_stacks_that_teach_nothing_are_refused(images):
         KSVD(atoms=5000, n_patches=100).fit(train.subset(slice(5)))
     with pytest.raises(InputError, match="40 × 40 pixels or more"):
         KSVD(patch=40).fit(train)
+    with pytest.raises(InputError, match=r"2 training images or more .* got 1 \(1 left out; image 1: expected finite"):
+        CWF().fit(spoilt(train.subset(slice(2)), {1: np.nan}))
+    with pytest.raises(InputError, match=r"got none \(2 left out; image 0: .*one value"):
+        KSVD().fit(spoilt(train.subset(slice(2)), {0: 0.5, 1: 0.5}))
     method = CWF()
     method.fit(train.subset(slice(20)))
     with pytest.raises(InputError, match="expected images of 32 pixels, as in training, got 40"):

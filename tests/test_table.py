@@ -94,5 +94,11 @@ def test_every_text_of_a_table_has_the_multiple_of_the_limit_and_latex_a_rule_ab
     assert "| CWF | 2.00e-2(–) | 4.00 |" in layout.to_markdown(found, "T", "Method", limit, [])
 
 
+def test_images_that_a_method_refused_are_told_below_the_table():
+    spoilt = record("(1,1)", bad_images={"3": "expected finite pixels, got NaN or Inf", "7": "constant"})
+    assert "(1,1), SNR 0.1, seed 0: 2 (image 3, 7; expected finite pixels" in " ".join(cell([spoilt])[1])
+    assert not cell([record("(1,1)", bad_images={})])[1]
+
+
 def test_the_papers_numbers_are_all_there():
     assert len(table.published(1)) == 48 and len(table.published(2)) == 36 and len(table.published(3)) == 24

@@ -13,6 +13,7 @@ it in `_target_`:
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -147,11 +148,11 @@ class WithSigma(Denoiser):
             raise InputError(f"method.sigma_factor: expected a number above 0, got {self.sigma_factor}")
         if self.sigma not in ("border", "known"):
             try:
-                valid = float(self.sigma) > 0
+                valid = 0 < float(self.sigma) < math.inf
             except ValueError:
                 valid = False
             if not valid:
-                raise InputError(f"method.sigma: expected border, known or a number above 0, got {self.sigma}")
+                raise InputError(f"method.sigma: expected border, known or a finite number above 0, got {self.sigma}")
 
     @property
     def knows(self) -> frozenset[str]:
