@@ -9,6 +9,7 @@ from importlib import resources
 
 import typer
 
+from cryobench import particle_verbs
 from cryobench.errors import InputError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -130,3 +131,7 @@ def bench(overrides: list[str] = Overrides) -> None:
     print(f"training, {result['scale']} scale ({result['image_size']} px, d = {result['width']}, {result['threads']} threads): "
           f"Lightning {speeds['lightning']} images/s, bare loop {speeds['bare']} images/s, ratio {result['ratio']}")  # fmt: skip
     print(f"SSIM: {benchmark.ssim()['ratio']} times the seconds of a plain loop over scikit-image")
+
+
+for verb in (particle_verbs.denoise, particle_verbs.export):
+    app.command()(verb)

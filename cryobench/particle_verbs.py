@@ -1,0 +1,95 @@
+"""The verbs for particle stacks and trained methods: denoise, export."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from cryobench.errors import InputError
+
+Stack = typer.Argument(help="A stack (.mrcs, .mrc), or a .star file of RELION or cryoSPARC.")
+Overrides = typer.Argument(None, help="A method by name: method=cwf, method=bm3d method.sigma=1.5, trainer=gpu.")
+Run = typer.Option(None, "--run", help="Id of a finished run in --results.")
+ModelFile = typer.Option(None, "--model", help="A file written by `cryobench export`.")
+Results = typer.Option("results/rnap_ecoli-desk", "--results", help="The results folder that --run is in.")
+Force = typer.Option(False, "--force", help="Write over files that exist.")
+Images = typer.Option(None, "--images", help="Which images, as 1-200,951-1000.", show_default="all")
+Contrast = typer.Option(
+    "white", "--contrast", help="white: molecules brighter than the ice, as RELION has them; or dark."
+)
+
+
+def denoise(
+    stack: str = Stack,
+    overrides: list[str] = Overrides,
+    out: str = typer.Option(
+        ..., "--out", "-o", help="The denoised stack; with a .star file, one beside it points here."
+    ),
+    run: str = Run,
+    model: str = ModelFile,
+    results: str = Results,
+    images: str = Images,
+    contrast: str = Contrast,
+    force: bool = Force,
+) -> None:
+    """Denoise a particle stack: order, size, scale and header are kept.
+
+    By a run (--run), an exported file (--model), or a method that needs no training, fitted on the stack (method=cwf).
+    """
+    from cryobench.data.star import open_images
+    from cryobench.denoise import chosen_rows, denoise_stack
+
+    path = Path(out)
+    if path.suffix.lower() not in (".mrcs", ".mrc"):
+        raise InputError(f"-o: expected a file that ends in .mrcs or .mrc, got {out}")
+    source = open_images(stack)
+    source.pixel_size  # noqa: B018 (pixel sizes that disagree are an error before anything is done)
+    rows = chosen_rows(images, len(source))
+    chosen = choose_model(run, model, results, overrides)
+    for file in denoise_stack(chosen, source, rows, path, contrast=checked(contrast), force=force, say=say,
+                              progress=sys.stderr.isatty()):  # fmt: skip
+        print(f"written: {file}")
+
+
+def export(
+    run: str = typer.Argument(help="Id of a finished run of a learned method."),
+    out: str = typer.Option(..., "--out", "-o", help="The file: model.safetensors, or model.onnx with --onnx."),
+    onnx: bool = typer.Option(False, "--onnx", help="The net alone as ONNX (needs the packages onnx and onnxscript)."),
+    results: str = Results,
+    force: bool = Force,
+) -> None:
+    """Write a trained method into one file: weights, config, and what its images look like."""
+    from cryobench import model
+
+    path, suffix = Path(out), ".onnx" if onnx else ".safetensors"
+    if path.suffix != suffix:
+        raise InputError(f"-o: expected a file that ends in {suffix}, got {out}")
+    write = model.export_onnx if onnx else model.export
+    print(f"written: {write(model.from_run(run, results, []), path, force)}")
+
+
+def choose_model(run: str | None, file: str | None, results: str, overrides: list[str] | None):
+    """The model that --run, --model or method=… names: exactly one of them."""
+    from cryobench import model
+
+    overrides = list(overrides or [])
+    by_name = any(word.startswith("method=") for word in overrides)
+    if (run is not None) + (file is not None) + by_name != 1:
+        raise InputError("expected one of --run RUN_ID, --model FILE, method=NAME (as method=cwf)")
+    if run is not None:
+        return model.from_run(run, results, overrides, progress=sys.stderr.isatty())
+    if file is not None:
+        return model.from_file(file, overrides)
+    return model.from_overrides(overrides, progress=sys.stderr.isatty())
+
+
+def checked(contrast: str) -> str:
+    if contrast not in ("white", "dark"):
+        raise InputError(f"--contrast: expected white or dark, got {contrast}")
+    return contrast
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr)

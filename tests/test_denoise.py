@@ -1,0 +1,283 @@
+"""A stack in, a denoised stack out: order, size, scale and header kept, whatever the size, and nothing half-written."""
+
+import os
+import subprocess
+import sys
+
+import mrcfile
+import numpy as np
+import pandas as pd
+import pytest
+import starfile
+from conftest import SHARED, TINY
+
+from cryobench.data.pairs import open_pairs
+from cryobench.data.phantom import Phantom
+from cryobench.noise import Gaussian
+
+REAL = SHARED / "particles"
+PIXEL = 6.4
+
+
+@pytest.fixture(scope="module")
+def trained(cache, tmp_path_factory):
+    """A tiny autoencoder's results folder, its run id, and its exported file."""
+    from cryobench.__main__ import main
+
+    results = tmp_path_factory.mktemp("trained")
+    assert main(["method=autoencoder", f"paths.results={results}", f"paths.cache={cache}", *TINY]) == 0
+    (folder,) = (results / "runs").glob("[!.]*")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRYOBENCH_CACHE", str(cache))
+        assert main(["export", folder.name, "--results", str(results), "-o", str(results / "model.safetensors")]) == 0
+    return results, folder.name, results / "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def images(cache):
+    """Noisy images of the phantom, (24, 32, 32), and clean ones."""
+    test = open_pairs(Phantom(image_size=32, n_train=24, n_test=1), cache).images("train", Gaussian(0.1), 3)
+    return test.noisy(), test.clean()
+
+
+def write(path, data, *, volume=False, labels=(), pixel=PIXEL):
+    with mrcfile.new(path, data, overwrite=True) as file:
+        (file.set_volume if volume else file.set_image_stack)()
+        file.voxel_size = pixel
+        for label in labels:
+            file.add_label(label)
+        file.header.origin.x = 3.5
+    return path
+
+
+def test_a_run_denoises_a_stack_whose_scale_and_header_stay(cli, images, trained, tmp_path):
+    """The gain and level of each image are its own: images·a + b come out as denoised·a + b."""
+    results, run, _ = trained
+    noisy, clean = images
+    write(tmp_path / "in.mrcs", noisy, volume=True, labels=["made by a test"])
+    write(tmp_path / "other.mrcs", np.float32(7 * noisy - 40))
+    for name in ("in", "other"):
+        status, out, err = cli(
+            "denoise", f"{name}.mrcs", "--run", run, "--results", str(results), "-o", f"{name}-out.mrcs"
+        )
+        assert status == 0 and f"written: {name}-out.mrcs" in out, err
+    first, second = mrcfile.read("in-out.mrcs"), mrcfile.read("other-out.mrcs")
+    np.testing.assert_allclose((second + 40) / 7, first, atol=1e-4)
+    assert ((first - clean) ** 2).mean() < 0.5 * ((noisy - clean) ** 2).mean()
+    assert mrcfile.validate("in-out.mrcs")
+    with mrcfile.open("in-out.mrcs") as file:
+        assert file.is_volume() and float(file.voxel_size.x) == pytest.approx(PIXEL) and file.header.origin.x == 3.5
+        assert any("made by a test" in label for label in file.get_labels())
+        assert file.header.dmax == first.max() and file.header.dmean == pytest.approx(first.mean(), abs=1e-5)
+    with mrcfile.open("other-out.mrcs") as file:
+        assert file.is_image_stack()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_an_exported_file_does_the_same_as_its_run(cli, images, trained, tmp_path):
+    results, run, model = trained
+    write(tmp_path / "in.mrcs", images[0])
+    assert cli("denoise", "in.mrcs", "--run", run, "--results", str(results), "-o", "a.mrcs")[0] == 0
+    assert cli("denoise", "in.mrcs", "--model", str(model), "-o", "b.mrcs")[0] == 0
+    np.testing.assert_array_equal(mrcfile.read("a.mrcs"), mrcfile.read("b.mrcs"))
+    assert cli("export", run, "--results", str(results), "-o", str(model))[0] == 2, "never written over"
+
+
+def test_a_star_file_of_several_stacks_in_the_projects_folders(cli, images, trained, tmp_path):
+    """RELION's way: paths relative to the project, the star file in a folder of it; names with spaces and umlauts."""
+    noisy, _ = images
+    (tmp_path / "Extract" / "job 007").mkdir(parents=True)
+    (tmp_path / "Refine").mkdir()
+    write(tmp_path / "Extract" / "job 007" / "eins.mrcs", noisy[:10])
+    write(tmp_path / "Extract" / "job 007" / "zwölf.mrcs", noisy[10:])
+    order = np.random.default_rng(0).permutation(24)
+    names = [
+        f"{i + 1:06d}@Extract/job 007/eins.mrcs" if i < 10 else f"{i - 9:06d}@Extract/job 007/zwölf.mrcs" for i in order
+    ]
+    optics = pd.DataFrame({"rlnOpticsGroup": [1], "rlnImagePixelSize": [PIXEL], "rlnNote": ["a b"]})
+    table = pd.DataFrame({"rlnImageName": names, "rlnOpticsGroup": 1, "rlnAngleRot": np.arange(24.0)})
+    starfile.write({"optics": optics, "particles": table}, tmp_path / "Refine" / "run data.star")
+    status, out, err = cli(
+        "denoise", "Refine/run data.star", "--model", str(trained[2]), "-o", "out.mrcs", "--images", "3-5,20"
+    )
+    assert status == 0 and "written: out.star" in out, err
+    blocks = starfile.read(tmp_path / "out.star")
+    assert list(blocks["particles"].rlnImageName) == [f"{i:06d}@out.mrcs" for i in range(1, 5)]
+    assert list(blocks["particles"].rlnAngleRot) == [2, 3, 4, 19] and blocks["optics"].rlnNote[0] == "a b"
+    write(tmp_path / "straight.mrcs", noisy[order[[2, 3, 4, 19]]])
+    cli("denoise", "straight.mrcs", "--model", str(trained[2]), "-o", "straight-out.mrcs")
+    np.testing.assert_array_equal(mrcfile.read("straight-out.mrcs"), mrcfile.read("out.mrcs"))
+
+
+@pytest.mark.parametrize("method", ["cwf", "nlm"])
+def test_a_method_without_training_is_fitted_on_the_stack(cli, images, tmp_path, method):
+    noisy, clean = images
+    write(tmp_path / "in.mrcs", np.float32(50 * noisy + 8))
+    status, _, err = cli("denoise", "in.mrcs", f"method={method}", "-o", "out.mrcs")
+    assert status == 0, err
+    denoised = (mrcfile.read("out.mrcs") - 8) / 50
+    assert ((denoised - clean) ** 2).mean() < 0.5 * ((noisy - clean) ** 2).mean()
+
+
+def test_another_size_is_resampled_and_said(cli, images, trained, tmp_path):
+    from cryobench.data.stack import resample
+
+    noisy, clean = images
+    write(tmp_path / "in.mrcs", resample(noisy, 50), pixel=PIXEL * 32 / 50)
+    status, _, err = cli("denoise", "in.mrcs", "--model", str(trained[2]), "-o", "out.mrcs")
+    assert status == 0 and "50 px are resampled to 32 px" in err and "Å/px" not in err
+    out = mrcfile.read("out.mrcs")
+    assert out.shape == (24, 50, 50)
+    assert ((resample(out, 32) - clean) ** 2).mean() < 0.5 * ((noisy - clean) ** 2).mean()
+
+
+def test_dark_molecules_come_back_dark(cli, images, trained, tmp_path):
+    noisy, _ = images
+    write(tmp_path / "in.mrcs", noisy)
+    write(tmp_path / "dark.mrcs", -noisy)
+    cli("denoise", "in.mrcs", "--model", str(trained[2]), "-o", "a.mrcs")
+    cli("denoise", "dark.mrcs", "--model", str(trained[2]), "-o", "b.mrcs", "--contrast", "dark")
+    np.testing.assert_allclose(mrcfile.read("b.mrcs"), -mrcfile.read("a.mrcs"), atol=1e-5)
+
+
+def bad_stacks(folder, noisy):
+    """name → (how to make the file, words of the error)"""
+    nan = noisy.copy()
+    nan[5, 3, 3] = np.nan
+    flat = noisy.copy()
+    flat[4] = 1
+
+    def cut(path):
+        write(path, noisy)
+        os.truncate(path, 5000)
+
+    def empty(path):
+        write(path, noisy)
+        with open(path, "r+b") as file:  # nz = 0, and nothing after the header
+            file.seek(8)
+            file.write(b"\0\0\0\0")
+            file.truncate(1024)
+
+    def mode(path):
+        write(path, noisy)
+        with open(path, "r+b") as file:
+            file.seek(12)
+            file.write((77).to_bytes(4, "little"))
+
+    return {
+        "missing": (lambda path: None, ["there is none"]),
+        "truncated": (cut, ["whole MRC file", "5000 bytes"]),
+        "text": (lambda path: path.write_text("no stack at all"), ["whole MRC file"]),
+        "mode": (mode, ["whole MRC file", "77"]),
+        "complex": (lambda path: mrcfile.write(path, noisy.astype(np.complex64)), ["real numbers", "complex64"]),
+        "empty": (empty, ["empty stack"]),
+        "oblong": (lambda path: write(path, noisy[:, :, :20]), ["square", "20 × 32"]),
+        "nan": (lambda path: write(path, nan), ["image 6", "NaN"]),
+        "flat": (lambda path: write(path, flat), ["image 5", "--images"]),
+    }
+
+
+@pytest.mark.parametrize("what", ["missing", "truncated", "text", "mode", "complex", "empty", "oblong", "nan", "flat"])
+def test_a_bad_stack_is_one_line_and_leaves_nothing(cli, images, trained, tmp_path, what):
+    make, words = bad_stacks(tmp_path, images[0])[what]
+    make(tmp_path / "bad.mrcs")
+    before = sorted(p.name for p in tmp_path.iterdir())
+    status, out, err = cli("denoise", "bad.mrcs", "--model", str(trained[2]), "-o", "out.mrcs")
+    assert status == 2 and not out and len(err.strip().splitlines()) == 1, err
+    for word in words:
+        assert word in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["-o", "in.mrcs", "--force"], ["another file than the input"]),
+    (["-o", "there.mrcs"], ["there.mrcs, which exists", "--force"]),
+    (["-o", "out.png"], [".mrcs"]),
+    (["-o", "nowhere/out.mrcs"], ["does not exist"]),
+    (["-o", "out.mrcs", "--images", "20-30"], ["within 1 to 24", "20-30"]),
+    (["-o", "out.mrcs", "--images", "x"], ["1-200"]),
+    (["-o", "out.mrcs", "--contrast", "grey"], ["white or dark"]),
+    (["-o", "out.mrcs", "method=cwf"], ["one of --run"]),
+])  # fmt: skip
+def test_a_mistake_on_the_command_line_leaves_all_as_it_was(cli, images, trained, tmp_path, arguments, words):
+    write(tmp_path / "in.mrcs", images[0])
+    (tmp_path / "there.mrcs").write_text("mine")
+    before = (tmp_path / "in.mrcs").read_bytes()
+    status, _, err = cli("denoise", "in.mrcs", *arguments, "--model", str(trained[2]))
+    assert status == 2 and all(word in err for word in words), err
+    assert (tmp_path / "there.mrcs").read_text() == "mine" and (tmp_path / "in.mrcs").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mrcs", "there.mrcs"]
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["--run", "gan-0", "--results", "."], ["--run", "gan-0"]),
+    (["--model", "in.mrcs"], ["written by cryobench export"]),
+    (["method=gan"], ["trained", "--run"]),
+    (["method=oracle"], ["clean image itself"]),
+    (["method=cwff"], ["method", "cwf"]),
+    ([], ["one of --run"]),
+])  # fmt: skip
+def test_a_method_that_is_not_there_is_named(cli, images, tmp_path, arguments, words):
+    write(tmp_path / "in.mrcs", images[0])
+    status, _, err = cli("denoise", "in.mrcs", *arguments, "-o", "out.mrcs")
+    assert status == 2 and len(err.strip().splitlines()) == 1 and all(word in err for word in words), err
+
+
+def test_onnx_computes_the_same(cli, images, trained, tmp_path):
+    reference = pytest.importorskip("onnx.reference", reason="the packages onnx and onnxscript are not installed")
+    pytest.importorskip("onnxscript", reason="the package onnxscript is not installed")
+    import torch
+
+    from cryobench.model import from_file
+
+    results, run, model = trained
+    status, _, err = cli("export", run, "--results", str(results), "--onnx", "-o", "net.onnx")
+    assert status == 0, err
+    batch = images[0][:5, None]
+    (out,) = reference.ReferenceEvaluator("net.onnx").run(None, {"noisy": batch})
+    with torch.no_grad():
+        expected = from_file(model, []).method.generator(torch.from_numpy(batch)).numpy()
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_twenty_gibibytes_need_little_memory(images, trained, cache, tmp_path):
+    """A sparse file: the first and the last 200 images are there, what is between reads as zeros and is never read."""
+    size, n = 256, 81920
+    with open(tmp_path / "huge.mrcs", "wb") as file:
+        write(tmp_path / "head.mrcs", np.zeros((1, size, size), np.float32))
+        file.write((tmp_path / "head.mrcs").read_bytes()[:1024])
+        file.seek(8)
+        file.write(n.to_bytes(4, "little"))
+        block = np.random.default_rng(0).normal(size=(200, size, size)).astype("<f4")
+        for start in (0, n - 200):
+            file.seek(1024 + 4 * start * size**2)
+            file.write(block.tobytes())
+    if (tmp_path / "huge.mrcs").stat().st_blocks * 512 > 2**30:
+        pytest.skip("no sparse files here")
+    assert (tmp_path / "huge.mrcs").stat().st_size == 20 * 2**30 + 1024
+    code = ("import resource, sys; from cryobench.__main__ import main; status = main(sys.argv[1:]); "
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)")  # fmt: skip
+    arguments = ["huge.mrcs", "--model", str(trained[2]), "-o", "out.mrcs", "--images", "1-200,81721-81920"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "denoise", *arguments],
+        cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "CRYOBENCH_CACHE": str(cache)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout.split()[-1]) < 2 * 2**20, "KiB"
+    with mrcfile.mmap(tmp_path / "out.mrcs") as file:
+        assert file.data.shape == (400, size, size)
+        np.testing.assert_array_equal(file.data[:200], file.data[200:])
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="the 17 real particles are not on this machine")
+def test_real_particles(cli, trained, tmp_path):
+    status, _, err = cli(
+        "denoise", str(REAL / "sample_particles_relion31.star"), "--model", str(trained[2]), "-o", "out.mrcs"
+    )
+    assert status == 0, err
+    assert mrcfile.validate("out.mrcs")
+    with mrcfile.open("out.mrcs") as out, mrcfile.open(REAL / "sample.mrcs") as before:
+        assert out.data.shape == before.data.shape and out.voxel_size == before.voxel_size
+        corners = np.s_[:, :20, :20]  # each image's own level and scale
+        assert np.abs(out.data[corners].mean((1, 2)) - before.data[corners].mean((1, 2))).max() < 0.3
+    assert list(starfile.read(tmp_path / "out.star")["particles"].rlnImageName)[16] == "000017@out.mrcs"
