@@ -38,6 +38,11 @@ def gradient_penalty(critic, real: torch.Tensor, fake: torch.Tensor, generator: 
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
+def random_of_step(seed: int, epoch: int, index: int) -> torch.Generator:
+    """The random numbers of one training step, the same after a resumed run."""
+    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + index)
+
+
 class GanModule(DenoisingModule):
     """Manual optimisation: each batch passes the generator once, for its own step and for the discriminator's."""
 
@@ -83,8 +88,7 @@ class GanModule(DenoisingModule):
         self.note(discriminator=loss)
 
     def draw(self, index: int) -> torch.Generator:
-        """The random numbers of this step, the same after a resumed run."""
-        return torch.Generator().manual_seed((self.seed * 1_000_003 + self.current_epoch) * 1_000_003 + index)
+        return random_of_step(self.seed, self.current_epoch, index)
 
 
 @dataclass

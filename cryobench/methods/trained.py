@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
@@ -205,9 +206,11 @@ class Trained(Denoiser):
                 raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
         choose("checkpoint", self.checkpoint, "validation", "last", "five_best")
         choose("batch_norm", self.batch_norm, "eval", "train")
-        choose("net", self.net, *nets.NETS)
+        choose("net", self.net, *self.nets)
 
     knows = frozenset({"clean"})
+    nets: ClassVar[tuple[str, ...]] = nets.NETS
+    lightning: ClassVar[dict] = {}  # more of Lightning's own options
 
     @abstractmethod
     def module(self, image_size: int) -> DenoisingModule:
@@ -232,7 +235,7 @@ class Trained(Denoiser):
             trainer = self.trainer(keeper)
             trainer.fit(
                 module,
-                self.loader(parts[0], drop_last=True, done=keeper.batches_done),
+                self.training_loader(parts[0], module, keeper.batches_done),
                 self.loader(parts[1]),
                 ckpt_path=last,
                 weights_only=True,
@@ -262,6 +265,10 @@ class Trained(Denoiser):
             return [point["epoch"] for point in sorted(curve, key=lambda point: point["train_mse"])[:5]]
         return [min(curve, key=lambda point: point["val_mse"])["epoch"]]
 
+    def training_loader(self, images: NoisyImages, module: DenoisingModule, done: int) -> DataLoader:
+        """Whole batches of the epoch that the module is at, the first time those after the `done` ones."""
+        return self.loader(images, drop_last=True, done=done)
+
     def loader(self, images: NoisyImages, drop_last: bool = False, done: int = 0) -> DataLoader:
         order = InOrder(len(images), self.batch_size, drop_last=drop_last, done=done)
         return DataLoader(Batches(images), batch_sampler=order, collate_fn=lambda batch: batch)
@@ -270,7 +277,7 @@ class Trained(Denoiser):
         where = self.setting
         callbacks: list[Callback] = [keeper]
         if where.progress:
-            callbacks.append(EpochProgress(self.epochs))
+            callbacks.append(self.progress_bar())
         if where.watch:
             self.watching = Watching(where.watch)
             callbacks.append(self.watching)
@@ -278,7 +285,11 @@ class Trained(Denoiser):
             max_epochs=self.epochs, accelerator=where.accelerator, devices=where.devices, strategy=where.strategy,
             precision=where.precision, callbacks=callbacks, logger=False, enable_progress_bar=False,
             enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=where.workdir, plugins=[WholeFiles()],
+            **self.lightning,
         )  # fmt: skip
+
+    def progress_bar(self) -> Callback:
+        return EpochProgress(self.epochs)
 
     def variants(self) -> Iterator[Trained]:
         """With checkpoint=five_best, one denoiser for each epoch chosen, lowest training MSE first; else itself alone."""

@@ -1,0 +1,158 @@
+"""A denoiser whose generator grows from 4×4 to full size, and the critic that grows with it (supplemental note 6).
+
+    noisy L×L → encoder → bottleneck, a vector of 8d → generator 4×4, 8×8, …, L×L            no skips
+
+The encoder sees the whole noisy image at every stage; only what comes out grows. Equalised learning rate, pixel norm and
+the standard deviation over the minibatch (in the critic alone) as in Karras et al. 2018. There is no batch norm: an
+image's result is its own. A map of r×r pixels has min(8d, dL/2r) channels: 64 to 512 at d = 64 and 128 px.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from cryobench.errors import InputError
+
+START = 4  # pixels across at which the generator begins
+
+
+def check_size(image_size: int) -> None:
+    """Doublings of 4×4 must lead to the image. Raises InputError."""
+    if image_size < 2 * START or image_size & (image_size - 1):
+        raise InputError(
+            f"method pggan: expected an image size that is a power of two and at least 8, got {image_size}"
+        )
+
+
+def sizes(image_size: int) -> list[int]:
+    """[4, 8, …, L]: what the generator makes, stage by stage."""
+    return [START * 2**k for k in range((image_size // START).bit_length())]
+
+
+def channels(width: int, image_size: int, size: int) -> int:
+    return min(8 * width, max(width * image_size // (2 * size), 1))
+
+
+class Equal(nn.Module):
+    """A convolution whose weights are N(0, 1) and scaled by He's constant when used, so that Adam moves all alike.
+
+    gain: √2 before a leaky ReLU, 1 before nothing (Karras et al. 2018, section 4.1).
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, gain: float = 2**0.5):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.scale = gain / (inputs * kernel**2) ** 0.5
+        self.stride, self.padding = stride, padding
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return F.conv2d(x, self.weight * self.scale, self.bias, self.stride, self.padding)
+
+
+def pixel_norm(x: torch.Tensor) -> torch.Tensor:
+    """Each pixel's channels to mean square 1."""
+    return x * (x.square().mean(dim=1, keepdim=True) + 1e-8).rsqrt()
+
+
+def leaky(x: torch.Tensor) -> torch.Tensor:
+    return F.leaky_relu(x, 0.2)
+
+
+def enlarge(image: torch.Tensor, times: int = 2) -> torch.Tensor:
+    """Each pixel becomes a square of `times`² pixels."""
+    return F.interpolate(image, scale_factor=times, mode="nearest") if times > 1 else image
+
+
+def shrink(image: torch.Tensor, size: int) -> torch.Tensor:
+    """Average pooling to size × size."""
+    times = image.shape[-1] // size
+    return F.avg_pool2d(image, times) if times > 1 else image
+
+
+def target(clean: torch.Tensor, size: int, fade: float) -> torch.Tensor:
+    """What a generator of this size should make of `clean` (b, 1, L, L): while a size fades in, so does its detail."""
+    image = shrink(clean, size)
+    return image if fade == 1 else torch.lerp(enlarge(shrink(image, size // 2)), image, fade)
+
+
+class Generator(nn.Module):
+    """(b, 1, L, L) noisy → (b, 1, r, r), about [0, 1]; r = L unless a smaller `size` is asked for."""
+
+    def __init__(self, width: int, image_size: int):
+        super().__init__()
+        self.sizes = sizes(image_size)
+        wide = [channels(width, image_size, size) for size in self.sizes]
+        latent, down = 8 * width, wide[-2::-1]  # after the first halving, after the second, …, at 4×4
+        self.encoder = nn.ModuleList(
+            Equal(before, after, 4, stride=2, padding=1) for before, after in zip([1, *down], down, strict=False)
+        )
+        self.bottleneck = Equal(wide[0], latent, START)
+        self.first = nn.ModuleList([Equal(latent, wide[0], START, padding=START - 1), Equal(wide[0], wide[0], 3, 1, 1)])
+        self.blocks = nn.ModuleList(
+            nn.ModuleList([Equal(before, after, 3, 1, 1), Equal(after, after, 3, 1, 1)])
+            for before, after in zip(wide, wide[1:], strict=False)
+        )
+        self.to_image = nn.ModuleList(Equal(count, 1, 1, gain=1.0) for count in wide)
+
+    def forward(self, noisy: torch.Tensor, size: int | None = None, fade: float = 1.0) -> torch.Tensor:
+        """fade: the share of the newest block in the image, the rest is the image of the size before, enlarged."""
+        x = noisy
+        for layer in self.encoder:
+            x = pixel_norm(leaky(layer(x)))
+        x = pixel_norm(leaky(self.bottleneck(x)))
+        for layer in self.first:
+            x = pixel_norm(leaky(layer(x)))
+        stage = self.sizes.index(size or self.sizes[-1])
+        for block in self.blocks[:stage]:
+            before, x = x, enlarge(x)
+            for layer in block:
+                x = pixel_norm(leaky(layer(x)))
+        image = self.to_image[stage](x)
+        return image if fade == 1 else torch.lerp(enlarge(self.to_image[stage - 1](before)), image, fade)
+
+
+class Discriminator(nn.Module):
+    """(b, 1, r, r) image of any size that the generator makes → (b, 1, 1, 1) raw scores."""
+
+    def __init__(self, width: int, image_size: int):
+        super().__init__()
+        self.sizes = sizes(image_size)
+        wide = [channels(width, image_size, size) for size in self.sizes]
+        self.from_image = nn.ModuleList(Equal(1, count, 1) for count in wide)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList([Equal(after, after, 3, 1, 1), Equal(after, before, 3, 1, 1)])
+            for before, after in zip(wide, wide[1:], strict=False)
+        )
+        self.last = nn.ModuleList([Equal(wide[0] + 1, wide[0], 3, 1, 1), Equal(wide[0], wide[0], START)])
+        self.score = Equal(wide[0], 1, 1, gain=1.0)
+
+    def forward(self, image: torch.Tensor, fade: float = 1.0) -> torch.Tensor:
+        stage = self.sizes.index(image.shape[-1])
+        x = leaky(self.from_image[stage](image))
+        for k in range(stage, 0, -1):
+            for layer in self.blocks[k - 1]:
+                x = leaky(layer(x))
+            x = F.avg_pool2d(x, 2)
+            if k == stage and fade < 1:
+                x = torch.lerp(leaky(self.from_image[k - 1](F.avg_pool2d(image, 2))), x, fade)
+        # How much the images of this batch differ, as one more channel: a generator that collapses gives itself away.
+        spread = (x.var(dim=0, unbiased=False) + 1e-8).sqrt().mean()
+        x = torch.cat([x, spread.expand(len(x), 1, *x.shape[2:])], dim=1)
+        for layer in self.last:
+            x = leaky(layer(x))
+        return self.score(x)
+
+
+def build(role: type[nn.Module], width: int, image_size: int, seed: int) -> nn.Module:
+    """A `Generator` or a `Discriminator`, its weights N(0, 1) drawn from `seed`, channels-last. Raises InputError."""
+    check_size(image_size)
+    net = role(width, image_size)
+    draw = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for layer in net.modules():
+            if isinstance(layer, Equal):
+                layer.weight.normal_(generator=draw)
+    return net.to(memory_format=torch.channels_last)
