@@ -41,6 +41,8 @@ class Equal(nn.Module):
     gain: √2 before a leaky ReLU, 1 before nothing (Karras et al. 2018, section 4.1).
     """
 
+    spread = 1.0  # standard deviation of the weights at the start
+
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, padding: int = 0, gain: float = 2**0.5):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs, kernel, kernel))
@@ -50,6 +52,20 @@ class Equal(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return F.conv2d(x, self.weight * self.scale, self.bias, self.stride, self.padding)
+
+
+def encoding(inputs: int, outputs: int, stride: int, padding: int) -> nn.Module:
+    """A 4×4 convolution and batch norm, without which noise drowns what sets images apart and all become one."""
+    return nn.Sequential(Equal(inputs, outputs, 4, stride, padding), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2))
+
+
+class ToImage(Equal):
+    """The last layer of a stage, from features to pixels. It begins at 0: a stage fades in from black, not from noise."""
+
+    spread = 0.0
+
+    def __init__(self, inputs: int):
+        super().__init__(inputs, 1, 1, gain=1.0)
 
 
 def pixel_norm(x: torch.Tensor) -> torch.Tensor:
@@ -86,23 +102,20 @@ class Generator(nn.Module):
         self.sizes = sizes(image_size)
         wide = [channels(width, image_size, size) for size in self.sizes]
         latent, down = 8 * width, wide[-2::-1]  # after the first halving, after the second, …, at 4×4
-        self.encoder = nn.ModuleList(
-            Equal(before, after, 4, stride=2, padding=1) for before, after in zip([1, *down], down, strict=False)
+        self.encoder = nn.Sequential(
+            *(encoding(before, after, 2, 1) for before, after in zip([1, *down], down, strict=False)),
+            encoding(down[-1], latent, 1, 0),
         )
-        self.bottleneck = Equal(wide[0], latent, START)
         self.first = nn.ModuleList([Equal(latent, wide[0], START, padding=START - 1), Equal(wide[0], wide[0], 3, 1, 1)])
         self.blocks = nn.ModuleList(
             nn.ModuleList([Equal(before, after, 3, 1, 1), Equal(after, after, 3, 1, 1)])
             for before, after in zip(wide, wide[1:], strict=False)
         )
-        self.to_image = nn.ModuleList(Equal(count, 1, 1, gain=1.0) for count in wide)
+        self.to_image = nn.ModuleList(ToImage(count) for count in wide)
 
     def forward(self, noisy: torch.Tensor, size: int | None = None, fade: float = 1.0) -> torch.Tensor:
         """fade: the share of the newest block in the image, the rest is the image of the size before, enlarged."""
-        x = noisy
-        for layer in self.encoder:
-            x = pixel_norm(leaky(layer(x)))
-        x = pixel_norm(leaky(self.bottleneck(x)))
+        x = pixel_norm(self.encoder(noisy))
         for layer in self.first:
             x = pixel_norm(leaky(layer(x)))
         stage = self.sizes.index(size or self.sizes[-1])
@@ -147,12 +160,12 @@ class Discriminator(nn.Module):
 
 
 def build(role: type[nn.Module], width: int, image_size: int, seed: int) -> nn.Module:
-    """A `Generator` or a `Discriminator`, its weights N(0, 1) drawn from `seed`, channels-last. Raises InputError."""
+    """A `Generator` or a `Discriminator`, its weights drawn from `seed`, channels-last. Raises InputError."""
     check_size(image_size)
     net = role(width, image_size)
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in net.modules():
             if isinstance(layer, Equal):
-                layer.weight.normal_(generator=draw)
+                layer.weight.normal_(generator=draw).mul_(layer.spread)
     return net.to(memory_format=torch.channels_last)

@@ -1,0 +1,207 @@
+"""PGGAN: what grows, how it fades in, and that a run killed within a phase ends as one that ran through."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from cryobench.config import compose, resolve
+from cryobench.errors import InputError
+from cryobench.methods.base import Setting
+from cryobench.methods.pggan import PARTS, Pggan, PgganModule, schedule
+from cryobench.nets import pggan
+from cryobench.noise import Gaussian, NoisyImages
+
+
+def discs(images: int = 40, size: int = 16) -> NoisyImages:
+    """Soft discs of random place and size."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    cx, cy = rng.uniform(-0.4, 0.4, (2, images, 1, 1))
+    clean = np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / rng.uniform(0.05, 0.3, (images, 1, 1))).astype(np.float32)
+    return NoisyImages("train", clean, None, None, None, 1.0, Gaussian(0.1), seed=0)
+
+
+def small(folder, **settings) -> Pggan:
+    method = Pggan(**{"phase_images": 60, "width": 4, "batch_size": 4, "lr": 0.01, **settings})
+    method.setting = Setting(workdir=folder)
+    return method
+
+
+def net(role, size: int = 16):
+    """A net whose last layers are not 0, as they are before training."""
+    built = pggan.build(role, 4, size, seed=0)
+    draw = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for layer in getattr(built, "to_image", []):
+            layer.weight.normal_(generator=draw)
+    return built
+
+
+def noise(*shape) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_papers_schedule():
+    """2e5 images in each phase, batches of 16, and of 8 at 128 px: 4×4, then a fade-in and a stable phase per size."""
+    parts = schedule(128, 200_000, 16)
+    phases = {(part.size, part.fading): part.steps * part.batch * PARTS for part in parts}
+    assert list(phases) == [(4, False)] + [(size, f) for size in (8, 16, 32, 64, 128) for f in (True, False)]
+    assert set(phases.values()) == {200_000} and len(parts) == 11 * PARTS
+    assert {(part.size < 128, part.batch) for part in parts} == {(True, 16), (False, 8)}
+    assert [part.shown for part in parts[:3]] == [0, 40_000, 80_000]
+
+
+def test_a_block_fades_in_from_0_to_1_within_its_phase():
+    parts = [part for part in schedule(16, 60, 4) if part.size == 8]
+    shares = [part.fade(step) for part in parts for step in range(part.steps)]
+    fading = len(shares) // 2
+    assert np.allclose(shares[:fading], np.arange(fading) / fading) and set(shares[fading:]) == {1.0}
+    assert parts[PARTS - 1].fade(parts[PARTS - 1].steps) == 1.0
+
+
+def test_growth_changes_nothing_at_the_moment_it_begins():
+    """A new block with no share leaves the generator's image, the critic's score and the target as they were."""
+    generator, critic, noisy = net(pggan.Generator), net(pggan.Discriminator), noise(3, 1, 16, 16)
+    before, new = generator(noisy, 8), generator(noisy, 16, fade=0.0)
+    assert torch.equal(new, pggan.enlarge(before)) and not torch.allclose(generator(noisy, 16), new)
+    assert torch.allclose(critic(noisy, fade=0.0), critic(pggan.shrink(noisy, 8)), atol=1e-6)
+    assert torch.equal(pggan.target(noisy, 16, 0.0), pggan.enlarge(pggan.target(noisy, 8, 1.0)))
+    blocks = noisy.numpy().reshape(3, 1, 4, 4, 4, 4).mean(axis=(3, 5))
+    assert np.allclose(pggan.target(noisy, 4, 1.0).numpy(), blocks, atol=1e-6)
+
+
+def test_equalised_layers_keep_the_variance_and_pixel_norm_the_length():
+    """A layer with gain 1 and weights N(0, 1) has outputs of its inputs' mean square, whatever its width."""
+    for inputs in (4, 64):
+        layer = pggan.Equal(inputs, 256, 3, gain=1.0)
+        with torch.no_grad():
+            layer.weight.normal_(generator=torch.Generator().manual_seed(2))
+            assert float(layer(noise(8, inputs, 12, 12)).square().mean()) == pytest.approx(1.0, rel=0.1)
+    assert torch.allclose(pggan.pixel_norm(noise(2, 9, 3, 3)).square().mean(dim=1), torch.ones(2, 3, 3), atol=1e-5)
+
+
+def test_all_of_the_noisy_image_passes_one_vector():
+    generator, vectors = net(pggan.Generator), []
+    generator.bottleneck.register_forward_hook(lambda _, __, out: vectors.append(out))
+    generator(noise(3, 1, 16, 16))
+    assert vectors[0].shape == (3, 8 * 4, 1, 1)
+    generator.bottleneck.register_forward_hook(lambda _, __, out: torch.ones_like(out))
+    out = generator(noise(3, 1, 16, 16))
+    assert torch.equal(out[0], out[1]), "with the vector the same, nothing of the image is left: there are no skips"
+
+
+def test_the_critic_sees_how_much_a_batch_differs():
+    critic, images = net(pggan.Discriminator), noise(4, 1, 16, 16)
+    alone, among_copies = critic(images)[0], critic(images[:1].expand(4, -1, -1, -1))[0]
+    assert not torch.allclose(alone, among_copies)
+
+
+def test_it_learns_and_a_fully_grown_part_is_chosen(tmp_path):
+    method, images = small(tmp_path, phase_images=200), discs(80)
+    method.fit(images)
+    curve, report = method.report["curve"], method.report
+    assert curve[-1]["l1"] < 0.5 * curve[0]["l1"]
+    assert np.mean((method.denoise(images.noisy()) - images.clean()) ** 2) < 0.25 * np.mean(
+        (images.noisy() - images.clean()) ** 2
+    )
+    assert len(curve) - PARTS < report["chosen_epoch"] <= len(curve)
+    assert report["val_mse"] == min(point["val_mse"] for point in curve[-PARTS:])
+    assert report["images_seen"] == curve[-1]["images"] == 5 * 200
+    assert report["parameters"] == sum(w.numel() for w in method.weights().values()) and report["critic_parameters"] > 0
+
+
+def test_without_l1_the_critic_alone_teaches(tmp_path):
+    """λ = 0: the generator's gradient is the critic's, and no ℓ1 is in it."""
+    gradients = {}
+    for lam in (0.0, 100.0):
+        module = small(tmp_path, lam=lam).module(16)
+        clean = torch.from_numpy(discs().clean(slice(0, 4)))[:, None]
+        out = module.generator(noise(4, 1, 16, 16), 4)
+        (adversarial,) = torch.autograd.grad(-module.critic(out).mean(), out, retain_graph=True)
+        l1 = (out - pggan.target(clean, 4, 1.0)).abs().mean()
+        (gradients[lam],) = torch.autograd.grad(-module.critic(out).mean() + lam * l1, out)
+        assert torch.equal(gradients[lam], adversarial) is (lam == 0)
+
+
+KILLED = """
+import os, signal, sys
+import torch
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+from test_pggan import PgganModule, discs, small
+torch.set_num_threads({threads})
+step = PgganModule.training_step
+def kill(module, batch, index):
+    if (module.part.size, module.part.fading, module.part.number, index) == (8, True, 2, 1):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(module, batch, index)
+PgganModule.training_step = kill
+small(Path({folder!r})).fit(discs())
+"""
+
+
+def test_killed_within_a_phase_it_ends_with_the_same_weights(tmp_path, monkeypatch):
+    whole = small(tmp_path / "whole")
+    modules = remember_modules(monkeypatch)
+    whole.fit(discs())
+
+    code = KILLED.format(tests=os.path.dirname(__file__), threads=torch.get_num_threads(), folder=str(tmp_path / "killed"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    checkpoint = torch.load(tmp_path / "killed" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert len(checkpoint["curve"]) == PARTS + 2, "two parts into the phase in which 8×8 fades in"
+
+    resumed = small(tmp_path / "killed")
+    steps = count_steps(monkeypatch)
+    resumed.fit(discs())
+    assert steps[0] == 3 * (5 * PARTS - (PARTS + 2)), "only what was missing is trained"
+    assert whole.report["curve"] == resumed.report["curve"]
+    first, second = (module.state_dict() for module in modules)
+    assert first.keys() == second.keys() and any(name.startswith("critic") for name in first)
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
+
+
+def remember_modules(monkeypatch) -> list:
+    """The Lightning modules that are made from now on."""
+    modules, make = [], Pggan.module
+
+    def made(self, image_size):
+        modules.append(make(self, image_size))
+        return modules[-1]
+
+    monkeypatch.setattr(Pggan, "module", made)
+    return modules
+
+
+def count_steps(monkeypatch) -> list[int]:
+    count, step = [0], PgganModule.training_step
+
+    def counted(module, batch, index):
+        count[0] += 1
+        return step(module, batch, index)
+
+    monkeypatch.setattr(PgganModule, "training_step", counted)
+    return count
+
+
+@pytest.mark.parametrize("override", ["method.net=conv", "method.epochs=3", "method.batch_norm=train"])
+def test_what_it_has_not_got_is_no_setting(override):
+    with pytest.raises(InputError, match="unknown key"):
+        resolve(compose(["method=pggan", override]))
+
+
+@pytest.mark.parametrize(("settings", "words"), [({"phase_images": 0}, "phase_images"), ({"lam": -1.0}, "lam")])
+def test_a_setting_out_of_range_is_refused(tmp_path, settings, words):
+    with pytest.raises(InputError, match=words):
+        small(tmp_path, **settings)
+
+
+def test_an_image_that_no_doubling_reaches_is_refused(tmp_path):
+    with pytest.raises(InputError, match="power of two"):
+        small(tmp_path).fit(discs(size=24))
