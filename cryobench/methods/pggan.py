@@ -4,8 +4,8 @@
 
 xᵣ is the clean image averaged to the size r that G has grown to. 4×4 is trained for one phase; each doubling has a phase
 in which the new block fades in, images and all, and a stable one. One critic step for each generator step. Phases are cut
-into equal parts (Lightning's epochs): after each part there is a checkpoint and a point of the training curve. All that a
-step does follows from its part and its number in it, so that a run that was killed goes on as if it had not been.
+into equal parts (Lightning's epochs), after each of which there is a point of the training curve. All that a step does
+follows from its part and its number in it, so that a run that was killed goes on as if it had not been.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 
 from cryobench.errors import InputError
 from cryobench.methods.gan import gradient_penalty, random_of_step
@@ -113,11 +113,11 @@ class PgganModule(DenoisingModule):
         part = self.part
         denoised = self.generator(noisy, part.size, part.fade(part.steps))
         denoised = pggan.enlarge(denoised, clean.shape[-1] // part.size)
-        mse = (denoised - clean).square().mean()
-        grown = part.size == clean.shape[-1] and not part.fading
-        values = {"val_mse": mse, "grown_val_mse": mse if grown else mse.new_tensor(torch.inf)}
-        values |= {"variance": denoised.var(dim=0, unbiased=False).mean()}
-        values |= {"clean_variance": clean.var(dim=0, unbiased=False).mean()}
+        values = {
+            "val_mse": (denoised - clean).square().mean(),
+            "variance": denoised.var(dim=0, unbiased=False).mean(),
+            "clean_variance": clean.var(dim=0, unbiased=False).mean(),
+        }
         self.log_dict(values, batch_size=len(clean), on_epoch=True, sync_dist=True)
 
     def on_train_epoch_end(self) -> None:
@@ -129,22 +129,19 @@ class PgganModule(DenoisingModule):
             "variety": float(seen["variance"] / seen["clean_variance"].clamp_min(1e-12)),
         }  # fmt: skip
 
-    def candidates(self) -> list[dict]:
-        return [point for point in self.curve if point["size"] == self.parts[-1].size and not point["fading"]]
 
+class PartSampler(Sampler):
+    """The batches of the part that is being trained, the first time those after the `done` ones; round and round."""
 
-class PartSampler:
-    """The batches of the part that is being trained: the images in their order, round and round."""
-
-    def __init__(self, images: int, module: PgganModule):
-        self.images, self.module = images, module
+    def __init__(self, images: int, module: PgganModule, done: int):
+        self.images, self.module, self.done = images, module, done
 
     def __len__(self) -> int:
         return self.module.part.steps
 
     def __iter__(self) -> Iterator[list[int]]:
-        part = self.module.part
-        for step in range(part.steps):
+        part, first, self.done = self.module.part, self.done, 0
+        for step in range(first, part.steps):
             start = part.shown + step * part.batch
             yield list(np.arange(start, start + part.batch) % self.images)
 
@@ -158,8 +155,7 @@ class GrowthProgress(EpochProgress):
 
     def on_train_start(self, trainer, module) -> None:
         super().on_train_start(trainer, module)
-        done = sum(part.steps for part in self.parts[: trainer.current_epoch])
-        self.bar.update(self.task, total=sum(part.steps for part in self.parts), completed=done)
+        self.bar.update(self.task, total=sum(part.steps for part in self.parts))
 
     def on_train_epoch_start(self, trainer, module) -> None:
         self.bar.update(self.task, description=module.part.name)
@@ -181,14 +177,13 @@ class Pggan(Trained):
     # Given by what it is, not by a setting.
     net: str = field(default="pggan", init=False)
     epochs: int = field(default=PARTS, init=False)
-    batch_norm: str = field(default="eval", init=False)
 
     nets: ClassVar[tuple[str, ...]] = ("pggan",)
-    monitor: ClassVar[str] = "grown_val_mse"
     lightning: ClassVar[dict] = {"reload_dataloaders_every_n_epochs": 1}  # parts differ in their number of steps
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.parts: list[Part] = []
         if not self.phase_images > 0:
             raise InputError(f"method.phase_images: expected a number above 0, got {self.phase_images}")
         for name in ("lam", "penalty_weight"):
@@ -202,16 +197,21 @@ class Pggan(Trained):
         generator = self.build_generator(image_size)
         critic = pggan.build(pggan.Discriminator, self.width, image_size, self.setting.seed + 10_000)
         parts = schedule(image_size, self.phase_images, self.batch_size)
-        self.epochs = len(parts)
+        self.parts, self.epochs = parts, len(parts)
         self.report["critic_parameters"] = parameters(critic)
         return PgganModule(generator, critic, parts, self, self.setting.seed)
 
-    def training_loader(self, images: NoisyImages, module: PgganModule) -> DataLoader:
-        sampler = PartSampler(len(images), module)
+    def chosen_epochs(self, curve: list[dict]) -> list[int]:
+        """Of the parts at full size, none fading in; none as long as there are none."""
+        grown = [point for point in curve if point["size"] == self.parts[-1].size and not point["fading"]]
+        return super().chosen_epochs(grown) if grown else []
+
+    def training_loader(self, images: NoisyImages, module: PgganModule, done: int) -> DataLoader:
+        sampler = PartSampler(len(images), module, done)
         return DataLoader(Batches(images), batch_sampler=sampler, collate_fn=lambda batch: batch)
 
-    def progress_bar(self, module: PgganModule) -> GrowthProgress:
-        return GrowthProgress(module.parts)
+    def progress_bar(self) -> GrowthProgress:
+        return GrowthProgress(self.parts)
 
     def fit(self, train: NoisyImages) -> None:
         super().fit(train)
