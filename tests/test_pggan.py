@@ -85,11 +85,11 @@ def test_equalised_layers_keep_the_variance_and_pixel_norm_the_length():
     assert torch.allclose(pggan.pixel_norm(noise(2, 9, 3, 3)).square().mean(dim=1), torch.ones(2, 3, 3), atol=1e-5)
 
 
-def test_all_of_the_noisy_image_passes_one_vector():
+def test_all_of_the_noisy_image_passes_the_bottleneck():
     generator, noisy = net(pggan.Generator), noise(3, 1, 16, 16)
-    assert generator.encoder(noisy).shape == (3, 8 * 4, 1, 1) and not torch.equal(*generator(noisy)[:2])
-    generator.encoder.register_forward_hook(lambda _, __, out: torch.ones_like(out))
-    assert torch.equal(*generator(noisy)[:2]), "with the vector the same, nothing of the image is left: no skips"
+    assert generator.encoder(noisy).shape == (3, 8 * 4, 4, 4) and not torch.equal(*generator(noisy)[:2])
+    generator.bottleneck.register_forward_hook(lambda _, __, out: torch.ones_like(out))
+    assert torch.equal(*generator(noisy)[:2]), "with that the same, nothing of the image is left: no skips"
 
 
 def test_the_critic_sees_how_much_a_batch_differs():

@@ -1,10 +1,9 @@
 """A denoiser whose generator grows from 4×4 to full size, and the critic that grows with it (supplemental note 6).
 
-    noisy L×L → encoder → bottleneck, a vector of 8d → generator 4×4, 8×8, …, L×L            no skips
+    noisy L×L → encoder → bottleneck, 4×4 → generator 4×4, 8×8, …, L×L            no skips
 
 The encoder sees the whole noisy image at every stage; only what comes out grows. Equalised learning rate, pixel norm and
-the standard deviation over the minibatch (in the critic alone) as in Karras et al. 2018. There is no batch norm: an
-image's result is its own. A map of r×r pixels has min(8d, dL/2r) channels: 64 to 512 at d = 64 and 128 px.
+the standard deviation over the minibatch (in the critic alone) as in Karras et al. 2018; batch norm in the encoder. A map of r×r pixels has min(8d, dL/2r) channels: 64 to 512 at d = 64 and 128 px.
 """
 
 from __future__ import annotations
@@ -54,9 +53,9 @@ class Equal(nn.Module):
         return F.conv2d(x, self.weight * self.scale, self.bias, self.stride, self.padding)
 
 
-def encoding(inputs: int, outputs: int, stride: int, padding: int) -> nn.Module:
-    """A 4×4 convolution and batch norm, without which noise drowns what sets images apart and all become one."""
-    return nn.Sequential(Equal(inputs, outputs, 4, stride, padding), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2))
+def encoding(convolution: Equal, outputs: int) -> nn.Module:
+    """With batch norm, without which noise drowns what sets images apart, and all become one."""
+    return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2))
 
 
 class ToImage(Equal):
@@ -101,12 +100,12 @@ class Generator(nn.Module):
         super().__init__()
         self.sizes = sizes(image_size)
         wide = [channels(width, image_size, size) for size in self.sizes]
-        latent, down = 8 * width, wide[-2::-1]  # after the first halving, after the second, …, at 4×4
+        down = wide[-2::-1]  # after the first halving, after the second, …, at 4×4
         self.encoder = nn.Sequential(
-            *(encoding(before, after, 2, 1) for before, after in zip([1, *down], down, strict=False)),
-            encoding(down[-1], latent, 1, 0),
+            *(encoding(Equal(before, after, 4, 2, 1), after) for before, after in zip([1, *down], down, strict=False))
         )
-        self.first = nn.ModuleList([Equal(latent, wide[0], START, padding=START - 1), Equal(wide[0], wide[0], 3, 1, 1)])
+        self.bottleneck = encoding(Equal(wide[0], wide[0], 3, 1, 1), wide[0])
+        self.first = Equal(wide[0], wide[0], 3, 1, 1)
         self.blocks = nn.ModuleList(
             nn.ModuleList([Equal(before, after, 3, 1, 1), Equal(after, after, 3, 1, 1)])
             for before, after in zip(wide, wide[1:], strict=False)
@@ -115,9 +114,8 @@ class Generator(nn.Module):
 
     def forward(self, noisy: torch.Tensor, size: int | None = None, fade: float = 1.0) -> torch.Tensor:
         """fade: the share of the newest block in the image, the rest is the image of the size before, enlarged."""
-        x = pixel_norm(self.encoder(noisy))
-        for layer in self.first:
-            x = pixel_norm(leaky(layer(x)))
+        x = pixel_norm(self.bottleneck(self.encoder(noisy)))
+        x = pixel_norm(leaky(self.first(x)))
         stage = self.sizes.index(size or self.sizes[-1])
         for block in self.blocks[:stage]:
             before, x = x, enlarge(x)
