@@ -167,7 +167,7 @@ def look_up(config: dict, dotted: str):
 
 
 @cache
-def published(table: int) -> dict[tuple[str, float, str], tuple[float, float]]:
+def published(table: int | str) -> dict[tuple[str, float, str], tuple[float, float]]:
     """(row, snr, metric) → (value, spread) as the supplement prints them."""
     text = (resources.files("cryobench.experiments") / "paper.csv").read_text(encoding="utf-8")
     rows = (line for line in csv.DictReader(io.StringIO(text)) if line["table"] == str(table))
@@ -183,7 +183,7 @@ def chosen(records: list[dict], rows: dict[str, dict]) -> tuple[dict[str, list[d
     return {row: sorted(found.values(), key=lambda r: r["seed"]) for row, found in once.items()}, notes
 
 
-def cells(records: list[dict], rows: dict[str, dict], paper: int | None, snrs, metrics) -> tuple[list[Cell], list[str]]:
+def cells(records: list[dict], rows: dict[str, dict], paper: int | str | None, snrs, metrics) -> tuple[list[Cell], list[str]]:
     """All cells of a table, row by row, and notes; a run that is missing or failed leaves its seed out, counted."""
     mine, notes = chosen(records, rows)
     notes += refused(mine)

@@ -1,11 +1,13 @@
 """PGGAN: what grows, how it fades in, and that a run killed within a phase ends as one that ran through."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -191,3 +193,27 @@ def test_a_setting_out_of_range_is_refused(tmp_path, settings, words):
 def test_an_image_that_no_doubling_reaches_is_refused(tmp_path):
     with pytest.raises(InputError, match="power of two"):
         small(tmp_path).fit(discs(size=24))
+
+
+def test_the_sweep_ends_in_its_table_and_figures(cli, tmp_path):
+    """Smoke scale: the paper's two numbers beside ours, sharpness and steadiness of each, and both figures."""
+    status, _, err = cli("+sweep=pggan", "row='PGGAN + l1',PGGAN,oracle", "data.n_train=36", "data.n_test=6",
+                         "scale.phase_images=80", "trainer.threads=1", "paths.results=out")  # fmt: skip
+    assert status == 0, err
+    found = pd.read_csv(tmp_path / "out/tables/table_pggan.csv").set_index(["row", "metric"])
+    assert found.loc[("PGGAN + l1", "mse"), ["paper", "paper_spread"]].tolist() == [8.09e-3, 1.46e-3]
+    assert found.loc[("PGGAN", "mse"), ["paper", "paper_spread"]].tolist() == [1.01e-2, 1.81e-3]
+    curves = {json.loads(p.read_text())["run_id"]: json.loads(p.read_text()) for p in tmp_path.rglob("record.json")}
+    for row, lam in (("PGGAN + l1", 100), ("PGGAN", 0)):
+        (record,) = (r for r in curves.values() if r["config"]["method"].get("lam") == lam)
+        last = record["method"]["curve"][-PARTS:]
+        assert found.loc[(row, "mse"), "mean"] == pytest.approx(record["metrics"]["mse"]["mean"], rel=1e-5)
+        assert found.loc[(row, "val_mse_std"), "mean"] == pytest.approx(np.std([p["val_mse"] for p in last]), rel=1e-4)
+        outer = record["analysis"]["sharpness"]["power_ratio"][8:]
+        assert found.loc[(row, "high_power"), "mean"] == pytest.approx(np.prod(outer) ** (1 / 8), rel=1e-4)
+    text = (tmp_path / "out/tables/table_pggan.md").read_text()
+    assert "8.09e-3(1.46e-3)" in text and "1.01e-2(1.81e-3)" in text and "FRC ½ (Å)" in text
+    svg = (tmp_path / "out/figures/fig4_pggan.svg").read_text()
+    assert svg.count("<image") == 4 * 6, "(a) with ℓ1, (b) its references, (c) without, (d) its references"
+    for name in ("fig4_pggan", "fig4_pggan_training"):
+        assert all((tmp_path / f"out/figures/{name}.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg"))

@@ -19,7 +19,7 @@ def cell(records: list[dict], row: str = "(1,1)") -> tuple[table.Cell, list[str]
     return next(c for c in found if c.row == row), notes
 
 
-@pytest.mark.parametrize("sweep", ["alpha_beta", "methods", "gap", "lambda", "stability"])
+@pytest.mark.parametrize("sweep", ["alpha_beta", "methods", "gap", "lambda", "pggan", "stability"])
 def test_every_row_finds_the_runs_that_it_stands_for(sweep):
     jobs = plan([f"+sweep={sweep}"]).jobs
     rows = table.sweep_rows(sweep)

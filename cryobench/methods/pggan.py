@@ -123,6 +123,7 @@ class PgganModule(DenoisingModule):
     def on_train_epoch_end(self) -> None:
         """A point of the curve. variety: the variance between images over that of clean ones, near 0 once G collapses."""
         super().on_train_epoch_end()
+        del self.curve[-1]["parts"]  # it is one
         part, seen = self.part, self.trainer.callback_metrics
         self.curve[-1] |= {
             "size": part.size, "fading": part.fading, "images": part.shown + part.steps * part.batch,

@@ -3,7 +3,8 @@
     noisy L×L → encoder → bottleneck, 4×4 → generator 4×4, 8×8, …, L×L            no skips
 
 The encoder sees the whole noisy image at every stage; only what comes out grows. Equalised learning rate, pixel norm and
-the standard deviation over the minibatch (in the critic alone) as in Karras et al. 2018; batch norm in the encoder. A map of r×r pixels has min(8d, dL/2r) channels: 64 to 512 at d = 64 and 128 px.
+the standard deviation over the minibatch (in the critic alone) are those of Karras et al. 2018; the encoder has batch
+norm. A map of r×r pixels has min(8d, dL/2r) channels: at d = 64 and 128 px from 512 down to 32.
 """
 
 from __future__ import annotations

@@ -1,0 +1,91 @@
+"""Figure 4 (supplemental note 6): images denoised by PGGAN with and without ℓ1 above their references; and the training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from cryobench.experiments.table_pggan import ROWS, at_snr
+
+from cryobench import figure, table
+from cryobench.record import Store
+
+NAMES = {"PGGAN + l1": "WGANgp + ℓ1", "PGGAN": "WGANgp"}  # the paper's
+
+
+def write(store: Store) -> list[Path]:
+    """Write fig4_pggan and fig4_pggan_training, .png and .svg, of what has records; the lowest seed shows its images."""
+    everything, rows = store.all(), table.sweep_rows("pggan")
+    records, _ = table.chosen(at_snr(everything), {row: rows[row] for row in ROWS})
+    trained = {row: records[row] for row in ROWS if records.get(row)}
+    if not trained:
+        return []
+    files = figure.save(training(trained), store.results, "fig4_pggan_training")
+    lines = []
+    for row, (denoised, reference) in zip(ROWS, ("ab", "cd"), strict=True):
+        found = trained.get(row, [])
+        for letter, what, kept in ((denoised, "denoised", found), (reference, "reference", clean(everything, found))):
+            if (shown := images(store, kept)) is not None:
+                lines.append((f"({letter}) {NAMES[row]}\n{what}", shown))
+    return [*files, *(figure.save(strips(lines), store.results, "fig4_pggan") if lines else [])]
+
+
+def clean(records: list[dict], found: list[dict]) -> list[dict]:
+    """The oracle's records on the data of `found`, at whatever noise: they keep the clean images."""
+    same = [r for r in records if found and r["status"] == "done" and r["config"]["data"] == found[0]["config"]["data"]]
+    return [r for r in same if r["config"]["method"]["name"] == "oracle"]
+
+
+def images(store: Store, records: list[dict]) -> np.ndarray | None:
+    """The denoised test images (n, L, L) that the record of the lowest seed kept."""
+    for record in records:
+        path = store.folder(record["run_id"]) / "gallery.npz"
+        if path.exists():
+            with np.load(path, allow_pickle=False) as file:
+                return file["denoised"].astype(np.float32)
+    return None
+
+
+def strips(lines: list[tuple[str, np.ndarray]]):
+    """One line of images for each (name, images), in the contrast [0, 1]."""
+    columns = max(len(line) for _, line in lines)
+    sheet = figure.new(1.3 * columns + 0.8, 1.4 * len(lines))
+    for axes, (name, line) in zip(sheet.subplots(len(lines), columns, squeeze=False), lines, strict=True):
+        for axis in axes:
+            axis.set(xticks=[], yticks=[], frame_on=False)
+        for axis, image in zip(axes, line, strict=False):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes[0].set_ylabel(name, fontsize=8)
+    return sheet
+
+
+def training(trained: dict[str, list[dict]]):
+    """Validation MSE at full size, and variety, against the images seen, every seed a line; stages shaded."""
+    sheet = figure.new(7.5, 4.6)
+    upper, lower = sheet.subplots(2, 1, sharex=True)
+    for colour, (row, records) in zip(figure.COLOURS, trained.items(), strict=False):
+        for number, record in enumerate(records):
+            curve = record["method"]["curve"]
+            seen = [point["images"] for point in curve]
+            label = f"{NAMES[row]} ({len(records)} seed{'s' if len(records) > 1 else ''})" if number == 0 else None
+            for axis, name in ((upper, "val_mse"), (lower, "variety")):
+                axis.plot(seen, [point[name] for point in curve], color=colour, linewidth=1.2, label=label)
+    stages = next(iter(trained.values()))[0]["method"]["curve"]
+    for size in dict.fromkeys(point["size"] for point in stages):
+        fading = [point["images"] for point in stages if point["size"] == size and point["fading"]]
+        first = stages[0]["images"]
+        for axis in (upper, lower):
+            if fading:
+                axis.axvspan(fading[0] - first, fading[-1], color="0.9", zorder=0)
+        middle = np.mean([point["images"] for point in stages if point["size"] == size]) - first / 2
+        upper.text(middle, 1.02, f"{size} px", fontsize=7, ha="center", transform=upper.get_xaxis_transform())
+    lower.axhline(1, color="0.4", linewidth=0.8, linestyle=":")
+    upper.set(yscale="log", ylabel="validation MSE,\nenlarged to full size")
+    lower.set(
+        ylabel="variety: variance between\nimages, denoised / clean",
+        xlabel="training images seen (grey: a size fades in)",
+    )
+    for axis in (upper, lower):
+        axis.grid(alpha=0.3, which="both", linewidth=0.5)
+    upper.legend(fontsize=8)
+    return sheet
