@@ -89,7 +89,9 @@ def test_equalised_layers_keep_the_variance_and_pixel_norm_the_length():
 
 def test_all_of_the_noisy_image_passes_the_bottleneck():
     generator, noisy = net(pggan.Generator), noise(3, 1, 16, 16)
-    assert generator.encoder(noisy).shape == (3, 8 * 4, 4, 4) and not torch.equal(*generator(noisy)[:2])
+    assert generator.encoder(noisy).shape == (3, pggan.channels(4, 16, 4), 4, 4) and not torch.equal(
+        *generator(noisy)[:2]
+    )
     generator.bottleneck.register_forward_hook(lambda _, __, out: torch.ones_like(out))
     assert torch.equal(*generator(noisy)[:2]), "with that the same, nothing of the image is left: no skips"
 
