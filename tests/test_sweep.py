@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from conftest import TINY
 
+from cryobench.launch import lacks
 from cryobench.sweep import plan
 from cryobench.table import published
 
@@ -65,14 +66,12 @@ def test_a_users_mistake_within_a_sweep_is_a_failed_record(cli, tmp_path):
     assert status in (1, 2) and "multiple of 8" in err and "Traceback" not in err
 
 
-def test_a_row_whose_package_is_missing_is_left_out_and_said(cli, tmp_path, monkeypatch):
+def test_a_row_whose_package_is_missing_is_left_out_and_said(cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "topaz", None)
-    status, out, err = cli("+sweep=methods", "row=Topaz,noisy", "noise.snr=0.1", *TINY)
-    assert status == 0 and not err, err
-    assert "Topaz is left out: it needs topaz; pip install --no-deps topaz-em" in out and "1 runs, 0 done before" in out
-    assert len(list(tmp_path.rglob("record.json"))) == 1
-    status, out, err = cli("+sweep=methods", "row=Topaz", *TINY)
-    assert status == 2 and "pip install --no-deps topaz-em" in err and "Traceback" not in err
+    topaz, noisy = plan(["+sweep=methods", "row=Topaz,noisy", "noise.snr=0.1"]).jobs
+    assert lacks(topaz) == "it needs topaz; pip install --no-deps topaz-em" and lacks(noisy) is None
+    status, _, err = cli("+sweep=methods", "row=Topaz", *TINY)
+    assert status == 2 and "Topaz: it needs topaz; pip install --no-deps topaz-em" in err and "Traceback" not in err
 
 
 @pytest.fixture(scope="module")
