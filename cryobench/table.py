@@ -183,7 +183,9 @@ def chosen(records: list[dict], rows: dict[str, dict]) -> tuple[dict[str, list[d
     return {row: sorted(found.values(), key=lambda r: r["seed"]) for row, found in once.items()}, notes
 
 
-def cells(records: list[dict], rows: dict[str, dict], paper: int | str | None, snrs, metrics) -> tuple[list[Cell], list[str]]:
+def cells(
+    records: list[dict], rows: dict[str, dict], paper: int | str | None, snrs, metrics
+) -> tuple[list[Cell], list[str]]:
     """All cells of a table, row by row, and notes; a run that is missing or failed leaves its seed out, counted."""
     mine, notes = chosen(records, rows)
     notes += refused(mine)
