@@ -75,21 +75,12 @@ def strip(rows: dict[str, np.ndarray], path: Path, notes: dict[str, list[str]] |
     return path
 
 
-def conformations(volumes: np.ndarray, path: Path, views: int = 400) -> Path:
-    """Write a PNG of all conformations from a direction in which the clamp's motion shows; the last panel is last − first.
+def conformations(volumes: np.ndarray, path: Path) -> Path:
+    """Write a PNG of all conformations (k, L, L, L) from where the clamp's motion shows; the last panel is last − first."""
+    from cryobench.data.project import Projector
+    from cryobench.data.views import motion_view
 
-    volumes (k, L, L, L); of `views` uniformly drawn directions, the one in which the first and the last differ most once
-    both are blurred to a twentieth of the box: details of single helices seen end on don't count, a moving domain does.
-    """
-    from scipy.ndimage import gaussian_filter
-
-    from cryobench.data.project import Projector, random_rotations
-
-    rotations = random_rotations(views, np.random.default_rng(0))
-    first, last = (Projector(volumes[k])(rotations) for k in (0, -1))
-    width = volumes.shape[-1] / 20
-    moved = gaussian_filter(last - first, (0, width, width))
-    best = rotations[[int(np.argmax((moved**2).sum(axis=(1, 2))))]]
+    best = motion_view(volumes)[None]
     images = np.concatenate([Projector(volume)(best) for volume in volumes])
     difference = images[-1] - images[0]
 

@@ -52,3 +52,51 @@ def test_the_oscillation_of_a_wave_is_its_amplitude_over_root_2():
     mse = np.where(step < 900, 50.0, 1 + 0.3 * np.sin(2 * np.pi * step / 100))  # what comes before half does not count
     mean, std = oscillation(step, mse)
     assert (mean, std) == pytest.approx((1, 0.3 / np.sqrt(2)), rel=1e-6)
+
+
+def test_clustering_ends_in_figure_3_and_its_table(cli, tmp_path, monkeypatch):
+    from cryobench.analysis import clustering
+
+    monkeypatch.setattr(clustering, "DRAWS", 2)
+    small = ["data.n_train=36", "data.n_test=30", "trainer.threads=1", "paths.results=out"]
+    status, _, err = cli("+sweep=clustering", "row=clean,'(1,1)-GAN + l1'", *small)
+    assert status == 0, err
+    found = pd.read_csv(tmp_path / "out/tables/table_clustering.csv").set_index(["view", "row", "embedding"])
+    assert set(found.index.get_level_values("view")) == {"random", "motion"} and (found["draws"] == 2).all()
+    assert found.loc["motion", "clean", "isomap"]["mean"] == found.loc["motion", "clean", "isomap"]["images"]
+    assert found.loc["random", "(1,1)-GAN + l1", "spectral"]["paper"] == 50
+    names = ("fig3_clustering", "fig3_clustering_fixed_view")
+    assert all(
+        (tmp_path / f"out/figures/{n}.{suffix}").stat().st_size > 1000 for n in names for suffix in ("png", "svg")
+    )
+    text = (tmp_path / "out/tables/table_clustering.md").read_text()
+    assert "| (1,1)-GAN + ℓ1, Isomap | K-SVD, Isomap | 54 to 36 |" in text
+
+
+def test_which_of_the_papers_differences_exceed_chance():
+    """54 to 44 of 60 by Fisher: the hypergeometric tail, summed here."""
+    from math import comb
+
+    from cryobench.experiments.table_clustering import fisher
+
+    def tables(a, b):
+        total, mine = a + b, comb(60, a) * comb(60, b)
+        ways = [comb(60, k) * comb(60, total - k) for k in range(max(0, total - 60), min(60, total) + 1)]
+        return sum(way for way in ways if way <= mine) / comb(120, total)
+
+    for a, b in ((54, 34), (54, 44), (54, 50), (54, 46)):
+        assert fisher(a, b) == pytest.approx(tables(a, b), rel=1e-9)
+    assert fisher(54, 36) < 0.001 and fisher(54, 50) > 0.3
+
+
+def test_a_paired_difference_of_two_methods_is_found_and_none_where_there_is_none():
+    from cryobench.experiments.table_clustering import Clustering, paired
+
+    rng = np.random.default_rng(0)
+    better, same, worse = (
+        Clustering(np.array([30]), 60, {(0, i): share for i, share in enumerate(rng.random(200) * 0.4 + low)}, 1)
+        for low in (0.5, 0.5, 0.2)
+    )
+    effect, p = paired(better, worse)
+    assert effect == pytest.approx(0.3, abs=0.04) and p < 1e-10
+    assert paired(better, same)[1] > 0.01 and paired(better, better) == (0.0, 1.0)

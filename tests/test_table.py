@@ -19,13 +19,16 @@ def cell(records: list[dict], row: str = "(1,1)") -> tuple[table.Cell, list[str]
     return next(c for c in found if c.row == row), notes
 
 
-@pytest.mark.parametrize("sweep", ["alpha_beta", "methods", "gap", "lambda", "pggan", "stability"])
+@pytest.mark.parametrize("sweep", ["alpha_beta", "methods", "gap", "lambda", "pggan", "stability", "clustering"])
 def test_every_row_finds_the_runs_that_it_stands_for(sweep):
     jobs = plan([f"+sweep={sweep}"]).jobs
     rows = table.sweep_rows(sweep)
     assert {job.row for job in jobs} == set(rows)
     for job in jobs:
-        differs = table.deviations({"config": job.config}, {**rows[job.row], "noise.clip": job.config["noise"]["clip"]})
+        swept = {"noise.clip": job.config["noise"]["clip"]}
+        if "test_view" in job.config["data"]:
+            swept["data.test_view"] = job.config["data"]["test_view"]
+        differs = table.deviations({"config": job.config}, {**rows[job.row], **swept})
         assert differs == {}, (job.row, differs)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from cryobench.errors import InputError
 # Raised whenever the same settings would give other volumes or images than before.
 FORMAT = 1
 # Settings that say how many images are drawn, or where files lie; the volumes do not depend on them.
-NOT_THE_VOLUMES = ("n_train", "n_test", "seed", "data_dir", "source")
+NOT_THE_VOLUMES = ("n_train", "n_test", "seed", "test_view", "data_dir", "source")
 
 
 @dataclass
@@ -29,6 +29,8 @@ class DataSet(ABC):
     n_train, n_test: how many pairs.
     seed: decides conformations and orientations; independent of a run's own seed.
     box: edge of the simulated volume in Å; the pixel size is box / image_size.
+    test_view: "random" (test images from uniformly drawn views, as training images always are) or "motion" (all from the
+        one view, in-plane angle included, in which the conformations differ most: they differ in nothing else).
     """
 
     image_size: int
@@ -36,6 +38,7 @@ class DataSet(ABC):
     n_test: int
     seed: int = 0
     box: float = 204.8
+    test_view: str = field(default="random", kw_only=True)
 
     def __post_init__(self) -> None:
         if self.image_size < 16 or self.image_size % 8:
@@ -46,6 +49,8 @@ class DataSet(ABC):
                 raise InputError(f"data.{name}: expected 1 or more, got {getattr(self, name)}")
         if self.seed < 0:
             raise InputError(f"data.seed: expected 0 or more, got {self.seed}")
+        if self.test_view not in ("random", "motion"):
+            raise InputError(f"data.test_view: expected random or motion, got {self.test_view}")
         if not 0 < self.box < 1e5:
             raise InputError(f"data.box: expected the edge of the volume in Å, got {self.box}; the default is 204.8")
 
@@ -79,4 +84,10 @@ class DataSet(ABC):
 
     def key(self) -> dict:
         """Everything that decides the clean images, JSON-able; no paths, nothing of the machine."""
-        return {**self.volume_key(), "n_train": self.n_train, "n_test": self.n_test, "seed": self.seed}
+        view = {} if self.test_view == "random" else {"test_view": self.test_view}
+        return {**self.volume_key(), "n_train": self.n_train, "n_test": self.n_test, "seed": self.seed, **view}
+
+    @staticmethod
+    def plainest(settings: dict) -> dict:
+        """Random test views go without saying, so that a run's id is what it was before there was a choice."""
+        return {name: value for name, value in settings.items() if (name, value) != ("test_view", "random")}

@@ -17,6 +17,7 @@ from rich.progress import Progress
 from cryobench.data.cache import build_once, content_hash, new_array
 from cryobench.data.dataset import DataSet
 from cryobench.data.project import Projector, random_rotations
+from cryobench.data.views import motion_view
 from cryobench.errors import InputError
 from cryobench.noise import SPLITS, NoisyImages
 
@@ -111,6 +112,8 @@ def simulate(folder: Path, dataset: DataSet, volumes: np.ndarray, advance) -> No
     projectors = [Projector(volume) for volume in volumes]
     for split, n in (("train", dataset.n_train), ("test", dataset.n_test)):
         labels, rotations = draw_poses(n, len(volumes), seed=dataset.seed, split=split)
+        if split == "test" and dataset.test_view == "motion":
+            rotations[:] = motion_view(volumes)
         np.save(folder / f"{split}_labels.npy", labels)
         np.save(folder / f"{split}_rotations.npy", rotations)
         _write_images(folder / f"{split}_clean.npy", projectors, labels, rotations, dataset.image_size, advance)

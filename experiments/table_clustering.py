@@ -1,0 +1,263 @@
+"""Are open and closed conformations told apart without templates (supplemental note 5), and which differences are chance?
+
+Of 60 images a coin flip gets 33.1 right on average, since the better of two labellings counts. The paper's own counts are
+compared by Fisher's exact test, as it gives no images; ours image by image: each open or closed test image has a share
+of draws in which it was right, and these shares are compared in pairs (t-test). The draws overlap, so they are no
+replicates; images are. All p values of one view, and those of the paper, are corrected for their number.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from cryobench import layout, statistics, table
+from cryobench.record import Store
+
+SNR = 0.05
+VIEWS = {"random": "Random views (as in the paper)", "motion": "One fixed view: nothing but the clamp differs"}
+EMBEDDINGS = {"spectral": "spectral", "mds": "MDS", "tsne": "t-SNE", "isomap": "Isomap"}
+GAN = "(1,1)-GAN + l1"
+PAPER = {
+    ("BM3D", "isomap"): 34, ("KSVD", "isomap"): 36, ("l2-Autoencoder", "isomap"): 44, (GAN, "isomap"): 54,
+    ("WGANgp + l1", "isomap"): 54, (GAN, "spectral"): 50, (GAN, "mds"): 46, (GAN, "tsne"): 46,
+}  # fmt: skip
+SIXTY = 60
+# What note 5 says is better, and than what.
+CLAIMS = tuple(
+    [
+        ((gan, "isomap"), (other, "isomap"))
+        for gan in (GAN, "WGANgp + l1")
+        for other in ("BM3D", "KSVD", "l2-Autoencoder")
+    ]
+    + [((GAN, "isomap"), (GAN, other)) for other in ("spectral", "mds", "tsne")]
+)
+COLUMNS = (
+    "view",
+    "row",
+    "embedding",
+    "images",
+    "draws",
+    "seeds",
+    "mean",
+    "sd",
+    "median",
+    "low",
+    "high",
+    "beyond_coin",
+    "paper",
+)
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """One row under one embedding: correct counts of all draws, the size of a draw, and image → share of draws right."""
+
+    correct: np.ndarray
+    images: int
+    share: dict[tuple[int, int], float]
+    seeds: int
+
+    @property
+    def interval(self) -> tuple[int, float, float]:
+        """Median of the draws, and the 95 % Clopper-Pearson interval of a draw with that count, as counts."""
+        middle = round(float(np.median(self.correct)))
+        found = stats.binomtest(middle, self.images).proportion_ci(0.95)
+        return middle, found.low * self.images, found.high * self.images
+
+    @property
+    def beyond_coin(self) -> int:
+        """Draws of which a coin flip would give as many right, either way, in less than 5 %."""
+        return sum(stats.binomtest(int(c), self.images).pvalue < 0.05 for c in self.correct)
+
+
+def write(store: Store) -> list[Path]:
+    """Write table_clustering.md, .csv and .tex from the records of `+sweep=clustering`."""
+    parts = ["# Telling open from closed by clustering (supplemental note 5)",
+             "SNR 0.05; Isomap (25 neighbours) and k-means (k = 2) on raw denoised pixels; correct under the better of the two "
+             "labellings, mean(standard deviation) over 20 draws of 60 images, half of them open. A coin flip gets 33.1 of 60; "
+             "*beyond a coin* counts draws with a two-sided binomial p below 5 %; the interval is the binomial one of the median "
+             "draw."]  # fmt: skip
+    lines, tex = [], []
+    for view, title in VIEWS.items():
+        rows, notes = records_of(store, view)
+        found = {row: clusterings(mine) for row, mine in rows.items()}
+        if not any(found.values()):
+            continue
+        lines += csv_lines(view, found)
+        tex += tex_lines(title, found)
+        posterior = by_posterior(rows.get("exemplar", []))
+        parts += [f"## {title}", layout.pipes(by_method(found)), *posterior, layout.pipes(by_embedding(found)),
+                  layout.pipes(comparisons(found)), *notes]  # fmt: skip
+    parts.append("The paper's t-SNE and MDS are printed as 46/50 and taken as 46 of 60 here.")
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([COLUMNS, *lines])
+    return table.write(
+        store, "table_clustering", {"md": "\n\n".join(parts) + "\n", "csv": out.getvalue(), "tex": latex(tex)}
+    )
+
+
+def records_of(store: Store, view: str) -> tuple[dict[str, list[dict]], list[str]]:
+    """Row → its records with a clustering from one choice of test views, by seed; and notes for the reader."""
+    there = [
+        r for r in store.all()
+        if r["config"]["noise"]["snr"] == SNR and (r.get("analysis") or {}).get("clustering")
+        and r["config"]["data"].get("test_view", "random") == view
+    ]  # fmt: skip
+    extra = {} if view == "random" else {"data.test_view": view}
+    rows = {row: {**wanted, **extra} for row, wanted in table.sweep_rows("clustering").items()}
+    return table.chosen(there, rows)
+
+
+def clusterings(records: list[dict]) -> dict[str, Clustering]:
+    """Embedding → all draws of all seeds of one row."""
+    out = {}
+    for name in EMBEDDINGS if records else ():
+        right: dict[tuple[int, int], list[int]] = {}
+        correct = []
+        for record in records:
+            found = record["analysis"]["clustering"]
+            for images, draw in zip(found["drawn"], found[name]["right"], strict=True):
+                correct.append(draw.count("1"))
+                for image, one in zip(images, draw, strict=True):
+                    right.setdefault((record["seed"], image), []).append(int(one))
+        share = {image: float(np.mean(values)) for image, values in right.items()}
+        size = 2 * records[0]["analysis"]["clustering"]["each"]
+        out[name] = Clustering(np.array(correct), size, share, len(records))
+    return out
+
+
+def counted(one: Clustering) -> list[str]:
+    middle, low, high = one.interval
+    spread = f"{one.correct.mean():.1f}({one.correct.std(ddof=1):.1f})"
+    return [spread, f"{one.correct.min()}–{one.correct.max()}", f"{middle} ({low:.0f}–{high:.0f})",
+            f"{one.beyond_coin} of {len(one.correct)}"]  # fmt: skip
+
+
+HEAD = ["correct, mean(sd)", "range", "median (95 % interval)", "beyond a coin", "paper"]
+
+
+def by_method(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
+    size = next(c["isomap"].images for c in found.values() if c)
+    lines = [[f"by method, Isomap, of {size}", *HEAD]]
+    for row, each in found.items():
+        paper = PAPER.get((row, "isomap"))
+        lines.append([named(row), *(counted(each["isomap"]) if each else ["–"] * 4), f"{paper}" if paper else "–"])
+    return lines
+
+
+def by_embedding(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
+    each = found.get(GAN) or {}
+    lines = [[f"by embedding, {named(GAN)}", *HEAD]]
+    return lines + [[text, *counted(each[e]), str(PAPER[GAN, e])] for e, text in EMBEDDINGS.items() if e in each]
+
+
+def by_posterior(records: list[dict]) -> list[str]:
+    """What a supervised classifier gets out of the same images: the exemplar method's posterior names a conformation."""
+    right = images = 0
+    for record in records:
+        named_by = ((record.get("method") or {}).get("per_image") or {}).get("conformation")
+        found = record["analysis"]["clustering"]
+        if not named_by or record["bad_images"]:
+            return []
+        last = record["config"]["data"].get("conformations", 5) - 1
+        truth = {i: label for draw in found["drawn"] for i, label in zip(draw, [0] * found["each"] + [last] * found["each"],
+                                                                        strict=True)}  # fmt: skip
+        for image, label in truth.items():
+            off = abs(named_by[image] - label)
+            right += 1.0 if 2 * off < last else 0.5 if 2 * off == last else 0.0
+            images += 1
+    return [f"Not clustering but classification: the conformation that the exemplar method's posterior thinks likeliest lies on "
+            f"the right side of the middle one in {100 * right / images:.0f} % of {images} images (on the middle one: half), "
+            f"that is {SIXTY * right / images:.0f} of 60."] if images else []  # fmt: skip
+
+
+def comparisons(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
+    """Each difference that note 5 claims: the paper's counts by Fisher's test, ours image by image."""
+    pairs = [(a, b) for a, b in CLAIMS if all(e in (found.get(row) or {}) for row, e in (a, b))]
+    theirs = statistics.corrected([fisher(PAPER[a], PAPER[b]) for a, b in CLAIMS])
+    ours = [paired(found[a[0]][a[1]], found[b[0]][b[1]]) for a, b in pairs]
+    right = dict(zip(pairs, statistics.corrected([p for _, p in ours]), strict=True))
+    effects = dict(zip(pairs, (effect for effect, _ in ours), strict=True))
+    lines = [
+        [
+            "said to be better",
+            "than",
+            "paper",
+            "paper's p",
+            "beyond chance in the paper",
+            "ours, of 60",
+            "our p",
+            "ours",
+        ]
+    ]
+    for pair, p in zip(CLAIMS, theirs, strict=True):
+        a, b = pair
+        mine = ["–"] * 3
+        if pair in effects:
+            level = (
+                "not told apart" if right[pair] >= statistics.LEVEL else "holds" if effects[pair] > 0 else "reversed"
+            )
+            mine = [f"{SIXTY * effects[pair]:+.1f}", f"{right[pair]:.2g}", level]
+        lines.append([place(a), place(b), f"{PAPER[a]} to {PAPER[b]}", f"{p:.2g}", "yes" if p < 0.05 else "no", *mine])
+    return lines
+
+
+def fisher(one: int, other: int) -> float:
+    """p of two counts of 60 having one probability."""
+    return float(stats.fisher_exact([[one, SIXTY - one], [other, SIXTY - other]]).pvalue)
+
+
+def paired(one: Clustering, other: Clustering) -> tuple[float, float]:
+    """Mean difference of the images' shares of being right, and its p."""
+    shared = sorted(one.share.keys() & other.share.keys())
+    a, b = (np.array([side.share[image] for image in shared]) for side in (one, other))
+    difference = a - b
+    if np.ptp(difference) == 0:
+        return float(difference[0]), 1.0 if difference[0] == 0 else 0.0
+    return float(difference.mean()), float(stats.ttest_rel(a, b).pvalue)
+
+
+def named(row: str) -> str:
+    return row.replace("l1", "ℓ1").replace("l2", "ℓ2").replace("KSVD", "K-SVD")
+
+
+def place(side: tuple[str, str]) -> str:
+    return f"{named(side[0])}, {EMBEDDINGS[side[1]]}"
+
+
+def csv_lines(view: str, found: dict[str, dict[str, Clustering]]) -> list[list]:
+    lines = []
+    for row, each in found.items():
+        for name, one in each.items():
+            middle, low, high = one.interval
+            sd = one.correct.std(ddof=1)
+            lines.append([view, row, name, one.images, len(one.correct), one.seeds, f"{one.correct.mean():.6g}", f"{sd:.6g}",
+                          middle, f"{low:.4g}", f"{high:.4g}", one.beyond_coin, PAPER.get((row, name))])  # fmt: skip
+    return lines
+
+
+def tex_lines(title: str, found: dict[str, dict[str, Clustering]]) -> list[str]:
+    lines = [rf"\multicolumn{{6}}{{l}}{{{title}}} \\"]
+    for row, each in found.items():
+        cells = [
+            f"{each[e].correct.mean():.1f}({each[e].correct.std(ddof=1):.1f})" if each else "--" for e in EMBEDDINGS
+        ]
+        lines.append(" & ".join([row, *cells, str(PAPER.get((row, "isomap"), "--"))]) + r" \\")
+    return lines
+
+
+def latex(body: list[str]) -> str:
+    """A booktabs table: one line for each method, one column for each embedding, the paper's Isomap count last."""
+    text = "\n".join(body).replace("l1", r"$\ell_1$").replace("l2", r"$\ell_2$")
+    head = " & ".join(["Method", *EMBEDDINGS.values(), "paper (Isomap)"])
+    return "\n".join([
+        r"\begin{table}", r"\centering", r"\caption{Correct of 60 images, open or closed: mean(sd) over 20 draws, SNR 0.05}",
+        r"\label{tab:clustering}", r"\begin{tabular}{lccccc}", r"\toprule", head + r" \\", r"\midrule", text, r"\bottomrule",
+        r"\end{tabular}", r"\end{table}",
+    ]) + "\n"  # fmt: skip
