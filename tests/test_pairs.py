@@ -115,8 +115,8 @@ def test_made_once_and_volumes_shared(tmp_path):
 
 def test_many_at_once_build_it_once(tmp_path, monkeypatch):
     log, writes = tmp_path / "log", []
-    plain = module._simulate
-    monkeypatch.setattr(module, "_simulate", lambda *args: (writes.append(1), plain(*args)))
+    plain = module.simulate
+    monkeypatch.setattr(module, "simulate", lambda *args: (writes.append(1), plain(*args)))
     with ThreadPoolExecutor(4) as pool:
         opened = list(pool.map(lambda _: open_pairs(make(data_dir=str(log)), tmp_path / "cache"), range(4)))
     assert len(writes) == 1 and len(log.read_text().split()) == 1

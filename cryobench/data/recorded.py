@@ -53,6 +53,7 @@ class Particles(DataSet):
     pixel_size_angstrom: float | None = None
     data_dir: str | None = None
     box: float = field(init=False, default=204.8)
+    test_view: str = field(init=False, default="random")
 
     def __post_init__(self) -> None:
         super().__post_init__()
