@@ -22,8 +22,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cryobench.analysis import check
 from cryobench.errors import InputError
+from cryobench.record import task_name
 
-BUILT = ("data", "noise", "method")  # groups that name a class in _target_; its signature is their schema
+DENOISING = ("data", "noise", "method")  # what decides a denoising run; another task has all of its settings in `task`
+BUILT = ("task", *DENOISING)  # groups that name a class in _target_; its signature is their schema
 GROUPS = (*BUILT, "protocol", "scale", "trainer")
 PLACES = {"data": ("data_dir", "source", "sha256")}  # settings that say where, not what
 
@@ -51,6 +53,7 @@ def resolve(config: DictConfig) -> dict:
             for name, node in groups.items()
         }
         plain["paths"] = OmegaConf.to_container(config.paths, resolve=True)
+        build(plain, "task")  # refuses what can't be before anything runs
         plain["seed"] = typed_value("seed", config.seed, int)
         plain["watch"] = typed_value("watch", config.watch, int)
         plain["analysis"] = check(typed_value("analysis", config.analysis, list[str]))
@@ -115,13 +118,17 @@ def typed_value(name: str, value, kind):
 def run_id(config: dict) -> str:
     """METHOD-HASH, the hash over what decides the result; where it runs and where it is kept are not in it.
 
+    A task other than denoising is decided by its own settings and the seed, and named TASK-HASH.
+
     Protocol and scale reach a run through the settings of the groups that use them (but for the SSIM's range, which the
     run itself uses), so of these two only the names enter: a switch added later leaves old records their names. Analyses
     and the watch decide no result but what the record holds; they enter where any is asked for. A setting whose dataclass
     field has metadata={"later": True} came when there were records already, and enters where it isn't at its default.
     """
+    if task_name(config) != "denoising":
+        return hashed(task_name(config), {"task": config["task"], "seed": config["seed"]})
     protocol = config["protocol"]
-    deciding = {group: without_later(config[group]) for group in BUILT} | {
+    deciding = {group: without_later(config[group]) for group in DENOISING} | {
         "protocol": {"name": protocol["name"], "ssim_range": protocol["ssim_range"]},
         "scale": config["scale"]["name"],
         "seed": config["seed"],
@@ -130,8 +137,11 @@ def run_id(config: dict) -> str:
     for group, places in PLACES.items():
         for key in places:
             deciding[group].pop(key, None)
-    digest = hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
-    return f"{config['method']['name']}-{digest[:12]}"
+    return hashed(config["method"]["name"], deciding)
+
+
+def hashed(name: str, deciding: dict) -> str:
+    return f"{name}-{hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:12]}"
 
 
 def without_later(node: dict) -> dict:

@@ -19,7 +19,7 @@ from rich.table import Table
 
 from cryobench.errors import InputError, Killed, Stopped
 from cryobench.progress import Sweep, SweepProgress, label, noise_label, results_of
-from cryobench.record import Store
+from cryobench.record import Store, task_name
 from cryobench.run import failure, now, run
 from cryobench.signals import die_with_parent, stopping
 from cryobench.sweep import Job, Plan
@@ -41,9 +41,10 @@ def run_alone(job: Job) -> int:
     record = store.read(outcome.run_id)
     if not outcome.fresh:
         console.print("This run was done before; its record is shown.")
-    console.print(metrics_table(record))
+    console.print(metrics_table(record) if task_name(record["config"]) == "denoising" else errors_table(record))
     for what, name in (("pictures", "strip.png"), ("record", "record.json")):
-        console.print(f"{what}: {folder / name}", soft_wrap=True, highlight=False)
+        if (folder / name).exists():
+            console.print(f"{what}: {folder / name}", soft_wrap=True, highlight=False)
     return 0
 
 
@@ -60,6 +61,22 @@ def metrics_table(record: dict) -> Table:
             f"{m['mean']:.2f} ({m['std']:.2f})" if m["mean"] is not None else "∞" for m in (psnr, ssim)
         ))  # fmt: skip
     table.add_row("oracle", "0", "∞", "1")
+    return table
+
+
+def errors_table(record: dict) -> Table:
+    """Errors of every estimator, one line for each sample of a robust estimation."""
+    from cryobench.layout import short
+
+    table = Table(
+        title=f"{task_name(record['config'])}, seed {record['seed']}: ‖θ̂−θ‖₂, and ‖Σ̂−Σ‖op where Σ is estimated"
+    )
+    for column in ("ε", "n", "errors"):
+        table.add_column(column, justify="left" if column == "errors" else "right")
+    for result in record["results"]:
+        settings = result["settings"]
+        errors = (f"{name} {short(value)}" for kind in ("location", "scatter") for name, value in result[kind].items())
+        table.add_row(f"{settings['epsilon']:g}", str(settings["n"]), ", ".join(errors))
     return table
 
 

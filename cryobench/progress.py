@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cryobench.record import Store
+from cryobench.record import Store, task_name
 from cryobench.sweep import Job
 
 EVERY = 0.5  # seconds between two looks
@@ -22,13 +22,16 @@ def results_of(job: Job) -> str:
 def label(job: Job) -> str:
     """A run as people know it: its row or method, noise level and seed, and its id."""
     config = job.config
+    if task_name(config) != "denoising":
+        return f"{job.row or task_name(config)} seed {config['seed']} [{job.run_id}]"
     return f"{job.row or config['method']['name']} {noise_label(config)} seed {config['seed']} [{job.run_id}]"
 
 
 def noise_label(config: dict) -> str:
-    """ "SNR 0.1", or the noise's name where it has no SNR."""
+    """ "SNR 0.1", with what is contaminated, or the noise's name where it has no SNR."""
     noise = config["noise"]
-    return f"SNR {noise['snr']:g}" if "snr" in noise else f"noise {noise['name']}"
+    spoilt = f", {noise['type']} {noise['share']:g}" if noise["name"] == "contaminated" else ""
+    return f"SNR {noise['snr']:g}{spoilt}" if "snr" in noise else f"noise {noise['name']}"
 
 
 @dataclass

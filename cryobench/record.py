@@ -56,10 +56,11 @@ class Store:
         record = self.read(run_id)
         return record is not None and record["status"] == "done"
 
-    def all(self) -> list[dict]:
-        """Every record here, by run id."""
+    def all(self, task: str = "denoising") -> list[dict]:
+        """Every record of one task here, by run id."""
         names = sorted(p.parent.name for p in self.runs.glob("*/record.json") if not p.parent.name.startswith("."))
-        return [record for name in names if (record := self.read(name)) is not None]
+        found = (record for name in names if (record := self.read(name)) is not None)
+        return [record for record in found if task_name(record.get("config", {})) == task]
 
     @contextlib.contextmanager
     def claim(self, run_id: str, wait: bool = False):
@@ -173,6 +174,11 @@ def read_record(path: Path) -> dict | None:
     except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: bad JSON, or bytes that are no text
         return None
     return record if isinstance(record, dict) and "status" in record else None
+
+
+def task_name(config: dict) -> str:
+    """What a run of this config does; the first records are older than the word, and denoised."""
+    return config.get("task", {"name": "denoising"})["name"]
 
 
 def to_json(record: dict) -> str:

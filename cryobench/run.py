@@ -17,7 +17,7 @@ from cryobench import metrics
 from cryobench.analysis import Evidence, analyse
 from cryobench.config import PLACES, build, cache_folder, run_id
 from cryobench.errors import BadImages, InputError, NotFinite, RunFailed, reason_of
-from cryobench.record import Store, environment, to_json
+from cryobench.record import Store, environment, task_name, to_json
 from cryobench.signals import time_limit
 
 WATCHED = 100  # test images that are scored during training where the config says watch
@@ -58,7 +58,7 @@ def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: b
             warnings.simplefilter("default")
             try:
                 with time_limit(config["trainer"].get("time_limit")):
-                    record |= work(config, folder, progress)
+                    record |= build(config, "task").run(config, folder, progress)
                 to_json(record)  # a method's own report may hold what JSON can't
             except Exception as error:
                 if isinstance(error, InputError) and not in_sweep:
@@ -102,8 +102,19 @@ def failure(config: dict, error: Exception) -> dict:
     }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Denoising:
+    """What a run does unless told otherwise. Another task is a class with such a `run`, named by a yaml of conf/task.
+
+    run: does it; returns its part of the record and leaves its files in `folder`.
+    """
+
+    def run(self, config: dict, folder: Path, progress: bool) -> dict:
+        return work(config, folder, progress)
+
+
 def work(config: dict, folder: Path, progress: bool) -> dict:
-    """The run itself; returns its part of the record and leaves its files in `folder`."""
+    """Data → noise → method → metrics."""
     from cryobench.data.pairs import open_pairs
     from cryobench.methods.base import Watch
 
@@ -247,7 +258,9 @@ def setting(config: dict, folder: Path, progress: bool):
 
 
 def shareable(config: dict) -> dict:
-    """The config without the folders of one machine."""
+    """The config without the folders of one machine, and without groups that the task has no use for."""
+    if task_name(config) != "denoising":
+        return {key: config[key] for key in ("task", "seed", "scale", "trainer")}
     kept = {key: value for key, value in config.items() if key != "paths"}
     for group, places in PLACES.items():
         kept[group] = {key: value for key, value in kept[group].items() if key not in places}

@@ -54,7 +54,7 @@ def regenerate(name: str, known: list[str], results: str | None, show: bool) -> 
     from cryobench.record import Store
 
     module = importlib.import_module(f"cryobench.experiments.{name}")
-    for file in module.write(Store(results_folder(results))):
+    for file in module.write(Store(results_folder(results or getattr(module, "RESULTS", None)))):
         if show and file.suffix == ".md":
             print(file.read_text(encoding="utf-8"))
         print(f"written: {file}", file=sys.stderr)

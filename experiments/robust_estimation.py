@@ -1,6 +1,7 @@
-"""Tables robust_location and robust_scatter (supplement, note 1).
+"""Tables robust_location and robust_scatter (supplement, note 1; sweep robust_estimation).
 
-Everything here reads the dicts that `cryobench.robust.task.robust_estimation` returns, each of one task and one seed.
+All but `write` and `results` reads the dicts that `cryobench.robust.task.robust_estimation` returns, each of one task
+and one seed.
 """
 
 from __future__ import annotations
@@ -9,12 +10,17 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from cryobench.errors import InputError
-from cryobench.scores import AlphaBeta
+from cryobench import table as tables
+from cryobench.record import Store
+from cryobench.robust.contamination import CONTAMINATIONS
+from cryobench.robust.elliptical import TAILS
+from cryobench.scores import TABLE_1, AlphaBeta
 
+RESULTS = "results/robust"
 TASK = ("target", "tail", "scatter", "contamination", "p", "n", "epsilon")
 ERRORS = {"location": "‖θ̂−θ‖₂", "scatter": "‖Σ̂−Σ‖op"}
 LAWS = {"gaussian": "N", "student3": "t₃", "cauchy": "Cauchy"}
@@ -25,6 +31,25 @@ PUBLISHED = {
     ("location", "cauchy", "identity", "cauchy", 50, 50_000, 0.2): 0.0639,
 }
 COLUMNS = (*TASK, "error", "row", "mean", "spread", "n_seeds", "published")
+
+
+def write(store: Store) -> list[Path]:
+    """Write robust_location and robust_scatter, each .md, .csv and .tex, from the records of +sweep=robust_estimation."""
+    found = results(store, "robust_estimation")
+    return [file for kind in ERRORS for file in tables.write(store, f"robust_{kind}", table(found, kind))]
+
+
+def results(store: Store, task: str) -> list[dict]:
+    """What the finished runs of one task found, in the order of columns and rows; a seed after another."""
+
+    def order(result: dict) -> tuple:
+        chosen = result["settings"]
+        pair = (chosen["alpha"], chosen["beta"])
+        return (list(TAILS).index(chosen["tail"]), CONTAMINATIONS.index(chosen["contamination"]), chosen["scatter"],
+                chosen["discriminator"], pair != (0, 0), TABLE_1.index(pair) if pair in TABLE_1 else len(TABLE_1),
+                chosen["epsilon"], chosen["n"], result["seed"])  # fmt: skip
+
+    return sorted((r for record in store.all(task) if record["status"] == "done" for r in record["results"]), key=order)
 
 
 @dataclass(frozen=True)
@@ -49,6 +74,15 @@ class Cell:
         return f"{self.mean:.4f}({'–' if self.spread is None else f'{self.spread:.4f}'})"
 
 
+def task_of(result: dict) -> tuple:
+    return tuple(result["settings"][name] for name in TASK)
+
+
+def training_of(result: dict) -> dict:
+    """Whatever a GAN's name doesn't say of it."""
+    return {name: value for name, value in result["settings"].items() if name != "compare"}
+
+
 def gan_name(settings: dict) -> str:
     """'(0,0)-GAN 100-20-1', or '(0,0)-GAN D1(κ,B)' for the class of Definition 4; † outside Theorem 1."""
     rule = AlphaBeta(settings["alpha"], settings["beta"])
@@ -62,18 +96,22 @@ def gan_name(settings: dict) -> str:
 def cells(results: Iterable[dict], kind: str) -> list[Cell]:
     """Every error of `kind` ("location" or "scatter"): GANs first, as they come, then the oracle and the classical ones.
 
-    Raises InputError where two results that differ in anything but the seed would fall into one cell.
+    GANs of one name that differ in anything but the seed never share a cell: what differs is added to their names.
     """
-    found: dict[tuple, dict[str, dict[int, float]]] = {}
-    settings_of: dict[tuple, dict] = {}
+    results = [result for result in results if result[kind]]
+    trained: dict[tuple, list[dict]] = {}
     for result in results:
-        settings = result["settings"]
-        task = tuple(settings[name] for name in TASK)
+        alike = trained.setdefault((task_of(result), gan_name(result["settings"])), [])
+        if training_of(result) not in alike:
+            alike.append(training_of(result))
+    found: dict[tuple, dict[str, dict[int, float]]] = {}
+    for result in results:
+        task, gan = task_of(result), gan_name(result["settings"])
+        one, *others = alike = trained[task, gan]
+        differs = sorted(name for name in one if any(other[name] != one[name] for other in others))
+        gan += "".join(f", {name}={result['settings'][name]}" for name in differs)
         for name, error in result[kind].items():
-            row = gan_name(settings) if name == "gan" else name.replace("_", " ")
-            if name == "gan" and settings_of.setdefault((task, row), settings) != settings:
-                raise InputError(f"{row}: expected one choice of training and bounds in a table, got two; "
-                                 "tabulate them apart")  # fmt: skip
+            row = gan if name == "gan" else name.replace("_", " ")
             found.setdefault(task, {}).setdefault(row, {})[result["seed"]] = error
     out = []
     for task, rows in found.items():

@@ -8,19 +8,45 @@ The theorem bounds the error from above; its own slope on a grid is that of √(
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from cryobench.experiments.robust_estimation import ERRORS, OUTSIDE, gan_name
-from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from cryobench.experiments.robust_estimation import ERRORS, OUTSIDE, RESULTS, gan_name
+from cryobench.experiments.robust_estimation import results as read
 from matplotlib.figure import Figure
 
+from cryobench import figure as figures
+from cryobench import layout, table
 from cryobench.errors import InputError
+from cryobench.record import Store
+
+__all__ = ["RESULTS", "write"]
 
 AXES = {"epsilon": "ε", "n": "n"}
+NETS = {"bounded": "robust_rates", "plain": "robust_rates_plain"}
+LOOKS = tuple(zip((*figures.COLOURS, "#000000", "#999999"), "os^Dv<>P", strict=True))  # colour and marker of each pair
 TOLERANCE = 0.15  # how far a fitted slope may lie from the theorem's, or two of its own spreads if those are more
+
+
+def write(store: Store) -> list[Path]:
+    """Write robust_rates.md and .csv, and a figure for each class of discriminators that has records."""
+    found = read(store, "robust_rates")
+    parts, lines, files = [], [], []
+    for net, name in NETS.items():
+        here = [result for result in found if result["settings"]["discriminator"] == net]
+        if here:
+            parts += [
+                f"## {'D_L(κ,B), as in Theorem 1' if net == 'bounded' else 'Unbounded discriminators'}",
+                summary(here),
+            ]
+            lines += [rate for axis in AXES for rate in rates(here, "location", axis)]
+            files += figures.save(figure(here), store.results, name)
+    text = "\n\n".join(["# Rates of the error of location", *(parts or ["No runs yet."])])
+    return table.write(store, "robust_rates", {"md": text.rstrip() + "\n", "csv": to_csv(lines)}) + files
 
 
 @dataclass(frozen=True)
@@ -107,15 +133,14 @@ def rate(row: str, axis: str, fixed: float, p: int, by_x: dict[float, dict[int, 
 def figure(results: Iterable[dict], kind: str = "location") -> Figure:
     """Two panels on log axes; dashed and hollow outside |α−β| < 1; each line's slope and verdict beside it."""
     results = list(results)
-    canvas = Figure(figsize=(13, 5.2), dpi=110, layout="constrained")
-    FigureCanvasAgg(canvas)
+    canvas = figures.new(13, 5.4)
     for panel, axis in zip(canvas.subplots(1, 2), AXES, strict=True):
         lines = rates(results, kind, axis)
         gans = [line for line in lines if line.row != "oracle"]
         for line in lines:
             outside = line.row.endswith(OUTSIDE)
-            color = "0.5" if line.row == "oracle" else colormaps["tab10"](gans.index(line) % 10)
-            panel.errorbar(line.x, line.mean, line.spread, color=color, capsize=2, linewidth=1.3, marker="o",
+            color, marker = ("0.5", "x") if line.row == "oracle" else LOOKS[gans.index(line) % len(LOOKS)]
+            panel.errorbar(line.x, line.mean, line.spread, color=color, capsize=2, linewidth=1.3, marker=marker,
                            linestyle="--" if outside else "-", markerfacecolor="white" if outside else color,
                            label=f"{line.row}: {line.slope:.2f}({line.slope_spread:.2f})"
                            + ("" if line.row == "oracle" else f" {line.verdict}"))  # fmt: skip
@@ -133,16 +158,28 @@ def figure(results: Iterable[dict], kind: str = "location") -> Figure:
 
 def summary(results: Iterable[dict], kind: str = "location") -> str:
     """What the figure shows, in words: a markdown table of slopes and what they say about Theorem 1."""
-    lines = ["| estimator | axis | slope(spread) | Theorem 1 | verdict |", "| :-- | :-- | --: | --: | :-- |"]
+    lines = [["estimator", "axis", "slope(spread)", "Theorem 1", "verdict"]]
     results = list(results)
     for axis in AXES:
         for line in rates(results, kind, axis):
             if line.row != "oracle":
-                lines.append(f"| {line.row} | {AXES[axis]} | {line.slope:.2f}({line.slope_spread:.2f}) "
-                             f"| {line.theorem:.2f} | {line.verdict} |")  # fmt: skip
+                lines.append([line.row, AXES[axis], f"{line.slope:.2f}({line.slope_spread:.2f})", f"{line.theorem:.2f}",
+                              line.verdict])  # fmt: skip
     return "\n".join([
-        *lines, "",
+        layout.pipes(lines, left=2), "",
         'The theorem bounds the error from above: "agrees", the error follows the bound; "slower", it grows less along ε '
         'or falls more along n than the bound, which the theorem allows; "faster", it does not keep to the bound\'s rate. '
         f"{OUTSIDE} |α−β| ≥ 1: the theorem says nothing of these pairs.",
     ]) + "\n"  # fmt: skip
+
+
+def to_csv(lines: Sequence[Rate]) -> str:
+    """One line for each point of the figure, with the slope of its curve."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["row", "axis", "x", "fixed", "p", "mean", "spread", "slope", "slope_spread", "theorem", "verdict"])
+    for line in lines:
+        for x, mean, spread in zip(line.x, line.mean, line.spread, strict=True):
+            writer.writerow([line.row, line.axis, f"{x:g}", f"{line.fixed:g}", line.p, f"{mean:.6g}", f"{spread:.6g}",
+                             f"{line.slope:.4g}", f"{line.slope_spread:.4g}", f"{line.theorem:.4g}", line.verdict])  # fmt: skip
+    return out.getvalue()

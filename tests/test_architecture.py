@@ -11,7 +11,7 @@ FILES = [p for folder in ("cryobench", "baselines", "experiments") for p in (ROO
 
 # From left to right: a module may import what stands to its left, or beside it within its own package.
 ORDER = ["errors", "signals", "noise", "contamination", "scores", "data", "nets", "robust", "metrics", "statistics",
-         "methods", "analysis", "config", "record", "figure", "table", "layout", "report", "run", "sweep", "progress",
+         "methods", "analysis", "record", "config", "figure", "table", "layout", "report", "run", "sweep", "progress",
          "workers", "launch", "bench", "model", "denoise", "reconstruct", "trust", "particle_verbs",
          "verbs", "__main__"]  # fmt: skip
 

@@ -8,11 +8,11 @@ from cryobench.errors import InputError, RunFailed
 from cryobench.robust.discriminators import Plain
 from cryobench.robust.elliptical import Generator
 from cryobench.robust.task import LOCATION, SCATTER, Settings, robust_estimation
-from cryobench.robust.train import Training, play
+from cryobench.robust.train import play
 from cryobench.scores import TABLE_1
 
-SHORT = Training(steps=1500, batch=200)
-SMALL = {"p": 10, "n": 4000, "epsilon": 0.2, "training": SHORT}
+SHORT = {"steps": 1500, "batch": 200}
+SMALL = {"p": 10, "n": 4000, "epsilon": 0.2, **SHORT}
 
 
 @pytest.mark.parametrize("pair", TABLE_1, ids=str)
@@ -26,23 +26,21 @@ def test_every_pair_finds_the_location(pair):
 
 def test_the_bounded_class_keeps_to_the_order_of_epsilon():
     """D_1(κ,B) can't cut the contamination out, but its error stays within a few ε, as Theorem 1 says."""
-    training = Training(steps=1500, batch=200, lr_d=0.25, lr_g=0.075)
-    settings = Settings(**{**SMALL, "training": training}, discriminator="bounded")
+    settings = Settings(**SMALL, lr_d=0.25, lr_g=0.075, discriminator="bounded")
     error = robust_estimation(settings, seed=0)["location"]
     assert error["gan"] < 4 * settings.epsilon and error["gan"] < error["coordinate_median"] / 1.2
 
 
 def test_heavy_tails_with_a_learned_radius():
     settings = Settings(p=10, n=4000, tail="cauchy", contamination="cauchy", widths=(20, 10), activation="ramp",
-                        training=Training(steps=1500, batch=200, lr_g=0.05), compare=LOCATION[:3])  # fmt: skip
+                        **SHORT, lr_g=0.05, compare=LOCATION[:3])  # fmt: skip
     error = robust_estimation(settings, seed=0)["location"]
     assert error["oracle"] < 0.1 and error["gan"] < 0.3 * error["coordinate_median"]
 
 
 def test_location_and_scatter():
-    training = Training(steps=1200, batch=200)
     settings = Settings(
-        p=4, n=4000, target="scatter", scatter="ar", widths=(10, 4), training=training, compare=SCATTER, rounds=2
+        p=4, n=4000, target="scatter", scatter="ar", widths=(10, 4), steps=1200, batch=200, compare=SCATTER, rounds=2
     )
     result = robust_estimation(settings, seed=0)
     assert set(result["scatter"]) == {"gan", "oracle", *SCATTER}
@@ -51,7 +49,7 @@ def test_location_and_scatter():
 
 
 def test_a_seed_decides_everything():
-    settings = Settings(p=5, n=500, training=Training(steps=50, batch=100), compare=("mcd", "kendall"))
+    settings = Settings(p=5, n=500, steps=50, batch=100, compare=("mcd", "kendall"))
     state = np.random.get_state()[1].copy()  # noqa: NPY002 (only looked at)
     first, second, other = (robust_estimation(settings, seed) for seed in (3, 3, 4))
     assert first["location"] == second["location"] != other["location"]
@@ -59,11 +57,11 @@ def test_a_seed_decides_everything():
 
 
 def test_divergence_is_named():
-    settings = Settings(p=5, n=500, training=Training(steps=20))
+    settings = Settings(p=5, n=500, steps=20)
     rng, samples = torch.Generator().manual_seed(0), np.full((500, 5), np.nan)
     with pytest.raises(RunFailed, match="no longer finite at step 5 of 20"):
         play(samples, settings.rule, Plain(5, (4,)), Generator(5, learn_scatter=False, learn_radius=False),
-             settings.training, rng)  # fmt: skip
+             settings, rng)  # fmt: skip
 
 
 @pytest.mark.parametrize(

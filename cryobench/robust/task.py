@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -24,15 +24,16 @@ DISCRIMINATORS = ("plain", "bounded")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What is estimated, from what, by whom. Raises InputError, in one line, for what can't be.
+class Settings(Training):
+    """What is estimated, from what, by whom, and how it is trained. Raises InputError, in one line, for what can't be.
 
     target: "location" (Σ known, θ found) or "scatter" (θ and Σ found). p, n: dimension and sample size, n ≥ p.
     tail, scatter: the law, see cryobench.robust.elliptical; a tail other than the Gaussian is not told to the generator,
     which learns a radius. epsilon, contamination: see cryobench.robust.contamination.
     discriminator: "plain" or "bounded", the class D_L(κ,B) of Definition 4, L = len(widths); activation: of the plain
     one's first layer; kappa: κ, by default √(p/n) + ε, Theorem 1's order with a constant of 1; bound: B.
-    rounds: times the game is played, each from the last one's result. compare: the classical estimators to run, of
+    rounds: times the game is played, each from the last one's result. size: share of p, n and steps that is used, for a
+    quick look. compare: the classical estimators to run, of
     LOCATION and SCATTER.
     """
 
@@ -50,8 +51,8 @@ class Settings:
     activation: str = "leaky_relu"
     kappa: float | None = None
     bound: float = 1.0
-    training: Training = field(default_factory=Training)
     rounds: int = 1
+    size: float = 1.0
     compare: tuple[str, ...] = ("mean", "coordinate_median")
 
     def __post_init__(self) -> None:
@@ -77,8 +78,16 @@ class Settings:
             raise InputError(f"widths: expected at least one layer of at least one unit, got {list(self.widths)}")
         if self.rounds < 1:
             raise InputError(f"rounds: expected at least 1, got {self.rounds}")
+        if not 0 < self.size <= 1:
+            raise InputError(f"size: expected a share in (0, 1] of the size asked for, got {self.size}")
         AlphaBeta(self.alpha, self.beta)
         scatter_matrix(self.scatter, 2)
+
+    def at_size(self) -> Settings:
+        """These settings with p, n and steps cut to their share, p to no less than 2 and n to no less than p."""
+        p = max(2, round(self.size * self.p))
+        n, steps = max(p, round(self.size * self.n)), max(1, round(self.size * self.steps))
+        return replace(self, p=p, n=n, steps=steps, size=1.0)
 
     @property
     def rule(self) -> AlphaBeta:
@@ -90,7 +99,7 @@ class Settings:
         return math.sqrt(self.p / self.n) + self.epsilon
 
 
-def robust_estimation(settings: Settings, seed: int) -> dict:
+def robust_estimation(settings: Settings, seed: int, progress: bool = False) -> dict:
     """Errors of every estimator on one sample; everything random follows from `seed`.
 
     Returns {"settings", "seed", "location": {name: ‖θ̂−θ‖₂}, "scatter": {name: ‖Σ̂−Σ‖_op}, "wall_s": {name: seconds}},
@@ -98,6 +107,7 @@ def robust_estimation(settings: Settings, seed: int) -> dict:
     then were) and those of `settings.compare`. Where the tail is not Gaussian a scatter has no scale of its own: it is
     given the trace of Σ first. Raises RunFailed if training diverges.
     """
+    settings = settings.at_size()
     data_rng, start_rng = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2))
     truth = Elliptical(np.zeros(settings.p), scatter_matrix(settings.scatter, settings.p), settings.tail)
     clean = truth.sample(settings.n, data_rng)
@@ -114,7 +124,7 @@ def robust_estimation(settings: Settings, seed: int) -> dict:
             found[kind][name] = value
         wall[name] = round(time.perf_counter() - start, 3)
 
-    run("gan", lambda: by_gan(settings, samples, truth, start_rng, seed))
+    run("gan", lambda: by_gan(settings, samples, truth, start_rng, seed, progress))
     run("oracle", lambda: both(estimators.student_fit(untouched, truth.degrees)))
     for name in settings.compare:
         run(name, lambda name=name: classical(name, samples, settings, truth, start_rng))
@@ -151,7 +161,12 @@ def classical(
 
 
 def by_gan(
-    settings: Settings, samples: np.ndarray, truth: Elliptical, rng: np.random.Generator, seed: int
+    settings: Settings,
+    samples: np.ndarray,
+    truth: Elliptical,
+    rng: np.random.Generator,
+    seed: int,
+    progress: bool = False,
 ) -> dict[str, np.ndarray]:
     """The generator's location, and scatter if it is a target, after the game.
 
@@ -172,7 +187,7 @@ def by_gan(
         for net in (discriminator, generator):
             draw_weights(net, torch_rng)
         generator.start_on_sphere()
-        moved, shape = play(white, settings.rule, discriminator, generator, settings.training, torch_rng)
+        moved, shape = play(white, settings.rule, discriminator, generator, settings, torch_rng, progress)
         location, scatter = location + factor @ moved, factor @ shape @ factor.T
     return {"location": location} | ({"scatter": scatter} if learn_scatter else {})
 

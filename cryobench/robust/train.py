@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from rich.progress import track
 from torch import nn
 
 from cryobench.errors import RunFailed
@@ -44,6 +45,7 @@ def play(
     generator: Generator,
     training: Training,
     rng: torch.Generator,
+    progress: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Train both on `white` (n, p); the averaged location (p,) and scatter (p, p) of the generator, float64.
 
@@ -61,7 +63,7 @@ def play(
     location, scatter = (np.zeros(shape) for shape in (data.shape[1], (data.shape[1],) * 2))
     averaged, position = 0, len(data)
     falling = training.decay * training.steps
-    for step in range(training.steps):
+    for step in track(range(training.steps), "playing", disable=not progress, transient=True):
         if training.steps - step < falling:
             optimise_d.param_groups[0]["lr"] = training.lr_d * scale * (training.steps - step) / falling
             optimise_g.param_groups[0]["lr"] = training.lr_g * scale * (training.steps - step) / falling
