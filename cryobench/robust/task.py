@@ -14,7 +14,7 @@ from cryobench.errors import InputError
 from cryobench.robust import estimators
 from cryobench.robust.contamination import CONTAMINATIONS, contaminate
 from cryobench.robust.discriminators import ACTIVATIONS, Bounded, Plain
-from cryobench.robust.elliptical import TAILS, Elliptical, Generator, scatter_matrix
+from cryobench.robust.elliptical import Elliptical, Generator, scatter_matrix
 from cryobench.robust.train import Training, play
 from cryobench.scores import AlphaBeta
 
@@ -58,7 +58,6 @@ class Settings(Training):
     def __post_init__(self) -> None:
         for name, choices in (
             ("target", ("location", "scatter")),
-            ("tail", tuple(TAILS)),
             ("contamination", CONTAMINATIONS),
             ("discriminator", DISCRIMINATORS),
             ("activation", tuple(ACTIVATIONS)),
@@ -81,7 +80,7 @@ class Settings(Training):
         if not 0 < self.size <= 1:
             raise InputError(f"size: expected a share in (0, 1] of the size asked for, got {self.size}")
         AlphaBeta(self.alpha, self.beta)
-        scatter_matrix(self.scatter, 2)
+        Elliptical(np.zeros(2), scatter_matrix(self.scatter, 2), self.tail)
 
     def at_size(self) -> Settings:
         """These settings with p, n and steps cut to their share, p to no less than 2 and n to no less than p."""
