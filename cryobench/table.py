@@ -147,12 +147,13 @@ def choose_variant(found: list[tuple[str, dict, dict]]) -> tuple[dict[str, list[
 def defaults(group: str, config: dict) -> dict:
     """What the shipped yaml of this group's choice says, under the shipped scale and protocol of the record's names."""
     around = {name: shipped(f"{name}/{config[name]['name']}") or config[name] for name in ("scale", "protocol")}
+    around["data"] = {"box": config["data"].get("box")}
     return resolved(group, config[group]["name"], json.dumps(around, sort_keys=True))
 
 
 @cache
 def resolved(group: str, choice: str, around: str) -> dict:
-    """A shipped yaml with its references to scale and protocol (as JSON) filled in; {} for a choice of the user's own."""
+    """A shipped yaml with its references to scale, protocol and data (as JSON) filled in; {} for a choice of the user's own."""
     node = shipped(f"{group}/{choice}")
     if node is None:
         return {}

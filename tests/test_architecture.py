@@ -10,10 +10,10 @@ ROOT = Path(__file__).parents[1]
 FILES = [p for folder in ("cryobench", "baselines", "experiments") for p in (ROOT / folder).rglob("*.py")]
 
 # From left to right: a module may import what stands to its left, or beside it within its own package.
-ORDER = ["errors", "signals", "noise", "contamination", "scores", "data", "nets", "robust", "metrics", "statistics",
-         "methods", "analysis", "record", "config", "figure", "table", "layout", "report", "run", "sweep", "progress",
-         "workers", "launch", "bench", "model", "denoise", "reconstruct", "trust", "particle_verbs",
-         "verbs", "__main__"]  # fmt: skip
+ORDER = ["errors", "signals", "noise", "contamination", "scores", "data", "microscope", "nets", "robust", "metrics",
+         "statistics", "methods", "analysis", "record", "config", "figure", "table", "layout", "report", "run",
+         "sweep", "progress", "workers", "launch", "bench", "model", "denoise", "reconstruct", "trust",
+         "particle_verbs", "verbs", "__main__"]  # fmt: skip
 
 
 def imported(path: Path) -> list[str]:

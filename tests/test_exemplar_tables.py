@@ -3,7 +3,7 @@
 import csv
 
 import pytest
-from cryobench.experiments import fig_exemplars, table_molecules
+from cryobench.experiments import fig_exemplars, table_molecules, table_robustness
 
 from cryobench.config import compose, resolve, run_id
 from cryobench.record import Store
@@ -58,3 +58,47 @@ def test_other_molecules_stand_in_one_table_each_against_its_own_limit(tmp_path)
     with open(files[".csv"], newline="") as file:
         found = {(r["data"], r["row"], r["snr"]): r["mean"] for r in csv.DictReader(file)}
     assert float(found["rnap_ecoli", "Bayes limit", "0.1"]) == pytest.approx(2e-3)
+
+
+def test_settings_that_came_later_leave_run_ids_alone_at_their_defaults():
+    plain, *others = (
+        run_id(resolve(compose(["method=exemplar", *more])))
+        for more in ([], ["method.sigma_factor=1"], ["method.shift=0"], ["data.train_conformations=null"],
+                     ["method.sigma_factor=2"], ["method.shift=1"], ["data.train_conformations=[0,1]"])
+    )  # fmt: skip
+    assert set(others[:3]) == {plain} and len({plain, *others[3:]}) == 4
+    config = resolve(compose(["method=exemplar"]))
+    for group, names in (("method", ("sigma_factor", "shift")), ("data", ("train_conformations",))):
+        config[group] = {key: value for key, value in config[group].items() if key not in names}
+    assert run_id(config) == plain, "as records written before have it"
+
+
+def test_a_conformation_can_be_kept_from_training_and_its_images_are_counted(cli, tmp_path):
+    import json
+
+    status, _, err = cli("method=exemplar", "data.n_train=60", "data.n_test=12", "data.train_conformations=[1]",
+                         "paths.results=out", "trainer.threads=1")  # fmt: skip
+    assert status == 0, err
+    (path,) = (tmp_path / "out/runs").glob("*/record.json")
+    record = json.loads(path.read_text())
+    assert record["data"]["train"] < 30 and record["analysis"]["views"]["unseen"] > 3
+    assert record["analysis"]["views"]["mse_unseen"] > 0
+    assert set(record["method"]["per_image"]["conformation"]) == {1}
+    assert 0 < record["analysis"]["posterior"]["within_one"] < 1
+    assert "data.train_conformations" in cli("method=noisy", "data.train_conformations=[7]")[2]
+
+
+def test_rows_of_robustness_stand_beside_their_own_method(tmp_path):
+    store = Store(tmp_path)
+    put(store, 1e-3, "method=exemplar", analysis={"posterior": {"within_one": 0.6, "accuracy": 0.5}})
+    put(store, 2e-3, "method=exemplar", "noise=microscope", "noise.shift=4", analysis={})
+    put(store, 4e-3, "method=cwf")
+    put(store, 8e-3, "method=cwf", "noise.clip=true")
+    put(store, 5e-4, "method=bayes")
+    put(store, 3e-3, "method=exemplar", "data.train_conformations=[0,1,2,3]", analysis={"views": {"mse_unseen": 9e-3}})
+    files = {path.suffix: path.read_text() for path in table_robustness.write(store)}
+    assert "| exemplar | 1.00e-3(–) | 1.00 | 2.00 | 0.60 | 0.50 | – | 1 |" in files[".md"]
+    assert "| exemplar, up to 4 px off centre | 2.00e-3(–) | 2.00 | 4.00 |" in files[".md"]
+    assert "| exemplar, closed conformation unseen | 3.00e-3(–) | 3.00 | 6.00 | – | – | 9.00e-3 | 1 |" in files[".md"]
+    assert "| CWF, clipped | 8.00e-3(–) | 2.00 | 16.00 |" in files[".md"]
+    assert r"CWF, clipped & 8.00e-3(--) & 2.00" in files[".tex"] and files[".csv"].count("\n") == 6

@@ -14,7 +14,7 @@ def analyse(evidence: Evidence) -> dict:
     """Degrees to the nearest training view of the same conformation (mirror images count as one view), and the MSE.
 
     "degrees": quantile → angle; "mse_by_quarter": mean MSE of the images in each quarter of the angles, nearest first;
-    "unseen": test images whose conformation no training image has, which are in neither.
+    "unseen": test images whose conformation no training image has, which are in neither, and their "mse_unseen".
     """
     angles = np.full(len(evidence.labels), np.nan)
     for label in np.unique(evidence.labels):
@@ -28,4 +28,5 @@ def analyse(evidence: Evidence) -> dict:
         "degrees": {f"{q:g}": round(float(np.quantile(angles[seen], q)), 4) for q in QUANTILES} if seen.any() else {},
         "mse_by_quarter": [float(f"{evidence.mse[part].mean():.6g}") for part in quarters],
         "unseen": int((~seen).sum()),
+        **({} if seen.all() else {"mse_unseen": float(f"{evidence.mse[~seen].mean():.6g}")}),
     }

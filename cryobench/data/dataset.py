@@ -18,7 +18,7 @@ from cryobench.errors import InputError
 # Raised whenever the same settings would give other volumes or images than before.
 FORMAT = 1
 # Settings that say how many images are drawn, or where files lie; the volumes do not depend on them.
-NOT_THE_VOLUMES = ("n_train", "n_test", "seed", "test_view", "data_dir", "source")
+NOT_THE_VOLUMES = ("n_train", "n_test", "seed", "test_view", "train_conformations", "data_dir", "source")
 
 
 @dataclass
@@ -31,6 +31,7 @@ class DataSet(ABC):
     box: edge of the simulated volume in Å; the pixel size is box / image_size.
     test_view: "random" (test images from uniformly drawn views, as training images always are) or "motion" (all from the
         one view, in-plane angle included, in which the conformations differ most: they differ in nothing else).
+    train_conformations: the labels that training images may have, of those that are made; None for all.
     """
 
     image_size: int
@@ -39,6 +40,7 @@ class DataSet(ABC):
     seed: int = 0
     box: float = 204.8
     test_view: str = field(default="random", kw_only=True)
+    train_conformations: list[int] | None = field(default=None, kw_only=True, metadata={"later": True})
 
     def __post_init__(self) -> None:
         if self.image_size < 16 or self.image_size % 8:

@@ -61,7 +61,8 @@ class Split:
 class Pairs:
     """A data set: two splits, the volumes (k, L, L, L) they were projected from, Å per pixel.
 
-    key: hash of everything that decided the content; folder: where the images lie.
+    key: hash of everything that decided the content; folder: where the images lie; train_conformations: the labels of
+    the training images that are given out, None for all.
     """
 
     train: Split
@@ -70,11 +71,18 @@ class Pairs:
     pixel_size: float
     key: str
     folder: Path
+    train_conformations: list[int] | None = None
 
     def images(self, split: str, noise, seed: int) -> NoisyImages:
         """The images of "train" or "test" under `noise` (cryobench.noise.Gaussian or alike) and a run's seed."""
         part: Split = getattr(self, split)
-        return NoisyImages(split, part.clean, part.labels, part.rotations, self.volumes, self.pixel_size, noise, seed,
+        chosen = None
+        if split == "train" and self.train_conformations is not None:
+            chosen = np.flatnonzero(np.isin(part.labels, self.train_conformations))
+            if not len(chosen):
+                raise InputError(f"data.train_conformations: expected labels out of 0 to {part.labels.max()}, got "
+                                 f"{self.train_conformations}")  # fmt: skip
+        return NoisyImages(split, part.clean, part.labels, part.rotations, self.volumes, self.pixel_size, noise, seed, chosen,
                            recorded=part.noisy)  # fmt: skip
 
 
@@ -97,7 +105,8 @@ def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -
         task = bar.add_task("making images", total=total)
         build_once(folder, lambda path: dataset.write_pairs(path, volumes, lambda done: bar.advance(task, done)), key=key,
                    needs=dataset.bytes_per_pair * total)  # fmt: skip
-    return Pairs(_open(folder, "train"), _open(folder, "test"), volumes, dataset.pixel_size, folder.name, folder)
+    return Pairs(_open(folder, "train"), _open(folder, "test"), volumes, dataset.pixel_size, folder.name, folder,
+                 dataset.train_conformations)  # fmt: skip
 
 
 def _open(folder: Path, split: str) -> Split:
