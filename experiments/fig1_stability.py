@@ -28,7 +28,7 @@ def write(store: Store) -> list[Path]:
     for axis, (curve, title) in zip(axes, PANELS.items(), strict=True):
         for colour, (row, seeds) in zip(figure.COLOURS, runs.items(), strict=False):
             step, mse = seeds[0]["step"], np.array([run[curve] for run in seeds])
-            _, std = np.mean([oscillation(step, values) for values in mse], axis=0)
+            _, std, _ = np.mean([oscillation(step, values) for values in mse], axis=0)
             axis.fill_between(step, mse.min(axis=0), mse.max(axis=0), color=colour, alpha=0.25, linewidth=0)
             axis.plot(step, mse.mean(axis=0), color=colour, linewidth=1,
                       label=f"{row.replace('l1', 'ℓ1')} (σ½ = {std:.1e})")  # fmt: skip

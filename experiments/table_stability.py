@@ -1,7 +1,8 @@
 """How much training oscillates (supplemental note 2): the JS-GAN alone beside the JS-GAN + λℓ1, as numbers.
 
 "Oscillates" is made a number: the standard deviation of the test MSE over the second half of the iterations, of each run;
-divided by its mean there, since the two runs settle at different heights.
+divided by its mean there, since the two runs settle at different heights. A few spikes make a standard deviation, so the
+distance between the quartiles stands beside it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ CURVES = {
     "test_mse_batch": "test, batch's own statistics",
     "train_mse": "training",
 }
-COLUMNS = ("row", "curve", "seeds", "mean", "std", "relative", "std_ratio", "relative_ratio")
+COLUMNS = ("row", "curve", "seeds", "mean", "std", "relative", "quartiles", "std_ratio", "relative_ratio",
+           "quartiles_ratio")  # fmt: skip
 
 
 def write(store: Store) -> list[Path]:
@@ -32,11 +34,13 @@ def write(store: Store) -> list[Path]:
     writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in line.items()} for line in lines)
-    head = ["", "curve", "seeds", "mean", "std", "std/mean", "std: JSGAN over JSGAN + ℓ1", "std/mean: the same"]
+    head = ["", "curve", "seeds", "mean", "std", "std/mean", "quartiles apart", "std: JSGAN over JSGAN + ℓ1",
+            "std/mean: the same", "quartiles: the same"]  # fmt: skip
     body = [
         [line["row"].replace("l1", "ℓ1"), CURVES[line["curve"]], str(line["seeds"]),
          *(layout.short(line[name]) for name in ("mean", "std")), f"{line['relative']:.3f}",
-         *("" if line[name] is None else f"{line[name]:.2f}" for name in ("std_ratio", "relative_ratio"))]
+         layout.short(line["quartiles"]),
+         *("" if line[name] is None else f"{line[name]:.2f}" for name in COLUMNS[-3:])]
         for line in lines
     ]  # fmt: skip
     parts = ["# Does training oscillate? (supplemental note 2)",
@@ -57,25 +61,26 @@ def watched(store: Store) -> tuple[dict[str, list[dict]], list[str]]:
     }, notes
 
 
-def oscillation(step: np.ndarray, mse: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of the MSE at the iterations after half of them."""
+def oscillation(step: np.ndarray, mse: np.ndarray) -> tuple[float, float, float]:
+    """Mean, standard deviation and distance between the quartiles of the MSE at the iterations after half of them."""
     late = mse[step > step[-1] / 2]
-    return float(late.mean()), float(late.std())
+    return float(late.mean()), float(late.std()), float(np.subtract(*np.quantile(late, [0.75, 0.25])))
 
 
 def measures(runs: dict[str, list[dict]], row: str) -> list[dict]:
     """One line of the table for each curve of a row; the ratios stand on the first row's lines."""
 
-    def over_seeds(which: str, curve: str) -> tuple[float, float, float]:
+    def over_seeds(which: str, curve: str) -> tuple[float, float, float, float]:
         each = np.array([oscillation(run["step"], run[curve]) for run in runs[which]])
-        return float(each[:, 0].mean()), float(each[:, 1].mean()), float((each[:, 1] / each[:, 0]).mean())
+        mean, std, quartiles = map(float, each.mean(axis=0))
+        return mean, std, float((each[:, 1] / each[:, 0]).mean()), quartiles
 
     lines = []
     for curve in CURVES:
-        mean, std, relative = over_seeds(row, curve)
-        ratios = (None, None)
+        mean, *spreads = over_seeds(row, curve)
+        ratios = (None,) * 3
         if row == ROWS[0] and runs.get(ROWS[1]):
-            _, joint, joint_relative = over_seeds(ROWS[1], curve)
-            ratios = tuple(a / b if b > 0 else None for a, b in ((std, joint), (relative, joint_relative)))
-        lines.append(dict(zip(COLUMNS, (row, curve, len(runs[row]), mean, std, relative, *ratios), strict=True)))
+            _, *joint = over_seeds(ROWS[1], curve)
+            ratios = tuple(a / b if b > 0 else None for a, b in zip(spreads, joint, strict=True))
+        lines.append(dict(zip(COLUMNS, (row, curve, len(runs[row]), mean, *spreads, *ratios), strict=True)))
     return lines

@@ -50,8 +50,9 @@ def test_the_oscillation_of_a_wave_is_its_amplitude_over_root_2():
 
     step = np.arange(1, 2001)
     mse = np.where(step < 900, 50.0, 1 + 0.3 * np.sin(2 * np.pi * step / 100))  # what comes before half does not count
-    mean, std = oscillation(step, mse)
+    mean, std, quartiles = oscillation(step, mse)
     assert (mean, std) == pytest.approx((1, 0.3 / np.sqrt(2)), rel=1e-6)
+    assert quartiles == pytest.approx(0.6 * np.sin(np.pi / 4), rel=0.05)  # of a hundred phases
 
 
 def test_clustering_ends_in_figure_3_and_its_table(cli, tmp_path, monkeypatch):
