@@ -133,7 +133,7 @@ def rate(row: str, axis: str, fixed: float, p: int, by_x: dict[float, dict[int, 
 def figure(results: Iterable[dict], kind: str = "location") -> Figure:
     """Two panels on log axes; dashed and hollow outside |α−β| < 1; each line's slope and verdict beside it."""
     results = list(results)
-    canvas = figures.new(13, 5.4)
+    canvas = figures.new(13, 6.6)
     for panel, axis in zip(canvas.subplots(1, 2), AXES, strict=True):
         lines = rates(results, kind, axis)
         gans = [line for line in lines if line.row != "oracle"]
@@ -152,7 +152,8 @@ def figure(results: Iterable[dict], kind: str = "location") -> Figure:
                   title=f"p = {first.p}, {held}")  # fmt: skip
         panel.set_xticks(first.x, [f"{value:g}" for value in first.x])
         panel.xaxis.minorticks_off()
-        panel.legend(fontsize=7, title=f"slope(spread); {OUTSIDE} |α−β| ≥ 1", title_fontsize=7)
+        panel.legend(fontsize=7, title=f"slope(spread); {OUTSIDE} |α−β| ≥ 1", title_fontsize=7, ncols=2,
+                     loc="upper center", bbox_to_anchor=(0.5, -0.11))  # fmt: skip
     return canvas
 
 
