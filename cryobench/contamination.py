@@ -55,8 +55,8 @@ class Contaminated(Gaussian):
         kept = {name: settings[name] for name in ("snr", "clip")}
         return {"name": "gaussian", "_target_": "cryobench.noise.Gaussian", **kept}
 
-    def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
-        noisy = super().add(clean, indices, seed=seed, split=split)
+    def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str, draw: int = 0) -> np.ndarray:
+        noisy = super().add(clean, indices, seed=seed, split=split, draw=draw)
         return self._spoil(noisy, indices, "input", seed, split)
 
     def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from cryobench.errors import InputError
 
 SPLITS = {"train": 0, "test": 1}
+DRAWS = 3  # the random streams of noise drawn afresh; 1 and 2 are those of cryobench.contamination
 
 
 def generator(seed: int, split: str, index: int, *purpose: int) -> np.random.Generator:
@@ -45,12 +46,16 @@ class Gaussian:
         """Standard deviation of the noise of each image: (n, h, w) clean in [0, 1] → (n,) float64."""
         return np.sqrt(np.asarray(clean, dtype=np.float64).var(axis=(-2, -1)) / self.snr)
 
-    def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
-        """Noisy images (n, h, w) float32 from clean ones (n, h, w) in [0, 1]; `indices` (n,) names them in `split`."""
+    def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str, draw: int = 0) -> np.ndarray:
+        """Noisy images (n, h, w) float32 from clean ones (n, h, w) in [0, 1]; `indices` (n,) names them in `split`.
+
+        draw: 0 for the noise that the image has; others are independent of it and of each other.
+        """
+        purpose = (DRAWS, draw) if draw else ()
         noisy = np.array(clean, dtype=np.float32)
         for row, (index, sigma) in enumerate(zip(indices, self.sigma(clean), strict=True)):
-            draw = generator(seed, split, int(index)).standard_normal(noisy.shape[1:], dtype=np.float32)
-            noisy[row] += np.float32(sigma) * draw
+            normal = generator(seed, split, int(index), *purpose).standard_normal(noisy.shape[1:], dtype=np.float32)
+            noisy[row] += np.float32(sigma) * normal
         return np.clip(noisy, 0.0, 1.0, out=noisy) if self.clip else noisy
 
     def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
@@ -135,12 +140,12 @@ class NoisyImages:
         if self.allowed is not None and what not in self.allowed:
             raise PermissionError(f"a denoiser asked for '{what}' without declaring it in `knows`")
 
-    def noisy(self, index=slice(None)) -> np.ndarray:
-        """(b, L, L) float32, the noisy images at these positions."""
+    def noisy(self, index=slice(None), draw: int = 0) -> np.ndarray:
+        """(b, L, L) float32, the noisy images at these positions; with another `draw` than 0, under other noise."""
         which = self.indices[index]
         if isinstance(self.noise, Recorded):
-            return np.array(self._recorded[which])
-        return self.noise.add(self._clean[which], which, seed=self.seed, split=self.split)
+            return np.array(self._recorded[which])  # of which there is one noise, whatever draw is asked for
+        return self.noise.add(self._clean[which], which, seed=self.seed, split=self.split, draw=draw)
 
     def clean(self, index=slice(None)) -> np.ndarray:
         """(b, L, L) float32 in [0, 1]; contaminated references among them if the noise says so."""

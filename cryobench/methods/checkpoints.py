@@ -55,6 +55,7 @@ class Checkpoints(Checkpoint):
     def __init__(self, folder: Path, chosen: Callable[[list[dict]], list[int]], minutes: float):
         self.folder, self.chosen, self.minutes = folder, chosen, minutes
         self.last = folder / "last.ckpt"
+        self.epochs_done = 0
         self.batches_done = 0  # of the epoch under way
         self.seconds = 0.0  # of training, over all processes that had a part in it
         self.resumed = 0
@@ -69,7 +70,8 @@ class Checkpoints(Checkpoint):
         except Exception:  # not ours, or the disk's fault: begin again
             self.last.unlink()
             return None
-        self.batches_done, self.seconds = state["batches_done"], state["seconds"]
+        self.epochs_done, self.batches_done = state["epochs_done"], state["batches_done"]
+        self.seconds = state["seconds"]
         self.resumed = state["resumed"] + 1
         return self.last
 
@@ -84,7 +86,8 @@ class Checkpoints(Checkpoint):
         self.seconds += now - self._clock
         self._clock = self._written = now
         checkpoint["cryobench"] = {
-            "batches_done": self.batches_done, "seconds": self.seconds, "resumed": self.resumed
+            "epochs_done": len(module.curve), "batches_done": self.batches_done, "seconds": self.seconds,
+            "resumed": self.resumed,
         }  # fmt: skip
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:

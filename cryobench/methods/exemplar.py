@@ -126,6 +126,25 @@ class Exemplar(WithSigma):
         self.report["per_image"] = noted
         return out
 
+    def widened(
+        self, noisy: np.ndarray, widths: tuple[float, ...], leave_out: np.ndarray | None = None, **hints: np.ndarray
+    ) -> np.ndarray:
+        """Posterior means at τ times each of `widths`: (n, L, L) → (n, len(widths), L, L) float32.
+
+        leave_out (n,): an exemplar for each image, by its position in training, that gets no weight. A training image
+        has to leave itself out, or its estimate is better than any that a test image can have.
+        """
+        check_images(noisy)
+        out = np.empty((len(noisy), len(widths), *noisy.shape[1:]), dtype=np.float32)
+        sigma = self.noise_level(noisy, hints)
+        for i, (image, level) in enumerate(zip(noisy, sigma, strict=True)):
+            energies = self._energies(self.orbits, image)
+            if leave_out is not None:
+                energies[:, :, leave_out[i]] = -torch.inf
+            means = [self.orbits.weighted_sum(weights(energies, level, self.chosen_tau * width)) for width in widths]
+            out[i] = self.orbits.basis.render(torch.stack(means)).cpu().numpy()
+        return out
+
     def _posterior(self, image: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray, torch.Tensor, float]:
         """Of one image (L, L): posterior mean and standard deviation of its pixels, both (L, L); the weight of each training
         image (n,); and the variance, all pixels together.

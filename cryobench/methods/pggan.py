@@ -207,7 +207,7 @@ class Pggan(Trained):
         grown = [point for point in curve if point["size"] == self.parts[-1].size and not point["fading"]]
         return super().chosen_epochs(grown) if grown else []
 
-    def training_loader(self, images: NoisyImages, module: PgganModule, done: int) -> DataLoader:
+    def training_loader(self, images: NoisyImages, module: PgganModule, done: int, epoch: int) -> DataLoader:
         sampler = PartSampler(len(images), module, done)
         return DataLoader(Batches(images), batch_sampler=sampler, collate_fn=lambda batch: batch)
 

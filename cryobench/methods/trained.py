@@ -35,11 +35,19 @@ def validation_part(n: int) -> int:
     return min(max(n // 20, 8), 500)
 
 
-class Batches(Dataset):
-    """Training pairs for a DataLoader: asks for whole batches, so the noise of a batch is made in one call."""
+def same_pairs(images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(noisy, clean) of these images, the same in every epoch: the paper's pairs are fixed."""
+    return as_batch(images.noisy(index)), as_batch(images.clean(index))
 
-    def __init__(self, images: NoisyImages):
-        self.images = images
+
+class Batches(Dataset):
+    """Training pairs for a DataLoader: asks for whole batches, so the noise of a batch is made in one call.
+
+    Item s is image s mod n in epoch s div n; `pairs(images, index, epoch)` says what the net is shown of it.
+    """
+
+    def __init__(self, images: NoisyImages, pairs=same_pairs):
+        self.images, self.pairs = images, pairs
 
     def __len__(self) -> int:
         return len(self.images)
@@ -48,18 +56,19 @@ class Batches(Dataset):
         return self.__getitems__([index])
 
     def __getitems__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        index = np.asarray(index)
-        return as_batch(self.images.noisy(index)), as_batch(self.images.clean(index))
+        epochs, index = np.divmod(index, len(self.images))
+        return self.pairs(self.images, index, int(epochs[0]))
 
 
 class InOrder(Sampler):
-    """Positions 0 … n−1 in batches; its first epoch begins after `done` batches.
+    """Positions 0 … n−1 in batches; its first epoch, number `epoch`, begins after `done` batches.
 
-    No shuffling: the images are independent draws already (and the released code does not shuffle).
+    In epoch e they are counted from e·n on, so that whoever is asked for them knows the epoch; with epoch=None (to
+    validate) each is epoch 0. No shuffling: the images are independent draws already (and the released code does not shuffle).
     """
 
-    def __init__(self, n: int, batch_size: int, *, drop_last: bool = False, done: int = 0):
-        self.n, self.batch_size, self.done = n, batch_size, done
+    def __init__(self, n: int, batch_size: int, *, drop_last: bool = False, done: int = 0, epoch: int | None = None):
+        self.n, self.batch_size, self.done, self.epoch = n, batch_size, done, epoch
         self.batches = n // batch_size if drop_last else -(-n // batch_size)
 
     def __len__(self) -> int:
@@ -67,8 +76,11 @@ class InOrder(Sampler):
 
     def __iter__(self):
         first, self.done = self.done, 0
+        past = 0
+        if self.epoch is not None:
+            past, self.epoch = self.epoch * self.n, self.epoch + 1
         for start in range(first * self.batch_size, self.batches * self.batch_size, self.batch_size):
-            yield list(range(start, min(start + self.batch_size, self.n)))
+            yield list(range(past + start, past + min(start + self.batch_size, self.n)))
 
 
 def as_batch(images: np.ndarray) -> torch.Tensor:
@@ -235,7 +247,7 @@ class Trained(Denoiser):
             trainer = self.trainer(keeper)
             trainer.fit(
                 module,
-                self.training_loader(parts[0], module, keeper.batches_done),
+                self.training_loader(parts[0], module, keeper.batches_done, keeper.epochs_done),
                 self.loader(parts[1]),
                 ckpt_path=last,
                 weights_only=True,
@@ -265,13 +277,27 @@ class Trained(Denoiser):
             return [point["epoch"] for point in sorted(curve, key=lambda point: point["train_mse"])[:5]]
         return [min(curve, key=lambda point: point["val_mse"])["epoch"]]
 
-    def training_loader(self, images: NoisyImages, module: DenoisingModule, done: int) -> DataLoader:
-        """Whole batches of the epoch that the module is at, the first time those after the `done` ones."""
-        return self.loader(images, drop_last=True, done=done)
+    def training_loader(self, images: NoisyImages, module: DenoisingModule, done: int, epoch: int) -> DataLoader:
+        """Whole batches of the epoch that the module is at, number `epoch`, the first time those after the `done` ones."""
+        return self.loader(images, drop_last=True, done=done, epoch=epoch)
 
-    def loader(self, images: NoisyImages, drop_last: bool = False, done: int = 0) -> DataLoader:
-        order = InOrder(len(images), self.batch_size, drop_last=drop_last, done=done)
-        return DataLoader(Batches(images), batch_sampler=order, collate_fn=lambda batch: batch)
+    def loader(
+        self, images: NoisyImages, drop_last: bool = False, done: int = 0, epoch: int | None = None
+    ) -> DataLoader:
+        order = InOrder(len(images), self.batch_size, drop_last=drop_last, done=done, epoch=epoch)
+        pairs = self.held_pairs if epoch is None else self.pairs
+        return DataLoader(Batches(images, pairs), batch_sampler=order, collate_fn=lambda batch: batch)
+
+    def pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the net is shown, and is to make of it, at these positions in this epoch (counted from 0).
+
+        A pure function of its arguments and the run's seed, so that a training that was ended goes on as it would have.
+        """
+        return same_pairs(images, index, epoch)
+
+    def held_pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same for the images that choose the checkpoint."""
+        return same_pairs(images, index, epoch)
 
     def trainer(self, keeper: Checkpoints) -> pl.Trainer:
         where = self.setting
@@ -309,12 +335,15 @@ class Trained(Denoiser):
         out = np.empty_like(noisy, dtype=np.float32)
         for start in range(0, len(noisy), BATCH_AT_TEST):
             chunk = slice(start, start + BATCH_AT_TEST)
-            out[chunk] = (
-                net(as_batch(noisy[chunk].astype(np.float32, copy=False)).to(device))[:, 0].float().cpu().numpy()
-            )
+            predicted = self.predict(net, noisy[chunk].astype(np.float32, copy=False), device)
+            out[chunk] = predicted[:, 0].float().cpu().numpy()
         net.load_state_dict(before)  # batch norm in training mode moves its running statistics
         net.eval()
         return out
+
+    def predict(self, net: torch.nn.Module, noisy: np.ndarray, device: str) -> torch.Tensor:
+        """(b, L, L) float32 → (b, 1, L, L)."""
+        return net(as_batch(noisy).to(device))
 
     def weights(self) -> dict:
         return {name: value.contiguous() for name, value in self.generator.state_dict().items()}
