@@ -33,6 +33,15 @@ def test_noise_of_an_image_depends_on_seed_split_and_index_alone(clean):
     assert not np.allclose(whole[0] - clean[0], (whole[1] - clean[1]))
 
 
+def test_noise_drawn_anew_is_independent_and_of_the_same_strength(clean):
+    images = NoisyImages("train", clean, None, None, None, 1.0, Gaussian(0.1), seed=0)
+    noise = np.stack([images.noisy(slice(0, 8), draw) - clean[:8] for draw in (0, 1, 2)])
+    assert np.array_equal(images.noisy(slice(0, 8), draw=0), images.noisy(slice(0, 8)))
+    assert np.array_equal(images.noisy([5], draw=2)[0], images.noisy(slice(0, 8), draw=2)[5])
+    assert np.abs(np.corrcoef(noise.reshape(24, -1))[np.triu_indices(24, 1)]).max() < 0.08  # 1/64 is one sigma
+    assert np.allclose(noise.std(axis=(2, 3)), Gaussian(0.1).sigma(clean[:8]), rtol=0.06)
+
+
 def test_noise_is_white_and_normal(clean):
     from scipy import stats
 

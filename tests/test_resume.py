@@ -13,6 +13,7 @@ from cryobench.methods.autoencoder import Autoencoder
 from cryobench.methods.base import Setting
 from cryobench.methods.checkpoints import save_whole
 from cryobench.methods.gan import AlphaBetaGan, WassersteinGan
+from cryobench.methods.unet import UNet
 from cryobench.noise import Gaussian, NoisyImages
 
 EPOCHS, STEPS = 3, 4  # 48 images, 8 of them to choose the epoch, batches of ten
@@ -78,6 +79,7 @@ LEARNED = {
     "autoencoder": (Autoencoder, {}),
     "gan": (AlphaBetaGan, {}),
     "wgan_gp": (WassersteinGan, {"checkpoint": "last"}),  # its penalty draws random numbers
+    "unet": (UNet, {"guide": "none", "draws": 2}),  # noise by epoch, a schedule
 }
 
 
@@ -106,6 +108,7 @@ ENDS = {
 
 
 CASES = [("gan", ends) for ends in ENDS] + [("autoencoder", "thrice"), ("wgan_gp", "thrice"), ("wgan_gp", "validation")]
+CASES += [("unet", ends) for ends in ("thrice", "validation", "first step of an epoch")]
 
 
 @pytest.mark.parametrize(("name", "ends"), CASES)

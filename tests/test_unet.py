@@ -31,13 +31,13 @@ def test_a_symmetry_of_the_grid_is_one_of_the_particles_pose(pairs):
     rotation, volume = random_rotations(1, np.random.default_rng(1)), np.asarray(pairs.volumes[0])
     image = np.asarray(project(volume, rotation))
     turns = [np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))]
-    mirror = np.diag([1.0, -1.0, 1.0])  # of the image plane; with it z → -z, which a projection doesn't notice
-    poses = [rotation[0] @ flip @ turn for turn in turns for flip in (np.eye(3), mirror @ np.diag([1, 1, -1.0]))]
+    behind = np.diag([1.0, -1.0, -1.0])  # from behind, a projection is seen mirrored
+    poses = [rotation[0] @ side @ turn for turn in turns for side in (np.eye(3), behind)]
     found = []
     for projected in np.asarray(project(volume, np.stack(poses))):
-        apart = [np.abs(turned(image, which)[0] - projected).max() for which in range(COUNT)]
+        apart = [((turned(image, which)[0] - projected) ** 2).mean() for which in range(COUNT)]
         found.append(int(np.argmin(apart)))
-        assert min(apart) < 1e-3 * image.max()
+        assert min(apart) < 1e-3 * sorted(apart)[1]  # all but the projector's interpolation
     assert sorted(found) == list(range(COUNT))
 
 
@@ -77,7 +77,6 @@ def test_each_noise_and_symmetry_is_shown_once_before_any_comes_again(images):
     assert torch.equal(again[0], shown[0][0]) and torch.equal(again[1], shown[0][1])
     noise = torch.stack([noisy - clean for noisy, clean in shown[:3]]).flatten(1)
     assert np.abs(np.corrcoef(noise)[np.triu_indices(3, 1)]).max() < 0.1  # turned differently, of course
-    assert [len(set(np.round(np.sort(noise[e]).tolist(), 5))) > 3000 for e in range(3)] == [True] * 3
 
 
 def test_the_guide_is_its_own_images_whatever_part_of_the_set_is_asked(images, tmp_path):

@@ -68,7 +68,7 @@ class UNet(Trained):
     batch_norm: str = field(default="eval", init=False)  # there is none
 
     guide: str = "exemplar"
-    draws: int = 4
+    draws: int = 3
     weight_decay: float = 0.01
 
     def __post_init__(self) -> None:
