@@ -54,14 +54,14 @@ class Microscope(Gaussian):
         kept = {name: settings[name] for name in ("snr", "clip")}
         return {"name": "gaussian", "_target_": "cryobench.noise.Gaussian", **kept}
 
-    def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
+    def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str, draw: int = 0) -> np.ndarray:
         """As Gaussian.add; what noise is added to is the shifted image through its CTF."""
         clean = np.asarray(clean, dtype=np.float32)
         signal = self.reference(clean, indices, seed=seed, split=split)
         if self.ctf and split == "test":
             signal = self._through(signal, self.draws(indices, seed, split)[:, 2])
         # The noise of Gaussian, whose σ is that of the clean image.
-        noise = Gaussian(self.snr).add(clean, indices, seed=seed, split=split) - clean
+        noise = Gaussian(self.snr).add(clean, indices, seed=seed, split=split, draw=draw) - clean
         noisy = (signal + noise).astype(np.float32)
         return np.clip(noisy, 0.0, 1.0, out=noisy) if self.clip else noisy
 
