@@ -13,7 +13,7 @@ import numpy as np
 from cryobench.errors import InputError
 
 SPLITS = {"train": 0, "test": 1}
-DRAWS = 3  # the random streams of noise drawn afresh; 1 and 2 are those of cryobench.contamination
+DRAWS = 4  # the streams of noise drawn afresh; 1 and 2 are those of cryobench.contamination, 3 is cryobench.microscope's
 
 
 def generator(seed: int, split: str, index: int, *purpose: int) -> np.random.Generator:
