@@ -55,7 +55,7 @@ WRONG = {
     "image size": (["data.image_size=30"], ["data.image_size", "multiple of 8", "30"]),
     "too small for the net": (["data.image_size=16"], ["at least 32", "16"]),
     "too few images": (["data.n_train=12"], ["data.n_train", "12"]),
-    "unknown net": (["method.net=vgg"], ["method.net", "resnet, conv", "vgg"]),
+    "unknown net": (["method.net=vgg"], ["method.net", "resnet, conv, deep", "vgg"]),
     "negative seed": (["seed=-1"], ["seed", "-1"]),
     "unknown option": (["--verbos"], ["--verbos", "--help"]),
     "config folder": (["--config-dir", "nowhere"], ["--config-dir", "nowhere"]),

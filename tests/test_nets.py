@@ -23,8 +23,14 @@ def test_score_map_at_128_px(net, size):
     assert built(torch.zeros(2, 1, 128, 128)).shape == (2, 1, size, size)
 
 
-@pytest.mark.parametrize("net", nets.NETS)
-@pytest.mark.parametrize("size", [32, 48, 64, 96])
+SIZES = [(net, size) for net in ("resnet", "conv") for size in (32, 48, 64, 96)] + [("deep", 256)]
+
+
+def test_every_net_is_tested():
+    assert {net for net, _ in SIZES} == set(nets.NETS)
+
+
+@pytest.mark.parametrize(("net", "size"), SIZES)
 def test_generator_keeps_the_size_and_the_range(net, size):
     built = nets.build(net, "generator", width=4, image_size=size, seed=0)
     image = torch.randn(3, 1, size, size, generator=torch.Generator().manual_seed(0))
@@ -44,7 +50,16 @@ def test_weights_follow_the_seed_and_leave_the_global_state_alone():
     )
 
 
-@pytest.mark.parametrize(("net", "size"), [("resnet", 24), ("resnet", 44), ("conv", 72), ("conv", 24)])
+@pytest.mark.parametrize(("net", "size"), [("resnet", 24), ("resnet", 44), ("conv", 72), ("conv", 24), ("deep", 128),
+                                            ("deep", 288)])  # fmt: skip
 def test_a_size_that_a_net_cant_take_is_refused(net, size):
     with pytest.raises(InputError, match="expected an image size"):
         nets.build(net, "generator", width=4, image_size=size, seed=0)
+
+
+def test_the_deep_net_has_512_channels_at_4_px_and_one_score_at_256_px():
+    generator = nets.build("deep", "generator", width=64, image_size=256, seed=0)
+    widths = [level.resample.out_channels for level in generator.encoder]
+    assert widths == [64, 128, 256, 512, 512, 512] and len(generator.decoder) + 1 == 6
+    discriminator = nets.build("deep", "discriminator", width=4, image_size=256, seed=0)
+    assert discriminator(torch.zeros(2, 1, 256, 256)).shape == (2, 1, 1, 1)

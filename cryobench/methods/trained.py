@@ -196,7 +196,8 @@ def quiet_lightning():
 class Trained(Denoiser):
     """A net trained on pairs of clean and noisy images.
 
-    net: "resnet" or "conv"; width: channels d of the first stage; epochs, batch_size, lr: of the generator's Adam;
+    net: "resnet", "conv" or "deep" (256 px); width: channels d of the first stage; epochs, batch_size, lr: of the
+        generator's Adam;
     checkpoint: "validation" (the epoch with the lowest MSE on the validation part), "last", or "five_best" (the five
         epochs with the lowest MSE on the training images, each scored, as the paper's brackets most likely were made);
     batch_norm: "eval" (running statistics at test time) or "train" (each test batch's own, as the released code).

@@ -9,7 +9,7 @@ from torch import nn
 
 from cryobench.errors import InputError
 
-NETS = ("resnet", "conv")
+NETS = ("resnet", "conv", "deep")
 
 
 def build(name: str, role: str, *, width: int, image_size: int, seed: int) -> nn.Module:
