@@ -1,4 +1,4 @@
-"""The verbs for particle stacks and trained methods: denoise, export."""
+"""The verbs for particle stacks and trained methods: denoise, export, reconstruct, trust."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from cryobench.errors import InputError
 Stack = typer.Argument(help="A stack (.mrcs, .mrc), or a .star file of RELION or cryoSPARC.")
 Overrides = typer.Argument(None, help="A method by name: method=cwf, method=bm3d method.sigma=1.5, trainer=gpu.")
 Run = typer.Option(None, "--run", help="Id of a finished run in --results.")
+Runs = typer.Option(..., "--run", help="Id of a finished run on a simulated data set; again for another.")
 ModelFile = typer.Option(None, "--model", help="A file written by `cryobench export`.")
 Results = typer.Option("results/rnap_ecoli-desk", "--results", help="The results folder that --run is in.")
 Force = typer.Option(False, "--force", help="Write over files that exist.")
@@ -93,3 +94,74 @@ def checked(contrast: str) -> str:
 
 def say(text: str) -> None:
     print(text, file=sys.stderr)
+
+
+def reconstruct(
+    run: list[str] = Runs,
+    out: str = typer.Option(..., "--out", "-o", help="A folder for the maps (.mrc), the FSC curves and their figure."),
+    n_test: int = typer.Option(
+        2500, "--images", help="Test images to simulate, of which those of the conformation are used."
+    ),
+    conformation: int = typer.Option(1, "--conformation", help="Which conformation, from 1."),
+    results: str = Results,
+) -> None:
+    """Back-project noisy, denoised and clean test images with known angles, and compare with the true volume."""
+    from cryobench import model
+    from cryobench import reconstruct as maker
+
+    progress = sys.stderr.isatty()
+    models = [model.from_run(name, results, [], progress) for name in run]
+    result = maker.reconstruct(models, n_test=n_test, conformation=conformation, progress=progress)
+    files, lines = maker.write(result, Path(out), models)
+    print(f"{result.views} images of conformation {conformation}, {result.pixel_size:g} Å/px; resolution in Å where the FSC "
+          "with the true volume falls below 0.143 and 0.5:")  # fmt: skip
+    for line in lines:
+        print(f"  {line['name']:<28} {line['resolution_0.143'] or '-':>8} {line['resolution_0.5'] or '-':>8}")
+    print(maker.verdict(lines))
+    for file in files:
+        print(f"written: {file}")
+
+
+def trust(
+    stack: str = typer.Argument(
+        None, help="A stack or .star file; without one, the test images of the run's data set."
+    ),
+    overrides: list[str] = Overrides,
+    out: str = typer.Option(..., "--out", "-o", help="The figure, a .png file."),
+    run: str = Run,
+    model: str = ModelFile,
+    results: str = Results,
+    images: str = Images,
+    contrast: str = Contrast,
+    n: int = typer.Option(200, "--number", help="How many images at most."),
+    force: bool = Force,
+) -> None:
+    """Is a feature real? Pure noise, half the dose twice, and a conformation never seen, through a method."""
+    from cryobench import trust as questions
+    from cryobench.data.star import open_images
+    from cryobench.denoise import chosen_rows, prepare
+    from cryobench.model import new_file
+
+    path = Path(out)
+    if path.suffix != ".png":
+        raise InputError(f"-o: expected a file that ends in .png, got {out}")
+    if stack is not None and "=" in stack:
+        stack, overrides = None, [stack, *(overrides or [])]
+    new_file(path, force)
+    source = None if stack is None else open_images(stack)
+    chosen = choose_model(run, model, results, overrides)
+    if source is None:
+        taken, pixel_size = questions.test_images(chosen, n, sys.stderr.isatty())
+    else:
+        prepared = prepare(chosen, source, chosen_rows(images, len(source)), checked(contrast), say)
+        taken = questions.stack_images(prepared, n)
+        pixel_size = source.pixel_size and source.pixel_size * source.size / prepared.size
+    unseen = (
+        questions.unseen_conformation(chosen, n, sys.stderr.isatty())
+        if questions.knows_conformations(chosen, source)
+        else None
+    )
+    answers = questions.ask(chosen, taken, pixel_size, unseen)
+    questions.draw(chosen.name, answers).savefig(path)
+    print(questions.paragraph(chosen.name, answers))
+    print(f"written: {path}")

@@ -133,5 +133,5 @@ def bench(overrides: list[str] = Overrides) -> None:
     print(f"SSIM: {benchmark.ssim()['ratio']} times the seconds of a plain loop over scikit-image")
 
 
-for verb in (particle_verbs.denoise, particle_verbs.export):
+for verb in (particle_verbs.denoise, particle_verbs.export, particle_verbs.reconstruct, particle_verbs.trust):
     app.command()(verb)

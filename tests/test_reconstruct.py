@@ -1,0 +1,75 @@
+"""Back-projection gives back the volume, and the shell correlation with it says how far."""
+
+import json
+
+import mrcfile
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+from torch_fourier_slice import backproject_2d_to_3d
+
+from cryobench import reconstruct as module
+from cryobench.data.project import project, random_rotations
+from cryobench.reconstruct import Reconstructions, backproject, verdict
+
+SIZE = 24
+
+
+@pytest.fixture(scope="module")
+def volume():
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.mgrid[:SIZE, :SIZE, :SIZE], axis=-1) - SIZE // 2
+    return sum(np.exp(-((grid - c) ** 2).sum(-1) / 6) for c in rng.uniform(-5, 5, (10, 3))).astype(np.float32)
+
+
+def test_in_pieces_it_is_the_packages_own_and_gives_the_volume_back(volume, monkeypatch):
+    monkeypatch.setattr(module, "AT_ONCE", 7)
+    rotations = random_rotations(60, np.random.default_rng(1))
+    images = project(volume, rotations)
+    again = backproject(lambda rows: images[rows], np.arange(60), rotations)
+    whole = backproject_2d_to_3d(torch.from_numpy(images), torch.from_numpy(rotations).float()).numpy()
+    np.testing.assert_allclose(again, whole, atol=1e-5)
+    assert np.corrcoef(again.ravel(), volume.ravel())[0, 1] > 0.99
+
+
+def test_shell_correlation_is_one_with_itself_and_falls_where_noise_begins(volume):
+    """White noise of a shell's own power brings the correlation there to 1/√2; frequencies in 1/Å, the last Nyquist."""
+    rng = np.random.default_rng(2)
+    spectrum = np.abs(np.fft.fftn(volume))
+    noise = np.fft.ifftn(np.fft.fftn(rng.normal(size=volume.shape)) * spectrum).real * volume.size**-0.5
+    volumes = {"noisy": volume, "equal": (volume + noise).astype(np.float32)}
+    frequency, curves = Reconstructions(volumes, volume, 1, 2.0).curves()
+    assert frequency[-1] == pytest.approx(1 / 4) and len(frequency) == SIZE // 2
+    np.testing.assert_allclose(curves["noisy"], 1, atol=1e-5)
+    assert curves["equal"][2:6].mean() == pytest.approx(0.5**0.5, abs=0.12)
+
+
+def test_the_verdict_compares_with_the_noisy_images():
+    def line(name, half):
+        return {"name": name, "resolution_0.143": half, "resolution_0.5": half}
+
+    lines = [line("clean", 5.0), line("noisy", 10.0), line("a", 9.0), line("b", 11.0), line("c", 10.1), line("d", None)]
+    words = verdict(lines)
+    assert "a helped" in words and "b hurt" in words and "c changed nothing" in words and "d hurt" in words
+
+
+def test_the_verb_leaves_maps_curves_and_a_figure(cli, tmp_path):
+    run = ("method=nlm", *TINY)
+    assert cli(*run)[0] == 0
+    (folder,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("[!.]*")
+    call = ("reconstruct", "--run", folder.name, "--results", "results/phantom-smoke", "-o", "out")
+    status, out, err = cli(*call, "--images", "60", "--conformation", "2")
+    assert status == 0 and "nlm" in out, err
+    about = json.loads((tmp_path / "out" / "fsc.json").read_text())
+    assert about["views"] < 60 and set(about["fsc"]) == {"clean", "noisy", "nlm"}
+    clean, noisy = (np.mean(about["fsc"][name][:6]) for name in ("clean", "noisy"))
+    assert clean > 0.6 and clean > noisy
+    for name in ("clean", "noisy", "nlm", "truth"):
+        with mrcfile.open(tmp_path / "out" / f"{name}.mrc") as file:
+            assert (
+                file.is_volume() and file.data.shape == (32, 32, 32) and float(file.voxel_size.x) == pytest.approx(6.4)
+            )
+    assert (tmp_path / "out" / "figures" / "fsc.png").read_bytes()[:4] == b"\x89PNG"
+    status, _, err = cli(*call, "--conformation", "9")
+    assert status == 2 and "--conformation" in err

@@ -1,0 +1,84 @@
+"""The three questions: a denoiser that invents is caught, one that is honest is not."""
+
+from types import SimpleNamespace
+
+import mrcfile
+import numpy as np
+import pytest
+import scipy.ndimage
+from conftest import TINY
+
+from cryobench import trust
+from cryobench.data.pairs import open_pairs
+from cryobench.data.phantom import Phantom
+from cryobench.noise import Gaussian
+
+
+@pytest.fixture(scope="module")
+def noisy(cache):
+    return open_pairs(Phantom(image_size=32, n_train=24, n_test=1), cache).images("train", Gaussian(0.3), 0).noisy()
+
+
+def model(denoise):
+    return SimpleNamespace(name="it", method=SimpleNamespace(denoise=denoise), config={"data": {}}, fits_stack=False)
+
+
+def test_a_denoiser_that_always_paints_the_molecule_is_caught(noisy):
+    blob = np.exp(-((np.mgrid[:32, :32] - 16) ** 2).sum(0) / 40)
+    answers = trust.ask(model(lambda images: np.broadcast_to(blob, images.shape).astype(np.float32)), noisy, 6.4, None)
+    assert answers.invented == pytest.approx(1) and answers.floor[:5].min() > 0.99
+    assert "not flat" in trust.paragraph("it", answers) and "proves nothing" in trust.paragraph("it", answers)
+
+
+def test_a_blur_is_flat_on_noise_and_agrees_at_low_frequency_only(noisy):
+    answers = trust.ask(model(lambda images: scipy.ndimage.gaussian_filter(images, (0, 3, 3))), noisy, 6.4, None)
+    assert answers.invented < 0.5
+    assert answers.agreement[1] > 0.7 and abs(answers.floor[3:]).max() < 0.5
+    assert answers.frequency[-1] == pytest.approx(1 / 12.8) and answers.unit == "Å"
+
+
+def test_the_halves_have_independent_noise_of_twice_the_variance():
+    """Of images that are nothing but noise, y + n and y − n don't correlate."""
+    images = np.random.default_rng(0).normal(size=(200, 32, 32)).astype(np.float32)
+    answers = trust.ask(model(lambda halves: halves), images, None, None)
+    assert abs(answers.raw[2:]).max() < 0.1
+
+
+def test_noise_has_the_images_own_spectrum_and_level():
+    rng = np.random.default_rng(3)
+    images = (5 + 2 * scipy.ndimage.gaussian_filter(rng.normal(size=(100, 32, 32)), (0, 1, 1), mode="wrap")).astype(
+        np.float32
+    )
+    noise = trust.noise_like(images, rng)
+    assert noise.mean() == pytest.approx(5, abs=0.02) and noise.std() == pytest.approx(images.std(), rel=0.05)
+
+    def neighbours(x):
+        return np.corrcoef(x[:, :, 1:].ravel(), x[:, :, :-1].ravel())[0, 1]
+
+    assert neighbours(noise) == pytest.approx(neighbours(images), abs=0.1)
+
+
+def test_the_verb_on_a_run_and_on_a_stack(cli, noisy, tmp_path):
+    assert cli("method=autoencoder", *TINY)[0] == 0
+    (folder,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("[!.]*")
+    given = ("--run", folder.name, "--results", "results/phantom-smoke")
+    status, out, err = cli("trust", *given, "-o", "a.png", "--number", "20")
+    assert status == 0 and "never trained on" in out and "pure noise" in out, err
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+    with mrcfile.new(tmp_path / "in.mrcs", noisy) as file:
+        file.set_image_stack()
+        file.voxel_size = 6.4
+    status, out, err = cli("trust", "in.mrcs", "method=nlm", "-o", "b.png")
+    assert status == 0 and "never trained on" not in out, err
+    status, _, err = cli("trust", *given, "-o", "a.png")
+    assert status == 2 and "--force" in err
+
+
+def test_a_conformation_is_told_from_its_neighbours(cache):
+    pairs = open_pairs(Phantom(image_size=32, n_train=1, n_test=20), cache)
+    for image, label, rotation in zip(pairs.test.clean, pairs.test.labels, pairs.test.rotations, strict=True):
+        assert trust.is_own(image, image, pairs.volumes, label, rotation)
+    label = int(pairs.test.labels[0])
+    other = trust.project(np.array(pairs.volumes[label - 1 if label else 1]), pairs.test.rotations[[0]])[0]
+    other = (other - other.min()) / np.ptp(other)
+    assert not trust.is_own(other, pairs.test.clean[0], pairs.volumes, label, pairs.test.rotations[0])
