@@ -1,23 +1,118 @@
-"""How fast training is through Lightning, beside a bare loop over the same nets in the same process.
+"""How fast everything is here: simulation, each method of some runs, each metric; Lightning beside a bare loop.
 
-Both do what one training step does (noise, forward, backward, optimizer), on the same images, one after the other in
-turn; what is reported is the median of the ratios, which does not depend on the machine as times do.
+Lightning and the bare loop do what one training step does (noise, forward, backward, optimizer), on the same images,
+one after the other in turn; the median of the ratios does not depend on the machine as times do. RESULTS/bench.json
+keeps all of it, and `plan` reads it.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import statistics
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
+from cryobench import metrics
 from cryobench.config import build, cache_folder, compose, resolve
 from cryobench.methods.base import Setting
 from cryobench.methods.gan import ADAM
+from cryobench.record import environment, writable
+from cryobench.run import one_line
 from cryobench.scores import discriminator_loss, generator_loss
+from cryobench.speed import SLICES, cost_key, fit_sizes, measure, simulation, torch_threads
+from cryobench.sweep import Job
+from cryobench.workers import cores
+
+REPEATS, IMAGES = 3, 100  # of Lightning beside the bare loop
+
+
+def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
+    """What bench.json holds: the speed of each method among the jobs, with one thread and with all cores."""
+    from rich.progress import Progress
+
+    counts = sorted({1, cores()})
+    different = {json.dumps(cost_key(job.config), sort_keys=True): job for job in jobs}
+    found = {"environment": environment(), "simulation_s": {}, "methods": [], "metrics": {}, "lightning": {}}
+    with Progress(disable=not progress, transient=True) as bar:
+        task = bar.add_task("measuring", total=len(different) * len(counts) + 1)
+        for job in different.values():
+            config = job.config
+            pairs = slice_of(config)
+            size = str(config["data"]["image_size"])
+            if size not in found["simulation_s"]:
+                found["simulation_s"][size] = simulation(pairs.volumes, pairs.test.rotations)
+                found["metrics"][size] = metric_speeds(pairs.test.clean)
+            noise = build(config, "noise")
+            train, test = (pairs.images(split, noise, config["seed"]) for split in ("train", "test"))
+            for threads in counts:
+                bar.update(task, description=f"{config['method']['name']}, {threads} core{'s' * (threads > 1)}")
+                entry = {"key": cost_key(config), "row": job.row}
+                try:
+                    entry |= measure(config, train, test, threads)
+                except Exception as error:  # a method that can't run here leaves the others their numbers
+                    entry |= {"cores": threads, "error": one_line(error)}
+                found["methods"].append(entry)
+                bar.advance(task)
+        bar.update(task, description="Lightning and a bare loop")
+        scale = "smoke" if all(job.config["scale"]["name"] == "smoke" for job in jobs) else "desk"
+        for net in ("resnet", "conv"):
+            with torch_threads(1):
+                found["lightning"][net] = training([f"scale={scale}", f"method.net={net}"], REPEATS, IMAGES)
+        bar.advance(task)
+    return found
+
+
+def slice_of(config: dict):
+    """The first images of a config's data set, as many as are needed here."""
+    from cryobench.data.pairs import open_pairs
+
+    n = max(fit_sizes(config, 10**9)[-1], SLICES[-1])
+    return open_pairs(replace(build(config, "data"), n_train=n, n_test=64), cache_folder(config))
+
+
+def metric_speeds(clean: np.ndarray) -> dict[str, float]:
+    """Images per second of each metric."""
+    noisy = np.clip(clean + 0.1 * np.random.default_rng(0).standard_normal(clean.shape), 0, 1)
+    speeds = {}
+    for name in metrics.NAMES:
+        start = time.process_time()
+        getattr(metrics, name)(clean, noisy)
+        speeds[name] = round(len(clean) / max(time.process_time() - start, 1e-6), 1)
+    return speeds
+
+
+def keep(found: dict, results: Path) -> Path:
+    """Write RESULTS/bench.json. Raises InputError."""
+    path = results / "bench.json"
+    with writable(results):
+        results.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        os.replace(part, path)
+    return path
+
+
+def rows(found: dict) -> list[tuple[str, ...]]:
+    """For people: method, size, cores, images per second of training and of denoising."""
+    lines = []
+    for entry in found["methods"]:
+        key = entry["key"]
+        what = " ".join(
+            str(part) for part in (key["method"], key.get("net"), key.get("width") and f"d={key['width']}") if part
+        )
+        speeds = [entry["error"][:60], ""] if "error" in entry else [
+            f"{1 / entry['fit_s_per_image']:.4g}" if entry["fit_s_per_image"] > 1e-6 else "",
+            f"{1 / entry['denoise_s_per_image']:.4g}" if entry["denoise_s_per_image"] > 1e-9 else "",
+        ]  # fmt: skip
+        lines.append((what, str(key["image_size"]), str(entry["cores"]), *speeds))
+    return lines
 
 
 def training(overrides: list[str], repeats: int = 5, images: int = 400) -> dict:
@@ -96,8 +191,6 @@ def bare_loop(method, train) -> tuple[float, int]:
 def ssim(images: int = 100, size: int = 64) -> dict:
     """Seconds for SSIM here over seconds of a plain loop over scikit-image, medians of five turns."""
     from skimage.metrics import structural_similarity
-
-    from cryobench import metrics
 
     rng = np.random.default_rng(0)
     clean, noisy = rng.random((2, images, size, size))

@@ -9,7 +9,7 @@ from importlib import resources
 
 import typer
 
-from cryobench import particle_verbs
+from cryobench import cost_verbs, particle_verbs
 from cryobench.errors import InputError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -121,17 +121,6 @@ def data(
         print(f"written: {write_split(out, pairs, split, images)}")
 
 
-@app.command()
-def bench(overrides: list[str] = Overrides) -> None:
-    """Speed of training (scale=desk) through Lightning beside a bare loop, and of SSIM beside scikit-image."""
-    from cryobench import bench as benchmark
-
-    result = benchmark.training(list(overrides or ["scale=desk"]))
-    speeds = result["images_per_s"]
-    print(f"training, {result['scale']} scale ({result['image_size']} px, d = {result['width']}, {result['threads']} threads): "
-          f"Lightning {speeds['lightning']} images/s, bare loop {speeds['bare']} images/s, ratio {result['ratio']}")  # fmt: skip
-    print(f"SSIM: {benchmark.ssim()['ratio']} times the seconds of a plain loop over scikit-image")
-
-
-for verb in (particle_verbs.denoise, particle_verbs.export, particle_verbs.reconstruct, particle_verbs.trust):
+VERBS = (particle_verbs.denoise, particle_verbs.export, particle_verbs.reconstruct, particle_verbs.trust)
+for verb in (*VERBS, cost_verbs.bench, cost_verbs.plan):
     app.command()(verb)

@@ -1,0 +1,85 @@
+"""What a sweep will cost: against sums done by hand, and against a run that was timed."""
+
+import json
+
+import pytest
+from conftest import TINY
+
+from cryobench import estimate
+from cryobench.config import build
+from cryobench.errors import InputError
+from cryobench.speed import cost_key
+from cryobench.sweep import plan
+
+
+def bench_of(*jobs, **speeds) -> dict:
+    speed = {"cores": 1, "fit_s": 3.0, "fit_s_per_image": 0.01, "denoise_s_per_image": 0.002, "weights_bytes": 1_000_000,
+             "checkpoint_bytes": 5_000_000} | speeds  # fmt: skip
+    return {"methods": [{"key": cost_key(job.config), **speed} for job in jobs], "simulation_s": {"64": 0.003}}
+
+
+def test_a_gans_time_is_start_fit_validation_and_test(monkeypatch, tmp_path):
+    monkeypatch.setenv("CRYOBENCH_CACHE", str(tmp_path))
+    (job,) = plan(["method=gan", "scale=desk"]).jobs
+    bench = bench_of(job)
+    # 4,000 pairs: 200 validate, 3,800 are 190 batches of 20; six epochs; 500 test images
+    by_hand = 3.0 + 6 * 3800 * 0.01 + 6 * 200 * 0.002 + 500 * 0.002 + estimate.START
+    assert estimate.run_seconds(job.config, bench["methods"][0]) == pytest.approx(by_hand)
+    jobs = plan(["method=gan", "scale=desk", "seed=0,1,2,3"]).jobs
+    cost = estimate.cost(jobs, bench, together=2, cores=1)
+    assert cost.simulation_s == pytest.approx(4500 * 0.003), "one data set, simulated once"
+    assert cost.seconds == pytest.approx(2 * by_hand + 4500 * 0.003) and not cost.unmeasured
+    assert cost.cache == 4500 * 64 * 64 * 4
+    assert cost.disk == pytest.approx(4 * 1.2e6 + 2 * 5e6, rel=0.05)
+
+
+def test_a_classical_methods_time_has_no_epochs(tmp_path):
+    (job,) = plan(["method=nlm", "scale=desk"]).jobs
+    (entry,) = bench_of(job)["methods"]
+    assert estimate.run_seconds(job.config, entry) == pytest.approx(3.0 + 4000 * 0.01 + 500 * 0.002 + estimate.START)
+
+
+def test_rows_that_differ_in_the_score_cost_the_same_and_others_do_not():
+    jobs = plan(["+sweep=alpha_beta", "scale=paper"]).jobs
+    assert len({json.dumps(cost_key(job.config)) for job in jobs}) == 1
+    keys = [cost_key(plan(words).jobs[0].config) for words in
+            (["method=gan"], ["method=gan", "method.net=conv"], ["method=gan", "scale=desk"], ["method=autoencoder"])]  # fmt: skip
+    assert len({json.dumps(key) for key in keys}) == 4
+
+
+def test_what_was_not_measured_is_said(tmp_path):
+    jobs = plan(["method=gan,nlm", "scale=desk"]).jobs
+    cost = estimate.cost(jobs, bench_of(jobs[0]), 1, 1)
+    assert cost.unmeasured == [jobs[1].run_id]
+    (tmp_path / "bench.json").write_text("[]")
+    with pytest.raises(InputError, match="remove it"):
+        estimate.read_bench(tmp_path / "bench.json")
+
+
+def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
+    """The verbs, one after the other; every number that bench gives is positive and of the right kind."""
+    monkeypatch.setattr("cryobench.bench.cores", lambda: 1)
+    monkeypatch.setattr("cryobench.bench.IMAGES", 40)
+    words = ["method=gan,nlm", *TINY]
+    status, out, _ = cli("plan", *words)
+    assert status == 0 and "2 runs: 0 done, 0 failed, 2 pending" in out and "python -m cryobench bench" in out
+    status, out, err = cli("bench", *words)
+    assert status == 0, err
+    found = json.loads((tmp_path / "results" / "phantom-smoke" / "bench.json").read_text())
+    assert {entry["key"]["method"] for entry in found["methods"]} == {"gan", "nlm"}
+    for entry in found["methods"]:
+        assert entry["denoise_s_per_image"] > 0 and entry["fit_s_per_image"] >= 0
+        assert (entry["weights_bytes"] > 0) == (entry["key"]["method"] == "gan") == (entry["checkpoint_bytes"] > 0)
+    assert found["metrics"]["32"]["ssim"] > 0 and set(found["lightning"]) == {"resnet", "conv"}
+    assert cli("method=nlm", *TINY)[0] == 0
+    status, out, _ = cli("plan", *words)
+    assert status == 0 and "2 runs: 1 done, 0 failed, 1 pending" in out and "side by side" in out and "disk:" in out
+    assert [line.split()[0] for line in out.splitlines()[:2]] == ["pending", "done"]
+
+
+def test_the_weights_that_bench_counts_are_those_of_the_net():
+    from cryobench import nets
+
+    (job,) = plan(["method=gan"]).jobs
+    net = build(job.config, "method").build_generator(32)
+    assert sum(v.nbytes for v in net.state_dict().values()) >= 4 * nets.parameters(net)
