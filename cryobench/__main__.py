@@ -110,7 +110,7 @@ def help_text() -> str:
     from cryobench.verbs import verb_lines
 
     groups = []
-    for group in ("data", "scale", "noise", "protocol", "method", "trainer", "sweep"):
+    for group in ("data", "scale", "noise", "protocol", "method", "trainer", "task", "sweep"):
         folder = resources.files("cryobench.conf") / group
         names = sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml"))
         groups.append(f"  {'+' if group == 'sweep' else ''}{group}=".ljust(13) + " | ".join(names))
