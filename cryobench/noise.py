@@ -13,7 +13,8 @@ import numpy as np
 from cryobench.errors import InputError
 
 SPLITS = {"train": 0, "test": 1}
-DRAWS = 4  # the streams of noise drawn afresh; 1 and 2 are those of cryobench.contamination, 3 is cryobench.microscope's
+# The streams of noise drawn afresh; 1 and 2 are those of cryobench.contamination, 3 is cryobench.microscope's.
+DRAWS = 4
 
 
 def generator(seed: int, split: str, index: int, *purpose: int) -> np.random.Generator:
