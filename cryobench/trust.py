@@ -120,16 +120,19 @@ def knows_conformations(model: Model, source) -> bool:
 
 
 def unseen_conformation(model: Model, n: int, progress: bool = False) -> dict:
-    """What the method makes of simulated conformations half-way between those of its own data set.
+    """What the method makes of simulated conformations that it was not trained on.
 
+    Those that its run left out (data.train_conformations), else ones half-way between those of its data set.
     "mse": {"known", "unseen"} (lists, one value an image); "own": {"known", "unseen"}, the share of images whose denoised
     version is nearer to their own conformation's projection than to its neighbours': 1/3 by chance, or 1/2 at an end.
     """
     config = model.config
-    few = config["data"].get("conformations")
+    few, trained = config["data"].get("conformations"), config["data"].get("train_conformations")
     if few is None or few < 2:
         raise InputError(f"expected a simulated data set of two conformations or more, got {config['data']['name']}")
-    data = {**config["data"], "conformations": 2 * few - 1, "n_train": 1, "n_test": n}
+    data = {**config["data"], "n_train": 1, "n_test": n}
+    if trained is None:
+        data["conformations"], trained = 2 * few - 1, range(0, 2 * few - 1, 2)
     pairs = open_pairs(build({**config, "data": data}, "data"), cache_folder(config), progress=progress)
     test = pairs.images("test", build(config, "noise"), config["seed"])
     clean, labels = test.clean(), test.labels
@@ -139,7 +142,10 @@ def unseen_conformation(model: Model, n: int, progress: bool = False) -> dict:
         is_own(image, truth, pairs.volumes, label, rotation)
         for image, truth, label, rotation in zip(denoised, clean, labels, test.rotations, strict=True)
     ])  # fmt: skip
-    sides = {"known": labels % 2 == 0, "unseen": labels % 2 == 1}
+    known = np.isin(labels, list(trained))
+    if known.all() or not known.any():
+        raise InputError(f"--number: expected enough images for known and unseen conformations, got {n}; ask for more")
+    sides = {"known": known, "unseen": ~known}
     return {"mse": {name: errors[side].tolist() for name, side in sides.items()},
             "own": {name: float(own[side].mean()) for name, side in sides.items()}}  # fmt: skip
 
