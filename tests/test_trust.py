@@ -9,6 +9,7 @@ import scipy.ndimage
 from conftest import TINY
 
 from cryobench import trust
+from cryobench.config import compose, resolve
 from cryobench.data.pairs import open_pairs
 from cryobench.data.phantom import Phantom
 from cryobench.noise import Gaussian
@@ -74,11 +75,21 @@ def test_the_verb_on_a_run_and_on_a_stack(cli, noisy, tmp_path):
     assert status == 2 and "--force" in err
 
 
-def test_a_conformation_is_told_from_its_neighbours(cache):
-    pairs = open_pairs(Phantom(image_size=32, n_train=1, n_test=20), cache)
-    for image, label, rotation in zip(pairs.test.clean, pairs.test.labels, pairs.test.rotations, strict=True):
-        assert trust.is_own(image, image, pairs.volumes, label, rotation)
-    label = int(pairs.test.labels[0])
-    other = trust.project(np.array(pairs.volumes[label - 1 if label else 1]), pairs.test.rotations[[0]])[0]
-    other = (other - other.min()) / np.ptp(other)
-    assert not trust.is_own(other, pairs.test.clean[0], pairs.volumes, label, pairs.test.rotations[0])
+def test_errors_are_sorted_by_whether_the_conformation_was_trained_on(cache):
+    """A denoiser that knows the even half of nine conformations by heart, and makes nothing of the others."""
+    config = resolve(compose(["method=noisy", f"paths.cache={cache}"]))
+    nine = open_pairs(Phantom(image_size=32, n_train=1, n_test=30, conformations=9), cache).test
+
+    def denoise(images):
+        return np.where((nine.labels % 2 == 0)[:, None, None], nine.clean, 0).astype(np.float32)
+
+    errors = trust.unseen_conformation(SimpleNamespace(config=config, method=SimpleNamespace(denoise=denoise)), 30)[
+        "mse"
+    ]
+    assert len(errors["known"]) == (nine.labels % 2 == 0).sum() and max(errors["known"]) == 0 < min(errors["unseen"])
+    config["data"]["train_conformations"] = [0, 1]
+    left_out = trust.unseen_conformation(SimpleNamespace(config=config, method=SimpleNamespace(denoise=denoise)), 30)[
+        "mse"
+    ]
+    five = open_pairs(Phantom(image_size=32, n_train=1, n_test=30), cache).test
+    assert len(left_out["known"]) == (five.labels < 2).sum() and len(left_out["known"]) + len(left_out["unseen"]) == 30
