@@ -17,10 +17,10 @@ from hydra.utils import get_class
 from rich.console import Console
 from rich.table import Table
 
-from cryobench.errors import InputError, Killed, Stopped
+from cryobench.errors import InputError, Killed, MissingPackage, Stopped
 from cryobench.progress import Sweep, SweepProgress, label, noise_label, results_of
 from cryobench.record import Store, task_name
-from cryobench.run import failure, now, run
+from cryobench.run import failure, now, one_line, run
 from cryobench.signals import die_with_parent, stopping
 from cryobench.sweep import Job, Plan
 from cryobench.workers import share_the_machine, shut_workers, side_by_side, stop_workers
@@ -121,12 +121,17 @@ def start_all(sweep: Sweep, overrides: list[str], together: int) -> None:
         return stop_workers()
 
     with stopping(on_stop), SweepProgress(sweep, since), tempfile.TemporaryDirectory() as scratch:
+        cluster = any(word.split("launcher=")[-1].endswith("slurm") for word in overrides if "launcher=" in word)
+        if cluster and find_spec("submitit") is None:
+            raise MissingPackage(
+                "hydra/launcher=slurm: expected the package hydra-submitit-launcher; pip install 'cryobench[slurm]'"
+            )
         chosen = any(word.lstrip("+").startswith("hydra/launcher=") for word in overrides)
         if not chosen and together > 1:
             launcher = ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={together}"]
         else:
             launcher = []
-        if not any("hydra/launcher=slurm" in word for word in overrides):
+        if not cluster:
             launcher.append(f"hydra.sweep.dir={scratch}")  # Hydra's own notes; slurm's lie where every node sees them
         while True:
             try:
@@ -138,9 +143,14 @@ def start_all(sweep: Sweep, overrides: list[str], together: int) -> None:
                     break
                 for suspect in suspects:
                     run_by_itself(suspect, since)
+            except Exception as error:
+                if not cluster:
+                    raise
+                print(f"cryobench: a job of the cluster ended early: {one_line(error)}", file=sys.stderr)
+                break
         if stopped:
             raise Stopped("SIGTERM")
-        for job in sweep.jobs:  # those that another process had when their turn came
+        for job in [] if cluster else sweep.jobs:  # those that another process had when their turn came
             if not sweep.finished(job) and sweep.store(job).read(job.run_id) is None:
                 run(job.config, in_sweep=True, wait=True)
 
@@ -184,7 +194,7 @@ def job(config) -> str:
         try:
             return run(one.config, in_sweep=True, since=os.environ.get(SINCE)).status
         except Stopped:
-            if launcher != "joblib":
+            if launcher == "basic":
                 raise
             STOPPED.append(True)
             return "stopped"

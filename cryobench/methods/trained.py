@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment  # not SLURM's: submitit requeues, not Lightning
 from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -311,8 +312,8 @@ class Trained(Denoiser):
         return pl.Trainer(
             max_epochs=self.epochs, accelerator=where.accelerator, devices=where.devices, strategy=where.strategy,
             precision=where.precision, callbacks=callbacks, logger=False, enable_progress_bar=False,
-            enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=where.workdir, plugins=[WholeFiles()],
-            **self.lightning,
+            enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=where.workdir,
+            plugins=[WholeFiles(), LightningEnvironment()], **self.lightning,
         )  # fmt: skip
 
     def progress_bar(self) -> Callback:

@@ -1,0 +1,147 @@
+"""A sweep through a real SLURM of one node, started here on ports of its own and ended again."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from conftest import TINY
+
+NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue", "sinfo")
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+missing = ", ".join(name for name in NEEDED if shutil.which(name, path=PATH) is None)
+pytestmark = [
+    pytest.mark.skipif(bool(missing), reason=f"missing {missing}: apt-get install slurmctld slurmd slurm-client munge"),
+    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="slurmd wants root"),
+]  # fmt: skip
+
+CONF = """
+ClusterName=cryobench
+SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+SlurmUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge/socket
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SlurmdParameters=config_overrides
+ReturnToService=2
+KillWait=60
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def free_ports(n: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(n)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def until(what, seconds: float, why: str):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(why)
+
+
+@pytest.fixture
+def cluster():
+    """The environment of a user of the cluster."""
+    folder = Path(tempfile.mkdtemp(prefix="cryobench-slurm-"))  # not under pytest's folder, which munge can't enter
+    folder.chmod(0o755)
+    munge, processes = folder / "munge", []
+    for name in ("munge", "state", "spool"):
+        (folder / name).mkdir()
+    (munge / "key").write_bytes(os.urandom(128))
+    (munge / "key").chmod(0o400)
+    for path in (munge / "key", munge):
+        shutil.chown(path, "munge", "munge")
+    host = socket.gethostname().split(".")[0]
+    conf = folder / "slurm.conf"
+    conf.write_text(CONF.format(folder=folder, host=host, ports=free_ports(2)))
+    environment = {**os.environ, "SLURM_CONF": str(conf), "PATH": PATH}
+
+    def call(*words: str) -> str:
+        return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60).stdout.strip()
+
+    try:
+        log = open(folder / "daemons.log", "w")
+        for words, user in (
+            (["munged", "-F", "--key-file", munge / "key", "--socket", munge / "socket", "--pid-file", munge / "pid",
+              "--log-file", munge / "log", "--seed-file", munge / "seed"], "munge"),
+            (["slurmctld", "-D", "-f", conf], None),
+            (["slurmd", "-D", "-f", conf, "-N", host], None),
+        ):  # fmt: skip
+            command = [shutil.which(words[0], path=PATH), *map(str, words[1:])]
+            processes.append(subprocess.Popen(command, env=environment, user=user, stdout=log, stderr=log))
+            if user:
+                until((munge / "socket").exists, 30, "munged does not start")
+        until(lambda: "idle" in call("sinfo", "-h", "-o", "%t"), 60,
+              "the node does not come up")  # fmt: skip
+        yield environment, call
+    finally:
+        for one in reversed(processes):
+            one.terminate()
+        for one in processes:
+            try:
+                one.wait(20)
+            except subprocess.TimeoutExpired:
+                one.kill()
+                one.wait()
+        log.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_a_sweep_on_a_cluster_survives_scancel(cluster, cache, tmp_path):
+    environment, call = cluster
+    words = ["+sweep=alpha_beta", "row='(1,1)','(0,0)'", "noise.snr=0.1", *TINY, "scale.epochs=80", "hydra/launcher=slurm",
+             "hydra.launcher.timeout_min=10", "hydra.launcher.cpus_per_task=1", "trainer.threads=1"]  # fmt: skip
+
+    def sweep() -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-m", "cryobench", *words], cwd=tmp_path, text=True,
+                                env={**environment, "CRYOBENCH_CACHE": str(cache)}, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT)  # fmt: skip
+
+    first = sweep()
+    (checkpoint, *_) = until(lambda: [*tmp_path.rglob("last.ckpt")] or first.poll(), 240, "no job trains")
+    victim = checkpoint.parents[1].name.removeprefix(".")
+    jobs = call("squeue", "-h", "-t", "R", "-o", "%i").split()
+    assert jobs, "jobs go through SLURM"
+    call("scancel", *jobs)
+    out, _ = first.communicate(timeout=240)
+    assert first.returncode == 1 and "failed" in out, out
+
+    second = sweep()
+    out, _ = second.communicate(timeout=280)
+    assert second.returncode == 0, out
+    records = {p.parent.name: json.loads(p.read_text()) for p in tmp_path.rglob("record.json")}
+    assert len(records) == 2 and {r["status"] for r in records.values()} == {"done"}
+    assert records[victim]["method"]["resumed"] == 1 and len(records[victim]["method"]["curve"]) == 80
+    table = (tmp_path / "results" / "phantom-smoke" / "tables" / "table1.csv").read_text()
+    assert sum("missing" not in line for line in table.splitlines()[1:]) == 2 * 3
