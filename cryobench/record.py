@@ -56,11 +56,11 @@ class Store:
         record = self.read(run_id)
         return record is not None and record["status"] == "done"
 
-    def all(self, task: str = "denoising") -> list[dict]:
-        """Every record of one task here, by run id."""
+    def all(self, task: str | None = "denoising") -> list[dict]:
+        """Every record of one task here (None: of all), by run id."""
         names = sorted(p.parent.name for p in self.runs.glob("*/record.json") if not p.parent.name.startswith("."))
         found = (record for name in names if (record := self.read(name)) is not None)
-        return [record for record in found if task_name(record.get("config", {})) == task]
+        return [record for record in found if task in (None, task_name(record.get("config", {})))]
 
     @contextlib.contextmanager
     def claim(self, run_id: str, wait: bool = False):
