@@ -244,10 +244,11 @@ def setting(config: dict, folder: Path, progress: bool):
     from cryobench.methods.base import Setting
 
     trainer = config["trainer"]
-    if trainer["devices"] != 1:
-        raise InputError(
-            f"trainer.devices: expected 1 (one run on several devices is not there yet), got {trainer['devices']}"
-        )
+    devices = trainer["devices"]
+    if not isinstance(devices, int) or devices < 1:
+        raise InputError(f"trainer.devices: expected a whole number of at least 1, got {devices}")
+    if devices > 1 and trainer["strategy"] not in ("auto", "ddp"):
+        raise InputError(f"trainer.strategy: expected auto or ddp for several devices, got {trainer['strategy']}")
     if trainer["threads"]:
         torch.set_num_threads(int(trainer["threads"]))
     return Setting(

@@ -31,10 +31,10 @@ def stopping(on_stop=None):
         signal.signal(signal.SIGTERM, before)
 
 
-def die_with_parent() -> None:
-    """This process gets SIGTERM when the one that started it dies, even by SIGKILL (Linux; elsewhere it does not)."""
+def die_with_parent(number: int = signal.SIGTERM) -> None:
+    """This process gets a signal when the one that started it dies, even by SIGKILL (Linux; elsewhere it does not)."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 @contextlib.contextmanager

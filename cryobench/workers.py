@@ -26,7 +26,7 @@ def side_by_side(trainer: dict) -> int:
 
         return max(1, torch.cuda.device_count() // max(1, int(trainer["devices"])))
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
-    return max(1, round(cores() - load) // int(trainer["threads"] or 1))
+    return max(1, round(cores() - load) // max(int(trainer["threads"] or 1), int(trainer["devices"])))
 
 
 def cores() -> int:
@@ -35,16 +35,19 @@ def cores() -> int:
 
 
 def share_the_machine(trainer: dict) -> None:
-    """Settle what one worker of several takes: one process for a classical baseline, a GPU of its own for a net."""
+    """Settle what one worker of several takes: one process for a classical baseline, GPUs of its own for a net."""
     trainer["workers"] = trainer["workers"] or 1
-    if trainer["accelerator"] in ("gpu", "cuda") and trainer["devices"] == 1 and not _GPU:
+    if trainer["accelerator"] in ("gpu", "cuda") and not _GPU:
         import torch  # counts devices without starting CUDA, which would fix what is visible
 
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         names = visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
-        lock, name = own_gpu(names, Path(tempfile.gettempdir()))
-        _GPU.append(lock)
-        os.environ["CUDA_VISIBLE_DEVICES"] = name
+        taken: list[str] = []
+        while len(taken) < min(int(trainer["devices"]), len(names)):
+            lock, name = own_gpu([name for name in names if name not in taken], Path(tempfile.gettempdir()))
+            _GPU.append(lock)
+            taken.append(name)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
 
 
 def own_gpu(names: list[str], folder: Path) -> tuple[FileLock | None, str]:

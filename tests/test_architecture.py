@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 FILES = [p for folder in ("cryobench", "baselines", "experiments") for p in (ROOT / folder).rglob("*.py")]
 
 # From left to right: a module may import what stands to its left, or beside it within its own package.
-ORDER = ["errors", "signals", "noise", "contamination", "scores", "data", "microscope", "nets", "robust", "metrics",
+ORDER = ["errors", "signals", "ranks", "noise", "contamination", "scores", "data", "microscope", "nets", "robust", "metrics",
          "statistics", "methods", "analysis", "record", "config", "figure", "table", "layout", "report", "run",
          "sweep", "progress", "workers", "launch", "speed", "estimate", "bench", "model", "denoise", "reconstruct", "trust",
          "cost_verbs",

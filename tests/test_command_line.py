@@ -63,7 +63,9 @@ WRONG = {
     "no such results": (["table", "1", "--results", "nowhere"], ["--results", "nowhere"]),
     "no group": (["method=null"], ["onfig group"]),
     "infinite": (["method.lam=inf"], ["method.lam", "finite"]),
-    "two devices": (["trainer.devices=2"], ["trainer.devices", "got 2"]),
+    "no device": (["trainer.devices=0"], ["trainer.devices", "at least 1", "got 0"]),
+    "a batch that can't be divided": (["trainer.devices=3", "method.batch_size=10"], ["method.batch_size", "got 10"]),
+    "strategy": (["trainer.devices=2", "trainer.strategy=fsdp"], ["trainer.strategy", "auto or ddp", "fsdp"]),
     "no such table": (["table", "9", "--results", "."], ["table9", "table1"]),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -36,6 +37,8 @@ class Autoencoder(Trained):
     """
 
     loss: str = "l2"
+
+    one_step: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -49,11 +49,13 @@ def save_whole(state, path: Path) -> None:
 class Checkpoints(Checkpoint):
     """Writes last.ckpt after each epoch, every so many minutes within one, and when the process is told to end.
 
-    chosen(curve): the epochs, counted from 1, whose weights would be wanted if training ended with this curve.
+    chosen(curve): the epochs, counted from 1, whose weights would be wanted if training ended with this curve;
+    stop(): whether the process that started this rank was told to end, where a run has several. The first rank writes.
     """
 
-    def __init__(self, folder: Path, chosen: Callable[[list[dict]], list[int]], minutes: float):
-        self.folder, self.chosen, self.minutes = folder, chosen, minutes
+    def __init__(self, folder: Path, chosen: Callable[[list[dict]], list[int]], minutes: float,
+                 stop: Callable[[], bool] | None = None):  # fmt: skip
+        self.folder, self.chosen, self.minutes, self.stop = folder, chosen, minutes, stop
         self.last = folder / "last.ckpt"
         self.epochs_done = 0
         self.batches_done = 0  # of the epoch under way
@@ -66,19 +68,25 @@ class Checkpoints(Checkpoint):
         if not self.last.exists():
             return None
         try:
-            state = torch.load(self.last, weights_only=True)["cryobench"]
+            state = self.state()["cryobench"]
         except Exception:  # not ours, or the disk's fault: begin again
-            self.last.unlink()
+            self.last.unlink(missing_ok=True)
             return None
         self.epochs_done, self.batches_done = state["epochs_done"], state["batches_done"]
         self.seconds = state["seconds"]
         self.resumed = state["resumed"] + 1
         return self.last
 
+    def state(self) -> dict:
+        """All that last.ckpt holds."""
+        return torch.load(self.last, weights_only=True, map_location="cpu")
+
     def weights(self, epoch: int) -> dict:
-        return torch.load(self.folder / f"epoch_{epoch}.ckpt", weights_only=True)
+        return torch.load(self.folder / f"epoch_{epoch}.ckpt", weights_only=True, map_location="cpu")
 
     def on_train_start(self, trainer, module) -> None:
+        if self.stop:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Lightning's handler would let one rank wait for another
         self._clock = self._written = time.monotonic()
 
     def on_save_checkpoint(self, trainer, module, checkpoint) -> None:
@@ -94,8 +102,12 @@ class Checkpoints(Checkpoint):
         self.batches_done = batch_idx + 1
         if self.batches_done == trainer.num_training_batches:
             return  # the epoch's own checkpoint follows, after its validation
-        if trainer.received_sigterm or time.monotonic() - self._written >= 60 * self.minutes:
+        told = self.stop and trainer.strategy.reduce_boolean_decision(self.stop(), all=False)
+        due = told or trainer.received_sigterm or time.monotonic() - self._written >= 60 * self.minutes
+        if trainer.strategy.reduce_boolean_decision(due, all=False):
             trainer.save_checkpoint(self.last)
+        if told:
+            raise Stopped("SIGTERM")
 
     def on_train_epoch_end(self, trainer, module) -> None:
         self.batches_done = 0

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from cryobench import nets
+from cryobench import nets, ranks
 from cryobench.errors import InputError
 from cryobench.methods.trained import DenoisingModule, Trained, choose
 from cryobench.scores import AlphaBeta, Wasserstein, discriminator_loss, generator_loss
@@ -32,7 +32,7 @@ def map_sum(scores: torch.Tensor) -> torch.Tensor:
 
 def gradient_penalty(critic, real: torch.Tensor, fake: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """E (‖∇D(x̂)‖₂ − 1)², x̂ drawn uniformly between real and fake (Gulrajani et al. 2017, equation 3)."""
-    share = torch.rand(len(real), 1, 1, 1, generator=generator).to(real)
+    share = ranks.mine(torch.rand(len(real) * ranks.world(), 1, 1, 1, generator=generator)).to(real)
     between = (share * real + (1 - share) * fake).requires_grad_(True)
     (slope,) = torch.autograd.grad(critic(between).mean(dim=(1, 2, 3)).sum(), between, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()

@@ -215,5 +215,7 @@ class Pggan(Trained):
         return GrowthProgress(self.parts)
 
     def fit(self, train: NoisyImages) -> None:
+        if self.setting.devices != 1:  # its critic, and its curve, look at how much the images of a batch differ
+            raise InputError(f"trainer.devices: expected 1 for method=pggan, got {self.setting.devices}")
         super().fit(train)
         self.report["images_seen"] = self.report["curve"][-1]["images"]

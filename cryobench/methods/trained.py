@@ -8,7 +8,7 @@ import logging
 import math
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -18,9 +18,10 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment  # not SLURM's: submitit requeues, not Lightning
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.strategies import DDPStrategy
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from cryobench import nets
+from cryobench import nets, ranks
 from cryobench.errors import InputError, NotFinite
 from cryobench.methods.base import Denoiser, check_images
 from cryobench.methods.checkpoints import Checkpoints, WholeFiles, finishing_the_step
@@ -105,8 +106,8 @@ class DenoisingModule(pl.LightningModule):
 
     def note(self, **values: torch.Tensor) -> None:
         """Keep this step's losses for the epoch's means; a loss that is not finite ends the run."""
-        for name, value in values.items():
-            number = float(value.detach())
+        together = ranks.mean(torch.stack([value.detach().float() for value in values.values()]))
+        for name, number in zip(values, together.tolist(), strict=True):
             if not math.isfinite(number):
                 raise NotFinite(
                     f"{name} became {number} at step {self.trainer.fit_loop.total_batch_idx} (epoch {self.current_epoch + 1}); "
@@ -225,6 +226,7 @@ class Trained(Denoiser):
     knows = frozenset({"clean"})
     nets: ClassVar[tuple[str, ...]] = nets.NETS
     lightning: ClassVar[dict] = {}  # more of Lightning's own options
+    one_step: ClassVar[bool] = False  # a batch has one backward pass, which reaches every parameter
 
     @abstractmethod
     def module(self, image_size: int) -> DenoisingModule:
@@ -240,21 +242,26 @@ class Trained(Denoiser):
                 f"data.n_train: expected at least batch_size + validation = {self.batch_size + held} images, "
                 f"got {len(train)}; give more, or a smaller method.batch_size"
             )
-        parts = train.subset(slice(0, len(train) - held)), train.subset(slice(len(train) - held, None))
-        module = self.module(train.image_size)
-        keeper = Checkpoints((self.setting.workdir or Path()) / "checkpoints", self.chosen_epochs,
-                             self.setting.checkpoint_minutes)  # fmt: skip
-        with quiet_lightning(), finishing_the_step():
-            last = keeper.resume()
-            trainer = self.trainer(keeper)
-            trainer.fit(
-                module,
-                self.training_loader(parts[0], module, keeper.batches_done, keeper.epochs_done),
-                self.loader(parts[1]),
-                ckpt_path=last,
-                weights_only=True,
+        devices = self.setting.devices
+        if self.batch_size % devices or held < devices:
+            raise InputError(
+                f"method.batch_size: expected a multiple of trainer.devices={devices}, among which a batch is divided, "
+                f"got {self.batch_size}"
             )
-        epoch, *others = self.chosen_epochs(module.curve)
+        if devices == 1:
+            with finishing_the_step():
+                self.learn(train)
+        else:
+            ranks.on_each_device(devices, self.setting.accelerator, self.learn, train)
+        self.take(train)
+
+    def take(self, train: NoisyImages) -> None:
+        """What `learn` left, from its checkpoints: the weights of the epochs chosen, and the report."""
+        keeper, held = self.keeper(), validation_part(len(train))
+        state = keeper.state()
+        module = self.module(train.image_size)
+        curve = state["curve"]
+        epoch, *others = self.chosen_epochs(curve)
         for other in others:
             module.load_state_dict(keeper.weights(other))
             self.also.append(copy.deepcopy(module.generator.state_dict()))
@@ -263,13 +270,38 @@ class Trained(Denoiser):
         if self.checkpoint == "five_best":
             self.report["epochs_kept"] = [epoch, *others]
         self.report.update(
-            curve=module.curve, chosen_epoch=epoch, val_mse=module.curve[epoch - 1]["val_mse"], validation_images=held,
+            curve=curve, chosen_epoch=epoch, val_mse=curve[epoch - 1]["val_mse"], validation_images=held,
             parameters=nets.parameters(self.generator),
-            images_seen=len(module.curve) * trainer.num_training_batches * self.batch_size,
-            training_s=round(keeper.seconds, 3), resumed=keeper.resumed,
+            images_seen=len(curve) * ((len(train) - held) // self.batch_size) * self.batch_size,
+            training_s=round(state["cryobench"]["seconds"], 3), resumed=state["cryobench"]["resumed"],
         )  # fmt: skip
-        if self.setting.watch:
-            self.report["watch"] = {"images": len(self.setting.watch.clean), **self.watching.points}
+        if watch := self.setting.watch:
+            points = state["callbacks"][Watching(watch).state_key]["points"]
+            self.report["watch"] = {"images": len(watch.clean), **points}
+
+    def keeper(self, stop: Callable[[], bool] | None = None) -> Checkpoints:
+        folder = (self.setting.workdir or Path()) / "checkpoints"
+        return Checkpoints(folder, self.chosen_epochs, self.setting.checkpoint_minutes, stop)
+
+    def learn(self, train: NoisyImages, stop: Callable[[], bool] | None = None) -> None:
+        """Train, as the only process or as one rank of several; what was learned is in the checkpoints then."""
+        first = len(train) - validation_part(len(train))
+        positions = np.arange(len(train))
+        images = train.subset(ranks.mine(positions[: first - first % ranks.world()]))
+        validation = train.subset(ranks.mine(positions[first:]))
+        module = self.module(train.image_size)
+        if ranks.world() > 1:
+            ranks.share_batch_norm(module)
+        keeper = self.keeper(stop)
+        with quiet_lightning():
+            last = keeper.resume()
+            self.trainer(keeper).fit(
+                module,
+                self.training_loader(images, module, keeper.batches_done, keeper.epochs_done),
+                self.loader(validation),
+                ckpt_path=last,
+                weights_only=True,
+            )
 
     def chosen_epochs(self, curve: list[dict]) -> list[int]:
         """The epochs, counted from 1, whose weights are wanted if training ends with this curve; the best first."""
@@ -286,7 +318,7 @@ class Trained(Denoiser):
     def loader(
         self, images: NoisyImages, drop_last: bool = False, done: int = 0, epoch: int | None = None
     ) -> DataLoader:
-        order = InOrder(len(images), self.batch_size, drop_last=drop_last, done=done, epoch=epoch)
+        order = InOrder(len(images), self.batch_size // ranks.world(), drop_last=drop_last, done=done, epoch=epoch)
         pairs = self.held_pairs if epoch is None else self.pairs
         return DataLoader(Batches(images, pairs), batch_sampler=order, collate_fn=lambda batch: batch)
 
@@ -304,17 +336,21 @@ class Trained(Denoiser):
     def trainer(self, keeper: Checkpoints) -> pl.Trainer:
         where = self.setting
         callbacks: list[Callback] = [keeper]
-        if where.progress:
+        if where.progress and ranks.rank() == 0:
             callbacks.append(self.progress_bar())
         if where.watch:
-            self.watching = Watching(where.watch)
-            callbacks.append(self.watching)
+            callbacks.append(Watching(where.watch))
         return pl.Trainer(
-            max_epochs=self.epochs, accelerator=where.accelerator, devices=where.devices, strategy=where.strategy,
+            max_epochs=self.epochs, accelerator=where.accelerator, devices=where.devices,
+            strategy=self.among_ranks() if ranks.world() > 1 else where.strategy, use_distributed_sampler=False,
             precision=where.precision, callbacks=callbacks, logger=False, enable_progress_bar=False,
             enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=where.workdir,
             plugins=[WholeFiles(), LightningEnvironment()], **self.lightning,
         )  # fmt: skip
+
+    def among_ranks(self) -> DDPStrategy:
+        """Takes the mean of the gradients over ranks; running statistics are equal anyway."""
+        return DDPStrategy(find_unused_parameters=not self.one_step, broadcast_buffers=False)
 
     def progress_bar(self) -> Callback:
         return EpochProgress(self.epochs)

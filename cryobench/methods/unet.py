@@ -64,6 +64,7 @@ class UNet(Trained):
     """guide: "exemplar" or "none"; draws: of noise for each training image; weight_decay: of AdamW."""
 
     nets: ClassVar[tuple[str, ...]] = ("unet",)
+    one_step: ClassVar[bool] = True
     net: str = field(default="unet", init=False)
     batch_norm: str = field(default="eval", init=False)  # there is none
 
@@ -125,7 +126,7 @@ class UNet(Trained):
     def pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
         """New noise in each of `draws` epochs, and a symmetry that no image meets twice under the same noise (of eight)."""
         inputs, clean = self._shown(images, index, epoch % self.draws)
-        which = (index + 3 * (epoch % self.draws) + epoch // self.draws) % COUNT
+        which = (images.indices[index] + 3 * (epoch % self.draws) + epoch // self.draws) % COUNT
         for symmetry in range(COUNT):
             chosen = which == symmetry
             inputs[chosen], clean[chosen] = turned(inputs[chosen], symmetry), turned(clean[chosen], symmetry)

@@ -44,7 +44,7 @@ class Watching(Callback):
     def look(self, module) -> dict[str, float]:
         net = deepcopy(module.generator)
         pair = (self.watch.noisy, self.watch.clean)
-        noisy, clean = (torch.from_numpy(images)[:, None].to(module.device) for images in pair)
+        noisy, clean = (torch.from_numpy(images)[:, None].to(module.device, module.dtype) for images in pair)
         return {
             name: float((net.train(own_statistics)(noisy) - clean).square().mean())
             for name, own_statistics in (("test_mse", False), ("test_mse_batch", True))
