@@ -61,8 +61,12 @@ def from_run(run_id: str, results: Path | str, overrides: list[str], progress: b
     if not weights.is_file():
         raise InputError(f"--run: expected the weights {weights}, which are not kept with committed records; do the run "
                          "again with paths.results elsewhere, and name that folder with --results")  # fmt: skip
+    from safetensors import safe_open
     from safetensors.torch import load_file
 
+    with safe_open(weights, "pt") as file:
+        if HEADER in (file.metadata() or {}):  # an exported file in its place needs no data set
+            return from_file(weights, overrides)
     background, pixel_size = training_images(config)
     return with_weights(config, run_id, load_file(weights), config["data"]["image_size"], pixel_size, background)
 
