@@ -10,6 +10,7 @@ from pathlib import Path
 from cryobench.record import Store, writable
 from cryobench.report import findings, gallery, plots, tables
 
+ROBUST = "../robust"
 LARGEST = 10 * 2**20  # bytes; figures that would not fit are named instead
 
 
@@ -22,19 +23,21 @@ def write(store: Store) -> Path:
     import jinja2
 
     records = store.all()
+    beside = Store(store.results / ROBUST)  # note 1 has no data set, so its results lie in a folder of their own
+    everything = [*store.all(task=None), *beside.all(task=None)]
     page = {
         "title": store.results.resolve().name,
         "sentences": findings.sentences(store, records),
-        "failed": findings.failed(records),
-        "tables": tables.all_tables(store, records),
+        "failed": findings.failed(everything),
+        "tables": [*tables.all_tables(store, records), *tables.all_tables(beside, beside.all(task=None))],
         "plots": plots.all_plots(store, records),
         "gallery": gallery.panels(store, records),
-        "runs": findings.provenance(records),
+        "runs": findings.provenance(everything),
     }
     source = resources.files(__name__)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((source / "page.html").read_text(encoding="utf-8"))
-    figures, left_out = plots.figures(store, LARGEST - len(json.dumps(page, default=str)))
+    figures, left_out = plots.figures([store, beside], LARGEST - len(json.dumps(page, default=str)))
     text = template.render(
         **page, figures=figures, left_out=left_out,
         data=for_script({"runs": page["runs"], "gallery": page["gallery"]}),

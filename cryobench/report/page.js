@@ -44,7 +44,8 @@ function tell(button) {
     const run = data.runs[id];
     return `${id}: seed ${run.seed}, commit ${run.commit}, ${run.day}, ${run.machine}`;
   });
-  hint.textContent = [button.dataset.verdict, ...lines].filter(Boolean).join("\n");
+  const more = lines.length > 6 ? [`and ${lines.length - 6} more; click for all`] : [];
+  hint.textContent = [button.dataset.verdict, ...lines.slice(0, 6), ...more].filter(Boolean).join("\n");
   hint.hidden = false;
   const box = button.getBoundingClientRect();
   const left = Math.min(box.left, document.documentElement.clientWidth - hint.offsetWidth - 8);

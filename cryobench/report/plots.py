@@ -99,10 +99,10 @@ def uri(content: bytes, suffix: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def figures(store: Store, room: int) -> tuple[list[dict], list[str]]:
-    """The figures of RESULTS/figures, the smaller of PNG and SVG of each, while they fit into `room` bytes; and the rest."""
+def figures(stores: list[Store], room: int) -> tuple[list[dict], list[str]]:
+    """The figures of each RESULTS/figures, the smaller of PNG and SVG of each, while they fit into `room` bytes; and the rest."""
     files: dict[str, Path] = {}
-    for file in sorted((store.results / "figures").glob("*.*")):
+    for file in (file for store in stores for file in sorted((store.results / "figures").glob("*.*"))):
         if file.suffix in (".png", ".svg") and (
             file.stem not in files or file.stat().st_size < files[file.stem].stat().st_size
         ):

@@ -31,7 +31,8 @@ def one(file: Path, records: list[dict]) -> dict:
     lines = standard(file.with_suffix(".csv"))
     if lines:
         return {**shown, **grid(lines, runs_of(file.stem, records), table.bayes_limit(records))}
-    return {**shown, "html": MarkdownIt("commonmark", {"html": False}).enable("table").render(body)}
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
+    return {**shown, "html": html, "runs": " ".join(sources(file.stem, records))}
 
 
 def standard(file: Path) -> list[dict]:
@@ -44,18 +45,33 @@ def standard(file: Path) -> list[dict]:
     return lines if set(layout.COLUMNS) <= set(reader.fieldnames or ()) else []
 
 
+def writers(name: str) -> list[str]:
+    """The sweeps that write a table."""
+    names = [entry.name for entry in resources.files("cryobench.conf.sweep").iterdir() if entry.name.endswith(".yaml")]
+    sweeps = sorted(name.removesuffix(".yaml") for name in names)
+    return [sweep for sweep in sweeps if name in (table.shipped(f"sweep/{sweep}").get("writes") or [])]
+
+
+def sources(name: str, records: list[dict]) -> list[str]:
+    """The runs that have the settings of a row of the table's sweep; all of the folder where no one sweep writes it."""
+    rows = [wanted for sweep in writers(name) for wanted in table.sweep_rows(sweep).values()]
+    return [
+        record["run_id"]
+        for record in records
+        if not rows
+        or any(all(table.same(table.look_up(record["config"], k), v) for k, v in wanted.items()) for wanted in rows)
+    ]
+
+
 def runs_of(name: str, records: list[dict]) -> dict[tuple[str, float], list[str]]:
     """(row, SNR) → the runs behind it, through the sweep that writes the table."""
-    for entry in resources.files("cryobench.conf.sweep").iterdir():
-        sweep = entry.name.removesuffix(".yaml")
-        if entry.name.endswith(".yaml") and name in (table.shipped(f"sweep/{sweep}").get("writes") or []):
-            chosen, _ = table.chosen(records, table.sweep_rows(sweep))
-            found: dict[tuple[str, float], list[str]] = {}
-            for row, runs in chosen.items():
-                for run in runs:
-                    found.setdefault((row, float(run["config"]["noise"]["snr"])), []).append(run["run_id"])
-            return found
-    return {}
+    found: dict[tuple[str, float], list[str]] = {}
+    for sweep in writers(name):
+        chosen, _ = table.chosen(records, table.sweep_rows(sweep))
+        for row, runs in chosen.items():
+            for run in runs:
+                found.setdefault((row, float(run["config"]["noise"]["snr"])), []).append(run["run_id"])
+    return found
 
 
 def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]], limit) -> dict:
