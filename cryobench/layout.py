@@ -10,7 +10,7 @@ from cryobench.table import Cell
 
 COLUMNS = ("row", "snr", "metric", "mean", "spread", "n_seeds", "paper", "paper_spread", "verdict")
 HEADINGS = {"mse": "MSE", "psnr": "PSNR", "ssim": "SSIM"}
-TIMES = r"MSE $\times$ Bayes limit"
+TIMES = r"$\times$ limit"
 
 
 def formatted(metric: str, mean: float | None, spread: float | None) -> str:

@@ -129,7 +129,12 @@ def test_a_sweep_on_a_cluster_survives_scancel(cluster, cache, tmp_path):
                                 stderr=subprocess.STDOUT)  # fmt: skip
 
     first = sweep()
-    (checkpoint, *_) = until(lambda: [*tmp_path.rglob("last.ckpt")] or first.poll(), 240, "no job trains")
+
+    def checkpoints() -> list:
+        assert first.poll() is None, first.communicate()[0]
+        return [*tmp_path.rglob("last.ckpt")]
+
+    (checkpoint, *_) = until(checkpoints, 240, "no job trains")
     victim = checkpoint.parents[1].name.removeprefix(".")
     jobs = call("squeue", "-h", "-t", "R", "-o", "%i").split()
     assert jobs, "jobs go through SLURM"

@@ -41,7 +41,7 @@ def test_a_run_records_how_near_its_test_views_are_to_training_views():
     found = views.analyse(evidence)
     assert 0 < found["degrees"]["0.95"] <= 3.001 and len(found["mse_by_quarter"]) == 4 and found["unseen"] == 0
     elsewhere = views.analyse(replace(evidence, train_labels=labels * 0 + 5))
-    assert elsewhere == {"degrees": {}, "mse_by_quarter": [], "unseen": 40}
+    assert elsewhere == {"degrees": {}, "mse_by_quarter": [], "unseen": 40, "mse_unseen": 19.5}
 
 
 def test_an_unknown_analysis_is_refused():
