@@ -23,6 +23,7 @@ from cryobench import figure as figures
 from cryobench import layout, table
 from cryobench.errors import InputError
 from cryobench.record import Store
+from cryobench.statistics import SEEDS
 
 __all__ = ["RESULTS", "write"]
 
@@ -67,10 +68,13 @@ class Rate:
     slope: float
     slope_spread: float
     theorem: float
+    seeds: int
 
     @property
     def verdict(self) -> str:
         """Against the bound's slope: "agrees", "slower" (the error grows less, or falls more), or "faster"."""
+        if self.seeds < SEEDS:
+            return "too few seeds"
         difference = self.slope - self.theorem
         if abs(difference) <= max(TOLERANCE, 2 * self.slope_spread):
             return "agrees"
@@ -127,7 +131,8 @@ def rate(row: str, axis: str, fixed: float, p: int, by_x: dict[float, dict[int, 
     along = {"n": fixed, "epsilon": fixed} | {axis: fitted}
     return Rate(row, axis, fixed, p, x, tuple(mean), tuple(spread),
                 slope(fitted, [mean[x.index(value)] for value in fitted]),
-                float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else 0.0, slope(fitted, bound(p, **along)))  # fmt: skip
+                float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else 0.0, slope(fitted, bound(p, **along)),
+                len(seeds))  # fmt: skip
 
 
 def figure(results: Iterable[dict], kind: str = "location") -> Figure:
@@ -142,7 +147,7 @@ def figure(results: Iterable[dict], kind: str = "location") -> Figure:
             color, marker = ("0.5", "x") if line.row == "oracle" else LOOKS[gans.index(line) % len(LOOKS)]
             panel.errorbar(line.x, line.mean, line.spread, color=color, capsize=2, linewidth=1.3, marker=marker,
                            linestyle="--" if outside else "-", markerfacecolor="white" if outside else color,
-                           label=f"{line.row}: {line.slope:.2f}({line.slope_spread:.2f})"
+                           label=f"{line.row}: {slope_text(line)}"
                            + ("" if line.row == "oracle" else f" {line.verdict}"))  # fmt: skip
         first = gans[0]
         n, epsilon = (first.fixed, first.x) if axis == "epsilon" else (first.x, first.fixed)
@@ -157,6 +162,10 @@ def figure(results: Iterable[dict], kind: str = "location") -> Figure:
     return canvas
 
 
+def slope_text(line: Rate) -> str:
+    return f"{line.slope:.2f}({f'{line.slope_spread:.2f}' if line.seeds > 1 else '–'})"
+
+
 def summary(results: Iterable[dict], kind: str = "location") -> str:
     """What the figure shows, in words: a markdown table of slopes and what they say about Theorem 1."""
     lines = [["estimator", "axis", "slope(spread)", "Theorem 1", "verdict"]]
@@ -164,7 +173,7 @@ def summary(results: Iterable[dict], kind: str = "location") -> str:
     for axis in AXES:
         for line in rates(results, kind, axis):
             if line.row != "oracle":
-                lines.append([line.row, AXES[axis], f"{line.slope:.2f}({line.slope_spread:.2f})", f"{line.theorem:.2f}",
+                lines.append([line.row, AXES[axis], slope_text(line), f"{line.theorem:.2f}",
                               line.verdict])  # fmt: skip
     return "\n".join([
         layout.pipes(lines, left=2), "",

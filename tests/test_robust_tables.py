@@ -103,3 +103,10 @@ def test_the_figure_marks_what_the_theorem_leaves_out(sweep, tmp_path):
 def test_too_little_for_a_slope_is_said():
     with pytest.raises(InputError, match="two or more values of epsilon"):
         robust_rates.rates([result(0, 0.05)], "location", "epsilon")
+
+
+def test_two_seeds_give_no_verdict_on_a_slope(sweep):
+    few = [one for one in sweep if one["seed"] < 2]
+    assert {rate.verdict for rate in robust_rates.rates(few, "location", "epsilon")} == {"too few seeds"}
+    alone = [one for one in sweep if one["seed"] == 0]
+    assert "2.00(–)" in robust_rates.summary(alone)
