@@ -179,9 +179,11 @@ def export(model: Model, path: Path, force: bool) -> Path:
     """Write weights, config and what images are brought to into one safetensors file. Raises InputError."""
     from safetensors.torch import save_file
 
+    from cryobench.run import shareable
+
     weights = learned(model).weights()
     about = {"run_id": model.name, "image_size": model.image_size, "pixel_size": model.pixel_size,
-             "background": model.background, "config": {k: v for k, v in model.config.items() if k != "paths"}}  # fmt: skip
+             "background": model.background, "config": shareable(model.config)}  # fmt: skip
     return written(path, force, lambda partial: save_file(weights, partial, {HEADER: json.dumps(about)}))
 
 

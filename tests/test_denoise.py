@@ -11,6 +11,7 @@ import pytest
 import starfile
 from conftest import SHARED, TINY
 
+from cryobench import model as model_module
 from cryobench.data.pairs import open_pairs
 from cryobench.data.phantom import Phantom
 from cryobench.noise import Gaussian
@@ -81,6 +82,15 @@ def test_an_exported_file_does_the_same_as_its_run(cli, images, trained, tmp_pat
     assert cli("denoise", "in.mrcs", "--model", str(model), "-o", "b.mrcs")[0] == 0
     np.testing.assert_array_equal(mrcfile.read("a.mrcs"), mrcfile.read("b.mrcs"))
     assert cli("export", run, "--results", str(results), "-o", str(model))[0] == 2, "never written over"
+
+
+def test_an_exported_file_holds_no_folder_of_the_machine_that_wrote_it(trained, tmp_path):
+    results, run, _ = trained
+    made = model_module.from_run(run, results, [])
+    made.config["data"]["data_dir"] = "/private/structures"
+    made.config["paths"]["cache"] = "/private/cache"
+    file = model_module.export(made, tmp_path / "out.safetensors", force=False)
+    assert b"/private" not in file.read_bytes()
 
 
 def test_a_star_file_of_several_stacks_in_the_projects_folders(cli, images, trained, tmp_path):

@@ -1,11 +1,14 @@
 """The committed tables are what the committed records say, byte for byte."""
 
 import importlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 
+from cryobench.config import PLACES
 from cryobench.record import Store
 
 ROOT = Path(__file__).parents[1]
@@ -49,6 +52,16 @@ def test_committed_records_are_clean_and_of_no_machine(folder):
         assert record["status"] == "done" and record["environment"]["dirty"] is False, record["run_id"]
         text = str(record)
         assert "/home/" not in text and "/root/" not in text and "/tmp/" not in text
+
+
+@pytest.mark.parametrize(
+    "file", sorted((ROOT / "results").glob("*/runs/*/model.safetensors")), ids=lambda f: f.parent.name
+)
+def test_committed_weights_name_their_config_and_no_folder(file):
+    with safe_open(file, "np") as opened:
+        about = json.loads(opened.metadata()["cryobench"])
+    assert about["run_id"] == file.parent.name and about["background"]
+    assert "paths" not in about["config"] and not set(about["config"]["data"]) & set(PLACES["data"])
 
 
 def test_no_method_beats_the_limit_and_none_loses_to_the_noisy_image():
