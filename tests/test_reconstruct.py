@@ -10,7 +10,10 @@ from conftest import TINY
 from torch_fourier_slice import backproject_2d_to_3d
 
 from cryobench import reconstruct as module
+from cryobench.config import build, compose, resolve
 from cryobench.data.project import project, random_rotations
+from cryobench.errors import InputError
+from cryobench.model import Model
 from cryobench.reconstruct import Reconstructions, backproject, verdict
 
 SIZE = 24
@@ -73,3 +76,15 @@ def test_the_verb_leaves_maps_curves_and_a_figure(cli, tmp_path):
     assert (tmp_path / "out" / "figures" / "fsc.png").read_bytes()[:4] == b"\x89PNG"
     status, _, err = cli(*call, "--conformation", "9")
     assert status == 2 and "--conformation" in err
+
+
+def test_runs_of_one_data_set_go_together_whatever_the_age_of_their_records(cache):
+    """A setting that came later is missing from an older record; at its default it is the same data set."""
+    config = resolve(compose(["method=nlm", *TINY, f"paths.cache={cache}"]))
+    newer = {**config, "data": {**config["data"], "test_view": "random"}}
+    assert newer["data"] != config["data"]
+    models = [Model(name, build(one, "method"), one) for name, one in (("old", config), ("new", newer))]
+    assert set(module.reconstruct(models, n_test=6, conformation=1).volumes) >= {"noisy", "clean"}
+    other = Model("other", build(config, "method"), {**config, "data": {**config["data"], "seed": 5}})
+    with pytest.raises(InputError, match="another data in other"):
+        module.reconstruct([models[0], other], n_test=6, conformation=1)
