@@ -144,7 +144,7 @@ def through_lightning(method, train) -> tuple[float, int]:
     """Seconds and steps of one epoch as a run does it, without its validation."""
     from pytorch_lightning import Trainer
 
-    from cryobench.methods.trained import quiet_lightning
+    from cryobench.methods.shown import quiet_lightning
 
     with TemporaryDirectory() as folder, quiet_lightning():
         method.setting = Setting(workdir=Path(folder))
@@ -160,7 +160,7 @@ def through_lightning(method, train) -> tuple[float, int]:
 
 def bare_loop(method, train) -> tuple[float, int]:
     """The same steps written out, with nothing around them."""
-    from cryobench.methods.trained import as_batch
+    from cryobench.methods.batches import as_batch
 
     module = method.module(train.image_size)
     generator, discriminator, rule = module.generator, module.discriminator, method.rule()

@@ -17,7 +17,7 @@ from pathlib import Path
 from cryobench.config import build, cache_folder
 from cryobench.data.cache import content_hash, is_whole
 from cryobench.errors import InputError
-from cryobench.methods.trained import validation_part
+from cryobench.methods.batches import validation_part
 from cryobench.record import Store
 from cryobench.speed import cost_key, images_seen, learned
 from cryobench.sweep import Job

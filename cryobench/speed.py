@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from cryobench.config import build
-from cryobench.methods.trained import Trained, validation_part
+from cryobench.methods.batches import validation_part
+from cryobench.methods.trained import Trained
 from cryobench.noise import NoisyImages
 from cryobench.run import denoise, setting
 

@@ -7,8 +7,8 @@ import torch
 from cryobench.errors import RunFailed
 from cryobench.methods.autoencoder import Autoencoder
 from cryobench.methods.base import Setting
+from cryobench.methods.batches import Batches
 from cryobench.methods.gan import ADAM, AlphaBetaGan, GanModule, WassersteinGan, map_mean, map_sum
-from cryobench.methods.trained import Batches
 from cryobench.noise import Gaussian, NoisyImages
 from cryobench.scores import discriminator_loss
 

@@ -19,8 +19,10 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from cryobench.errors import InputError
+from cryobench.methods.batches import Batches
 from cryobench.methods.gan import gradient_penalty, random_of_step
-from cryobench.methods.trained import Batches, DenoisingModule, EpochProgress, Trained
+from cryobench.methods.shown import EpochProgress
+from cryobench.methods.trained import DenoisingModule, Trained
 from cryobench.nets import parameters, pggan
 from cryobench.noise import NoisyImages
 from cryobench.scores import Wasserstein, discriminator_loss, generator_loss

@@ -1,12 +1,9 @@
-"""What all learned denoisers share: batches, Lightning, the choice of a checkpoint, weights in and out."""
+"""What all learned denoisers share: Lightning, the choice of a checkpoint, weights in and out."""
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import logging
 import math
-import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,75 +16,19 @@ import torch
 from lightning_fabric.plugins.environments import LightningEnvironment  # not SLURM's: submitit requeues, not Lightning
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
 from cryobench import nets, ranks
 from cryobench.errors import InputError, NotFinite
 from cryobench.methods.base import Denoiser, check_images
+from cryobench.methods.batches import Batches, InOrder, as_batch, same_pairs, validation_part
 from cryobench.methods.checkpoints import Checkpoints, WholeFiles, finishing_the_step
+from cryobench.methods.shown import EpochProgress, quiet_lightning
 from cryobench.methods.watch import Watching
 from cryobench.noise import NoisyImages
 
 PARTS = 10  # points of an epoch in a record's curve
 BATCH_AT_TEST = 50  # fixed, so that batch norm in training mode sees the same batches on every machine
-
-
-def validation_part(n: int) -> int:
-    """How many of n training images, the last ones, choose the checkpoint: a twentieth, at least 8, at most 500."""
-    return min(max(n // 20, 8), 500)
-
-
-def same_pairs(images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(noisy, clean) of these images, the same in every epoch: the paper's pairs are fixed."""
-    return as_batch(images.noisy(index)), as_batch(images.clean(index))
-
-
-class Batches(Dataset):
-    """Training pairs for a DataLoader: asks for whole batches, so the noise of a batch is made in one call.
-
-    Item s is image s mod n in epoch s div n; `pairs(images, index, epoch)` says what the net is shown of it.
-    """
-
-    def __init__(self, images: NoisyImages, pairs=same_pairs):
-        self.images, self.pairs = images, pairs
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int):
-        return self.__getitems__([index])
-
-    def __getitems__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        epochs, index = np.divmod(index, len(self.images))
-        return self.pairs(self.images, index, int(epochs[0]))
-
-
-class InOrder(Sampler):
-    """Positions 0 … n−1 in batches; its first epoch, number `epoch`, begins after `done` batches.
-
-    In epoch e they are counted from e·n on, so that whoever is asked for them knows the epoch; with epoch=None (to
-    validate) each is epoch 0. No shuffling: the images are independent draws already (and the released code does not shuffle).
-    """
-
-    def __init__(self, n: int, batch_size: int, *, drop_last: bool = False, done: int = 0, epoch: int | None = None):
-        self.n, self.batch_size, self.done, self.epoch = n, batch_size, done, epoch
-        self.batches = n // batch_size if drop_last else -(-n // batch_size)
-
-    def __len__(self) -> int:
-        return self.batches
-
-    def __iter__(self):
-        first, self.done = self.done, 0
-        past = 0
-        if self.epoch is not None:
-            past, self.epoch = self.epoch * self.n, self.epoch + 1
-        for start in range(first * self.batch_size, self.batches * self.batch_size, self.batch_size):
-            yield list(range(past + start, past + min(start + self.batch_size, self.n)))
-
-
-def as_batch(images: np.ndarray) -> torch.Tensor:
-    """(b, L, L) numpy → (b, 1, L, L) channels-last tensor."""
-    return torch.from_numpy(np.ascontiguousarray(images))[:, None].contiguous(memory_format=torch.channels_last)
 
 
 class DenoisingModule(pl.LightningModule):
@@ -143,55 +84,6 @@ class DenoisingModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:
         self.curve, self._losses = checkpoint["curve"], checkpoint["losses"]
-
-
-class EpochProgress(Callback):
-    """One bar over all training steps with the time left, and the validation MSE beside it."""
-
-    def __init__(self, epochs: int):
-        self.epochs = epochs
-
-    def on_train_start(self, trainer, module) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"),
-                            TimeRemainingColumn(), TextColumn("{task.fields[mse]}"))  # fmt: skip
-        total = self.epochs * trainer.num_training_batches
-        done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
-        self.task = self.bar.add_task("training", total=total, completed=done, mse="")
-        self.bar.start()
-
-    def on_train_batch_end(self, trainer, module, *_) -> None:
-        self.bar.advance(self.task)
-
-    def on_validation_end(self, trainer, module) -> None:
-        mse = trainer.callback_metrics.get("val_mse")
-        if mse is not None and hasattr(self, "bar"):
-            self.bar.update(self.task, mse=f"validation MSE {float(mse):.2e}")
-
-    def on_train_end(self, trainer, module) -> None:
-        self.bar.stop()
-
-    def on_exception(self, trainer, module, exception) -> None:
-        if hasattr(self, "bar"):
-            self.bar.stop()
-
-
-@contextlib.contextmanager
-def quiet_lightning():
-    """Lightning's advice is for its own users; ours reads the run's log."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.utils.data")
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*|.*isinstance.treespec, LeafSpec.*")
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)
 
 
 @dataclass

@@ -22,9 +22,10 @@ import torch
 from rich.progress import track
 
 from cryobench.errors import InputError
+from cryobench.methods.batches import validation_part
 from cryobench.methods.exemplar import BATCH, Exemplar
 from cryobench.methods.symmetries import COUNT, turned, turned_back
-from cryobench.methods.trained import DenoisingModule, Trained, choose, validation_part
+from cryobench.methods.trained import DenoisingModule, Trained, choose
 from cryobench.nets import unet
 from cryobench.noise import NoisyImages
 
