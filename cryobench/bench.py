@@ -8,16 +8,19 @@ keeps all of it, and `plan` reads it.
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from rich.progress import Progress
 
 from cryobench import metrics
 from cryobench.config import build, cache_folder, compose, resolve
@@ -26,54 +29,94 @@ from cryobench.methods.gan import ADAM
 from cryobench.record import environment, writable
 from cryobench.run import one_line
 from cryobench.scores import discriminator_loss, generator_loss
-from cryobench.speed import SLICES, cost_key, fit_sizes, measure, simulation, torch_threads
+from cryobench.speed import SLICES, cost_key, images_needed, measure, simulation, torch_threads
 from cryobench.sweep import Job
 from cryobench.workers import cores
 
 REPEATS, IMAGES = 3, 100  # of Lightning beside the bare loop
+# Every baseline and limit, then every net.
+EVERYTHING = (["+sweep=methods"], ["method=autoencoder,gan,wgan_gp,pggan,unet"])
+QUICK = 12.0  # seconds in which a method is measured that is also measured with all cores
+
+
+def asked_for(overrides: list[str]) -> list[list[str]]:
+    """Command lines whose runs are to be measured: the one given or, if it chooses neither sweep nor method, all there is."""
+    keys = {override.split("=")[0].lstrip("+") for override in overrides}
+    if keys & {"sweep", "method", "row"}:
+        return [overrides]
+    scale = [] if "scale" in keys else ["scale=desk"]
+    return [[*choice, *scale, *overrides] for choice in EVERYTHING]
 
 
 def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
-    """What bench.json holds: the speed of each method among the jobs, with one thread and with all cores."""
-    from rich.progress import Progress
+    """What bench.json holds: the speed of each method among the jobs, with one thread and with all cores.
 
-    counts = sorted({1, cores()})
-    different = {json.dumps(cost_key(job.config), sort_keys=True): job for job in jobs}
+    On a CPU as many methods are measured side by side, one thread each, as there are cores: so do the runs of a sweep. With
+    all cores they go one after the other; those of which one thread took longer than QUICK seconds are left out.
+    """
+    different = list({json.dumps(cost_key(job.config), sort_keys=True): job for job in jobs}.values())
     found = {"environment": environment(), "simulation_s": {}, "methods": [], "metrics": {}, "lightning": {}}
     with Progress(disable=not progress, transient=True) as bar:
-        task = bar.add_task("measuring", total=len(different) * len(counts) + 1)
-        for job in different.values():
-            config = job.config
-            pairs = slice_of(config)
-            size = str(config["data"]["image_size"])
+        task = bar.add_task("simulating", total=2 * len(different) + 1)
+        for job in different:
+            size = str(job.config["data"]["image_size"])
             if size not in found["simulation_s"]:
+                pairs = slice_of(job.config)
                 found["simulation_s"][size] = simulation(pairs.volumes, pairs.test.rotations)
                 found["metrics"][size] = metric_speeds(pairs.test.clean)
-            noise = build(config, "noise")
-            train, test = (pairs.images(split, noise, config["seed"]) for split in ("train", "test"))
-            for threads in counts:
-                bar.update(task, description=f"{config['method']['name']}, {threads} core{'s' * (threads > 1)}")
-                entry = {"key": cost_key(config), "row": job.row}
-                try:
-                    entry |= measure(config, train, test, threads)
-                except Exception as error:  # a method that can't run here leaves the others their numbers
-                    entry |= {"cores": threads, "error": one_line(error)}
-                found["methods"].append(entry)
-                bar.advance(task)
+        bar.update(task, description="methods, one core each")
+        for entry in side_by_side(different[::-1]):  # the limit and its like come last in a sweep, and take longest
+            found["methods"].append(entry)
+            bar.advance(task)
+        for job in different if cores() > 1 else []:
+            bar.update(task, description=f"{job.config['method']['name']}, {cores()} cores")
+            (alone,) = (entry for entry in found["methods"] if entry["key"] == cost_key(job.config))
+            if alone.get("took_s", QUICK) < QUICK:
+                found["methods"].append(measure_one(job, cores()))
+            bar.advance(task)
         bar.update(task, description="Lightning and a bare loop")
         scale = "smoke" if all(job.config["scale"]["name"] == "smoke" for job in jobs) else "desk"
         for net in ("resnet", "conv"):
             with torch_threads(1):
                 found["lightning"][net] = training([f"scale={scale}", f"method.net={net}"], REPEATS, IMAGES)
-        bar.advance(task)
+        bar.update(task, completed=2 * len(different) + 1)
+    order = [cost_key(job.config) for job in different]
+    found["methods"].sort(key=lambda entry: (order.index(entry["key"]), entry["cores"]))
     return found
 
 
+def side_by_side(jobs: Sequence[Job]) -> Iterator[dict]:
+    """`measure_one` of each with one thread, as they finish."""
+    if cores() == 1 or any(job.config["trainer"]["accelerator"] != "cpu" for job in jobs):
+        yield from (measure_one(job, 1) for job in jobs)
+        return
+    with ProcessPoolExecutor(min(cores(), len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(measure_one, job, 1): job for job in jobs}
+        for done in as_completed(waiting):
+            yield done.result() if not done.exception() else failed(waiting[done], 1, done.exception())
+
+
+def measure_one(job: Job, threads: int) -> dict:
+    """An entry of bench.json; a method that can't run here has an "error" for numbers, and leaves the others theirs."""
+    start = time.perf_counter()
+    try:
+        noise, pairs = build(job.config, "noise"), slice_of(job.config)
+        train, test = (pairs.images(split, noise, job.config["seed"]) for split in ("train", "test"))
+        entry = {"key": cost_key(job.config), "row": job.row} | measure(job.config, train, test, threads)
+    except Exception as error:
+        entry = failed(job, threads, error)
+    return entry | {"took_s": round(time.perf_counter() - start, 1)}
+
+
+def failed(job: Job, threads: int, error: BaseException) -> dict:
+    return {"key": cost_key(job.config), "row": job.row, "cores": threads, "error": one_line(error)}
+
+
 def slice_of(config: dict):
-    """The first images of a config's data set, as many as are needed here."""
+    """The first images of a config's data set, as many as any method needs here."""
     from cryobench.data.pairs import open_pairs
 
-    n = max(fit_sizes(config, 10**9)[-1], SLICES[-1])
+    n = max(images_needed(config), SLICES[-1])
     return open_pairs(replace(build(config, "data"), n_train=n, n_test=64), cache_folder(config))
 
 

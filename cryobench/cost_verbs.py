@@ -10,7 +10,11 @@ Overrides = typer.Argument(None, help="Overrides, as data=rnap_ecoli scale=desk.
 
 
 def bench(overrides: list[str] = Overrides) -> None:
-    """Measure how fast each method of a sweep is here (by default +sweep=methods); writes RESULTS/bench.json for `plan`."""
+    """Measure how fast everything is here, in a minute or two: simulation, each method and net, the metrics.
+
+    By default all of +sweep=methods and every net at desk scale; name a sweep or a method for its own. Writes
+    RESULTS/bench.json, which `plan` reads.
+    """
     from pathlib import Path
 
     from rich.console import Console
@@ -19,7 +23,8 @@ def bench(overrides: list[str] = Overrides) -> None:
     from cryobench import bench as benchmark
     from cryobench import sweep
 
-    jobs = sweep.plan(list(overrides or ["+sweep=methods"])).jobs
+    words = list(overrides or [])
+    jobs = [job for asked in benchmark.asked_for(words) for job in sweep.plan(asked).jobs]
     found = benchmark.everything(jobs, progress=sys.stderr.isatty())
     table = Table(title="images per second")
     for column in ("method", "px", "cores", "training", "denoising"):

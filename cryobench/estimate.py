@@ -1,10 +1,11 @@
 """What a sweep will cost, before it starts: time and disk from the speeds that `bench` measured on this machine.
 
-    run = fit_s + epochs · (images · fit_s_per_image + validation images · denoise_s_per_image)
+    run = fit_s + images · fit_s_once_per_image
+          + epochs · (images · fit_s_per_image + validation images · denoise_s_per_image)
           + test images · denoise_s_per_image + START
 
-A method without epochs has one. Images are simulated once for each data set that is not in the cache. Runs go side by
-side as `launch` would have them.
+A method without epochs has one; for PGGAN images are those of a growth phase, and a phase has parts for epochs. Images are
+simulated once for each data set that is not in the cache. Runs go side by side as `launch` would have them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from cryobench.config import build, cache_folder
 from cryobench.data.cache import content_hash, is_whole
 from cryobench.errors import InputError
 from cryobench.methods.batches import validation_part
+from cryobench.methods.pggan import schedule
 from cryobench.record import Store
-from cryobench.speed import cost_key, images_seen, learned
+from cryobench.speed import cost_key, grows, images_seen, learned
 from cryobench.sweep import Job
 
 START = 2.0  # seconds of a run around fit and denoise: metrics, pictures, record
@@ -65,12 +67,19 @@ def speed_of(config: dict, bench: dict, cores: int = 1) -> dict | None:
 
 def run_seconds(config: dict, speed: dict) -> float:
     """Fit and denoise of one run."""
-    n, epochs = config["data"]["n_train"], 1
-    validation = 0.0
-    if learned(config):
-        epochs = config["method"]["epochs"]
-        validation = epochs * validation_part(n) * speed["denoise_s_per_image"]
-    fit = speed["fit_s"] + images_seen(config, n, epochs) * speed["fit_s_per_image"] + validation
+    n, method = config["data"]["n_train"], config["method"]
+    size, epochs, validations = n, 1, 0
+    if grows(config):
+        size = method["phase_images"]
+        validations = len(schedule(config["data"]["image_size"], size, method["batch_size"]))
+    elif learned(config):
+        epochs = validations = method["epochs"]
+    fit = (
+        speed["fit_s"]
+        + n * speed.get("fit_s_once_per_image", 0.0)
+        + images_seen(config, size, epochs) * speed["fit_s_per_image"]
+        + validations * validation_part(n) * speed["denoise_s_per_image"]
+    )
     return fit + config["data"]["n_test"] * speed["denoise_s_per_image"] + START
 
 

@@ -1,6 +1,8 @@
 """What a sweep will cost: against sums done by hand, and against a run that was timed."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import TINY
@@ -37,6 +39,42 @@ def test_a_classical_methods_time_has_no_epochs(tmp_path):
     (job,) = plan(["method=nlm", "scale=desk"]).jobs
     (entry,) = bench_of(job)["methods"]
     assert estimate.run_seconds(job.config, entry) == pytest.approx(3.0 + 4000 * 0.01 + 500 * 0.002 + estimate.START)
+
+
+def test_pggans_time_goes_by_images_of_a_phase_and_the_unets_by_epochs_and_once(tmp_path):
+    pggan, unet = plan(["method=pggan,unet", "scale=desk"]).jobs
+    (entry,) = bench_of(pggan)["methods"]
+    # 64 px: 2·log₂(64) − 3 = 9 phases of five parts, each of which ends with 200 validation images
+    by_hand = 3.0 + 3000 * 0.01 + 9 * 5 * 200 * 0.002 + 500 * 0.002 + estimate.START
+    assert estimate.run_seconds(pggan.config, entry) == pytest.approx(by_hand)
+    (entry,) = bench_of(unet, fit_s_once_per_image=0.05)["methods"]
+    # 3,800 are 237 batches of 16; twelve epochs; 4,000 images are prepared once
+    by_hand = 3.0 + 4000 * 0.05 + 12 * 237 * 16 * 0.01 + 12 * 200 * 0.002 + 500 * 0.002 + estimate.START
+    assert estimate.run_seconds(unet.config, entry) == pytest.approx(by_hand)
+
+
+def test_bench_alone_measures_all_there_is_and_less_when_asked():
+    from cryobench.bench import asked_for
+
+    jobs = [job for words in asked_for(["seed=3"]) for job in plan(words).jobs]
+    methods = {path.stem for path in Path("conf/method").glob("*.yaml")}
+    assert {job.config["method"]["name"] for job in jobs} == methods
+    assert {"resnet", "conv"} <= {job.config["method"].get("net") for job in jobs}
+    assert {job.config["scale"]["name"] for job in jobs} == {"desk"} and {job.config["seed"] for job in jobs} == {3}
+    assert asked_for(["method=nlm"]) == [["method=nlm"]] and asked_for(["+sweep=gap"]) == [["+sweep=gap"]]
+
+
+def test_a_method_that_cannot_be_measured_leaves_the_others(monkeypatch, tmp_path):
+    from cryobench import bench
+
+    monkeypatch.setenv("CRYOBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(bench, "cores", lambda: 2)
+    jobs = plan(["method=nlm,bm3d", *TINY, "data.image_size=16"]).jobs
+    broken = [
+        replace(job, config=job.config | {"method": job.config["method"] | {"sigma": "none"}}) for job in jobs[1:]
+    ]
+    entries = {entry["key"]["method"]: entry for entry in bench.side_by_side([jobs[0], *broken])}
+    assert entries["nlm"]["denoise_s_per_image"] > 0 and "sigma" in entries["bm3d"]["error"]
 
 
 def test_rows_that_differ_in_the_score_cost_the_same_and_others_do_not():

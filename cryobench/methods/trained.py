@@ -118,6 +118,7 @@ class Trained(Denoiser):
     knows = frozenset({"clean"})
     nets: ClassVar[tuple[str, ...]] = nets.NETS
     lightning: ClassVar[dict] = {}  # more of Lightning's own options
+    prepares: ClassVar[bool] = False  # a fit does more with an image than train on it
     one_step: ClassVar[bool] = False  # a batch has one backward pass, which reaches every parameter
 
     @abstractmethod

@@ -66,6 +66,7 @@ class UNet(Trained):
 
     nets: ClassVar[tuple[str, ...]] = ("unet",)
     one_step: ClassVar[bool] = True
+    prepares: ClassVar[bool] = True
     net: str = field(default="unet", init=False)
     batch_norm: str = field(default="eval", init=False)  # there is none
 
