@@ -117,3 +117,8 @@ def equivalent(a: Mapping[int, Sequence[float]], b: Mapping[int, Sequence[float]
         stats.ttest_1samp(ratios, -margin, alternative="greater").pvalue,
         stats.ttest_1samp(ratios, margin, alternative="less").pvalue,
     ))  # fmt: skip
+
+
+def half_width(spread: float, n: int) -> float | None:
+    """Half of the 95 % interval of a mean over n seeds with this spread (Student's t); None with fewer than three."""
+    return float(stats.t.ppf(0.975, n - 1) * spread / np.sqrt(n)) if n >= SEEDS else None

@@ -23,14 +23,14 @@ from cryobench import figure as figures
 from cryobench import layout, table
 from cryobench.errors import InputError
 from cryobench.record import Store
-from cryobench.statistics import SEEDS
+from cryobench.statistics import half_width
 
 __all__ = ["RESULTS", "write"]
 
 AXES = {"epsilon": "ε", "n": "n"}
 NETS = {"bounded": "robust_rates", "plain": "robust_rates_plain"}
 LOOKS = tuple(zip((*figures.COLOURS, "#000000", "#999999"), "os^Dv<>P", strict=True))  # colour and marker of each pair
-TOLERANCE = 0.15  # how far a fitted slope may lie from the theorem's, or two of its own spreads if those are more
+TOLERANCE = 0.15  # how far from the theorem's a slope may lie that agrees with it
 
 
 def write(store: Store) -> list[Path]:
@@ -72,12 +72,19 @@ class Rate:
 
     @property
     def verdict(self) -> str:
-        """Against the bound's slope: "agrees", "slower" (the error grows less, or falls more), or "faster"."""
-        if self.seeds < SEEDS:
+        """Against the bound's slope, by the 95 % interval of ours over seeds.
+
+        "agrees": all of it is within TOLERANCE of the bound's; "slower" (the error grows less, or falls more) or "faster":
+        the bound's lies outside; else "not told apart".
+        """
+        half = half_width(self.slope_spread, self.seeds)
+        if half is None:
             return "too few seeds"
         difference = self.slope - self.theorem
-        if abs(difference) <= max(TOLERANCE, 2 * self.slope_spread):
+        if abs(difference) + half <= TOLERANCE:
             return "agrees"
+        if abs(difference) <= half:
+            return "not told apart"
         return "slower" if difference < 0 else "faster"
 
 
@@ -177,8 +184,9 @@ def summary(results: Iterable[dict], kind: str = "location") -> str:
                               line.verdict])  # fmt: skip
     return "\n".join([
         layout.pipes(lines, left=2), "",
-        'The theorem bounds the error from above: "agrees", the error follows the bound; "slower", it grows less along ε '
-        'or falls more along n than the bound, which the theorem allows; "faster", it does not keep to the bound\'s rate. '
+        'The theorem bounds the error from above. By the 95 % interval of the slope over seeds: "agrees", all of it is within '
+        f'{TOLERANCE:g} of the bound\'s; "slower", the error grows less along ε or falls more along n than the bound, which '
+        'the theorem allows; "faster", it does not keep to the bound\'s rate; "not told apart", too wide to say. '
         f"{OUTSIDE} |α−β| ≥ 1: the theorem says nothing of these pairs.",
     ]) + "\n"  # fmt: skip
 

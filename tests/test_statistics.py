@@ -142,3 +142,12 @@ def test_published_numbers_that_are_one_more_run_of_ours_rarely_disagree():
     rng = np.random.default_rng(5)
     p = [statistics.against_published(rng.normal(0, 1, 4), rng.normal(0, 1))[0] for _ in range(400)]
     assert np.mean(np.array(p) < 0.05) == pytest.approx(0.05, abs=0.025)
+
+
+def test_the_interval_of_a_mean_is_students():
+    """Two-sided 95 % points of t as printed in any table: 4.303 with 2 degrees of freedom, 2.776 with 4."""
+    from cryobench.statistics import half_width
+
+    assert half_width(1.0, 3) == pytest.approx(4.303 / 3**0.5, rel=1e-3)
+    assert half_width(2.0, 5) == pytest.approx(2 * 2.776 / 5**0.5, rel=1e-3)
+    assert half_width(1.0, 2) is None
