@@ -28,6 +28,7 @@ DENOISING = ("data", "noise", "method")  # what decides a denoising run; another
 BUILT = ("task", *DENOISING)  # groups that name a class in _target_; its signature is their schema
 GROUPS = (*BUILT, "protocol", "scale", "trainer")
 PLACES = {"data": ("data_dir", "source", "sha256")}  # settings that say where, not what
+FULL = "32-true"  # precision of numbers, as Lightning calls it
 
 
 def compose(overrides: list[str]) -> DictConfig:
@@ -122,7 +123,8 @@ def run_id(config: dict) -> str:
 
     Protocol and scale reach a run through the settings of the groups that use them (but for the SSIM's range, which the
     run itself uses), so of these two only the names enter: a switch added later leaves old records their names. Analyses
-    and the watch decide no result but what the record holds; they enter where any is asked for. A setting whose dataclass
+    and the watch decide no result but what the record holds; they enter where any is asked for. Of the trainer only a
+    precision below the full one does. A setting whose dataclass
     field has metadata={"later": True} came when there were records already, and enters where it isn't at its default.
     """
     if task_name(config) != "denoising":
@@ -133,6 +135,7 @@ def run_id(config: dict) -> str:
         "scale": config["scale"]["name"],
         "seed": config["seed"],
         **{name: config[name] for name in ("analysis", "watch") if config.get(name)},
+        **({"precision": precision} if (precision := config["trainer"]["precision"]) != FULL else {}),
     }
     for group, places in PLACES.items():
         for key in places:

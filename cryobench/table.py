@@ -21,6 +21,7 @@ import numpy as np
 import yaml
 from omegaconf import OmegaConf
 
+from cryobench.config import FULL
 from cryobench.record import Store, writable
 from cryobench.statistics import LEVEL, against_published
 
@@ -106,6 +107,8 @@ def deviations(record: dict, wanted: dict[str, object]) -> dict[str, object] | N
                 continue
             if not same(config[group][key], value):
                 differs[name] = config[group][key]
+    if (precision := config.get("trainer", {}).get("precision", FULL)) != FULL:
+        differs["trainer.precision"] = precision
     return differs
 
 

@@ -21,6 +21,7 @@ def test_the_same_run_has_the_same_id(same):
 @pytest.mark.parametrize("other", [
     ["noise.snr=0.05"], ["method.lam=5"], ["seed=1"], ["data.seed=1"], ["data.n_train=65"], ["protocol.clip=true"],
     ["protocol.ssim_range=2"], ["protocol=released"], ["scale.width=9"], ["method=autoencoder"], ["scale=desk"],
+    ["trainer.precision=bf16-mixed"],
 ])  # fmt: skip
 def test_another_run_has_another_id(other):
     assert name(*other) != name()
