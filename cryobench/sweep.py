@@ -7,6 +7,7 @@ so Hydra's sweeper goes over the names. What stands on the command line wins ove
 from __future__ import annotations
 
 import itertools
+import re
 from dataclasses import dataclass
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -108,4 +109,7 @@ def parse_params(config: DictConfig) -> dict[str, tuple[list[str], bool]]:
 
 
 def unquoted(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
+    """A row's name as it stands in the yaml, from 'in quotes' or from Hydra's in\\ escapes."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    return re.sub(r"\\(.)", r"\1", text)

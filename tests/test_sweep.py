@@ -40,6 +40,14 @@ def test_a_sweep_of_ones_own_over_groups_and_values():
     assert {job.config["method"]["name"] for job in planned.jobs} == {"noisy", "oracle"}
 
 
+def test_a_rows_name_may_be_quoted_or_not():
+    names = {tuple(job.row for job in plan(["+sweep=methods", word, "noise.snr=0.1"]).jobs)
+             for word in ("row=CWF,Non-local means", "row=CWF,'Non-local means'", 'row=CWF,"Non-local means"')}  # fmt: skip
+    assert names == {("CWF", "Non-local means")}
+    (job,) = plan(["+sweep=methods", "row=Non-local means", "noise.snr=0.1"]).jobs
+    assert job.row == "Non-local means"
+
+
 def test_a_job_of_a_sweep_is_the_same_run_as_the_one_typed_alone():
     job = plan(["+sweep=alpha_beta", "row='(1,-1)'", "noise.snr=0.05", "seed=2"]).jobs[0]
     alone = plan(["method=gan", "method.alpha=1", "method.beta=-1", "method.lam=10", "noise.snr=0.05", "seed=2"]).jobs[
