@@ -18,9 +18,11 @@ NOTES = (
     "whose error is at most one posterior standard deviation (0.68 if Gaussian and right); *accuracy* how often the most "
     "probable of five conformations is true; *MSE unseen* that of test images whose conformation no training image has. "
     "Dashes: not run, or the method does not say.",
-    "Noise training pairs are U[0, 1] images in place of references, of inputs, or of both independently. A wrong σ is wrong "
-    "in choosing τ too, which makes up for one too small; for a σ that is wrong in the test images alone see the rows of τ, "
-    "since only σ²τ enters: τ = 0.5 and 8 are a half and a double σ beside τ = 2. Off-centre particles and those with a CTF "
+    "Noise training pairs are U[0, 1] images in place of references, of inputs, or of both independently; they are among the "
+    "held-out pairs that choose τ and the size of the basis, too, by their mean error unless the row says by the median. "
+    "A wrong σ is wrong in choosing τ too, which makes up for one too small; for a σ that is wrong in the test images alone "
+    "see the rows of τ, since only σ²τ enters: τ = 0.5 and 8 are a half and a double σ beside τ = 2. Off-centre particles "
+    "and those with a CTF "
     "(1 to 3 µm of defocus) are test images only; no method was told.",
 )
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cryobench.contamination import Contaminated
 from cryobench.data.pairs import open_pairs
 from cryobench.data.phantom import Phantom
 from cryobench.errors import BadImages, InputError
@@ -81,6 +82,20 @@ def test_more_exemplars_are_better(images):
         return float(mse(test.clean(), method.denoise(test.noisy())).mean())
 
     assert error(150) < error(20)
+
+
+def test_chosen_by_the_median_it_minds_no_noise_among_the_pairs_that_choose(cache):
+    """A fifth of all pairs has noise for its reference or its input: the mean error is theirs, the median is not."""
+    pairs = open_pairs(Phantom(image_size=32, n_train=150, n_test=30), cache)
+    errors = {}
+    for name, noise in (("kept", Gaussian(0.1)), ("broken", Contaminated(snr=0.1, type="C", share=0.1))):
+        train, test = (pairs.images(split, noise, 0) for split in ("train", "test"))
+        for chosen_by in ("mean", "median"):
+            method = Exemplar(components=[20, 200], angles=[48], n_validation=20, chosen_by=chosen_by)
+            method.fit(train.only(method.knows))
+            errors[name, chosen_by] = mse(test.clean(), method.denoise(test.noisy())).mean()
+    assert errors["broken", "mean"] > 1.2 * errors["kept", "mean"], "the coarsest basis there is was chosen"
+    assert errors["broken", "median"] < 1.1 * errors["kept", "median"]
 
 
 def test_its_belief_equals_brute_force(fitted, images):

@@ -23,6 +23,7 @@ from cryobench.methods.steerable import compute_device, fourier_bessel, principa
 from cryobench.noise import NoisyImages
 
 TAUS = (1.0, 1.15, 1.3, 1.6, 2.0, 2.5, 3.2)
+AVERAGES = {"mean": np.mean, "median": np.median}
 BASIS_IMAGES = 2000  # training images that the basis is learnt from
 BATCH = 256  # training images read at a time
 DRAWS = 128  # from a posterior, for the standard deviation of pixels
@@ -32,11 +33,13 @@ GLANCE, GLANCE_ANGLES, RULED_OUT, KEPT = 500, 72, 12.0, 16
 
 @dataclass
 class Exemplar(WithSigma):
-    """Settings; what is None or a list is chosen by the MSE on held-out training images, never on test images.
+    """Settings; what is None or a list is chosen by the errors on held-out training images, never on test images.
 
     tau: widening τ ≥ 1 of the weights, or None; components: sizes of the steerable basis to choose from (real numbers
     per image); angles: least numbers of in-plane angles to choose from; n_validation: how many of the last training
     images choose (all are exemplars afterwards); n_exemplars: how many training images to use, None for all.
+    chosen_by: the "mean" of the held-out images' squared errors, or their "median", which images whose reference is wrong
+    don't move as long as they are fewer than half.
     shift: how many px a particle may be off the centre; shifts of whole px up to that are unknowns like the angle.
     """
 
@@ -46,6 +49,7 @@ class Exemplar(WithSigma):
     n_validation: int = 40
     n_exemplars: int | None = None
     shift: int = field(default=0, metadata={"later": True})
+    chosen_by: str = field(default="mean", metadata={"later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,6 +60,8 @@ class Exemplar(WithSigma):
                 raise InputError(f"method.{name}: expected a list of numbers above 0, got {getattr(self, name)}")
         if self.n_validation < 1 or (self.n_exemplars is not None and self.n_exemplars < 1):
             raise InputError("method.n_validation and n_exemplars: expected numbers above 0")
+        if self.chosen_by not in AVERAGES:
+            raise InputError(f"method.chosen_by: expected one of {', '.join(AVERAGES)}, got {self.chosen_by}")
         if self.shift < 0:
             raise InputError(f"method.shift: expected 0 or more, got {self.shift}")
         self.orbits: Orbits | None = None
@@ -81,14 +87,15 @@ class Exemplar(WithSigma):
         choices = list(itertools.product(self.components, self.angles))
         for components, angles in track(choices, "choosing basis, angles and τ", disable=not self.setting.progress):
             orbits = self._orbits(general, train, len(train) - held, components, angles)
-            errors = np.zeros(len(taus))
-            for image, level, target in zip(noisy, sigma, truth, strict=True):
+            errors = np.zeros((held, len(taus)))
+            for row, (image, level, target) in enumerate(zip(noisy, sigma, truth, strict=True)):
                 energies = self._energies(orbits, image)
                 for k, tau in enumerate(taus):
                     mean = orbits.weighted_sum(weights(energies, level, tau))
                     rendered = orbits.basis.render(mean[None])[0].cpu().numpy()
-                    errors[k] += float(np.mean((rendered - target) ** 2)) / held
-            tried |= {(components, angles, tau): error for tau, error in zip(taus, errors, strict=True)}
+                    errors[row, k] = np.mean((rendered - target) ** 2)
+            averages = AVERAGES[self.chosen_by](errors, axis=0)
+            tried |= {(components, angles, tau): float(error) for tau, error in zip(taus, averages, strict=True)}
         (components, angles, self.chosen_tau), best = min(tried.items(), key=lambda item: item[1])
         self.orbits, self.labels = self._orbits(general, train, len(train), components, angles), labels.to(device)
         step = -(-len(train) // GLANCE)
