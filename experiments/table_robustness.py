@@ -23,7 +23,7 @@ NOTES = (
     "A wrong σ is wrong in choosing τ too, which makes up for one too small; for a σ that is wrong in the test images alone "
     "see the rows of τ, since only σ²τ enters: τ = 0.5 and 8 are a half and a double σ beside τ = 2. Off-centre particles "
     "and those with a CTF "
-    "(1 to 3 µm of defocus) are test images only; no method was told.",
+    "(1 to 3 µm of defocus) are test images only, and no method was told; clipped are training images, too.",
 )
 
 
