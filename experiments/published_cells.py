@@ -2,7 +2,8 @@
 
 Two numbers agree in size if they are within a factor 1.25 (MSE), 1 dB (PSNR, the same factor) or 0.05 (SSIM). A cell that
 does not agree is, in this order: explained by a protocol switch, if a run with that switch agrees; put down to scale, if
-the trends of scale_up carry our number to within their 95 % interval around the paper's; or unexplained.
+scale_up shows a trend (its 95 % interval at the paper's scale lies below our MSE) and the paper's number is within that
+interval; or unexplained. A trend that may be none explains nothing, however wide its interval.
 """
 
 from __future__ import annotations
@@ -100,10 +101,16 @@ def reading(number: int, cell: Cell, known: dict) -> tuple[str, str]:
             return "protocol", f"{switch}: {layout.formatted(cell.metric, value, None).split('(')[0]}"
     factors = known["scale"]
     if "clean" in cell.knows and factors and cell.metric in ("mse", "psnr"):
-        low, high = (predicted(cell, factor) for factor in factors[1:])
-        if min(low, high) <= cell.paper <= max(low, high):
-            middle = layout.formatted(cell.metric, predicted(cell, factors[0]), None).split("(")[0]
-            return "scale", f"the (.5,.5)-GAN's trends carry it to {middle}"
+        low, high = sorted(predicted(cell, factor) for factor in factors[1:])
+        if low <= cell.paper <= high:
+            middle, *ends = (
+                layout.formatted(cell.metric, value, None).split("(")[0]
+                for value in (predicted(cell, factors[0]), low, high)
+            )
+            said = f"the (.5,.5)-GAN's trends carry it to {middle} (95 %: {ends[0]} to {ends[1]})"
+            if factors[2] < 1:
+                return "scale", said
+            return "unexplained", f"scale may do it, but none is shown: {said}"
     return "unexplained", ""
 
 
@@ -121,7 +128,8 @@ def to_markdown(lines: list) -> str:
     parts = [
         "# Every published cell",
         f"{len(lines)} cells: {said}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "
-        f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM.",
+        f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. Scale explains a cell only where "
+        "the trends of [scale_up.md](scale_up.md) are more than scatter.",
         "## Order", order(lines),
     ]  # fmt: skip
     for number in SWEEPS:

@@ -40,12 +40,16 @@ class Point:
 
 @dataclass(frozen=True)
 class Trend:
-    """log MSE = a + b log x; `at(x)` → the MSE there and its 95 % prediction interval (None with two points)."""
+    """log MSE = a + b log x; `at(x)` → the MSE there and its 95 % prediction interval (None with two points).
+
+    p: of "b is 0", two-sided; None with two points.
+    """
 
     a: float
     b: float
     x: tuple[float, ...]
     scatter: float | None
+    p: float | None = None
 
     def at(self, x: float) -> tuple[float, tuple[float, float] | None]:
         middle = self.a + self.b * np.log(x)
@@ -104,7 +108,7 @@ def trend(points: list[Point], by: str) -> Trend | None:
     fit = stats.linregress(np.log(x), y)
     rest = y - fit.intercept - fit.slope * np.log(x)
     scatter = float(np.sqrt((rest**2).sum() / (len(x) - 2))) if len(x) > 2 else None
-    return Trend(float(fit.intercept), float(fit.slope), tuple(x), scatter)
+    return Trend(float(fit.intercept), float(fit.slope), tuple(x), scatter, float(fit.pvalue) if len(x) > 2 else None)
 
 
 def to_markdown(found: list[Point]) -> str:
@@ -127,7 +131,8 @@ def reading(found: list[Point], method: str) -> str:
             value, room = fit.at(PAPER[by])
             span = f" (95 %: {short(room[0])} to {short(room[1])})" if room else ""
             what = {"pairs": "more pairs", "epochs": "more epochs", "width": "wider nets"}[kind]
-            said.append(f"{what}: MSE ∝ {by}^{fit.b:+.2f}, {short(value)}{span} at the paper's {PAPER[by]:,}")
+            sure = "" if fit.p is None else f" (p = {fit.p:.2g})"
+            said.append(f"{what}: MSE ∝ {by}^{fit.b:+.2f}{sure}, {short(value)}{span} at the paper's {PAPER[by]:,}")
     if not said:
         return ""
     text = f"**{method}.** " + "; ".join(said) + "."

@@ -34,6 +34,8 @@ def test_what_the_trends_carry_to_the_papers_number_is_put_down_to_scale():
     cell = Cell("(1,1)", 0.1, "mse", (4.6e-3,), ("a",), 3.0e-3, None, "desk", ("clean",))
     assert published_cells.reading(1, cell, {"scale": (0.6, 0.4, 0.9)})[0] == "scale"
     assert published_cells.reading(1, cell, {"scale": (0.9, 0.8, 0.95)})[0] == "unexplained"
+    status, why = published_cells.reading(1, cell, {"scale": (0.75, 0.3, 2.1)})
+    assert status == "unexplained" and "none is shown" in why, "an interval so wide explains anything"
     classical = Cell("BM3D", 0.1, "mse", (4.6e-3,), ("a",), 3.0e-3, None, "desk", ())
     assert published_cells.reading(2, classical, {"scale": (0.6, 0.4, 0.9)})[0] == "unexplained"
 
