@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from cryobench.experiments import scale_up
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from cryobench import figure
+from cryobench.layout import short
 from cryobench.record import Store
 
 PANELS = (("pairs", "images", "images seen (more pairs)"), ("epochs", "images", "images seen (more epochs)"),
@@ -29,8 +31,17 @@ def write(store: Store) -> list[Path]:
             if fit := scale_up.trend(here, by):
                 reach = np.geomspace(min(x), scale_up.PAPER[by], 50)
                 axis.plot(reach, [fit.at(value)[0] for value in reach], "--", color=colour, linewidth=1)
-        axis.axvline(scale_up.PAPER[by], color="#888888", linewidth=1)
+        paper = scale_up.PAPER[by]
+        axis.axvline(paper, color="#888888", linewidth=1, label="the paper's")
         axis.set(xscale="log", yscale="log", xlabel=label)
+        ticks = sorted(
+            {getattr(p, by) for method in scale_up.METHODS for p in scale_up.series(found, method)[kind]} | {paper}
+        )
+        axis.set_xticks(ticks, [f"{value / 1000:,.3g}k" if by == "images" else f"{value}" for value in ticks])
+        for side in (axis.xaxis, axis.yaxis):
+            side.set_minor_formatter(NullFormatter())
+        axis.yaxis.set_major_locator(LogLocator(subs=range(1, 10)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value).replace(".00", "")))
         axis.grid(True, which="major", alpha=0.25)
     first = canvas.axes[0]
     first.set_ylabel("mean squared error, SNR 0.1")
