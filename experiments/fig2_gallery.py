@@ -11,7 +11,7 @@ from cryobench.record import Store
 
 # The paper's order, then what it doesn't show.
 ORDER = ("oracle", "noisy", "BM3D", "l2-Autoencoder", "KSVD", "(0,0)-GAN + l1", "WGANgp + l1", "(1,-1)-GAN + l1",
-         "(.5,-.5)-GAN + l1", "Non-local means", "CWF", "Topaz", "exemplar", "rebuilt", "U-Net + exemplar",
+         "(.5,-.5)-GAN + l1", "Non-local means", "CWF", "Topaz", "exemplar", "rebuilt",
          "Bayes limit")  # fmt: skip
 NAMES = {"oracle": "clean", "(0,0)-GAN + l1": "JSGAN + l1", "KSVD": "K-SVD"}
 
