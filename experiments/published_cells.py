@@ -129,7 +129,7 @@ def to_markdown(lines: list) -> str:
         "# Every published cell",
         f"{len(lines)} cells: {said}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "
         f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. Scale explains a cell only where "
-        "the trends of [scale_up.md](scale_up.md) are more than scatter.",
+        "the trends in the table scale_up are more than scatter.",
         "## Order", order(lines),
     ]  # fmt: skip
     for number in SWEEPS:

@@ -23,18 +23,23 @@ EXPERIMENTS = [name for name in EXPERIMENTS if not name.startswith("fig")]
 
 @pytest.fixture(scope="module")
 def again(tmp_path_factory):
-    """A results folder → its tables, made again from its records by every experiment that makes any."""
-    made = {}
+    """A results folder → its tables, made again from its records by every experiment that makes any.
+
+    All folders stand side by side, as some tables look at those beside their own.
+    """
+    root = tmp_path_factory.mktemp("results")
+    for folder in FOLDERS:
+        (root / folder.name).mkdir()
+        (root / folder.name / "runs").symlink_to(folder / "runs")
 
     def make(folder: Path) -> Path:
-        if folder not in made:
-            made[folder] = tmp_path_factory.mktemp(folder.name)
-            (made[folder] / "runs").symlink_to(folder / "runs")
+        made = root / folder.name
+        if not (made / "tables").exists():
             wanted = {file.name for file in (folder / "tables").iterdir()}
             for module in EXPERIMENTS:
-                if not wanted <= {file.name for file in (made[folder] / "tables").glob("*")}:
-                    importlib.import_module(f"cryobench.experiments.{module}").write(Store(made[folder]))
-        return made[folder] / "tables"
+                if not wanted <= {file.name for file in (made / "tables").glob("*")}:
+                    importlib.import_module(f"cryobench.experiments.{module}").write(Store(made))
+        return made / "tables"
 
     return make
 
