@@ -139,14 +139,20 @@ def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, cache
     victim = checkpoint.parents[1].name.removeprefix(".")
     jobs = call("squeue", "-h", "-t", "R", "-o", "%i").split()
     assert jobs, "jobs go through SLURM"
-    call("scancel", "--signal=USR2", *jobs)  # as --signal=USR2@120 does
-    until(lambda: set(jobs) <= set(call("squeue", "-h", "-t", "PD", "-o", "%i").split()), 120, "no job is requeued")
+    call(
+        "scancel", "--signal=USR2", *jobs
+    )  # as --signal=USR2@120 does; ends a job that has not come to listen for it yet
+
+    def requeued() -> list[str]:
+        back = [one for one in call("squeue", "-h", "-t", "PD", "-o", "%i").split() if one in jobs]
+        for one in back:
+            call("scontrol", "update", f"JobId={one}", "StartTime=now")  # SLURM would let it wait for two minutes
+        return back
+
+    until(requeued, 120, "no job is requeued")
     assert first.poll() is None, "whoever started the sweep goes on waiting"
-    for one in jobs:
-        call("scontrol", "update", f"JobId={one}", "StartTime=now")  # SLURM would let it wait for two minutes
-    until(lambda: set(jobs) <= set(call("squeue", "-h", "-t", "R", "-o", "%i").split()), 120, "no job runs again")
-    restarted = checkpoint.stat().st_mtime
-    until(lambda: checkpoint.exists() and checkpoint.stat().st_mtime > restarted, 120, "no job goes on")
+    left = checkpoint.stat().st_mtime
+    until(lambda: not requeued() and checkpoint.exists() and checkpoint.stat().st_mtime > left, 120, "no job goes on")
     call("scancel", *jobs)
     out, _ = first.communicate(timeout=240)
     assert first.returncode == 1 and "failed" in out, out
