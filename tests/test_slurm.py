@@ -118,8 +118,7 @@ def cluster():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, cache, tmp_path):
-    """The signal that SLURM sends before a job's time is up puts it back into the queue; scancel ends it for good."""
+def test_a_sweep_on_a_cluster_survives_scancel(cluster, cache, tmp_path):
     environment, call = cluster
     words = ["+sweep=alpha_beta", "row='(1,1)','(0,0)'", "noise.snr=0.1", *TINY, "scale.epochs=80", "hydra/launcher=slurm",
              "hydra.launcher.timeout_min=10", "hydra.launcher.cpus_per_task=1", "trainer.threads=1"]  # fmt: skip
@@ -139,20 +138,6 @@ def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, cache
     victim = checkpoint.parents[1].name.removeprefix(".")
     jobs = call("squeue", "-h", "-t", "R", "-o", "%i").split()
     assert jobs, "jobs go through SLURM"
-    call(
-        "scancel", "--signal=USR2", *jobs
-    )  # as --signal=USR2@120 does; ends a job that has not come to listen for it yet
-
-    def requeued() -> list[str]:
-        back = [one for one in call("squeue", "-h", "-t", "PD", "-o", "%i").split() if one in jobs]
-        for one in back:
-            call("scontrol", "update", f"JobId={one}", "StartTime=now")  # SLURM would let it wait for two minutes
-        return back
-
-    until(requeued, 120, "no job is requeued")
-    assert first.poll() is None, "whoever started the sweep goes on waiting"
-    left = checkpoint.stat().st_mtime
-    until(lambda: not requeued() and checkpoint.exists() and checkpoint.stat().st_mtime > left, 120, "no job goes on")
     call("scancel", *jobs)
     out, _ = first.communicate(timeout=240)
     assert first.returncode == 1 and "failed" in out, out
@@ -162,6 +147,6 @@ def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, cache
     assert second.returncode == 0, out
     records = {p.parent.name: json.loads(p.read_text()) for p in tmp_path.rglob("record.json")}
     assert len(records) == 2 and {r["status"] for r in records.values()} == {"done"}
-    assert records[victim]["method"]["resumed"] == 2 and len(records[victim]["method"]["curve"]) == 80
+    assert records[victim]["method"]["resumed"] == 1 and len(records[victim]["method"]["curve"]) == 80
     table = (tmp_path / "results" / "phantom-smoke" / "tables" / "table1.csv").read_text()
     assert sum("missing" not in line for line in table.splitlines()[1:]) == 2 * 3
