@@ -124,8 +124,8 @@ def run_id(config: dict) -> str:
     Protocol and scale reach a run through the settings of the groups that use them (but for the SSIM's range, which the
     run itself uses), so of these two only the names enter: a switch added later leaves old records their names. Analyses
     and the watch decide no result but what the record holds; they enter where any is asked for. Of the trainer only a
-    precision below the full one does. A setting whose dataclass
-    field has metadata={"later": True} came when there were records already, and enters where it isn't at its default.
+    precision below the full one does. A setting whose dataclass field has metadata={"later": True} came when there were
+    records already, and enters where it isn't at its default.
     """
     if task_name(config) != "denoising":
         return hashed(task_name(config), {"task": config["task"], "seed": config["seed"]})

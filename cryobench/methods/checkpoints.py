@@ -15,6 +15,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,7 +70,11 @@ class Checkpoints(Checkpoint):
             return None
         try:
             state = self.state()["cryobench"]
-        except Exception:  # not ours, or the disk's fault: begin again
+        except (
+            Exception
+        ) as error:  # whatever a damaged file makes of torch's readers; the run goes on without it, and says so
+            warnings.warn(f"{self.last.name}: expected a checkpoint, got a file that can't be read ({type(error).__name__}); "
+                          "training begins again", stacklevel=2)  # fmt: skip
             self.last.unlink(missing_ok=True)
             return None
         self.epochs_done, self.batches_done = state["epochs_done"], state["batches_done"]
