@@ -105,6 +105,17 @@ def test_too_little_for_a_slope_is_said():
         robust_rates.rates([result(0, 0.05)], "location", "epsilon")
 
 
+@pytest.mark.parametrize(
+    ("slope", "spread", "verdict"),
+    [(1.05, 0.04, "agrees"), (1.14, 0.04, "faster"), (1.05, 0.2, "not told apart"), (0.7, 0.1, "slower"),
+     (1.3, 0.3, "not told apart")],
+)  # fmt: skip
+def test_a_slopes_verdict_is_its_intervals(slope, spread, verdict):
+    """Five seeds: half of the 95 % interval is 2.776 / √5 = 1.24 spreads."""
+    rate = robust_rates.Rate("a", "epsilon", 50_000, 20, (0.1, 0.2), (1, 2), (0, 0), slope, spread, 1.0, 5)
+    assert rate.verdict == verdict
+
+
 def test_two_seeds_give_no_verdict_on_a_slope(sweep):
     few = [one for one in sweep if one["seed"] < 2]
     assert {rate.verdict for rate in robust_rates.rates(few, "location", "epsilon")} == {"too few seeds"}
