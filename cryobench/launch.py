@@ -101,8 +101,11 @@ def run_sweep(planned: Plan, overrides: list[str]) -> int:
     failed = [job for job in jobs if not sweep.finished(job)]
     for job in failed:
         store = sweep.store(job)
-        error = (store.read(job.run_id) or {}).get("error", "no record")
-        print(f"cryobench: {label(job)} failed: {error}; log: {store.folder(job.run_id) / 'log.txt'}", file=sys.stderr)
+        if record := store.read(job.run_id):
+            why = f"failed: {record['error']}; log: {store.folder(job.run_id) / 'log.txt'}"
+        else:
+            why = "was not finished; the same command goes on with it"
+        print(f"cryobench: {label(job)} {why}", file=sys.stderr)
     for name in planned.writes:
         experiment = importlib.import_module(f"cryobench.experiments.{name}")
         for path in sorted(sweep.stores):
@@ -120,39 +123,55 @@ def start_all(sweep: Sweep, overrides: list[str], together: int) -> None:
         stopped.append(True)
         return stop_workers()
 
-    with stopping(on_stop), SweepProgress(sweep, since), tempfile.TemporaryDirectory() as scratch:
-        cluster = any(word.split("launcher=")[-1].endswith("slurm") for word in overrides if "launcher=" in word)
-        if cluster and find_spec("submitit") is None:
-            raise MissingPackage(
-                "hydra/launcher=slurm: expected the package hydra-submitit-launcher; pip install 'cryobench[slurm]'"
-            )
-        chosen = any(word.lstrip("+").startswith("hydra/launcher=") for word in overrides)
-        if not chosen and together > 1:
-            launcher = ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={together}"]
-        else:
-            launcher = []
-        if not cluster:
-            launcher.append(f"hydra.sweep.dir={scratch}")  # Hydra's own notes; slurm's lie where every node sees them
-        while True:
-            try:
-                hand_to_hydra([*overrides, *launcher], since)
-                break
-            except BrokenProcessPool:  # a worker was killed, and the others with it
-                suspects = sweep.abandoned()
-                if stopped or not suspects:
+    with stopping(on_stop), SweepProgress(sweep, since):
+        if on_a_cluster(chosen := launcher_of(overrides)):
+            hand_to_cluster(overrides, since)
+            sweep.wait_for_others()
+            return
+        more = [] if chosen or together < 2 else ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={together}"]
+        with tempfile.TemporaryDirectory() as scratch:  # Hydra's own notes
+            while True:
+                try:
+                    hand_to_hydra([*overrides, *more, f"hydra.sweep.dir={scratch}"], since)
                     break
-                for suspect in suspects:
-                    run_by_itself(suspect, since)
-            except Exception as error:
-                if not cluster:
-                    raise
-                print(f"cryobench: a job of the cluster ended early: {one_line(error)}", file=sys.stderr)
-                break
+                except BrokenProcessPool:  # a worker was killed, and the others with it
+                    suspects = sweep.abandoned()
+                    if stopped or not suspects:
+                        break
+                    for suspect in suspects:
+                        run_by_itself(suspect, since)
         if stopped:
             raise Stopped("SIGTERM")
-        for job in [] if cluster else sweep.jobs:  # those that another process had when their turn came
+        for job in sweep.jobs:  # those that another process had when their turn came
             if not sweep.finished(job) and sweep.store(job).read(job.run_id) is None:
                 run(job.config, in_sweep=True, wait=True)
+
+
+def launcher_of(overrides: list[str]) -> str | None:
+    """Hydra's launcher, if one is named."""
+    named = [word.split("=", 1)[1] for word in overrides if word.lstrip("+").startswith("hydra/launcher=")]
+    return named[-1] if named else None
+
+
+def on_a_cluster(launcher: str | None) -> bool:
+    return launcher in ("slurm", "submitit_slurm")  # ours, and the one that comes with submitit's plug-in
+
+
+def hand_to_cluster(overrides: list[str], since: str) -> None:
+    """Submit the jobs to SLURM and wait until all are over. Raises InputError if it takes none."""
+    if find_spec("submitit") is None:
+        raise MissingPackage(
+            "hydra/launcher=slurm: expected the package hydra-submitit-launcher; pip install 'cryobench[slurm]'"
+        )
+    from cryobench import cluster
+
+    with cluster.waiting_for_all():
+        try:
+            hand_to_hydra(overrides, since)
+        except Exception as error:
+            raise InputError(
+                f"hydra/launcher=slurm: expected SLURM to take the jobs, got '{one_line(error)}'"
+            ) from None
 
 
 def hand_to_hydra(overrides: list[str], since: str) -> None:
@@ -191,10 +210,14 @@ def job(config) -> str:
         if launcher == "joblib":
             die_with_parent()
             share_the_machine(trainer)
+        if on_a_cluster(launcher):
+            from cryobench.cluster import back_into_the_queue
+
+            stack.enter_context(back_into_the_queue())
         try:
             return run(one.config, in_sweep=True, since=os.environ.get(SINCE)).status
         except Stopped:
-            if launcher == "basic":
+            if launcher != "joblib":
                 raise
             STOPPED.append(True)
             return "stopped"

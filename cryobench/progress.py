@@ -50,6 +50,13 @@ class Sweep:
     def finished(self, job: Job) -> bool:
         return self.store(job).finished(job.run_id)
 
+    def wait_for_others(self) -> None:
+        """Until no process has a run of this sweep."""
+        for job in self.jobs:
+            if not self.finished(job) and self.store(job).held(job.run_id):
+                with self.store(job).claim(job.run_id, wait=True):
+                    pass
+
     def abandoned(self) -> list[Job]:
         """Runs whose process died with them; their locks are removed."""
         return [job for job in self.jobs if self.store(job).tidy([job.run_id])]

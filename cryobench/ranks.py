@@ -146,7 +146,8 @@ def _rank(given: tuple, work: Callable, arguments: tuple) -> None:
     """A rank's process: meets the others, does the work, and sends the time and the kind of its error, if there is one."""
     number, n, backend, threads, meeting, stop, pipe = given
     die_with_parent(signal.SIGKILL)
-    for one in (signal.SIGINT, signal.SIGTERM):  # they come to the whole group; the first process sees to it
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        # they come to the whole group; the first process sees to it
         signal.signal(one, signal.SIG_IGN)
     os.environ["LOCAL_RANK"] = str(number)  # tells Lightning that the processes are there
     torch.set_num_threads(threads)

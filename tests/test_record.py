@@ -1,12 +1,15 @@
 """Records: whole or not at all, one process a run, a damaged one counts as none."""
 
 import json
+import threading
 
 import pytest
 from conftest import TINY
 
 from cryobench.errors import InputError
+from cryobench.progress import Sweep
 from cryobench.record import Store, to_json
+from cryobench.sweep import plan
 
 
 def test_a_record_is_plain_json_with_numbers_on_one_line():
@@ -58,6 +61,22 @@ def test_one_process_holds_a_run(tmp_path):
     with store.claim("gan-1") as again:
         assert again
     assert list(store.runs.iterdir()) == []
+
+
+def test_a_sweep_waits_for_runs_that_others_have(tmp_path):
+    (job,) = plan(["method=noisy", f"paths.results={tmp_path}"]).jobs
+    store, seen = Store(tmp_path), []
+    with store.claim(job.run_id):
+        waiting = threading.Thread(
+            target=lambda: (Sweep([job]).wait_for_others(), seen.append(store.finished(job.run_id)))
+        )
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+        store.begin(job.run_id)
+        store.finish(job.run_id, {"status": "done"})
+    waiting.join(30)
+    assert seen == [True] and not store.held(job.run_id)
 
 
 def test_what_a_killed_process_left_does_not_stop_a_run(cli, tmp_path):

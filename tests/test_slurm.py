@@ -118,35 +118,56 @@ def cluster():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_sweep_on_a_cluster_survives_scancel(cluster, cache, tmp_path):
+def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, cache, tmp_path):
+    """The signal that SLURM sends before a job's time is up puts it back into the queue; scancel ends it for good."""
     environment, call = cluster
     words = ["+sweep=alpha_beta", "row='(1,1)','(0,0)'", "noise.snr=0.1", *TINY, "scale.epochs=80", "hydra/launcher=slurm",
              "hydra.launcher.timeout_min=10", "hydra.launcher.cpus_per_task=1", "trainer.threads=1"]  # fmt: skip
 
-    def sweep() -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-m", "cryobench", *words], cwd=tmp_path, text=True,
+    def sweep(*more: str) -> subprocess.Popen:
+        return subprocess.Popen([sys.executable, "-m", "cryobench", *words, *more], cwd=tmp_path, text=True,
                                 env={**environment, "CRYOBENCH_CACHE": str(cache)}, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT)  # fmt: skip
 
+    refused = sweep("hydra.launcher.partition=nowhere")
+    out, _ = refused.communicate(timeout=120)
+    assert refused.returncode == 2 and "invalid partition" in out and "Traceback" not in out, out
+
     first = sweep()
 
-    def checkpoints() -> list:
+    def checkpoints() -> dict[Path, float]:
         assert first.poll() is None, first.communicate()[0]
-        return [*tmp_path.rglob("last.ckpt")]
+        return {path: path.stat().st_mtime for path in tmp_path.rglob("last.ckpt")}
 
-    (checkpoint, *_) = until(checkpoints, 240, "no job trains")
-    victim = checkpoint.parents[1].name.removeprefix(".")
-    jobs = call("squeue", "-h", "-t", "R", "-o", "%i").split()
-    assert jobs, "jobs go through SLURM"
-    call("scancel", *jobs)
+    def jobs(state: str) -> list[str]:
+        return call("squeue", "-h", "-r", "-t", state, "-o", "%i").split()
+
+    def going_on() -> bool:
+        for one in jobs("PD"):
+            call("scontrol", "update", f"JobId={one}", "StartTime=now")  # SLURM would let it wait for two minutes
+        now = checkpoints()
+        return all(path not in now or now[path] > time for path, time in left.items())
+
+    until(lambda: len(checkpoints()) == 2, 240, "the jobs don't train")
+    running = jobs("R")
+    assert len(running) == 2, "jobs go through SLURM"
+    call("scancel", "--signal=USR2", *running)  # as --signal=USR2@120 does
+    until(lambda: set(jobs("PD")) == set(running), 60, "a job is not requeued")
+    left = checkpoints()
+    assert len(left) == 2
+    until(going_on, 120, "the jobs don't go on")
+
+    gone, _ = running
+    call("scancel", gone)
     out, _ = first.communicate(timeout=240)
-    assert first.returncode == 1 and "failed" in out, out
+    assert first.returncode == 1 and f"ended early: {gone}" in out and out.count("was not finished") == 1, out
 
     second = sweep()
     out, _ = second.communicate(timeout=280)
     assert second.returncode == 0, out
-    records = {p.parent.name: json.loads(p.read_text()) for p in tmp_path.rglob("record.json")}
-    assert len(records) == 2 and {r["status"] for r in records.values()} == {"done"}
-    assert records[victim]["method"]["resumed"] == 1 and len(records[victim]["method"]["curve"]) == 80
+    records = [json.loads(p.read_text()) for p in tmp_path.rglob("record.json")]
+    assert {r["status"] for r in records} == {"done"}
+    assert sorted(r["method"]["resumed"] for r in records) == [1, 2]  # the other job went on while one was cancelled
+    assert [len(r["method"]["curve"]) for r in records] == [80, 80]
     table = (tmp_path / "results" / "phantom-smoke" / "tables" / "table1.csv").read_text()
     assert sum("missing" not in line for line in table.splitlines()[1:]) == 2 * 3
