@@ -46,10 +46,14 @@ class Patient(SlurmJob):
 
     def results(self) -> list[JobReturn]:
         self.wait()
+        how = self.state
         if self.paths.result_pickle.exists():
-            with contextlib.suppress(UncompletedJobError):
+            try:
                 return super().results()
-        print(f"a job of the cluster ended early: {self.job_id} ({self.state}); log: {self.paths.stdout}", flush=True)
+            except UncompletedJobError:
+                how = "error"
+        if how != "COMPLETED":  # else the result is still on its way here
+            print(f"a job of the cluster ended early: {self.job_id} ({how}); log: {self.paths.stdout}", flush=True)
         return [JobReturn(status=JobStatus.COMPLETED)]
 
 
