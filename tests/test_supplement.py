@@ -101,3 +101,8 @@ def test_a_paired_difference_of_two_methods_is_found_and_none_where_there_is_non
     effect, p = paired(better, worse)
     assert effect == pytest.approx(0.3, abs=0.04) and p < 1e-10
     assert paired(better, same)[1] > 0.01 and paired(better, better) == (0.0, 1.0)
+
+    def thrice(one):  # what two more seeds with the same outcome would say is nothing new
+        return Clustering(one.correct, 60, {(seed, i): v for (_, i), v in one.share.items() for seed in range(3)}, 3)
+
+    assert paired(thrice(better), thrice(same)) == pytest.approx(paired(better, same))
