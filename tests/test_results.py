@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from safetensors import safe_open
 
@@ -93,3 +94,32 @@ def test_no_method_beats_the_limit_and_none_loses_to_the_noisy_image():
         assert mse(record).mean() <= 1.001 * noisy[key(record)].mean(), record["run_id"]  # σ set far too low: unchanged
         compared += 1
     assert compared >= 40
+
+
+def rounded(value: float, printed: str) -> bool:
+    """Whether a number was printed rightly, to as many decimals as it has."""
+    mantissa, exponent, _ = printed.partition("e")
+    kind = "e" if exponent else "f"
+    return float(printed) == float(f"{value:.{len(mantissa.partition('.')[2])}{kind}}")
+
+
+def test_the_readmes_table_is_that_of_the_records():
+    found = pd.concat([pd.read_csv(COMMITTED / f"tables/table{number}.csv") for number in (1, 2)])
+    found["row"] = found["row"].replace("(1,1)", "(1,1)-GAN + ℓ1, ResNet")
+    found = found.drop_duplicates(["row", "snr", "metric"]).set_index(["row", "snr", "metric"])
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    head, lines = text.index("| MSE, mean(spread over seeds)"), 0
+    for line in text[head:].split("\n\n")[0].splitlines()[2:]:
+        label, *cells, paper = (cell.strip() for cell in line.strip("|").split("|"))
+        row = next(name for name in found.index.levels[0] if label.strip("`").startswith(name.strip("`")))
+        for snr, value, times in ((0.1, *cells[:2]), (0.05, *cells[2:])):
+            mse = found.loc[row, snr, "mse"]
+            mean, _, spread = value.rstrip(")").partition("(")
+            assert rounded(mse["mean"], mean) and (rounded(mse["spread"], spread) if spread else mse["n_seeds"] == 1), (
+                line
+            )
+            assert rounded(found.loc[row, snr, "times_bayes"]["mean"], times), line
+            if paper:
+                assert rounded(mse["paper"], paper.split(", ")[0 if snr == 0.1 else 1]), line
+        lines += 1
+    assert lines >= 8
