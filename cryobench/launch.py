@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -117,34 +118,45 @@ def run_sweep(planned: Plan, overrides: list[str]) -> int:
 def start_all(sweep: Sweep, overrides: list[str], together: int) -> None:
     """Hand the runs to Hydra's launcher, until each is done or failed; raises Stopped after SIGTERM."""
     since = now()
+    with SweepProgress(sweep, since):
+        if on_a_cluster(chosen := launcher_of(overrides)):
+            hand_to_cluster(sweep, overrides, since)
+            sweep.wait_for_others()
+            return
+        if not chosen and together > 1:
+            chosen = "joblib"
+            overrides = [*overrides, "hydra/launcher=joblib", f"hydra.launcher.n_jobs={together}"]
+        with tempfile.TemporaryDirectory() as scratch:  # Hydra's own notes
+            overrides = [*overrides, f"hydra.sweep.dir={scratch}"]
+            if chosen == "joblib":
+                hand_to_workers(sweep, overrides, since)
+            else:
+                hand_to_hydra(overrides, since)
+        for job in sweep.jobs:  # those that another process had when their turn came
+            if not sweep.finished(job) and sweep.store(job).read(job.run_id) is None:
+                run(one_thread(job.config), in_sweep=True, wait=True)
+
+
+def hand_to_workers(sweep: Sweep, overrides: list[str], since: str) -> None:
+    """Runs side by side in processes of joblib; those whose process was killed once more, alone."""
     stopped: list[bool] = []
 
     def on_stop() -> bool:
         stopped.append(True)
         return stop_workers()
 
-    with stopping(on_stop), SweepProgress(sweep, since):
-        if on_a_cluster(chosen := launcher_of(overrides)):
-            hand_to_cluster(overrides, since)
-            sweep.wait_for_others()
-            return
-        more = [] if chosen or together < 2 else ["hydra/launcher=joblib", f"hydra.launcher.n_jobs={together}"]
-        with tempfile.TemporaryDirectory() as scratch:  # Hydra's own notes
-            while True:
-                try:
-                    hand_to_hydra([*overrides, *more, f"hydra.sweep.dir={scratch}"], since)
-                    break
-                except BrokenProcessPool:  # a worker was killed, and the others with it
-                    suspects = sweep.abandoned()
-                    if stopped or not suspects:
-                        break
-                    for suspect in suspects:
-                        run_by_itself(suspect, since)
-        if stopped:
-            raise Stopped("SIGTERM")
-        for job in sweep.jobs:  # those that another process had when their turn came
-            if not sweep.finished(job) and sweep.store(job).read(job.run_id) is None:
-                run(job.config, in_sweep=True, wait=True)
+    while not stopped:
+        try:
+            with stopping(on_stop):
+                hand_to_hydra(overrides, since)
+            break
+        except BrokenProcessPool:  # a worker was killed, and the others with it
+            if not (suspects := sweep.abandoned()):
+                break
+            for suspect in [] if stopped else suspects:
+                run_by_itself(suspect, since)
+    if stopped:
+        raise Stopped("SIGTERM")
 
 
 def launcher_of(overrides: list[str]) -> str | None:
@@ -157,21 +169,37 @@ def on_a_cluster(launcher: str | None) -> bool:
     return launcher in ("slurm", "submitit_slurm")  # ours, and the one that comes with submitit's plug-in
 
 
-def hand_to_cluster(overrides: list[str], since: str) -> None:
-    """Submit the jobs to SLURM and wait until all are over. Raises InputError if it takes none."""
+def hand_to_cluster(sweep: Sweep, overrides: list[str], since: str) -> None:
+    """Submit to SLURM what is not done, and wait until all is over. Raises InputError if it does not take the jobs."""
     if find_spec("submitit") is None:
         raise MissingPackage(
             "hydra/launcher=slurm: expected the package hydra-submitit-launcher; pip install 'cryobench[slurm]'"
         )
     from cryobench import cluster
 
-    with cluster.waiting_for_all():
+    left = {job.run_id for job in sweep.jobs if not sweep.finished(job)}
+    with cluster.submitting(lambda words: run_of(words).run_id in left):
         try:
             hand_to_hydra(overrides, since)
         except Exception as error:
             raise InputError(
                 f"hydra/launcher=slurm: expected SLURM to take the jobs, got '{one_line(error)}'"
             ) from None
+
+
+def run_of(overrides: list[str]) -> Job:
+    """The run that one job of a sweep stands for."""
+    from cryobench.sweep import plan
+
+    (one,) = plan(list(overrides), single=True).jobs
+    return one
+
+
+def one_thread(config: dict) -> dict:
+    """On a CPU one thread unless the user wants more, so that numbers don't depend on how many runs go side by side."""
+    if config["trainer"]["accelerator"] == "cpu":
+        config["trainer"]["threads"] = config["trainer"]["threads"] or 1
+    return config
 
 
 def hand_to_hydra(overrides: list[str], since: str) -> None:
@@ -192,24 +220,23 @@ def job(config) -> str:
     """What Hydra calls for each run of a sweep; never raises for a run that failed, so the others go on."""
     from hydra.core.hydra_config import HydraConfig
 
-    from cryobench.sweep import plan
-
-    if STOPPED:
-        return "stopped"
     hydra = HydraConfig.get()
     launcher = hydra.runtime.choices["hydra/launcher"]
-    (one,) = plan(list(hydra.overrides.task), single=True).jobs
+    if launcher == "joblib":
+        signal.signal(signal.SIGTERM, lambda *_: STOPPED.append(True))  # between two runs
+    one = run_of(hydra.overrides.task)
     if lacks(one):
         return "left out"
-    trainer = one.config["trainer"]
-    if trainer["accelerator"] == "cpu" and launcher in ("basic", "joblib"):
-        trainer["threads"] = trainer["threads"] or 1  # so that numbers don't depend on how many runs go side by side
+    if not on_a_cluster(launcher):
+        one_thread(one.config)
     with contextlib.ExitStack() as stack:
         if launcher != "basic":  # a process of its own, which main() did not set up
             stack.enter_context(stopping())
         if launcher == "joblib":
             die_with_parent()
-            share_the_machine(trainer)
+            share_the_machine(one.config["trainer"])
+            if STOPPED:
+                return "stopped"
         if on_a_cluster(launcher):
             from cryobench.cluster import back_into_the_queue
 
@@ -237,7 +264,11 @@ def run_by_itself(job: Job, since: str) -> None:
     """A run whose process died, alone in a new one; if that dies too, the run has failed."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            pool.submit(run, job.config, in_sweep=True, since=since).result()
+            pool.submit(in_a_process, one_thread(job.config), since).result()
+        except Stopped:
+            for pid in pool._processes:
+                os.kill(pid, signal.SIGTERM)
+            raise
         except BrokenProcessPool:
             store = Store(results_of(job))
             with store.claim(job.run_id) as mine:
@@ -245,6 +276,13 @@ def run_by_itself(job: Job, since: str) -> None:
                     error = Killed("its process was killed, twice; the system does so when memory runs out")
                     record = failure(job.config, error) | {"wall_s": None, "peak_memory_mib": None, "warnings": []}
                     store.fail(job.run_id, record, f"{error}\n", keep_checkpoints=True)
+
+
+def in_a_process(config: dict, since: str) -> None:
+    """One run of a sweep in a process of its own, which ends with the one that started it."""
+    die_with_parent()
+    with stopping():
+        run(config, in_sweep=True, since=since)
 
 
 def results_folder(given: str | None) -> Path:

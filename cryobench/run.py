@@ -237,11 +237,10 @@ def leave_files(folder: Path, method, clean, noisy, denoised, per_image, mse) ->
 
 def setting(config: dict, folder: Path, progress: bool):
     """Where and how the method runs, from the trainer group."""
-    import os
-
     import torch
 
     from cryobench.methods.base import Setting
+    from cryobench.workers import cores
 
     trainer = config["trainer"]
     devices = trainer["devices"]
@@ -252,7 +251,7 @@ def setting(config: dict, folder: Path, progress: bool):
     if trainer["threads"]:
         torch.set_num_threads(int(trainer["threads"]))
     return Setting(
-        seed=config["seed"], workdir=folder, workers=int(trainer["workers"] or os.cpu_count() or 1), progress=progress,
+        seed=config["seed"], workdir=folder, workers=int(trainer["workers"] or cores()), progress=progress,
         accelerator=trainer["accelerator"], devices=trainer["devices"], precision=trainer["precision"],
         strategy=trainer["strategy"], checkpoint_minutes=float(trainer.get("checkpoint_minutes", 10)),
     )  # fmt: skip

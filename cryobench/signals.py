@@ -19,6 +19,7 @@ def stopping(on_stop=None):
 
     def handler(number, frame):
         if not (on_stop and on_stop()):
+            signal.signal(number, signal.SIG_IGN)  # a second one would interrupt what is put in order for the first
             raise Stopped("SIGTERM")
 
     if threading.current_thread() is not threading.main_thread():

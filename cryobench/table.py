@@ -28,7 +28,10 @@ from cryobench.statistics import LEVEL, against_published
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table: what was measured, each seed once, and what the paper printed (None where it didn't)."""
+    """One number of a table: what was measured, each seed once, and what the paper printed (None where it didn't).
+
+    floors: where an MSE's Bayes limit is known, that of each value's seed, whose noise it is under.
+    """
 
     row: str
     snr: float
@@ -39,6 +42,7 @@ class Cell:
     paper_spread: float | None
     scale: str | None
     knows: tuple[str, ...] = ()
+    floors: tuple[float, ...] = ()
 
     @property
     def mean(self) -> float | None:
@@ -47,6 +51,14 @@ class Cell:
     @property
     def spread(self) -> float | None:
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+
+    @property
+    def times(self) -> tuple[float, float | None] | None:
+        """The value as a multiple of the limit: mean and spread over seeds (None for one); None where there is no limit."""
+        if not self.floors:
+            return None
+        ratios = np.divide(self.values, self.floors)
+        return float(ratios.mean()), float(ratios.std(ddof=1)) if len(ratios) > 1 else None
 
     @property
     def verdict(self) -> str:
@@ -193,6 +205,7 @@ def cells(
     """All cells of a table, row by row, and notes; a run that is missing or failed leaves its seed out, counted."""
     mine, notes = chosen(records, rows)
     notes += refused(mine)
+    limit = bayes_limit(records)
     different = bool(notes) and notes[0].startswith("Settings")
     out = []
     for row in rows:
@@ -201,10 +214,11 @@ def cells(
                 here = [r for r in mine.get(row, []) if r["config"]["noise"]["snr"] == snr]
                 here = [r for r in here if r["metrics"][metric]["mean"] is not None]
                 value, spread = (published(paper).get((row, snr, metric)) if paper else None) or (None, None)
+                floors = [limit(snr, r["seed"]) for r in here] if metric == "mse" else []
                 scale = here[0]["config"]["scale"]["name"] + (", other settings" if different else "") if here else None
                 out.append(Cell(
                     row, snr, metric, tuple(r["metrics"][metric]["mean"] for r in here), tuple(r["run_id"] for r in here),
-                    value, spread, scale, tuple(here[0]["knows"]) if here else (),
+                    value, spread, scale, tuple(here[0]["knows"]) if here else (), () if None in floors else tuple(floors),
                 ))  # fmt: skip
     return out, notes
 
@@ -235,10 +249,16 @@ def write(store: Store, name: str, texts: dict[str, str]) -> list[Path]:
     return files
 
 
-def bayes_limit(records: list[dict]) -> Callable[[float], float | None]:
-    """SNR → the mean MSE of the finished `bayes` runs there, None where there is none."""
-    found = {snr: [] for snr in (record["config"]["noise"]["snr"] for record in records)}
+def bayes_limit(records: list[dict]) -> Callable[..., float | None]:
+    """(SNR, seed) → the MSE of the finished `bayes` run there; the mean over seeds where that seed has none, or none is
+    given; None where there is no limit at all."""
+    found: dict[float, dict[int, float]] = {}
     for record in records:
         if record["status"] == "done" and deviations(record, {"method.name": "bayes"}) == {}:
-            found[record["config"]["noise"]["snr"]].append(record["metrics"]["mse"]["mean"])
-    return lambda snr: float(np.mean(found[snr])) if found.get(snr) else None
+            found.setdefault(record["config"]["noise"]["snr"], {})[record["seed"]] = record["metrics"]["mse"]["mean"]
+
+    def limit(snr: float, seed: int | None = None) -> float | None:
+        there = found.get(snr)
+        return there.get(seed, float(np.mean(list(there.values())))) if there else None
+
+    return limit

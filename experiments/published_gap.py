@@ -25,41 +25,46 @@ def write(store: Store) -> list[Path]:
     for snr in (0.1, 0.05):
         lines = [["method", "σ", "images", "MSE", "× Bayes", "published", "share explained", "seeds"]]
         for method in ("BM3D", "KSVD", "Non-local means", "CWF"):
-            lines += method_lines(records, method, snr, limit(snr))
+            lines += method_lines(records, method, snr, limit)
         parts += [f"## SNR {snr:g}", layout.pipes(lines)]
     return table.write(store, "published_gap", {"md": "\n\n".join(parts) + "\n"})
 
 
-def method_lines(records: list[dict], method: str, snr: float, limit: float | None) -> list[list[str]]:
+def method_lines(records: list[dict], method: str, snr: float, limit) -> list[list[str]]:
     """One line for each setting of a method: σ × clipping."""
     published, _ = table.published(2)[method, snr, "mse"]
     rows = {row: wanted for row, wanted in table.sweep_rows("gap").items() if row.startswith(method)}
     found = {
-        (row, clip): mean_mse(records, {**wanted, "noise.clip": clip}, snr)
+        (row, clip): mses(records, {**wanted, "noise.clip": clip}, snr)
         for row, wanted in rows.items()
         for clip in (False, True)
     }
     lines = []
-    for (row, clip), (mean, seeds) in found.items():
+    honest = mean(found[f"{method}, true σ", False].values())
+    for (row, clip), errors in found.items():
         setting = row.removeprefix(f"{method}, ")
-        honest, _ = found[f"{method}, true σ", False]
-        lines.append([method, setting, "clipped" if clip else "unclipped", layout.short(mean) if mean else "–",
-                      f"{mean / limit:.2f}" if mean and limit else "–",
-                      layout.short(published), share(mean, honest, published), str(seeds)])  # fmt: skip
+        ours = mean(errors.values())
+        times = mean([mse / limit(snr, seed) for seed, mse in errors.items()]) if limit(snr) else None
+        lines.append([method, setting, "clipped" if clip else "unclipped", layout.short(ours) if ours else "–",
+                      f"{times:.2f}" if times else "–",
+                      layout.short(published), share(ours, honest, published), str(len(errors))])  # fmt: skip
     return lines
 
 
-def mean_mse(records: list[dict], wanted: dict, snr: float) -> tuple[float | None, int]:
-    """Mean MSE over seeds of the runs with these settings and the shipped ones elsewhere, and how many there are."""
-    values = [
-        r["metrics"]["mse"]["mean"]
+def mses(records: list[dict], wanted: dict, snr: float) -> dict[int, float]:
+    """Seed → MSE of the runs with these settings and the shipped ones elsewhere."""
+    return {
+        r["seed"]: r["metrics"]["mse"]["mean"]
         for r in records
         if r["config"]["noise"]["snr"] == snr and table.deviations(r, wanted) == {}
-    ]
-    return (sum(values) / len(values) if values else None), len(values)
+    }
 
 
-def share(mean: float | None, honest: float | None, published: float) -> str:
-    if mean is None or honest is None or mean == honest:
+def mean(values) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def share(ours: float | None, honest: float | None, published: float) -> str:
+    if ours is None or honest is None or ours == honest:
         return "–"
-    return f"{100 * math.log(mean / honest) / math.log(published / honest):.0f} %"
+    return f"{100 * math.log(ours / honest) / math.log(published / honest):.0f} %"

@@ -35,13 +35,12 @@ def write(store: Store) -> list[Path]:
         notes += [f"{protocol.capitalize()}: {note}" for note in said if note.startswith("Settings")]
     brackets = {run: over for record in records if (run := record["run_id"]) and (over := record.get("variants"))}
     places = sorted({f"{r['config']['data']['name']}, {r['config']['scale']['name']} scale" for r in records})
-    limit = table.bayes_limit(records)
     parts = [INTRODUCTION, f"Measured on: {'; '.join(places) or 'nothing yet'}."]
     for snr in SNRS:
-        parts += [f"## SNR {snr:g}", layout.pipes(list(lines(found, brackets, rows, snr, limit(snr))))]
+        parts += [f"## SNR {snr:g}", layout.pipes(list(lines(found, brackets, rows, snr)))]
     return table.write(store, "released", {
         "md": "\n\n".join([*parts, *notes]) + "\n",
-        "csv": to_csv(found, brackets, limit),
+        "csv": to_csv(found, brackets),
         "tex": to_tex(found, brackets, rows),
     })  # fmt: skip
 
@@ -59,9 +58,10 @@ def bracket(cell: Cell, brackets: dict[str, dict]) -> float | None:
     return sum(over) / len(over) if over else cell.spread
 
 
-def lines(found: dict, brackets: dict, rows: dict, snr: float, limit: float | None):
+def lines(found: dict, brackets: dict, rows: dict, snr: float):
+    limited = snr in layout.limited(found.values())
     yield ["method", *(f"MSE {p}" for p in PROTOCOLS), "MSE published", *(f"PSNR {p}" for p in PROTOCOLS),
-           "PSNR published", *(f"× Bayes {p}" for p in PROTOCOLS if limit), "nearer", "seeds"]  # fmt: skip
+           "PSNR published", *(f"× Bayes {p}" for p in PROTOCOLS if limited), "nearer", "seeds"]  # fmt: skip
     for row in rows:
         line = [row]
         for metric in ("mse", "psnr"):
@@ -69,8 +69,8 @@ def lines(found: dict, brackets: dict, rows: dict, snr: float, limit: float | No
             line += [layout.formatted(metric, cell.mean, bracket(cell, brackets)) for cell in cells]
             line.append(layout.formatted(metric, *printed(row, snr, metric)))
         means = {protocol: found[row, snr, "mse", protocol].mean for protocol in PROTOCOLS}
-        if limit:
-            line += ["–" if mean is None else f"{mean / limit:.2f}" for mean in means.values()]
+        if limited:
+            line += [layout.multiple(found[row, snr, "mse", protocol]) for protocol in PROTOCOLS]
         seeds = "/".join(str(len(found[row, snr, "mse", protocol].values)) for protocol in PROTOCOLS)
         yield [*line, nearer(means, printed(row, snr, "mse")[0]), seeds]
 
@@ -84,7 +84,7 @@ def nearer(means: dict[str, float | None], paper: float | None) -> str:
     return f"{first} ({away[first]:.1f}× against {away[second]:.1f}×)"
 
 
-def to_csv(found: dict, brackets: dict, limit) -> str:
+def to_csv(found: dict, brackets: dict) -> str:
     """One line a cell and protocol; spread is over seeds, spread_over_epochs over the epochs kept."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -92,10 +92,9 @@ def to_csv(found: dict, brackets: dict, limit) -> str:
                      "paper_spread", "times_bayes"])  # fmt: skip
     for (row, snr, metric, protocol), cell in found.items():
         epochs = bracket(cell, brackets) if any(run in brackets for run in cell.run_ids) else None
-        times = cell.mean / limit(snr) if metric == "mse" and cell.values and limit(snr) else None
         numbers = [None if value is None else f"{value:.6g}" for value in (cell.mean, cell.spread, epochs)]
         writer.writerow([row, f"{snr:g}", metric, protocol, *numbers, len(cell.values), *printed(row, snr, metric),
-                         None if times is None else f"{times:.4g}"])  # fmt: skip
+                         f"{cell.times[0]:.4g}" if cell.times else None])  # fmt: skip
     return out.getvalue()
 
 

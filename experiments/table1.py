@@ -15,14 +15,13 @@ def write(store: Store) -> list[Path]:
     """Write table1.md, .csv and .tex from the records; returns the files."""
     records = store.all()
     found, notes = table.cells(records, table.sweep_rows("alpha_beta"), 1, (0.1, 0.05), ("mse", "psnr", "ssim"))
-    limit = table.bayes_limit(records)
     names = {cell.row: "$\\alpha={},\\beta={}$".format(*numbers(cell.row)) for cell in found}
-    tex = layout.to_tex(found, TITLE.replace("(α,β)", r"$(\alpha,\beta)$"), "Parameter/SNR", "tab:alpha-beta", limit)
+    tex = layout.to_tex(found, TITLE.replace("(α,β)", r"$(\alpha,\beta)$"), "Parameter/SNR", "tab:alpha-beta")
     for row, name in names.items():
         tex = tex.replace(f"\n{row} &", f"\n{name} &")
     return table.write(store, "table1", {
-        "md": layout.to_markdown(found, f"Table 1. {TITLE}", "(α,β)", limit, notes),
-        "csv": layout.to_csv(found, limit),
+        "md": layout.to_markdown(found, f"Table 1. {TITLE}", "(α,β)", notes),
+        "csv": layout.to_csv(found),
         "tex": tex,
     })  # fmt: skip
 

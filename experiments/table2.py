@@ -15,16 +15,15 @@ def write(store: Store) -> list[Path]:
     records = store.all()
     found, notes = table.cells(records, table.sweep_rows("methods"), 2, (0.1, 0.05), ("mse", "psnr", "ssim"))
     shown = [cell for cell in found if cell.metric != "ssim"]
-    limit = table.bayes_limit(records)
     return table.write(store, "table2", {
-        "md": layout.to_markdown(shown, f"Table 2. {TITLE}", "Method", limit, notes),
-        "csv": layout.to_csv(found, limit),
-        "tex": latex(shown, limit),
+        "md": layout.to_markdown(shown, f"Table 2. {TITLE}", "Method", notes),
+        "csv": layout.to_csv(found),
+        "tex": latex(shown),
     })  # fmt: skip
 
 
-def latex(found: list[table.Cell], limit) -> str:
-    text = layout.to_tex(found, TITLE, "Method/SNR", "tab:methods", limit)
+def latex(found: list[table.Cell]) -> str:
+    text = layout.to_tex(found, TITLE, "Method/SNR", "tab:methods")
     for row, name in (
         ("l2-Autoencoder", r"$\ell_2$-Autoencoder"),
         ("GAN + l1", r"GAN + $\ell_1$"),

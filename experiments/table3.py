@@ -20,13 +20,12 @@ def write(store: Store) -> list[Path]:
     rows = {row: wanted for row, wanted in table.sweep_rows("lambda").items() if row != "oracle"}
     found, notes = table.cells(records, rows, 3, (SNR,), ("mse", "psnr", "ssim"))
     notes = [*reading(table.chosen(records, rows)[0]), *notes]
-    limit = table.bayes_limit(records)
     in_paper = [cell for cell in found if cell.row != LIMIT]
     return table.write(store, "table3", {
-        "md": layout.to_markdown(found, f"Table 3. {TITLE}", "λ", limit, notes),
-        "csv": layout.to_csv(found, limit),
+        "md": layout.to_markdown(found, f"Table 3. {TITLE}", "λ", notes),
+        "csv": layout.to_csv(found),
         "tex": layout.to_tex(in_paper, TITLE.replace("λℓ1", r"$\lambda\ell_1$").replace("λ", r"$\lambda$"),
-                             r"$\lambda$", "tab:lambda", limit),
+                             r"$\lambda$", "tab:lambda"),
     })  # fmt: skip
 
 

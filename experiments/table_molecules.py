@@ -24,7 +24,7 @@ def write(store: Store) -> list[Path]:
         if not any(cell.values for cell in cells):
             continue
         names = sorted({r["config"]["data"]["name"] for r in records if r["status"] == "done"})
-        parts += [f"## {', '.join(names)}", layout.pipes(lines(cells, table.bayes_limit(records))), *notes]
+        parts += [f"## {', '.join(names)}", layout.pipes(lines(cells)), *notes]
         found.append((", ".join(names), cells))
     return table.write(store, "table_molecules", {"md": "\n\n".join(parts) + "\n", "csv": to_csv(found)})
 
@@ -35,14 +35,13 @@ def beside(folder: Path) -> list[Path]:
     return [other for other in folder.parent.glob(f"*-{scale}") if (other / "runs").is_dir()]
 
 
-def lines(cells: list[table.Cell], limit) -> list[list[str]]:
+def lines(cells: list[table.Cell]) -> list[list[str]]:
     """One line for each row: MSE and multiple of the limit at each noise level, and how many seeds."""
     snrs = list(dict.fromkeys(cell.snr for cell in cells))
     out = [["", *(f"MSE {snr:g}" for snr in snrs), *(f"× Bayes {snr:g}" for snr in snrs), "seeds"]]
     for row in dict.fromkeys(cell.row for cell in cells):
         here = {cell.snr: cell for cell in cells if cell.row == row}
-        means = [(here[snr].mean, limit(snr)) for snr in snrs]
-        times = [f"{mean / least:.2f}" if mean and least else "–" for mean, least in means]
+        times = [layout.multiple(here[snr]) for snr in snrs]
         seeds = "–".join(map(str, sorted({len(here[snr].values) for snr in snrs})))
         out.append([row, *(layout.formatted("mse", here[s].mean, here[s].spread) for s in snrs), *times, seeds])
     return out

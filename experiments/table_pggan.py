@@ -33,7 +33,7 @@ def write(store: Store) -> list[Path]:
     tables = ["## Sharpness", pipes("Method", sharp, SHARPNESS), "## Training without ℓ1", pipes("Method", steady, STEADY),
               *(READING if any(steady.values()) else [])]  # fmt: skip
     return table.write(store, "table_pggan", {
-        "md": layout.to_markdown(found, TITLE, "Method", table.bayes_limit(records), [*tables, *notes]),
+        "md": layout.to_markdown(found, TITLE, "Method", [*tables, *notes]),
         "csv": layout.to_csv(found) + more_csv({row: {**sharp[row], **steady.get(row, {})} for row in rows}),
         "tex": layout.to_tex(found, TITLE, "Method", "tab:pggan").replace("l1", r"$\ell_1$"),
     })  # fmt: skip

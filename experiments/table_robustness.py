@@ -32,7 +32,7 @@ def write(store: Store) -> list[Path]:
     records = store.all()
     lines = []
     for snr in (0.1, 0.05):
-        lines += summary(records, snr, table.bayes_limit(records)(snr))
+        lines += summary(records, snr)
     text = [f"# {TITLE}", "MSE: mean(spread over seeds)."]
     for snr in dict.fromkeys(line["snr"] for line in lines):
         text += [f"## SNR {snr:g}", layout.pipes(grid([line for line in lines if line["snr"] == snr]))]
@@ -41,7 +41,7 @@ def write(store: Store) -> list[Path]:
     })  # fmt: skip
 
 
-def summary(records: list[dict], snr: float, limit: float | None) -> list[dict]:
+def summary(records: list[dict], snr: float) -> list[dict]:
     """One dict of COLUMNS for each row with records at this SNR; None where there is no number."""
     rows = table.sweep_rows("robustness")
     found, _ = table.cells(records, rows, None, (snr,), ("mse",))
@@ -55,7 +55,7 @@ def summary(records: list[dict], snr: float, limit: float | None) -> list[dict]:
         least = own.get(cell.row.partition(",")[0])
         lines.append({
             "row": cell.row, "snr": snr, "mse": cell.mean, "spread": cell.spread, "n_seeds": len(cell.values),
-            "times_own": cell.mean / least if least else None, "times_bayes": cell.mean / limit if limit else None,
+            "times_own": cell.mean / least if least else None, "times_bayes": cell.times[0] if cell.times else None,
             "within_one": mean([a.get("posterior", {}).get("within_one") for a in analyses]),
             "accuracy": mean([a.get("posterior", {}).get("accuracy") for a in analyses]),
             "mse_unseen": mean([a.get("views", {}).get("mse_unseen") for a in analyses]),

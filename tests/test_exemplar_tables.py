@@ -56,8 +56,9 @@ def test_other_molecules_stand_in_one_table_each_against_its_own_limit(tmp_path)
     assert "| exemplar | 4.50e-3(2.12e-3) | – | 4.50 | – |" in text
     assert "| exemplar | 9.00e-3(4.24e-3) | – | 4.50 | – |" in text
     with open(files[".csv"], newline="") as file:
-        found = {(r["data"], r["row"], r["snr"]): r["mean"] for r in csv.DictReader(file)}
-    assert float(found["rnap_ecoli", "Bayes limit", "0.1"]) == pytest.approx(2e-3)
+        found = {(r["data"], r["row"], r["snr"], r["metric"]): r["mean"] for r in csv.DictReader(file)}
+    assert float(found["rnap_ecoli", "exemplar", "0.1", "times_bayes"]) == pytest.approx(4.5)
+    assert float(found["rnap_ecoli", "Bayes limit", "0.1", "mse"]) == pytest.approx(2e-3)
 
 
 def test_settings_that_came_later_leave_run_ids_alone_at_their_defaults():

@@ -128,6 +128,15 @@ def test_a_disturbed_training_ends_as_an_undisturbed_one(images, tmp_path, undis
     assert left == {"last.ckpt", f"epoch_{expected.report['chosen_epoch']}.ckpt"}
 
 
+@pytest.mark.parametrize(("step", "epochs", "batches"), [(1, 0, 2), (STEPS - 1, 1, 1), (EPOCHS * STEPS - 1, EPOCHS, 0)])
+def test_who_is_told_to_end_loses_no_step(images, tmp_path, step, epochs, batches):
+    """SIGTERM within an epoch, in its last step (the checkpoint then is that of the step after), and in the very last."""
+    with pytest.raises(Stopped):
+        train(Autoencoder, images, tmp_path, minutes=60, at=step, what=signal.SIGTERM)
+    left = state(tmp_path)
+    assert (len(left["curve"]), left["cryobench"]["batches_done"]) == (epochs, batches)
+
+
 def test_work_is_not_done_twice(images, tmp_path):
     """With a checkpoint after each step, each step is done once, however often the training is ended."""
     steps = 0

@@ -90,8 +90,8 @@ def cluster():
     def call(*words: str) -> str:
         return subprocess.run(words, env=environment, capture_output=True, text=True, timeout=60).stdout.strip()
 
+    log = open(folder / "daemons.log", "w")
     try:
-        log = open(folder / "daemons.log", "w")
         for words, user in (
             (["munged", "-F", "--key-file", munge / "key", "--socket", munge / "socket", "--pid-file", munge / "pid",
               "--log-file", munge / "log", "--seed-file", munge / "seed"], "munge"),
@@ -105,6 +105,8 @@ def cluster():
         until(lambda: "idle" in call("sinfo", "-h", "-o", "%t"), 60,
               "the node does not come up")  # fmt: skip
         yield environment, call
+        call("scancel", "--me")
+        until(lambda: not call("squeue", "-h"), 90, "jobs don't end")  # each leaves when its step is done
     finally:
         for one in reversed(processes):
             one.terminate()
@@ -118,16 +120,27 @@ def cluster():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, cache, tmp_path):
+@pytest.fixture
+def started():
+    """Processes that the test starts; those that are left are ended with it, before the cluster is."""
+    processes: list[subprocess.Popen] = []
+    yield processes
+    for one in processes:
+        one.kill()
+        one.communicate()
+
+
+def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, started, cache, tmp_path):
     """The signal that SLURM sends before a job's time is up puts it back into the queue; scancel ends it for good."""
     environment, call = cluster
     words = ["+sweep=alpha_beta", "row='(1,1)','(0,0)'", "noise.snr=0.1", *TINY, "scale.epochs=80", "hydra/launcher=slurm",
              "hydra.launcher.timeout_min=10", "hydra.launcher.cpus_per_task=1", "trainer.threads=1"]  # fmt: skip
 
     def sweep(*more: str) -> subprocess.Popen:
-        return subprocess.Popen([sys.executable, "-m", "cryobench", *words, *more], cwd=tmp_path, text=True,
-                                env={**environment, "CRYOBENCH_CACHE": str(cache)}, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT)  # fmt: skip
+        started.append(subprocess.Popen([sys.executable, "-m", "cryobench", *words, *more], cwd=tmp_path, text=True,
+                                        env={**environment, "CRYOBENCH_CACHE": str(cache)}, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT))  # fmt: skip
+        return started[-1]
 
     refused = sweep("hydra.launcher.partition=nowhere")
     out, _ = refused.communicate(timeout=120)
@@ -165,6 +178,7 @@ def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, cache
     second = sweep()
     out, _ = second.communicate(timeout=280)
     assert second.returncode == 0, out
+    assert len(jobs("all")) == 3, "what is done is not submitted again"
     records = [json.loads(p.read_text()) for p in tmp_path.rglob("record.json")]
     assert {r["status"] for r in records} == {"done"}
     assert sorted(r["method"]["resumed"] for r in records) == [1, 2]  # the other job went on while one was cancelled

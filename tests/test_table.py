@@ -85,16 +85,28 @@ def test_numbers_are_printed_as_the_paper_prints_them():
 def test_every_text_of_a_table_has_the_multiple_of_the_limit_and_latex_a_rule_above_the_controls():
     errors = {"CWF": 0.02, "noisy": 0.3, "Bayes limit": 0.005}
     records = [record(row, "methods", mse=mse) for row, mse in errors.items()]
-    limit = table.bayes_limit(records)
     found, _ = table.cells(records, table.sweep_rows("methods"), 2, (0.1,), ("mse",))
     found = [cell for cell in found if cell.row in errors]
-    assert "CWF,0.1,times_bayes,4,,1,,,not published" in layout.to_csv(found, limit).splitlines()
-    assert "times_bayes" not in layout.to_csv(found)
-    body = layout.to_tex(found, "T", "Method", "t", limit).split(r"\midrule")
+    assert "CWF,0.1,times_bayes,4,,1,,,not published" in layout.to_csv(found).splitlines()
+    unlimited, _ = table.cells(records[:2], table.sweep_rows("methods"), 2, (0.1,), ("mse",))
+    assert "times_bayes" not in layout.to_csv(unlimited)
+    body = layout.to_tex(found, "T", "Method", "t").split(r"\midrule")
     assert (
         "CWF & 2.00e-2(--) & 4.00" in body[1] and "noisy" in body[2] and "Bayes limit & 5.00e-3(--) & 1.00" in body[2]
     )
-    assert "| CWF | 2.00e-2(–) | 4.00 |" in layout.to_markdown(found, "T", "Method", limit, [])
+    assert "| CWF | 2.00e-2(–) | 4.00 |" in layout.to_markdown(found, "T", "Method", [])
+
+
+def test_a_multiple_of_the_limit_is_that_of_its_own_seed():
+    """Two seeds at twice their own limits are at 2, whatever the noise does to these; a seed without one has their mean."""
+    limits = [record("Bayes limit", "methods", f"seed={s}", mse=mse) for s, mse in ((0, 0.004), (1, 0.006))]
+    rows = [record("CWF", "methods", f"seed={s}", mse=mse) for s, mse in ((0, 0.008), (1, 0.012), (2, 0.01))]
+
+    def times(some):
+        return table.cells([*limits, *some], table.sweep_rows("methods"), 2, (0.1,), ("mse",))[0][3].times
+
+    assert times(rows[:1]) == (pytest.approx(2), None)
+    assert times(rows[:2]) == times(rows) == (pytest.approx(2), pytest.approx(0))
 
 
 def test_images_that_a_method_refused_are_told_below_the_table():

@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from conftest import TINY
 
+from cryobench.errors import Stopped
+from cryobench.signals import stopping
+
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs Linux's /proc to find the workers")
 
 WORDS = ["+sweep=alpha_beta", "row='(1,1)','(0,0)','(.5,.5)'", "noise.snr=0.1", *TINY, "scale.epochs=25",
@@ -79,3 +82,69 @@ def test_sigterm_reaches_the_workers_and_the_next_call_goes_on(tmp_path, cache):
     assert again.returncode == 0, out
     assert [record["status"] for record in records(tmp_path)] == 3 * ["done"]
     assert sorted(record["method"]["resumed"] for record in records(tmp_path)) == [0, 1, 1]
+
+
+def test_sigterm_while_a_method_uses_processes_of_its_own_is_no_failed_run(tmp_path, cache):
+    """K-SVD alone at work, its patches among loky's processes, which are not workers of the sweep."""
+    words = ["+sweep=methods", "row=KSVD", "noise.snr=0.1,0.05", "data.n_train=36", "data.n_test=16", "scale.image_size=64",
+             "hydra/launcher=basic", "trainer.workers=2"]  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "cryobench", *words], cwd=tmp_path, text=True, start_new_session=True,
+                               env={**os.environ, "CRYOBENCH_CACHE": str(cache)}, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT)  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not workers(process.pid):
+        assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 143 and not records(tmp_path), out
+
+
+def test_a_second_sigterm_does_not_interrupt_what_the_first_one_began():
+    put_in_order = []
+    with stopping(), pytest.raises(Stopped):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            put_in_order.append(True)
+    assert put_in_order
+
+
+def test_sigterm_ends_a_run_that_is_tried_alone(tmp_path, cache):
+    """Its own process gets it too, and leaves a checkpoint."""
+    code = ("from cryobench.launch import run_by_itself, run_of\nfrom cryobench.signals import stopping\n"
+            "from cryobench.errors import Stopped\n"
+            "if __name__ == '__main__':\n"
+            "    try:\n        with stopping():\n            run_by_itself(run_of(__import__('sys').argv[1:]), '2000')\n"
+            "    except Stopped:\n        print('stopped')\n")  # fmt: skip
+    (tmp_path / "alone.py").write_text(code)
+    words = ["method=gan", *TINY, "scale.epochs=2000", f"paths.results={tmp_path}/out"]
+    process = subprocess.Popen([sys.executable, "alone.py", *words], cwd=tmp_path, text=True,
+                               env={**os.environ, "CRYOBENCH_CACHE": str(cache)}, stdout=subprocess.PIPE)  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not [*tmp_path.rglob("last.ckpt")]:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=60)
+    assert out == "stopped\n" and not records(tmp_path)
+
+
+def test_a_job_of_a_cluster_that_raised_is_named_and_stops_nobody(tmp_path, capsys):
+    pytest.importorskip("submitit")
+    from hydra.core.utils import JobReturn, JobStatus
+    from submitit.core.utils import cloudpickle_dump
+
+    from cryobench.cluster import Patient
+
+    job = Patient(tmp_path, "12_3")
+    for outcome in (
+        ("success", JobReturn(status=JobStatus.FAILED, _return_value=OSError("scontrol said no"))),
+        ("error", "Traceback of the job's own process"),
+    ):
+        cloudpickle_dump(outcome, job.paths.result_pickle)
+        (result,) = job.results()
+        assert result.return_value is None
+    said = capsys.readouterr().out.splitlines()
+    assert "12_3 (OSError: scontrol said no)" in said[0] and "12_3 (error); log: " in said[1]

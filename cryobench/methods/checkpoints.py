@@ -9,7 +9,6 @@ epoch's weights are written before the last.ckpt that knows of it, and superfluo
 
 from __future__ import annotations
 
-import contextlib
 import io
 import os
 import signal
@@ -22,7 +21,6 @@ from pathlib import Path
 import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from cryobench.errors import Stopped
 
@@ -62,6 +60,7 @@ class Checkpoints(Checkpoint):
         self.batches_done = 0  # of the epoch under way
         self.seconds = 0.0  # of training, over all processes that had a part in it
         self.resumed = 0
+        self.told = False  # to end, by SIGTERM during training
         self._clock = self._written = time.monotonic()
 
     def resume(self) -> Path | None:
@@ -92,7 +91,12 @@ class Checkpoints(Checkpoint):
     def on_train_start(self, trainer, module) -> None:
         if self.stop:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Lightning's handler would let one rank wait for another
+        elif threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self.note)  # until Lightning puts back what was there before it
         self._clock = self._written = time.monotonic()
+
+    def note(self, *_) -> None:
+        self.told = True
 
     def on_save_checkpoint(self, trainer, module, checkpoint) -> None:
         now = time.monotonic()
@@ -106,9 +110,9 @@ class Checkpoints(Checkpoint):
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         self.batches_done = batch_idx + 1
         if self.batches_done == trainer.num_training_batches:
-            return  # the epoch's own checkpoint follows, after its validation
-        told = self.stop and trainer.strategy.reduce_boolean_decision(self.stop(), all=False)
-        due = told or trainer.received_sigterm or time.monotonic() - self._written >= 60 * self.minutes
+            return  # the epoch's own checkpoint follows, after its validation; who is told to end does so in the next one
+        told = trainer.strategy.reduce_boolean_decision(self.stop() if self.stop else self.told, all=False)
+        due = told or time.monotonic() - self._written >= 60 * self.minutes
         if trainer.strategy.reduce_boolean_decision(due, all=False):
             trainer.save_checkpoint(self.last)
         if told:
@@ -125,19 +129,3 @@ class Checkpoints(Checkpoint):
             for path in self.folder.glob("epoch_*.ckpt"):
                 if path.name not in wanted:
                     path.unlink()
-
-
-@contextlib.contextmanager
-def finishing_the_step():
-    """While Lightning trains, SIGTERM ends the run after the step under way and its checkpoint. Raises Stopped."""
-    here = threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, signal.SIG_DFL) if here else None  # Lightning would call ours at once
-    try:
-        yield
-    except SIGTERMException:
-        raise Stopped("SIGTERM") from None
-    except SystemExit:  # what Lightning makes of Ctrl-C
-        raise KeyboardInterrupt from None
-    finally:
-        if here:
-            signal.signal(signal.SIGTERM, before)

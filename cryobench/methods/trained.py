@@ -16,13 +16,14 @@ import torch
 from lightning_fabric.plugins.environments import LightningEnvironment  # not SLURM's: submitit requeues, not Lightning
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.strategies import DDPStrategy
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from cryobench import nets, ranks
-from cryobench.errors import InputError, NotFinite
+from cryobench.errors import InputError, NotFinite, Stopped
 from cryobench.methods.base import Denoiser, check_images
 from cryobench.methods.batches import Batches, InOrder, as_batch, same_pairs, validation_part
-from cryobench.methods.checkpoints import Checkpoints, WholeFiles, finishing_the_step
+from cryobench.methods.checkpoints import Checkpoints, WholeFiles
 from cryobench.methods.shown import EpochProgress, quiet_lightning
 from cryobench.methods.watch import Watching
 from cryobench.noise import NoisyImages
@@ -142,8 +143,7 @@ class Trained(Denoiser):
                 f"got {self.batch_size}"
             )
         if devices == 1:
-            with finishing_the_step():
-                self.learn(train)
+            self.learn(train)
         else:
             ranks.on_each_device(devices, self.setting.accelerator, self.learn, train)
         self.take(train)
@@ -188,13 +188,20 @@ class Trained(Denoiser):
         keeper = self.keeper(stop)
         with quiet_lightning():
             last = keeper.resume()
-            self.trainer(keeper).fit(
-                module,
-                self.training_loader(images, module, keeper.batches_done, keeper.epochs_done),
-                self.loader(validation),
-                ckpt_path=last,
-                weights_only=True,
-            )
+            try:
+                self.trainer(keeper).fit(
+                    module,
+                    self.training_loader(images, module, keeper.batches_done, keeper.epochs_done),
+                    self.loader(validation),
+                    ckpt_path=last,
+                    weights_only=True,
+                )
+            except SIGTERMException:  # before the first step
+                raise Stopped("SIGTERM") from None
+            except SystemExit:  # what Lightning makes of Ctrl-C
+                raise KeyboardInterrupt from None
+        if keeper.told:  # in the last steps
+            raise Stopped("SIGTERM")
 
     def chosen_epochs(self, curve: list[dict]) -> list[int]:
         """The epochs, counted from 1, whose weights are wanted if training ends with this curve; the best first."""

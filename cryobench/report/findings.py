@@ -45,10 +45,10 @@ def nearest(records: list[dict]) -> str:
         for number, sweep in enumerate(PAPERS, start=1):
             cells, _ = table.cells(records, table.sweep_rows(sweep), number, (snr,), ("mse",))
             for cell in cells:
-                if cell.mean and cell.row not in ("oracle", "Bayes limit"):
+                if cell.times and cell.row not in ("oracle", "Bayes limit"):
                     kind = "net" if "clean" in cell.knows else "classical"
                     kind = kind if cell.paper is not None else "other"
-                    best[kind] = min(best.get(kind, (float("inf"), "")), (cell.mean / floor, cell.row))
+                    best[kind] = min(best.get(kind, (float("inf"), "")), (cell.times[0], cell.row))
         said = [
             f"{text.format(best[kind][1])} {best[kind][0]:.{digits}f} times"
             for kind, text, digits in (

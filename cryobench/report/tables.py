@@ -30,7 +30,7 @@ def one(file: Path, records: list[dict]) -> dict:
     shown = {"name": file.stem, "title": heading.lstrip("# ").strip() or file.stem}
     lines = standard(file.with_suffix(".csv"))
     if lines:
-        return {**shown, **grid(lines, runs_of(file.stem, records), table.bayes_limit(records))}
+        return {**shown, **grid(lines, runs_of(file.stem, records))}
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
     return {**shown, "html": html, "runs": " ".join(sources(file.stem, records))}
 
@@ -74,18 +74,21 @@ def runs_of(name: str, records: list[dict]) -> dict[tuple[str, float], list[str]
     return found
 
 
-def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]], limit) -> dict:
+def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
     """csv lines → a table with a row a method: {"head": [...], "rows": [{"name", "cells": [...]}]}."""
     columns = list(dict.fromkeys((line["metric"], line["snr"]) for line in lines if line["metric"] in layout.HEADINGS))
     by_place = {(line["row"], line["metric"], line["snr"]): line for line in lines}
     rows = []
     for row in dict.fromkeys(line["row"] for line in lines):
-        cells = [cell(by_place.get((row, *column)), runs, limit) for column in columns]
+        cells = [
+            cell(by_place.get((row, *column)), by_place.get((row, "times_bayes", column[1])), runs)
+            for column in columns
+        ]
         rows.append({"name": row, "cells": cells})
     return {"head": [f"{layout.HEADINGS[metric]} {float(snr):g}" for metric, snr in columns], "rows": rows}
 
 
-def cell(line: dict | None, runs: dict[tuple[str, float], list[str]], limit) -> dict:
+def cell(line: dict | None, times: dict | None, runs: dict[tuple[str, float], list[str]]) -> dict:
     """What one cell shows: ours, the paper's, the multiple of the limit, the verdict; "sort" is its plain value."""
     if line is None:
         return {"text": "–", "sort": "", "runs": "", "missing": True}
@@ -93,11 +96,10 @@ def cell(line: dict | None, runs: dict[tuple[str, float], list[str]], limit) -> 
         float(line[key]) if line.get(key) else None for key in ("mean", "spread", "paper", "paper_spread")
     )
     snr, metric = float(line["snr"]), line["metric"]
-    floor = limit(snr) if metric == "mse" else None
     return {
         "text": layout.formatted(metric, mean, spread), "sort": "" if mean is None else f"{mean:.8g}",
         "paper": layout.formatted(metric, paper, paper_spread) if paper is not None else "",
-        "times": f"{mean / floor:.2f} × limit" if floor and mean else "",
+        "times": f"{float(times['mean']):.2f} × limit" if times and metric == "mse" else "",
         "verdict": line["verdict"], "seeds": int(line["n_seeds"] or 0),
         "runs": " ".join(runs.get((line["row"], snr), [])), "missing": mean is None,
     }  # fmt: skip
