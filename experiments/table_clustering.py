@@ -82,7 +82,8 @@ def write(store: Store) -> list[Path]:
              "SNR 0.05; Isomap (25 neighbours) and k-means (k = 2) on raw denoised pixels; correct under the better of the two "
              "labellings, mean(standard deviation) over all draws, 20 of 60 images for each seed, half of them open. A coin "
              "flip gets 33.1 of 60; *beyond a coin* counts draws with a two-sided binomial p below 5 %; the interval is the "
-             "binomial one of the median draw."]  # fmt: skip
+             "binomial one of the median draw. *Our p* is over images, so it is of these trained nets, not of all that could "
+             "be."]  # fmt: skip
     lines, tex = [], []
     for view, title in VIEWS.items():
         rows, notes = records_of(store, view)
