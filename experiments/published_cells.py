@@ -2,8 +2,8 @@
 
 Two numbers agree in size if they are within a factor 1.25 (MSE), 1 dB (PSNR, the same factor) or 0.05 (SSIM). A cell that
 does not agree is, in this order: explained by a protocol switch, if a run with that switch agrees; put down to scale, if
-scale_up shows a trend (its 95 % interval at the paper's scale lies below our MSE) and the paper's number is within that
-interval; or unexplained. A trend that may be none explains nothing, however wide its interval.
+scale_up shows a trend over pairs and width (its 95 % interval at the paper's scale lies below our MSE) and the paper's
+number is within that interval; or unexplained. A trend that may be none explains nothing, however wide its interval.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def to_markdown(lines: list) -> str:
         "# Every published cell",
         f"{len(lines)} cells: {said}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "
         f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. Scale explains a cell only where "
-        "the trends in the table scale_up are more than scatter.",
+        "the trends over pairs and width in the table scale_up are more than scatter.",
         "## Order", order(lines),
     ]  # fmt: skip
     for number in SWEEPS:

@@ -27,6 +27,18 @@ def test_a_power_law_is_found_again_and_drawn_on():
     assert "MSE ∝ images^-0.50" in scale_up.reading(made_up(), "l1-Autoencoder")
 
 
+def test_seeds_are_points_of_their_own():
+    """Means that lie on a line by chance, and seeds that scatter tenfold about them: scipy's p over all nine, not over three."""
+    from scipy import stats
+
+    seeds = [(4e-4 * k, 4e-3 * k, 4e-2 * k) for k in (1.0, 1.05, 1.1025)]
+    found = [Point(f"l1-Autoencoder, d = {d}", "l1-Autoencoder", 4000, 22_800, d, mse)
+             for d, mse in zip((8, 16, 32), seeds, strict=True)]  # fmt: skip
+    fit = scale_up.trend(found, "width")
+    expected = stats.linregress(np.log(np.repeat([8, 16, 32], 3)), np.log(np.ravel(seeds)))
+    assert fit.b == pytest.approx(expected.slope) and fit.p == pytest.approx(expected.pvalue) and fit.p > 0.5
+
+
 def test_the_prediction_interval_holds_the_truth_about_as_often_as_it_says():
     rng, hits = np.random.default_rng(0), 0
     for _ in range(400):
