@@ -31,16 +31,24 @@ EVERY = 30  # seconds at most between two looks at the queue
 class Queue(SlurmInfoWatcher):
     """The state of each job by `squeue`, which also knows the jobs of the last minutes, and forgets those before.
 
+    A job that goes back into the queue is FAILED for a moment on its way there, so only two looks in a row make it over.
     --all: of hidden partitions, too.
     """
+
+    def __init__(self, delay_s: int) -> None:
+        super().__init__(delay_s)
+        self._over: set[str] = set()  # by the last look
 
     def _make_command(self) -> list[str]:
         return ["squeue", "--me", "--all", "--array", "--noheader", "--states=all", "--format=%i|%T"]
 
     def read_info(self, string: bytes | str) -> dict[str, dict[str, str]]:
         text = string if isinstance(string, str) else string.decode()
-        states = dict(line.strip().split("|", 1) for line in text.splitlines() if "|" in line)
-        return {name: {"State": states.get(name, GONE)} for name in self._registered}
+        listed = dict(line.strip().split("|", 1) for line in text.splitlines() if "|" in line)
+        states = {name: listed.get(name, GONE) for name in self._registered}
+        before, self._over = self._over, {name for name, state in states.items() if state in OVER | {GONE}}
+        fresh = self._over - before
+        return {name: {"State": "COMPLETING" if name in fresh else state} for name, state in states.items()}
 
     def is_done(self, job_id: str, mode: str = "standard") -> bool:
         return self.get_state(job_id, mode) in OVER | {GONE}

@@ -183,7 +183,8 @@ def hand_to_cluster(sweep: Sweep, overrides: list[str], since: str) -> None:
             hand_to_hydra(overrides, since)
         except Exception as error:
             raise InputError(
-                f"hydra/launcher=slurm: expected SLURM to take the jobs, got '{one_line(error)}'"
+                f"hydra/launcher=slurm: expected SLURM to take the jobs, got '{one_line(error)}'; "
+                "hydra.launcher.KEY=VALUE says what to ask for, as partition, account, timeout_min"
             ) from None
 
 
@@ -267,7 +268,8 @@ def run_by_itself(job: Job, since: str) -> None:
             pool.submit(in_a_process, one_thread(job.config), since).result()
         except Stopped:
             for pid in pool._processes:
-                os.kill(pid, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):  # it may have ended just now
+                    os.kill(pid, signal.SIGTERM)
             raise
         except BrokenProcessPool:
             store = Store(results_of(job))

@@ -148,3 +148,17 @@ def test_a_job_of_a_cluster_that_raised_is_named_and_stops_nobody(tmp_path, caps
         assert result.return_value is None
     said = capsys.readouterr().out.splitlines()
     assert "12_3 (OSError: scontrol said no)" in said[0] and "12_3 (error); log: " in said[1]
+
+
+def test_a_job_is_over_when_two_looks_at_the_queue_say_so():
+    pytest.importorskip("submitit")
+    from cryobench.cluster import GONE, Queue
+
+    queue, seen = Queue(30), []
+    queue._registered = {"1_0", "1_1"}
+    for answer in ("1_0|RUNNING\n1_1|PENDING", "1_0|FAILED\n1_1|RUNNING", "1_0|PENDING\n", *2 * ["1_0|CANCELLED\n"]):
+        queue._info_dict = queue.read_info(answer)
+        seen.append([queue.get_info(name, "cache")["State"] for name in ("1_0", "1_1")])
+    assert seen == [["RUNNING", "PENDING"], ["COMPLETING", "RUNNING"], ["PENDING", "COMPLETING"], ["COMPLETING", GONE],
+                    ["CANCELLED", GONE]]  # fmt: skip
+    assert queue.is_done("1_0", "cache") and queue.is_done("1_1", "cache")
