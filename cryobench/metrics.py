@@ -1,4 +1,4 @@
-"""MSE, PSNR and SSIM, image by image: (n, h, w) and (n, h, w) → (n,) float64."""
+"""MSE, PSNR, SSIM and NMSE, image by image: (n, h, w) and (n, h, w) → (n,) float64."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from skimage.metrics import structural_similarity
 
 from cryobench.errors import InputError
 
-NAMES = ("mse", "psnr", "ssim")
+NAMES = ("mse", "psnr", "ssim", "nmse")
 
 
 def mse(clean: np.ndarray, denoised: np.ndarray, *, data_range: float = 1.0) -> np.ndarray:
@@ -37,6 +37,22 @@ def ssim(clean: np.ndarray, denoised: np.ndarray, *, data_range: float = 1.0) ->
     """
     clean, denoised = _pair(clean, denoised)
     return np.array([structural_similarity(c, d, data_range=data_range) for c, d in zip(clean, denoised, strict=True)])
+
+
+def nmse(clean: np.ndarray, denoised: np.ndarray, *, data_range: float = 1.0) -> np.ndarray:
+    """Σ(denoised − clean)² / Σ(clean − its mean)² of each image: the share of its variance that is lost.
+
+    It doesn't depend on the unit of grey values, nor on the image size through it, so it compares data sets; a flat image
+    at the right level has 1. NaN where the clean image is flat. `data_range` does not enter; it is there for a common call.
+
+    >>> clean = np.arange(64.0).reshape(1, 8, 8)
+    >>> nmse(clean, np.full((1, 8, 8), clean.mean())).round(6), nmse(10 * clean, 10 * clean + 1).round(6)
+    (array([1.]), array([2.9e-05]))
+    """
+    clean, denoised = _pair(clean, denoised)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = mse(clean, denoised) / clean.var(axis=(1, 2))
+    return np.where(np.isfinite(share), share, np.nan)
 
 
 def _pair(clean: np.ndarray, denoised: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

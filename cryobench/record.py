@@ -1,7 +1,7 @@
 """What a run leaves behind: one folder, written whole or not at all, never overwritten once it is done.
 
     RESULTS/runs/RUN_ID/record.json       config, environment, metrics, training curve
-                        per_image.csv     index,mse,psnr,ssim
+                        per_image.csv     index,mse,psnr,ssim,nmse
                         gallery.npz       the first test images, denoised
                         strip.png         clean / noisy / denoised
                         model.safetensors weights of a learned method

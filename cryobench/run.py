@@ -192,7 +192,7 @@ def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndar
 
 
 def score(clean: np.ndarray, denoised: np.ndarray, ssim_range: float) -> dict[str, np.ndarray]:
-    """The three metrics of every image; NaN for an image that was not denoised."""
+    """The metrics of every image; NaN for an image that was not denoised."""
     good = np.isfinite(denoised).all(axis=(1, 2))
     scores = {}
     for name in metrics.NAMES:
@@ -224,7 +224,8 @@ def leave_files(folder: Path, method, clean, noisy, denoised, per_image, mse) ->
     from cryobench.figure import strip
 
     rows = zip(*(per_image[name] for name in metrics.NAMES), strict=True)
-    lines = ["index,mse,psnr,ssim", *(f"{i},{m:.8g},{p:.6g},{s:.6g}" for i, (m, p, s) in enumerate(rows))]
+    lines = [",".join(("index", *metrics.NAMES))]
+    lines += [",".join((str(i), f"{row[0]:.8g}", *(f"{value:.6g}" for value in row[1:]))) for i, row in enumerate(rows)]
     (folder / "per_image.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     np.savez_compressed(folder / "gallery.npz", denoised=denoised[:GALLERY].astype(np.float16))
     shown = {"clean": clean[:GALLERY], "noisy": noisy[:GALLERY], "denoised": denoised[:GALLERY]}

@@ -22,13 +22,13 @@ def test_a_run_leaves_its_metrics_its_picture_and_its_record(cli, tmp_path):
     (folder,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("[!.]*")
     record = json.loads((folder / "record.json").read_text())
     assert record["status"] == "done" and record["run_id"] == folder.name and record["seed"] == 0
-    assert {"mse", "psnr", "ssim"} == set(record["metrics"]) and record["metrics"]["mse"]["mean"] > 0
+    assert {"mse", "psnr", "ssim", "nmse"} == set(record["metrics"]) and record["metrics"]["mse"]["mean"] > 0
     assert record["config"]["method"]["name"] == "gan" and "paths" not in record["config"]
     assert record["realised_snr"] == pytest.approx(0.1, rel=0.1)
     assert len(record["method"]["curve"]) == 1 and record["environment"]["versions"]["torch"]
     assert {"wall_s", "images_per_s", "error", "peak_memory_mib", "warnings"} <= set(record)
     header, *rows = (folder / "per_image.csv").read_text().splitlines()
-    assert header == "index,mse,psnr,ssim" and len(rows) == 6
+    assert header == "index,mse,psnr,ssim,nmse" and len(rows) == 6
     assert (folder / "model.safetensors").exists() and (folder / "strip.png").read_bytes()[:4] == b"\x89PNG"
     assert not list(folder.parent.glob(".*")), "nothing unfinished is left"
 
