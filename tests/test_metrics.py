@@ -19,7 +19,9 @@ def pair():
 def test_metrics_equal_scikit_image(pair, data_range):
     clean, noisy = pair
     for i in range(2):
-        ours = {name: getattr(metrics, name)(clean, noisy, data_range=data_range)[i] for name in ("mse", "psnr", "ssim")}
+        ours = {
+            name: getattr(metrics, name)(clean, noisy, data_range=data_range)[i] for name in ("mse", "psnr", "ssim")
+        }
         assert ours["mse"] == pytest.approx(mean_squared_error(clean[i], noisy[i]), rel=1e-12)
         assert ours["psnr"] == pytest.approx(
             peak_signal_noise_ratio(clean[i], noisy[i], data_range=data_range), rel=1e-12
