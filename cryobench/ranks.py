@@ -76,8 +76,10 @@ class BatchNorm(nn.BatchNorm2d):
         with torch.no_grad():
             n = world() * x.numel() // x.shape[1]
             self.num_batches_tracked += 1
-            self.running_mean.lerp_(center, self.momentum)
-            self.running_var.lerp_(variance * n / (n - 1), self.momentum)
+            # Without a momentum, as while statistics are estimated anew, all batches count alike.
+            rate = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+            self.running_mean.lerp_(center, rate)
+            self.running_var.lerp_(variance * n / (n - 1), rate)
         scale = self.weight * (variance + self.eps).rsqrt()
         return (values * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 

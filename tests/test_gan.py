@@ -203,3 +203,42 @@ def test_batch_norm_in_training_mode_makes_an_image_depend_on_its_batch(images, 
         alone = method.denoise(noisy[:2])
         assert np.allclose(alone, method.denoise(noisy)[:2], atol=1e-5) is not depends
         assert np.array_equal(alone, method.denoise(noisy[:2])), "a call leaves no trace"
+
+
+def test_precise_batch_norm_has_the_statistics_of_training_batches_and_the_weights_of_any_other(images, tmp_path):
+    """Each statistic is the mean, over whole training batches, of what a batch has with the weights as they ended."""
+    running, precise = (small(Autoencoder, tmp_path / mode, epochs=2, batch_norm=mode, checkpoint="last")
+                        for mode in ("eval", "precise"))  # fmt: skip
+    running.fit(images)
+    precise.fit(images)
+    for name, value in running.generator.named_parameters():
+        assert torch.equal(value, precise.generator.get_parameter(name)), "training itself is not touched"
+
+    norm, seen = precise.generator.encoder[0].norm, []
+    hook = norm.register_forward_hook(lambda layer, given, _: seen.append(given[0].detach()))
+    for start in range(0, 70, 10):  # 72 images to train on
+        batch = torch.from_numpy(images.noisy(slice(start, start + 10)))[:, None]
+        precise.generator.train()(batch)
+    hook.remove()
+    kept = torch.load(tmp_path / "precise" / "checkpoints" / "epoch_2.ckpt", weights_only=True)
+    mean = torch.stack([x.mean(dim=(0, 2, 3)) for x in seen]).mean(dim=0)
+    variance = torch.stack([x.var(dim=(0, 2, 3)) for x in seen]).mean(dim=0)
+    torch.testing.assert_close(kept["generator.encoder.0.norm.running_mean"], mean, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(kept["generator.encoder.0.norm.running_var"], variance, rtol=1e-4, atol=1e-6)
+
+
+def test_the_validation_mse_is_that_of_the_statistics_kept(images, tmp_path):
+    method = small(Autoencoder, tmp_path, epochs=2, batch_norm="precise", checkpoint="last")
+    method.fit(images)
+    held = slice(72, 80)
+    error = ((method.denoise(images.noisy(held)) - images.clean(held)) ** 2).mean()
+    assert method.report["val_mse"] == pytest.approx(error, rel=1e-4)
+
+
+@pytest.mark.parametrize("norm", ["batch", "layer", "none"])
+def test_a_score_depends_on_the_batch_under_batch_norm_alone(images, tmp_path, norm):
+    """So the penalty is on the slope at each image only without it (Gulrajani et al. 2017, section 4)."""
+    critic = small(WassersteinGan, tmp_path, critic_norm=norm).module(32).discriminator.train()
+    batch = torch.from_numpy(images.clean(slice(0, 8)))[:, None]
+    together, fewer = critic(batch)[:2], critic(batch[:2])
+    assert torch.allclose(together, fewer, rtol=1e-3, atol=1e-7) is (norm != "batch")

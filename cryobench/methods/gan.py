@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 
@@ -102,6 +103,8 @@ class Adversarial(Trained):
     lr_discriminator: float = field(default=1e-3, kw_only=True)
     score_map: str = field(default="mean", kw_only=True)
 
+    critic_norm: ClassVar[str] = "batch"
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.lam >= 0:
@@ -123,8 +126,9 @@ class Adversarial(Trained):
 
     def module(self, image_size: int) -> GanModule:
         discriminator = nets.build(
-            self.net, "discriminator", width=self.width, image_size=image_size, seed=self.setting.seed + 10_000
-        )
+            self.net, "discriminator", width=self.width, image_size=image_size, seed=self.setting.seed + 10_000,
+            norm=self.critic_norm,
+        )  # fmt: skip
         return GanModule(self.build_generator(image_size), discriminator, self.rule(), self, self.setting.seed)
 
 
@@ -144,15 +148,19 @@ class WassersteinGan(Adversarial):
     """WGAN + λℓ1, its critic kept Lipschitz.
 
     lipschitz: "penalty" (gradient penalty, as described) or "clip" (weights clipped to ±0.01 and a penalty that never
-        acts, as the released code does); penalty_weight: of the gradient penalty, 10 as in Gulrajani et al. 2017.
+        acts, as the released code does); penalty_weight: of the gradient penalty, 10 as in Gulrajani et al. 2017;
+    critic_norm: "batch", as the paper's discriminators have it; under it a critic's score of one image depends on the batch,
+        so the penalty is not on the slope at each image, for which reason Gulrajani et al. (section 4) advise "layer" or "none".
     """
 
     lipschitz: str = "penalty"
     penalty_weight: float = 10.0
+    critic_norm: str = field(default="batch", metadata={"later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         choose("lipschitz", self.lipschitz, "penalty", "clip")
+        choose("critic_norm", self.critic_norm, *nets.NORMS)
 
     def rule(self) -> Wasserstein:
         return Wasserstein()

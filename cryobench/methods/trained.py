@@ -24,6 +24,7 @@ from cryobench.errors import InputError, NotFinite, Stopped
 from cryobench.methods.base import Denoiser, check_images
 from cryobench.methods.batches import Batches, InOrder, as_batch, same_pairs, validation_part
 from cryobench.methods.checkpoints import Checkpoints, WholeFiles
+from cryobench.methods.precise import IMAGES, PreciseBatchNorm
 from cryobench.methods.shown import EpochProgress, quiet_lightning
 from cryobench.methods.watch import Watching
 from cryobench.noise import NoisyImages
@@ -95,7 +96,8 @@ class Trained(Denoiser):
         generator's Adam;
     checkpoint: "validation" (the epoch with the lowest MSE on the validation part), "last", or "five_best" (the five
         epochs with the lowest MSE on the training images, each scored, as the paper's brackets most likely were made);
-    batch_norm: "eval" (running statistics at test time) or "train" (each test batch's own, as the released code).
+    batch_norm: "eval" (running statistics at test time), "train" (each test batch's own, as the released code), or
+        "precise" (statistics estimated anew over training images before each validation, see precise.py).
     """
 
     net: str = field(default="resnet", kw_only=True)
@@ -113,7 +115,7 @@ class Trained(Denoiser):
             if not getattr(self, name) > 0:
                 raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
         choose("checkpoint", self.checkpoint, "validation", "last", "five_best")
-        choose("batch_norm", self.batch_norm, "eval", "train")
+        choose("batch_norm", self.batch_norm, "eval", "train", "precise")
         choose("net", self.net, *self.nets)
 
     knows = frozenset({"clean"})
@@ -189,7 +191,7 @@ class Trained(Denoiser):
         with quiet_lightning():
             last = keeper.resume()
             try:
-                self.trainer(keeper).fit(
+                self.trainer(keeper, images).fit(
                     module,
                     self.training_loader(images, module, keeper.batches_done, keeper.epochs_done),
                     self.loader(validation),
@@ -233,13 +235,17 @@ class Trained(Denoiser):
         """The same for the images that choose the checkpoint."""
         return same_pairs(images, index, epoch)
 
-    def trainer(self, keeper: Checkpoints) -> pl.Trainer:
+    def trainer(self, keeper: Checkpoints, images: NoisyImages) -> pl.Trainer:
         where = self.setting
         callbacks: list[Callback] = [keeper]
+        precise = None
+        if self.batch_norm == "precise":
+            precise = PreciseBatchNorm(self.loader(images.subset(slice(IMAGES // ranks.world())), drop_last=True))
+            callbacks.append(precise)
         if where.progress and ranks.rank() == 0:
             callbacks.append(self.progress_bar())
         if where.watch:
-            callbacks.append(Watching(where.watch))
+            callbacks.append(Watching(where.watch, precise))
         return pl.Trainer(
             max_epochs=self.epochs, accelerator=where.accelerator, devices=where.devices,
             strategy=self.among_ranks() if ranks.world() > 1 else where.strategy, use_distributed_sampler=False,

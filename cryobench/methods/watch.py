@@ -9,18 +9,20 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from cryobench.methods.base import Watch
+from cryobench.methods.precise import PreciseBatchNorm
 
 
 class Watching(Callback):
     """Every `watch.every` steps, and at the end of each epoch, one point of each curve in `points`.
 
     "step": from 1; "train_mse": mean over the training batches since the last point, as they were when they were trained
-    on; "test_mse": of the watched images with batch norm's running statistics; "test_mse_batch": with their own. The net
-    that looks is a copy, so training goes on as if there were no watch, and the points go with the checkpoints.
+    on; "test_mse": of the watched images with batch norm's running statistics, or with those that `precise` estimates anew;
+    "test_mse_batch": with their own. The net that looks is a copy, so training goes on as if there were no watch, and the
+    points go with the checkpoints.
     """
 
-    def __init__(self, watch: Watch):
-        self.watch = watch
+    def __init__(self, watch: Watch, precise: PreciseBatchNorm | None = None):
+        self.watch, self.precise = watch, precise
         self.points: dict[str, list] = {"step": [], "train_mse": [], "test_mse": [], "test_mse_batch": []}
         self.since: list[float] = []
 
@@ -43,6 +45,8 @@ class Watching(Callback):
     @torch.no_grad()
     def look(self, module) -> dict[str, float]:
         net = deepcopy(module.generator)
+        if self.precise:
+            self.precise.estimate(net, module.device)
         pair = (self.watch.noisy, self.watch.clean)
         noisy, clean = (torch.from_numpy(images)[:, None].to(module.device, module.dtype) for images in pair)
         return {

@@ -10,12 +10,14 @@ from torch import nn
 from cryobench.errors import InputError
 
 NETS = ("resnet", "conv", "deep")
+NORMS = ("batch", "layer", "none")
 
 
-def build(name: str, role: str, *, width: int, image_size: int, seed: int) -> nn.Module:
+def build(name: str, role: str, *, width: int, image_size: int, seed: int, norm: str = "batch") -> nn.Module:
     """A net of `NETS` in the role "generator" or "discriminator", weights drawn from `seed`, channels-last.
 
     (b, 1, L, L) → (b, 1, L, L) in (-1, 1) for a generator, → (b, 1, m, m) raw scores for a discriminator.
+    norm: "batch", as in the paper's nets; "layer", over the channels and pixels of each image; "none".
     Raises InputError for an unknown name or an image size that the net can't take.
     """
     if name not in NETS:
@@ -25,6 +27,8 @@ def build(name: str, role: str, *, width: int, image_size: int, seed: int) -> nn
     with torch.random.fork_rng(devices=[]):  # torch's own initialisation draws from the global state; ours follows
         net = (module.Generator if role == "generator" else module.Discriminator)(width, image_size)
     draw_weights(net, torch.Generator().manual_seed(seed))
+    if norm != "batch":
+        replace_batch_norm(net, norm)
     return net.to(memory_format=torch.channels_last)
 
 
@@ -36,6 +40,14 @@ def draw_weights(net: nn.Module, generator: torch.Generator) -> None:
                 layer.weight.normal_(0.0, 0.02, generator=generator)
                 if layer.bias is not None:
                     layer.bias.zero_()
+
+
+def replace_batch_norm(net: nn.Module, norm: str) -> None:
+    """Put layer norm in the place of each batch norm in `net`, or nothing."""
+    for parent in list(net.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, nn.BatchNorm2d):
+                setattr(parent, name, nn.GroupNorm(1, layer.num_features) if norm == "layer" else nn.Identity())
 
 
 def parameters(net: nn.Module) -> int:
