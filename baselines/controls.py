@@ -1,4 +1,4 @@
-"""The two controls that bracket every table: an image left alone, and the answer itself."""
+"""Controls, which show what a number in a table is worth: an image left alone, one image for all, and the answer itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser, check_images
+from cryobench.noise import NoisyImages
+
+BATCH = 256  # images in memory at a time
 
 
 @dataclass
@@ -17,6 +21,27 @@ class Noisy(Denoiser):
         """(n, L, L) → the same values, as float32. Raises BadImages for NaN or Inf."""
         check_images(noisy)
         return np.array(noisy, dtype=np.float32)
+
+
+@dataclass
+class MeanImage(Denoiser):
+    """The mean of the clean training images, the same for every noisy one: a method that does worse than this one has
+    learnt less from its input than nothing."""
+
+    knows = frozenset({"clean"})
+
+    def fit(self, train: NoisyImages) -> None:
+        total = np.zeros((train.image_size, train.image_size))
+        for start in range(0, len(train), BATCH):
+            total += train.clean(slice(start, start + BATCH)).sum(axis=0, dtype=np.float64)
+        self.image = (total / len(train)).astype(np.float32)
+
+    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+        """(n, L, L) → n times the mean image. Raises InputError for another L than in training, BadImages for NaN or Inf."""
+        check_images(noisy)
+        if noisy.shape[1:] != self.image.shape:
+            raise InputError(f"expected images of {len(self.image)} pixels, as in training, got {noisy.shape[-1]}")
+        return np.tile(self.image, (len(noisy), 1, 1))
 
 
 @dataclass

@@ -8,7 +8,7 @@ from unittest.mock import MagicMock
 import numpy as np
 import pytest
 from cryobench.baselines.bm3d import BM3D
-from cryobench.baselines.controls import Noisy, Oracle
+from cryobench.baselines.controls import MeanImage, Noisy, Oracle
 from cryobench.baselines.cwf import CWF
 from cryobench.baselines.ksvd import KSVD
 from cryobench.baselines.nlm import NLM
@@ -304,3 +304,12 @@ def test_topaz_is_topaz(images, monkeypatch):
     direct = topaz.Denoise(torch.nn.Sequential(method.network)).denoise(noisy[1])
     np.testing.assert_allclose(method.denoise(noisy)[1], direct, atol=1e-5)
     assert mse(method, images) < 0.2 * mse(Noisy(), images)
+
+
+def test_the_mean_image_is_numpys_and_no_constant_image_is_better(images):
+    """Of all images given to every particle alike, the mean has the lowest squared error; on the training images exactly."""
+    method = MeanImage()
+    method.fit(images["train"].only(method.knows))
+    clean, one = images["train"].clean(), method.denoise(images["test"].noisy())[0]
+    np.testing.assert_allclose(one, clean.mean(axis=0), atol=1e-6)
+    assert mse(clean, np.broadcast_to(one, clean.shape)).mean() == pytest.approx(clean.var(axis=0).mean(), rel=1e-4)
