@@ -137,7 +137,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     clock.append(time.perf_counter())
 
     scores = [score(clean, images, config["protocol"]["ssim_range"]) for images, _ in outcomes]
-    per_image = {name: np.mean([one[name] for one in scores], axis=0) for name in metrics.NAMES}
+    per_image = {name: np.mean([one[name] for one in scores], axis=0) for name in scores[0]}
     denoised, bad = outcomes[0]
     leave_files(folder, method, clean, noisy, denoised, per_image, scores[0]["mse"])
     good = np.isfinite(denoised).all(axis=(1, 2))
@@ -147,7 +147,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     )  # fmt: skip
     return {
         "metrics": {name: summary(values) for name, values in per_image.items()},
-        **({"variants": {name: over_variants(scores, name) for name in metrics.NAMES}} if len(scores) > 1 else {}),
+        **({"variants": {name: over_variants(scores, name) for name in scores[0]}} if len(scores) > 1 else {}),
         "noisy_metrics": {
             name: summary(v) for name, v in score(clean, noisy, config["protocol"]["ssim_range"]).items()
         },
@@ -192,13 +192,18 @@ def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndar
 
 
 def score(clean: np.ndarray, denoised: np.ndarray, ssim_range: float) -> dict[str, np.ndarray]:
-    """The metrics of every image; NaN for an image that was not denoised."""
+    """The metrics of every image; NaN for an image that was not denoised.
+
+    "ssim_range2": SSIM with a data range of 2, which is what the library of the paper's day took for floats, whatever
+    `ssim_range` is: the paper doesn't say which of the two it prints.
+    """
     good = np.isfinite(denoised).all(axis=(1, 2))
+    wanted = {name: (getattr(metrics, name), 1.0) for name in metrics.NAMES}
+    wanted |= {"ssim": (metrics.ssim, ssim_range), "ssim_range2": (metrics.ssim, 2.0)}
     scores = {}
-    for name in metrics.NAMES:
+    for name, (metric, data_range) in wanted.items():
         scores[name] = np.full(len(clean), np.nan)
-        data_range = ssim_range if name == "ssim" else 1.0
-        scores[name][good] = getattr(metrics, name)(clean[good], denoised[good], data_range=data_range)
+        scores[name][good] = metric(clean[good], denoised[good], data_range=data_range)
     return scores
 
 

@@ -22,7 +22,9 @@ def test_a_run_leaves_its_metrics_its_picture_and_its_record(cli, tmp_path):
     (folder,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("[!.]*")
     record = json.loads((folder / "record.json").read_text())
     assert record["status"] == "done" and record["run_id"] == folder.name and record["seed"] == 0
-    assert {"mse", "psnr", "ssim", "nmse"} == set(record["metrics"]) and record["metrics"]["mse"]["mean"] > 0
+    assert {"mse", "psnr", "ssim", "nmse", "ssim_range2"} == set(record["metrics"])
+    means = {name: values["mean"] for name, values in record["metrics"].items()}
+    assert means["mse"] > 0 and means["ssim"] < means["ssim_range2"], "a wider data range flatters SSIM"
     assert record["config"]["method"]["name"] == "gan" and "paths" not in record["config"]
     assert record["realised_snr"] == pytest.approx(0.1, rel=0.1)
     assert len(record["method"]["curve"]) == 1 and record["environment"]["versions"]["torch"]
