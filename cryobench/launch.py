@@ -207,8 +207,10 @@ def hand_to_hydra(overrides: list[str], since: str) -> None:
     """Let Hydra's launcher (hydra/launcher=…) start the jobs; each finds out for itself whether it is done."""
     import hydra
 
+    from cryobench.sweep import naming_rows
+
     before = sys.argv
-    sys.argv = [before[0], "--multirun", *overrides]
+    sys.argv = [before[0], "--multirun", *naming_rows(overrides)]
     os.environ |= {"HYDRA_FULL_ERROR": "1", SINCE: since}  # Hydra raises instead of printing; workers inherit both
     try:
         hydra.main(version_base="1.3", config_path="pkg://cryobench.conf", config_name="config")(job)()

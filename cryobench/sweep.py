@@ -1,7 +1,8 @@
 """A sweep as a list of runs: rows × whatever else is swept, composed before anything is started.
 
 A row is a name and the overrides that make it (`rows` in the sweep's yaml); the paper's rows are no Cartesian product,
-so Hydra's sweeper goes over the names. What stands on the command line wins over the sweep's file.
+so Hydra's sweeper goes over the names: all of them, unless the command line names some. What stands on the command line wins
+over the sweep's file.
 """
 
 from __future__ import annotations
@@ -47,9 +48,10 @@ def plan(overrides: list[str], multirun: bool = False, single: bool = False) -> 
     swept = {} if single else {key: values for key, (values, _) in parse_params(base).items()}
     swept |= {key: values for key, (values, is_swept) in given.items() if is_swept}
     swept = {key: [fixed[key]] if key in fixed else values for key, values in swept.items()}
-    is_sweep = multirun or bool(swept)
+    every = [] if single or "row" in given else list(base.get("rows") or [])
+    is_sweep = multirun or bool(swept) or bool(every)
 
-    rows = [unquoted(value) for value in swept.pop("row", [fixed.get("row", "null")])]
+    rows = every or [unquoted(value) for value in swept.pop("row", [fixed.get("row", "null")])]
     groups = {key: values for key, values in swept.items() if key.split("@")[0] in GROUPS}
     plain = {key: values for key, values in swept.items() if key not in groups}
     jobs: dict[str, Job] = {}
@@ -64,6 +66,16 @@ def plan(overrides: list[str], multirun: bool = False, single: bool = False) -> 
                 name = run_id(resolved)
                 jobs.setdefault(name, Job(None if row == "null" else row, resolved, name))
     return Plan(list(jobs.values()), is_sweep, list(base.get("writes") or []))
+
+
+def naming_rows(overrides: list[str]) -> list[str]:
+    """The same overrides for Hydra, which must be told the names of a sweep's rows where all of them are meant."""
+    given = parse(overrides)
+    base = compose([f"{key}={value}" for key, (values, swept) in given.items() for value in values if not swept])
+    if "row" in given or not base.get("rows"):
+        return overrides
+    names = (name.replace("'", r"\'") for name in base.rows)
+    return [*overrides, "row=" + ",".join(f"'{name}'" for name in names)]
 
 
 def compose_row(row: str, given: dict[str, str], base: DictConfig) -> DictConfig:
