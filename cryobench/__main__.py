@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from cryobench.errors import InputError, Stopped
+from cryobench.identity import searching
 from cryobench.signals import stopping
 
 HELP = """cryobench: where cryo-EM denoisers are compared.
@@ -38,15 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())  # a denoiser of the user's own lies where they stand
     try:
-        if arguments and "=" not in arguments[0] and arguments[0][0] not in "+-~":
-            from cryobench.verbs import run_verb
-
-            return run_verb(arguments)
-        if any(word in ("-h", "--help") for word in arguments):
-            print(help_text())
-            return 0
-        with stopping():
-            return launch(*split_flags(arguments))
+        words, folders = config_folders(arguments)
+        with searching(folders):
+            return do(words, folders)
     except Stopped:
         print("cryobench: stopped by SIGTERM; the same command goes on where this one stopped", file=sys.stderr)
         return 143
@@ -59,6 +54,24 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("cryobench: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130
+
+
+def do(words: list[str], folders: list[Path]) -> int:
+    """A verb, help, one run or a sweep."""
+    if words and "=" not in words[0] and words[0][0] not in "+-~":
+        from cryobench.verbs import run_verb
+
+        return run_verb(words)
+    if any(word in ("-h", "--help") for word in words):
+        print(help_text())
+        return 0
+    overrides, multirun, show_config = split_flags(words)
+    if folders:
+        from cryobench.config import search_path
+
+        overrides.append(search_path(folders))  # the processes of a sweep know of its overrides alone
+    with stopping():
+        return launch(overrides, multirun, show_config)
 
 
 def launch(overrides: list[str], multirun: bool, show_config: bool) -> int:
@@ -80,21 +93,29 @@ def launch(overrides: list[str], multirun: bool, show_config: bool) -> int:
     return run_alone(planned.jobs[0])
 
 
-def split_flags(arguments: list[str]) -> tuple[list[str], bool, bool]:
-    """Overrides, whether -m is given, whether --cfg is; --config-dir becomes an override of Hydra's search path."""
-    overrides, multirun, show_config = [], False, False
+def config_folders(arguments: list[str]) -> tuple[list[str], list[Path]]:
+    """The words without --config-dir DIR, and these folders. Raises InputError for one that isn't there."""
+    words, folders = [], []
     rest = iter(arguments)
     for word in rest:
         name, _, value = word.partition("=")
+        if name not in ("--config-dir", "-cd"):
+            words.append(word)
+            continue
+        folders.append(Path(value or next(rest, "")))
+        if not folders[-1].is_dir() or folders[-1] == Path():
+            raise InputError(f"--config-dir: expected a folder, got {value or folders[-1]}")
+    return words, folders
+
+
+def split_flags(arguments: list[str]) -> tuple[list[str], bool, bool]:
+    """Overrides, whether -m is given, whether --cfg is."""
+    overrides, multirun, show_config = [], False, False
+    for word in arguments:
         if word in ("-m", "--multirun"):
             multirun = True
-        elif name == "--cfg":
+        elif word.partition("=")[0] == "--cfg":
             show_config = True
-        elif name in ("--config-dir", "-cd"):
-            folder = Path(value or next(rest, ""))
-            if not folder.is_dir():
-                raise InputError(f"--config-dir: expected a folder, got {folder}")
-            overrides.append(f"hydra.searchpath=['file://{folder.resolve()}']")
         elif word.startswith("-"):
             raise InputError(
                 f"unknown option {word}: expected --help, --cfg, --config-dir DIR, -m, or overrides key=value"

@@ -1,15 +1,13 @@
-"""Configs: composed by Hydra, checked against the classes that they make, named by what decides the result."""
+"""Configs: composed by Hydra, and checked against the classes that they make."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import inspect
-import json
 import math
 import re
 import typing
-from dataclasses import MISSING, fields, is_dataclass, make_dataclass
+from dataclasses import MISSING, make_dataclass
 from pathlib import Path
 
 from hydra import compose as hydra_compose
@@ -22,17 +20,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cryobench.analysis import check
 from cryobench.errors import InputError
-from cryobench.record import task_name
+from cryobench.identity import BUILT, check_name, own_folders
 
-DENOISING = ("data", "noise", "method")  # what decides a denoising run; another task has all of its settings in `task`
-BUILT = ("task", *DENOISING)  # groups that name a class in _target_; its signature is their schema
 GROUPS = (*BUILT, "protocol", "scale", "trainer")
-PLACES = {"data": ("data_dir", "source", "sha256")}  # settings that say where, not what
-FULL = "32-true"  # precision of numbers, as Lightning calls it
 
 
 def compose(overrides: list[str]) -> DictConfig:
     """The config, not yet resolved, that these Hydra overrides make. Raises InputError, in one line."""
+    if (own := own_folders()) and not any(word.startswith("hydra.searchpath=") for word in overrides):
+        overrides = [*overrides, search_path(own)]
     try:
         if GlobalHydra.instance().is_initialized():
             return hydra_compose("config", overrides, return_hydra_config=True)
@@ -40,6 +36,11 @@ def compose(overrides: list[str]) -> DictConfig:
             return hydra_compose("config", overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(readable(error)) from None
+
+
+def search_path(folders) -> str:
+    """Hydra's override for folders of yamls beside those of cryobench."""
+    return f"hydra.searchpath=[{','.join(repr(f'file://{Path(folder).resolve()}') for folder in folders)}]"
 
 
 def resolve(config: DictConfig) -> dict:
@@ -81,6 +82,8 @@ def typed(node: DictConfig, group: str) -> dict:
         raise InputError(
             f"{group}: expected _target_ to name a class, got {target}: {str(error).splitlines()[-1]}"
         ) from None
+    chosen = {"name": node.get("name", cls.__name__.lower()), "_target_": target}
+    check_name(group, chosen)
     hints = typing.get_type_hints(cls.__init__)
     fields = {}
     for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
@@ -94,7 +97,7 @@ def typed(node: DictConfig, group: str) -> dict:
     if missing:
         raise InputError(f"{group}: expected a value for {', '.join(missing)} of {target}, got none")
     checked = {key: typed_value(f"{group}.{key}", value, fields[key][0]) for key, value in values.items()}
-    return {"name": node.get("name", cls.__name__.lower()), "_target_": target, **checked}
+    return chosen | checked
 
 
 def plainest(node: dict) -> dict:
@@ -114,44 +117,6 @@ def typed_value(name: str, value, kind):
     except OmegaConfBaseException:
         kind_name = getattr(kind, "__name__", str(kind))
         raise InputError(f"{name}: expected {kind_name}, got {value!r}") from None
-
-
-def run_id(config: dict) -> str:
-    """METHOD-HASH, the hash over what decides the result; where it runs and where it is kept are not in it.
-
-    A task other than denoising is decided by its own settings and the seed, and named TASK-HASH.
-
-    Protocol and scale reach a run through the settings of the groups that use them (but for the SSIM's range, which the
-    run itself uses), so of these two only the names enter: a switch added later leaves old records their names. Analyses
-    and the watch decide no result but what the record holds; they enter where any is asked for. Of the trainer only a
-    precision below the full one does. A setting whose dataclass field has metadata={"later": True} came when there were
-    records already, and enters where it isn't at its default.
-    """
-    if task_name(config) != "denoising":
-        return hashed(task_name(config), {"task": config["task"], "seed": config["seed"]})
-    protocol = config["protocol"]
-    deciding = {group: without_later(config[group]) for group in DENOISING} | {
-        "protocol": {"name": protocol["name"], "ssim_range": protocol["ssim_range"]},
-        "scale": config["scale"]["name"],
-        "seed": config["seed"],
-        **{name: config[name] for name in ("analysis", "watch") if config.get(name)},
-        **({"precision": precision} if (precision := config["trainer"]["precision"]) != FULL else {}),
-    }
-    for group, places in PLACES.items():
-        for key in places:
-            deciding[group].pop(key, None)
-    return hashed(config["method"]["name"], deciding)
-
-
-def hashed(name: str, deciding: dict) -> str:
-    return f"{name}-{hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:12]}"
-
-
-def without_later(node: dict) -> dict:
-    """A group's settings, without those marked as later that are at their default."""
-    cls = get_class(node["_target_"])
-    later = {f.name: f.default for f in fields(cls) if f.metadata.get("later")} if is_dataclass(cls) else {}
-    return {key: value for key, value in node.items() if key not in later or value != later[key]}
 
 
 def build(config: dict, group: str):

@@ -18,6 +18,7 @@ from hydra.utils import get_class
 
 from cryobench.config import build, cache_folder, compose, resolve, suggestion
 from cryobench.errors import InputError
+from cryobench.identity import at_present
 from cryobench.methods.base import Denoiser
 from cryobench.noise import outside_circle
 from cryobench.record import Store
@@ -136,7 +137,7 @@ def training_images(config: dict) -> tuple[tuple[float, float], float]:
 
     few = (
         {}
-        if config["data"]["_target_"].endswith("Particles")
+        if get_class(config["data"]["_target_"]).recorded
         else {"n_train": min(MEASURED, config["data"]["n_train"]), "n_test": 1}
     )
     pairs = open_pairs(build({**config, "data": {**config["data"], **few}}, "data"), cache_folder(config))
@@ -155,14 +156,14 @@ def is_learned(config: dict) -> bool:
 
 
 def at_home(config: dict, overrides: list[str]) -> dict:
-    """A record's config with this machine's folders and devices; overrides may only be of trainer and paths."""
+    """A record's config with this machine's folders, devices and classes; overrides may only be of trainer and paths."""
     wrong = [
         word for word in overrides if word.lstrip("+~").partition("=")[0].partition(".")[0] not in ("trainer", "paths")
     ]
     if wrong:
         raise InputError(f"expected no settings but trainer and paths beside --run or --model, got {wrong[0]}")
     here = resolve(compose(overrides))
-    config = {**config, "paths": here["paths"], "trainer": here["trainer"]}
+    config = at_present({**config, "paths": here["paths"], "trainer": here["trainer"]})
     if "data_dir" in inspect.signature(get_class(config["data"]["_target_"])).parameters:
         config["data"] = {**config["data"], "data_dir": here["paths"]["data"]}
     return config

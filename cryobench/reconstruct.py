@@ -9,7 +9,7 @@ between two half maps; both are given.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +70,12 @@ def reconstruct(models: list[Model], *, n_test: int, conformation: int, progress
                 raise InputError(
                     f"--run: expected runs of one data set, noise and seed, got another {group} in {model.name}"
                 )
-    data = {**first["data"], "n_test": n_test}
-    if data["_target_"].endswith("Particles"):
+    dataset = replace(build(first, "data"), n_test=n_test)
+    if dataset.recorded:
         raise InputError(
             "reconstruct: expected a simulated data set, whose true volume is known, got recorded particles"
         )
-    pairs = open_pairs(build({**first, "data": data}, "data"), cache_folder(first), progress=progress)
+    pairs = open_pairs(dataset, cache_folder(first), progress=progress)
     if not 1 <= conformation <= len(pairs.volumes):
         raise InputError(f"--conformation: expected 1 to {len(pairs.volumes)}, got {conformation}")
     noise = build(first, "noise")

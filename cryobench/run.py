@@ -15,8 +15,9 @@ import numpy as np
 
 from cryobench import metrics
 from cryobench.analysis import Evidence, analyse
-from cryobench.config import PLACES, build, cache_folder, run_id
+from cryobench.config import build, cache_folder
 from cryobench.errors import BadImages, InputError, NotFinite, RunFailed, reason_of
+from cryobench.identity import PLACES, run_id
 from cryobench.record import Store, environment, task_name, to_json
 from cryobench.signals import time_limit
 

@@ -15,8 +15,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from cryobench.config import GROUPS, compose, readable, resolve, run_id
+from cryobench.config import GROUPS, compose, readable, resolve
 from cryobench.errors import InputError
+from cryobench.identity import run_id
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ import numpy as np
 import yaml
 from omegaconf import OmegaConf
 
-from cryobench.config import FULL
+from cryobench.identity import FULL
 from cryobench.record import Store, writable
 from cryobench.statistics import LEVEL, against_published
 
@@ -172,7 +172,8 @@ def resolved(group: str, choice: str, around: str) -> dict:
     node = shipped(f"{group}/{choice}")
     if node is None:
         return {}
-    node = {key: value for key, value in node.items() if "${paths" not in str(value)}
+    # Names say which class it is; where it lay when a record was made tells nothing.
+    node = {key: value for key, value in node.items() if key != "_target_" and "${paths" not in str(value)}
     return OmegaConf.to_container(OmegaConf.create({**json.loads(around), group: node}), resolve=True)[group]
 
 

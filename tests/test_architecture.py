@@ -11,10 +11,9 @@ FILES = [p for folder in ("cryobench", "baselines", "experiments") for p in (ROO
 
 # From left to right: a module may import what stands to its left, or beside it within its own package.
 ORDER = ["errors", "signals", "ranks", "noise", "contamination", "scores", "data", "microscope", "nets", "robust", "metrics",
-         "statistics", "methods", "analysis", "record", "config", "figure", "table", "layout", "report", "workers", "run",
-         "sweep", "progress", "cluster", "launch", "speed", "estimate", "bench", "model", "denoise", "reconstruct", "trust",
-         "cost_verbs",
-         "particle_verbs", "verbs", "__main__"]  # fmt: skip
+         "statistics", "methods", "analysis", "record", "identity", "config", "figure", "table", "layout", "report", "workers",
+         "run", "sweep", "progress", "cluster", "launch", "speed", "estimate", "bench", "model", "denoise", "reconstruct",
+         "trust", "cost_verbs", "particle_verbs", "verbs", "__main__"]  # fmt: skip
 
 
 def imported(path: Path) -> list[str]:

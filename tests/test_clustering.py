@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from cryobench.analysis import Evidence, clustering
-from cryobench.config import compose, resolve, run_id
+from cryobench.config import compose, resolve
 from cryobench.data.pairs import open_pairs
 from cryobench.data.phantom import Phantom
 from cryobench.data.project import Projector
 from cryobench.data.views import motion_view
 from cryobench.errors import InputError
+from cryobench.identity import run_id
 
 
 def evidence(images, labels, seed=0) -> Evidence:

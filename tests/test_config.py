@@ -2,8 +2,9 @@
 
 import pytest
 
-from cryobench.config import build, compose, resolve, run_id
+from cryobench.config import build, compose, resolve
 from cryobench.errors import InputError
+from cryobench.identity import run_id
 
 
 def name(*overrides: str) -> str:

@@ -7,9 +7,10 @@ import pytest
 from conftest import TINY
 from scipy import stats
 
-from cryobench.config import compose, resolve, run_id
+from cryobench.config import compose, resolve
 from cryobench.contamination import Contaminated
 from cryobench.errors import InputError
+from cryobench.identity import run_id
 from cryobench.noise import Gaussian, NoisyImages
 
 N = 400

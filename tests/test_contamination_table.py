@@ -6,7 +6,8 @@ import io
 import pytest
 from cryobench.experiments import contamination
 
-from cryobench.config import compose, resolve, run_id
+from cryobench.config import compose, resolve
+from cryobench.identity import run_id
 from cryobench.record import Store
 from cryobench.sweep import plan
 

@@ -5,7 +5,8 @@ import csv
 import pytest
 from cryobench.experiments import fig_exemplars, table_molecules, table_robustness
 
-from cryobench.config import compose, resolve, run_id
+from cryobench.config import compose, resolve
+from cryobench.identity import run_id
 from cryobench.record import Store
 from cryobench.sweep import plan
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass, gaussian_filter
 
-from cryobench.config import compose, resolve, run_id
+from cryobench.config import compose, resolve
 from cryobench.errors import InputError
+from cryobench.identity import run_id
 from cryobench.microscope import Microscope
 from cryobench.noise import Gaussian
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 
-from cryobench.config import PLACES
+from cryobench.identity import PLACES
 from cryobench.record import Store
 
 ROOT = Path(__file__).parents[1]

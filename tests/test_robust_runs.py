@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from cryobench.config import compose, resolve, run_id
+from cryobench.config import compose, resolve
+from cryobench.identity import run_id
 from cryobench.record import Store
 from cryobench.robust.runs import RobustRates
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cryobench.config import compose, resolve, run_id
+from cryobench.config import compose, resolve
 from cryobench.errors import InputError
+from cryobench.identity import run_id
 from cryobench.methods.base import Setting, Watch
 from cryobench.methods.gan import AlphaBetaGan
 from cryobench.noise import Gaussian, NoisyImages

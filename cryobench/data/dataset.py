@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,7 +33,10 @@ class DataSet(ABC):
     test_view: "random" (test images from uniformly drawn views, as training images always are) or "motion" (all from the
         one view, in-plane angle included, in which the conformations differ most: they differ in nothing else).
     train_conformations: the labels that training images may have, of those that are made; None for all.
+    recorded: whether a microscope recorded the images; else they are simulated from the volumes, as many as are asked for.
     """
+
+    recorded: ClassVar[bool] = False
 
     image_size: int
     n_train: int

@@ -14,6 +14,7 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import scipy.fft
@@ -42,6 +43,8 @@ class Particles(DataSet):
     particles by data.seed, or take the first n_train and the n_test after them; pixel_size_angstrom: in place of what the
     files say.
     """
+
+    recorded: ClassVar[bool] = True
 
     star: str
     maps: list[str]
