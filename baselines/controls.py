@@ -8,7 +8,7 @@ import numpy as np
 
 from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser, check_images
-from cryobench.noise import NoisyImages
+from cryobench.noise.gaussian import NoisyImages
 
 BATCH = 256  # images in memory at a time
 

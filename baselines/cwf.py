@@ -28,7 +28,7 @@ from rich.progress import track
 
 from cryobench.errors import InputError
 from cryobench.methods.base import WithSigma
-from cryobench.noise import NoisyImages
+from cryobench.noise.gaussian import NoisyImages
 
 from .image_by_image import check_varied, described_sigma, good_ones, left_out
 

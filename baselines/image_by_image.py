@@ -14,7 +14,7 @@ from rich.progress import track
 
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Setting, WithSigma, check_images
-from cryobench.noise import NoisyImages
+from cryobench.noise.gaussian import NoisyImages
 
 
 def check_varied(noisy: np.ndarray, smallest: int, because: str) -> None:

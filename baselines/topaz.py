@@ -18,7 +18,7 @@ from rich.progress import track
 
 from cryobench.errors import MissingPackage
 from cryobench.methods.base import Denoiser
-from cryobench.noise import NoisyImages
+from cryobench.noise.gaussian import NoisyImages
 
 from .image_by_image import check_varied
 

@@ -14,11 +14,11 @@ from cryobench.baselines.ksvd import KSVD
 from cryobench.baselines.nlm import NLM
 from cryobench.baselines.topaz import Topaz
 
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.phantom import Phantom
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Setting
-from cryobench.noise import Gaussian, NoisyImages
+from cryobench.noise.gaussian import Gaussian, NoisyImages
 
 CLASSICAL = {
     "bm3d": BM3D,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from cryobench.config import build, compose, resolve
+from cryobench.config.compose import build, compose, resolve
+from cryobench.config.identity import run_id
 from cryobench.errors import InputError
-from cryobench.identity import run_id
 
 
 def name(*overrides: str) -> str:

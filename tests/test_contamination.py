@@ -7,11 +7,11 @@ import pytest
 from conftest import TINY
 from scipy import stats
 
-from cryobench.config import compose, resolve
-from cryobench.contamination import Contaminated
+from cryobench.config.compose import compose, resolve
+from cryobench.config.identity import run_id
 from cryobench.errors import InputError
-from cryobench.identity import run_id
-from cryobench.noise import Gaussian, NoisyImages
+from cryobench.noise.contaminated import Contaminated
+from cryobench.noise.gaussian import Gaussian, NoisyImages
 
 N = 400
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cryobench import config, verbs
-from cryobench.config import compose, resolve
-from cryobench.sweep import parse, unquoted
+from cryobench.cli import verbs
+from cryobench.config.compose import GROUPS, compose, resolve
+from cryobench.config.sweep import parse, unquoted
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -83,7 +83,7 @@ def test_the_citation_names_the_version_of_the_package():
 
 
 def test_every_group_of_the_config_is_in_the_help():
-    from cryobench.__main__ import help_text
+    from cryobench.cli.main import help_text
 
-    for group in config.GROUPS:
+    for group in GROUPS:
         assert f"{group}=" in help_text()

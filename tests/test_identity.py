@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 from hydra.utils import get_class
 
-from cryobench import identity
-from cryobench.__main__ import main
-from cryobench.config import compose, resolve
+from cryobench.cli.main import main
+from cryobench.config import identity
+from cryobench.config.compose import compose, resolve
+from cryobench.config.identity import BUILT, FIRST_PLACES, at_present, run_id, searching, shipped_targets, target_of
 from cryobench.errors import InputError
-from cryobench.identity import BUILT, FIRST_PLACES, at_present, run_id, searching, shipped_targets, target_of
 
 ROOT = Path(__file__).parents[1]
 RECORDS = sorted((ROOT / "results").glob("*/runs/*/record.json"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cryobench.errors import InputError
-from cryobench.noise import Gaussian, NoisyImages, border_sigma
+from cryobench.noise.gaussian import Gaussian, NoisyImages, border_sigma
 
 
 @pytest.fixture(scope="module")

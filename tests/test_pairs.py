@@ -19,7 +19,7 @@ from cryobench.data.dataset import DataSet
 from cryobench.data.pairs import draw_poses, open_pairs, rescale
 from cryobench.data.project import project
 from cryobench.errors import InputError
-from cryobench.noise import Gaussian, generator
+from cryobench.noise.gaussian import Gaussian, generator
 
 L = 16
 

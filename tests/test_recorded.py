@@ -10,14 +10,14 @@ import scipy.ndimage
 import starfile
 from conftest import SHARED
 
-from cryobench.data.ctf import Ctf
+from cryobench.data.io.relion import write_split
+from cryobench.data.io.star import read_star
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.particles import write_split
-from cryobench.data.phantom import Phantom
 from cryobench.data.recorded import Particles, shift_phases
-from cryobench.data.star import read_star
 from cryobench.errors import InputError
-from cryobench.noise import Gaussian, Recorded
+from cryobench.noise.ctf import Ctf
+from cryobench.noise.gaussian import Gaussian, Recorded
 
 RELION = SHARED / "relion"
 MAPS = [f"conformation_{k}.mrc" for k in range(1, 6)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cryobench import report
-from cryobench.record import Store, to_json
+from cryobench.runs.record import Store, to_json
 
 COMMITTED = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk"
 HOSTILE = "</script><script>document.title = 'broken'</script> <img src=x onerror=alert(1)>"

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 
-from cryobench.identity import PLACES
-from cryobench.record import Store
+from cryobench.config.identity import PLACES
+from cryobench.runs.record import Store
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "results" / "rnap_ecoli-desk"

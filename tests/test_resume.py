@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from cryobench.errors import Stopped
-from cryobench.methods.autoencoder import Autoencoder
 from cryobench.methods.base import Setting
-from cryobench.methods.checkpoints import save_whole
-from cryobench.methods.gan import AlphaBetaGan, WassersteinGan
-from cryobench.methods.unet import UNet
-from cryobench.noise import Gaussian, NoisyImages
+from cryobench.methods.learned.autoencoder import Autoencoder
+from cryobench.methods.learned.checkpoints import save_whole
+from cryobench.methods.learned.gan import AlphaBetaGan, WassersteinGan
+from cryobench.methods.learned.unet import UNet
+from cryobench.noise.gaussian import Gaussian, NoisyImages
 
 EPOCHS, STEPS = 3, 4  # 48 images, 8 of them to choose the epoch, batches of ten
 

@@ -9,8 +9,8 @@ import pytest
 import scipy.ndimage
 from scipy.spatial.transform import Rotation
 
-from cryobench.data.rnap import Rnap
-from cryobench.data.structures import Structure, clamp_motion, read_structure, shared_atoms, superpose
+from cryobench.data.molecules.rnap import Rnap
+from cryobench.data.molecules.structures import Structure, clamp_motion, read_structure, shared_atoms, superpose
 from cryobench.errors import InputError
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "structures"

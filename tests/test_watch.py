@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cryobench.config import compose, resolve
+from cryobench.config.compose import compose, resolve
+from cryobench.config.identity import run_id
 from cryobench.errors import InputError
-from cryobench.identity import run_id
 from cryobench.methods.base import Setting, Watch
-from cryobench.methods.gan import AlphaBetaGan
-from cryobench.noise import Gaussian, NoisyImages
+from cryobench.methods.learned.gan import AlphaBetaGan
+from cryobench.noise.gaussian import Gaussian, NoisyImages
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,7 @@ def test_a_job_of_a_cluster_that_raised_is_named_and_stops_nobody(tmp_path, caps
     from hydra.core.utils import JobReturn, JobStatus
     from submitit.core.utils import cloudpickle_dump
 
-    from cryobench.cluster import Patient
+    from cryobench.launch.submitit import Patient
 
     job = Patient(tmp_path, "12_3")
     for outcome in (
@@ -152,7 +152,7 @@ def test_a_job_of_a_cluster_that_raised_is_named_and_stops_nobody(tmp_path, caps
 
 def test_a_job_is_over_when_two_looks_at_the_queue_say_so():
     pytest.importorskip("submitit")
-    from cryobench.cluster import GONE, Queue
+    from cryobench.launch.submitit import GONE, Queue
 
     queue, seen = Queue(30), []
     queue._registered = {"1_0", "1_1"}

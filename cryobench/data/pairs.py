@@ -16,10 +16,10 @@ from rich.progress import Progress
 
 from cryobench.data.cache import build_once, content_hash, new_array
 from cryobench.data.dataset import DataSet
+from cryobench.data.directions import motion_view
 from cryobench.data.project import Projector, random_rotations
-from cryobench.data.views import motion_view
 from cryobench.errors import InputError
-from cryobench.noise import SPLITS, NoisyImages
+from cryobench.noise.gaussian import SPLITS, NoisyImages
 
 # Sets the streams of poses apart from those of the noise, which are seeded by (seed, split, i) too.
 POSES = 1
@@ -74,7 +74,7 @@ class Pairs:
     train_conformations: list[int] | None = None
 
     def images(self, split: str, noise, seed: int) -> NoisyImages:
-        """The images of "train" or "test" under `noise` (cryobench.noise.Gaussian or alike) and a run's seed."""
+        """The images of "train" or "test" under `noise` (cryobench.noise.gaussian.Gaussian or alike) and a run's seed."""
         part: Split = getattr(self, split)
         chosen = None
         if split == "train" and self.train_conformations is not None:

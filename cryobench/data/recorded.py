@@ -20,13 +20,13 @@ import numpy as np
 import scipy.fft
 
 from cryobench.data.cache import new_array
-from cryobench.data.ctf import Ctf
 from cryobench.data.dataset import DataSet
+from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_size
+from cryobench.data.io.star import ANGLES, Star, agreed_pixel_size, read_star
 from cryobench.data.project import Projector, rotations_from_euler
-from cryobench.data.stack import crop_centre, read_map, resample, same_pixel_size
-from cryobench.data.star import ANGLES, Star, agreed_pixel_size, read_star
 from cryobench.errors import InputError
-from cryobench.noise import outside_circle
+from cryobench.noise.ctf import Ctf
+from cryobench.noise.gaussian import outside_circle
 
 BLOCK = 64  # particles in memory at a time
 REGRESSED = 500  # training images that decide the factor a

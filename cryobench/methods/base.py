@@ -23,7 +23,7 @@ from typing import ClassVar
 import numpy as np
 
 from cryobench.errors import BadImages, InputError
-from cryobench.noise import NoisyImages, border_sigma
+from cryobench.noise.gaussian import NoisyImages, border_sigma
 
 # What a method may be told beyond the noisy images themselves.
 KNOWLEDGE = {

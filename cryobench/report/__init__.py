@@ -7,8 +7,8 @@ import os
 from importlib import resources
 from pathlib import Path
 
-from cryobench.record import Store, writable
 from cryobench.report import findings, gallery, plots, tables
+from cryobench.runs.record import Store, writable
 
 ROBUST = "../robust"
 LARGEST = 10 * 2**20  # bytes; figures that would not fit are named instead
