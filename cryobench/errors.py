@@ -64,3 +64,9 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, BadImages):
         return "input"
     return getattr(error, "reason", "error")
+
+
+def one_line(error) -> str:
+    """An error as people should read it: its own words, and its kind where it is not ours."""
+    text = " ".join(str(error).split())[:500]
+    return text if isinstance(error, InputError | RunFailed | Warning) else f"{type(error).__name__}: {text}"

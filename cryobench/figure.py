@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cryobench.runs.record import writable
+from cryobench.files import writable
 
 # Okabe and Ito's colours, which the colour-blind tell apart: blue, vermilion, green, orange, purple, sky.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from cryobench.evaluation import statistics
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import table
 from cryobench.tables.layout import pipes
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from cryobench import figure
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import layout, table
 from cryobench.tables.table import Cell
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cryobench import figure
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import layout, table
 
 # The paper's order, then what it doesn't show.

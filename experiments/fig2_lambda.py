@@ -8,7 +8,7 @@ from cryobench.experiments.fig2_gallery import panel
 from cryobench.experiments.table3 import LIMIT, SNR
 
 from cryobench import figure
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import table
 
 

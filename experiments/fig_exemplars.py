@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from cryobench import figure
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import table
 from cryobench.tables.layout import short
 

@@ -9,7 +9,7 @@ from cryobench.experiments import scale_up
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from cryobench import figure
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables.layout import short
 
 PANELS = (("pairs", "images", "images seen (more pairs)"), ("epochs", "images", "images seen (more epochs)"),

@@ -18,7 +18,7 @@ import numpy as np
 from cryobench.experiments import scale_up
 from scipy import stats
 
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import layout, table
 from cryobench.tables.table import Cell
 

@@ -7,7 +7,7 @@ import io
 import math
 from pathlib import Path
 
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import layout, table
 from cryobench.tables.table import Cell
 

@@ -17,7 +17,7 @@ import numpy as np
 from cryobench.methods.learned.scores import TABLE_1, AlphaBeta
 from cryobench.robust.contamination import CONTAMINATIONS
 from cryobench.robust.elliptical import TAILS
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import table as tables
 
 RESULTS = "results/robust"

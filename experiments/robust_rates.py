@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from cryobench import figure as figures
 from cryobench.errors import InputError
 from cryobench.evaluation.statistics import half_width
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import layout, table
 
 __all__ = ["RESULTS", "write"]

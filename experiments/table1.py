@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import layout, table
 
 TITLE = "ResNet-GAN: MSE, PSNR and SSIM of different (α,β) under Gaussian noise"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import layout, table
 
 TITLE = "Deep convolution results: MSE and PSNR of different models under Gaussian noise"

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from cryobench.evaluation import statistics
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import layout, table
 
 SNR = 0.05

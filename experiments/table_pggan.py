@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import layout, table
 
 TITLE = "PGGAN under Gaussian noise, SNR 0.05"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import layout, table
 
 TITLE = "What happens when an assumption fails"

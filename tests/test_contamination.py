@@ -9,9 +9,10 @@ from scipy import stats
 
 from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.noise.contaminated import Contaminated
-from cryobench.noise.gaussian import Gaussian, NoisyImages
+from cryobench.noise.gaussian import Gaussian
 
 N = 400
 

@@ -16,15 +16,16 @@ import pytest
 from conftest import TINY
 
 from cryobench.config.compose import compose, resolve
+from cryobench.data.images import NoisyImages
 from cryobench.errors import Killed, Stopped, reason_of
 from cryobench.methods.base import Setting, Watch
 from cryobench.methods.learned import ranks
 from cryobench.methods.learned.autoencoder import Autoencoder
 from cryobench.methods.learned.gan import WassersteinGan
 from cryobench.methods.learned.unet import UNet
-from cryobench.noise.gaussian import Gaussian, NoisyImages
-from cryobench.runs.record import Store
+from cryobench.noise.gaussian import Gaussian
 from cryobench.runs.run import run
+from cryobench.runs.store import Store
 from cryobench.signals import stopping
 
 N, HELD, BATCH, EPOCHS = 51, 8, 10, 2  # 43 images to train on, four batches an epoch; a rank validates on four

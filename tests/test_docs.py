@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cryobench.cli import verbs
+from cryobench.cli.app import app
 from cryobench.config.compose import GROUPS, compose, resolve
 from cryobench.config.sweep import parse, unquoted
 
@@ -58,7 +58,7 @@ def test_a_command_of_the_documents_is_one_that_there_is(command):
     if not words:
         return
     if "=" not in words[0] and words[0][0] not in "+-":
-        known = {c.name or c.callback.__name__ for c in verbs.app.registered_commands}
+        known = {c.name or c.callback.__name__ for c in app.registered_commands}
         assert words[0] in known | {"VERB"}, words[0]
         return
     if (

@@ -9,8 +9,9 @@ from cryobench.data.pairs import open_pairs
 from cryobench.errors import BadImages, InputError
 from cryobench.evaluation.metrics import mse
 from cryobench.methods.posterior.exemplar import Exemplar, draws, elements
+from cryobench.noise.background import border_sigma
 from cryobench.noise.contaminated import Contaminated
-from cryobench.noise.gaussian import Gaussian, border_sigma
+from cryobench.noise.gaussian import Gaussian
 
 
 @pytest.fixture(scope="module")

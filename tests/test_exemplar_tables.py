@@ -8,7 +8,7 @@ from cryobench.experiments import fig_exemplars, table_molecules, table_robustne
 from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
 from cryobench.config.sweep import plan
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 
 
 def put(store: Store, mse: float, *overrides: str, seed: int = 0, **more) -> None:

@@ -14,7 +14,7 @@ from conftest import TINY
 from cryobench.errors import InputError, Killed, MissingPackage, NotFinite, RunFailed, TimeLimit, reason_of
 from cryobench.launch.workers import own_gpu
 from cryobench.methods.learned.checkpoints import Checkpoints
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.signals import time_limit
 
 MISTAKES = [

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import RunFailed
 from cryobench.methods.base import Setting
 from cryobench.methods.learned.autoencoder import Autoencoder
 from cryobench.methods.learned.batches import Batches
 from cryobench.methods.learned.gan import ADAM, AlphaBetaGan, GanModule, WassersteinGan, map_mean, map_sum
 from cryobench.methods.learned.scores import discriminator_loss
-from cryobench.noise.gaussian import Gaussian, NoisyImages
+from cryobench.noise.gaussian import Gaussian
 
 
 @pytest.fixture(scope="module")

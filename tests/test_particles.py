@@ -7,8 +7,9 @@ import starfile
 
 from cryobench.data.io import relion as particles
 from cryobench.data.io.relion import write_split, write_stack
-from cryobench.data.pairs import Pairs, Split, rescale
+from cryobench.data.pairs import Pairs, Split
 from cryobench.data.project import project, random_rotations, rotations_from_euler
+from cryobench.data.simulate import rescale
 from cryobench.errors import InputError
 
 L, N, PIXEL = 16, 7, 3.2

@@ -12,11 +12,12 @@ import pytest
 import torch
 
 from cryobench.config.compose import compose, resolve
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Setting
 from cryobench.methods.learned.nets import pggan
 from cryobench.methods.learned.pggan import PARTS, Pggan, PgganModule, schedule
-from cryobench.noise.gaussian import Gaussian, NoisyImages
+from cryobench.noise.gaussian import Gaussian
 
 
 def discs(images: int = 40, size: int = 16) -> NoisyImages:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from cryobench.experiments import published_cells
 
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables.table import Cell
 
 COMMITTED = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk"

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from cryobench.data.molecules.phantom import Phantom
-from cryobench.data.pairs import open_pairs, rescale
+from cryobench.data.pairs import open_pairs
 from cryobench.data.project import Projector
+from cryobench.data.simulate import rescale
 from cryobench.errors import BadImages, InputError
 from cryobench.evaluation.metrics import mse
 from cryobench.methods.posterior.bayes import Bayes

@@ -9,7 +9,8 @@ from conftest import TINY
 from cryobench.config.sweep import plan
 from cryobench.errors import InputError
 from cryobench.launch.progress import Sweep
-from cryobench.runs.record import Store, to_json
+from cryobench.runs.record import to_json
+from cryobench.runs.store import Store
 
 
 def test_a_record_is_plain_json_with_numbers_on_one_line():

@@ -7,7 +7,7 @@ import pytest
 from cryobench.experiments import released
 
 from cryobench.config.sweep import plan
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 
 
 @pytest.fixture

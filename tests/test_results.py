@@ -10,7 +10,7 @@ import pytest
 from safetensors import safe_open
 
 from cryobench.config.identity import PLACES
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "results" / "rnap_ecoli-desk"

@@ -7,7 +7,7 @@ import pytest
 from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
 from cryobench.robust.tasks import RobustRates
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 
 QUICK = ("task.steps=400", "task.batch=100", "task.compare=[mean,coordinate_median]")
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import TINY
 
 from cryobench.config.sweep import plan
-from cryobench.launch.sweep import lacks
+from cryobench.launch.job import lacks
 from cryobench.tables.table import published
 
 PAIRS = [(1, 1), (0.5, 0.5), (-0.5, -0.5), (-1, -1), (1, -1), (0.5, -0.5), (0, 0), (0.1, -0.1)]

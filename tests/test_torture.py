@@ -65,16 +65,16 @@ def sweep(folder: Path, kill_at: int = 0, cache: Path | None = None, overrides=S
 
 
 def note_runs(folder: Path) -> None:
-    import cryobench.runs.run
+    from cryobench.runs import denoising
 
-    inner = cryobench.runs.run.work
+    inner = denoising.work
 
     def noted(config, workdir, *rest):
         with open(folder / "work.txt", "a") as file:
             file.write(f"{os.getpid()} {workdir.name}\n")
         return inner(config, workdir, *rest)
 
-    cryobench.runs.run.work = noted
+    denoising.work = noted
 
 
 def finish(process) -> int:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from cryobench.data.images import NoisyImages
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.data.project import project, random_rotations
@@ -13,7 +14,7 @@ from cryobench.methods.learned.nets import unet
 from cryobench.methods.learned.symmetries import COUNT, turned, turned_back
 from cryobench.methods.learned.unet import UNet
 from cryobench.methods.posterior.exemplar import Exemplar
-from cryobench.noise.gaussian import Gaussian, NoisyImages
+from cryobench.noise.gaussian import Gaussian
 
 
 @pytest.fixture(scope="module")

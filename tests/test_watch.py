@@ -7,10 +7,11 @@ import pytest
 
 from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Setting, Watch
 from cryobench.methods.learned.gan import AlphaBetaGan
-from cryobench.noise.gaussian import Gaussian, NoisyImages
+from cryobench.noise.gaussian import Gaussian
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,8 @@ def test_a_second_sigterm_does_not_interrupt_what_the_first_one_began():
 
 def test_sigterm_ends_a_run_that_is_tried_alone(tmp_path, cache):
     """Its own process gets it too, and leaves a checkpoint."""
-    code = ("from cryobench.launch import run_by_itself, run_of\nfrom cryobench.signals import stopping\n"
+    code = ("from cryobench.launch.job import run_of\nfrom cryobench.launch.process import run_by_itself\n"
+            "from cryobench.signals import stopping\n"
             "from cryobench.errors import Stopped\n"
             "if __name__ == '__main__':\n"
             "    try:\n        with stopping():\n            run_by_itself(run_of(__import__('sys').argv[1:]), '2000')\n"

@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 def do(words: list[str], folders: list[Path]) -> int:
     """A verb, help, one run or a sweep."""
     if words and "=" not in words[0] and words[0][0] not in "+-~":
-        from cryobench.cli.verbs import run_verb
+        from cryobench.cli.app import run_verb
 
         return run_verb(words)
     if any(word in ("-h", "--help") for word in words):
@@ -88,7 +88,7 @@ def launch(overrides: list[str], multirun: bool, show_config: bool) -> int:
         from cryobench.launch.sweep import run_sweep
 
         return run_sweep(planned, overrides)
-    from cryobench.launch.sweep import run_alone
+    from cryobench.launch.alone import run_alone
 
     return run_alone(planned.jobs[0])
 
@@ -128,7 +128,7 @@ def split_flags(arguments: list[str]) -> tuple[list[str], bool, bool]:
 def help_text() -> str:
     from importlib import resources
 
-    from cryobench.cli.verbs import verb_lines
+    from cryobench.cli.app import verb_lines
 
     groups = []
     for group in ("data", "scale", "noise", "protocol", "method", "trainer", "task", "sweep"):

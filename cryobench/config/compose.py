@@ -10,14 +10,12 @@ import typing
 from dataclasses import MISSING, make_dataclass
 from pathlib import Path
 
-from hydra import compose as hydra_compose
-from hydra import initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cryobench.config.hydra import composed
 from cryobench.config.identity import BUILT, check_name, own_folders
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis import check
@@ -30,10 +28,7 @@ def compose(overrides: list[str]) -> DictConfig:
     if (own := own_folders()) and not any(word.startswith("hydra.searchpath=") for word in overrides):
         overrides = [*overrides, search_path(own)]
     try:
-        if GlobalHydra.instance().is_initialized():
-            return hydra_compose("config", overrides, return_hydra_config=True)
-        with initialize_config_module("cryobench.conf", version_base="1.3"):
-            return hydra_compose("config", overrides, return_hydra_config=True)
+        return composed(overrides)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(readable(error)) from None
 

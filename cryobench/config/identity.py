@@ -28,7 +28,6 @@ import yaml
 from hydra.utils import get_class
 
 from cryobench.errors import InputError
-from cryobench.runs.record import task_name
 
 DENOISING = ("data", "noise", "method")  # what decides a denoising run; another task has all of its settings in `task`
 BUILT = ("task", *DENOISING)  # groups that name a class in _target_; its signature is their schema
@@ -106,6 +105,11 @@ def run_id(config: dict) -> str:
         for key in places:
             deciding[group].pop(key, None)
     return hashed(config["method"]["name"], deciding)
+
+
+def task_name(config: dict) -> str:
+    """What a run of this config does; the first records are older than the word, and denoised."""
+    return config.get("task", {"name": "denoising"})["name"]
 
 
 def hashed(name: str, deciding: dict) -> str:

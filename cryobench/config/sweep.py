@@ -11,10 +11,10 @@ import itertools
 import re
 from dataclasses import dataclass
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from cryobench.config import hydra
 from cryobench.config.compose import GROUPS, compose, readable, resolve
 from cryobench.config.identity import run_id
 from cryobench.errors import InputError
@@ -93,18 +93,18 @@ def put(config: DictConfig, key: str, value: str) -> None:
     """Set a value in a composed config, as an override would. Raises InputError for a key that isn't there."""
     if OmegaConf.select(config, key.lstrip("+"), default=ListConfig) is ListConfig and not key.startswith("+"):
         compose([f"{key}={value}"])  # raises, with the keys that are there
-    parsed = OverridesParser.create().parse_override(f"{key}={value}").value()
-    OmegaConf.update(config, key.lstrip("+"), parsed, force_add=True)
+    typed = hydra.parsed([f"{key}={value}"])[0].value()
+    OmegaConf.update(config, key.lstrip("+"), typed, force_add=True)
 
 
 def parse(overrides: list[str]) -> dict[str, tuple[list[str], bool]]:
     """Overrides → key: (its values as text, whether it is swept over); a later override of a key wins."""
     try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
+        read = hydra.parsed(overrides)
     except HydraException as error:
         raise InputError(readable(error)) from None
     found: dict[str, tuple[list[str], bool]] = {}
-    for override in parsed:
+    for override in read:
         key = override.get_key_element()
         if override.is_sweep_override():
             if not override.is_discrete_sweep():

@@ -25,13 +25,13 @@ from rich.progress import Progress
 from cryobench.config.compose import build, cache_folder, compose, resolve
 from cryobench.config.sweep import Job
 from cryobench.cost.speed import SLICES, cost_key, images_needed, measure, simulation, torch_threads
+from cryobench.errors import one_line
 from cryobench.evaluation import metrics
-from cryobench.launch.workers import cores
+from cryobench.files import writable
 from cryobench.methods.base import Setting
 from cryobench.methods.learned.gan import ADAM
 from cryobench.methods.learned.scores import discriminator_loss, generator_loss
-from cryobench.runs.record import environment, writable
-from cryobench.runs.run import one_line
+from cryobench.runs.environment import cores, environment
 
 REPEATS, IMAGES = 3, 100  # of Lightning beside the bare loop
 # Every baseline and limit, then every net.
@@ -187,7 +187,7 @@ def through_lightning(method, train) -> tuple[float, int]:
     """Seconds and steps of one epoch as a run does it, without its validation."""
     from pytorch_lightning import Trainer
 
-    from cryobench.methods.learned.shown import quiet_lightning
+    from cryobench.methods.learned.lightning import quiet_lightning
 
     with TemporaryDirectory() as folder, quiet_lightning():
         method.setting = Setting(workdir=Path(folder))

@@ -22,7 +22,7 @@ from cryobench.data.cache import content_hash, is_whole
 from cryobench.errors import InputError
 from cryobench.methods.learned.batches import validation_part
 from cryobench.methods.learned.pggan import schedule
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 
 START = 2.0  # seconds of a run around fit and denoise: metrics, pictures, record
 RECORD_BYTES = 150_000  # a record, its pictures and gallery

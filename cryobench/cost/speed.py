@@ -18,10 +18,10 @@ import numpy as np
 import torch
 
 from cryobench.config.compose import build
+from cryobench.data.images import NoisyImages
 from cryobench.methods.learned.batches import validation_part
 from cryobench.methods.learned.trained import Trained
-from cryobench.noise.gaussian import NoisyImages
-from cryobench.runs.run import denoise, setting
+from cryobench.runs.denoising import denoise, setting
 
 # Settings that change a result, not what it costs.
 FREE = {"_target_", "name", "alpha", "beta", "lam", "lr", "lr_discriminator", "epochs", "checkpoint", "score_map", "batch_norm",
@@ -154,8 +154,8 @@ def torch_threads(threads: int):
 
 def simulation(volumes: np.ndarray, rotations: np.ndarray) -> float:
     """Seconds to simulate one image."""
-    from cryobench.data.pairs import rescale
     from cryobench.data.project import Projector
+    from cryobench.data.simulate import rescale
 
     projector = Projector(np.asarray(volumes[0]))
     rescale(projector(rotations[:2]))

@@ -1,7 +1,7 @@
 """What every data set is: volumes of a few conformations, and how many images to make of them.
 
 A data set is a dataclass of its own settings (they are its config schema), one Python file, and one yaml that names it
-in `_target_`. What is made of it, and kept on disk, is in pairs.py.
+in `_target_`. What is made of it, and kept on disk, is in cryobench.data.pairs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from cryobench.data.simulate import simulate
 from cryobench.errors import InputError
 
 # Raised whenever the same settings would give other volumes or images than before.
@@ -79,9 +80,8 @@ class DataSet(ABC):
 
         Simulated from `volumes`; a data set that has its images from elsewhere says here how.
         """
-        from cryobench.data.pairs import simulate
-
-        simulate(folder, self, volumes, advance)
+        simulate(folder, volumes, {"train": self.n_train, "test": self.n_test}, size=self.image_size, seed=self.seed,
+                 one_view=self.test_view == "motion", advance=advance)  # fmt: skip
 
     def volume_key(self) -> dict:
         """Everything that decides the volumes, JSON-able."""

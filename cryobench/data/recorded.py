@@ -22,11 +22,11 @@ import scipy.fft
 from cryobench.data.cache import new_array
 from cryobench.data.dataset import DataSet
 from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_size
-from cryobench.data.io.star import ANGLES, Star, agreed_pixel_size, read_star
+from cryobench.data.io.star import ANGLES, DEFOCUS, MICROSCOPE, Star, agreed_pixel_size, read_star
 from cryobench.data.project import Projector, rotations_from_euler
 from cryobench.errors import InputError
+from cryobench.noise.background import outside_circle
 from cryobench.noise.ctf import Ctf
-from cryobench.noise.gaussian import outside_circle
 
 BLOCK = 64  # particles in memory at a time
 REGRESSED = 500  # training images that decide the factor a
@@ -185,7 +185,7 @@ class PairMaker:
         if not (0 <= self.labels.min() and self.labels.max() < len(data.maps)):
             raise InputError(f"data.maps: expected a map for each rlnClassNumber up to {self.labels.max() + 1}, got "
                              f"{len(data.maps)}")  # fmt: skip
-        self.ctf = Ctf.of(star) if data.ctf else None
+        self.ctf = ctf_of(star) if data.ctf else None
         self.projectors = [Projector(density) for density in data._densities()]
         self.outside = outside_circle(data.image_size)
         # RELION puts the centre of an odd image one pixel further than L//2, as it does in its projections.
@@ -255,6 +255,16 @@ class PairMaker:
     def _background(self, images: np.ndarray) -> np.ndarray:
         """Mean outside the circle, (b, 1, 1)."""
         return images[:, outside_circle(images.shape[-1])].mean(axis=1)[:, None, None]
+
+
+def ctf_of(star: Star) -> Ctf:
+    """The CTFs of a star file's particles. Raises InputError for missing columns."""
+    missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.particles]
+    if missing:
+        raise InputError(f"{star.path}: expected columns {', '.join(missing)} for the CTF, got none; "
+                         "data.ctf=false compares with projections without one")  # fmt: skip
+    columns = [star.column(name) for name in (*DEFOCUS, *MICROSCOPE)]
+    return Ctf(np.stack([*columns, star.column("rlnPhaseShift", 0.0)], axis=-1))
 
 
 def shift_phases(displaced: np.ndarray, size: int) -> np.ndarray:

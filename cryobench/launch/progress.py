@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cryobench.config.identity import task_name
 from cryobench.config.sweep import Job
-from cryobench.runs.record import Store, task_name
+from cryobench.runs.store import Store
 
 EVERY = 0.5  # seconds between two looks
 

@@ -20,8 +20,7 @@ from submitit.core.utils import UncompletedJobError
 from submitit.slurm import slurm
 from submitit.slurm.slurm import SlurmExecutor, SlurmInfoWatcher, SlurmJob
 
-from cryobench.errors import Stopped
-from cryobench.runs.run import one_line
+from cryobench.errors import Stopped, one_line
 
 OVER = set("BOOT_FAIL CANCELLED COMPLETED DEADLINE FAILED NODE_FAIL OUT_OF_MEMORY PREEMPTED TIMEOUT".split())
 GONE = "gone from the queue"

@@ -1,84 +1,24 @@
-"""Start runs: one alone, or a sweep through Hydra's launchers; then say what came of it."""
+"""A sweep through Hydra's launchers; then what came of it."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib
-import multiprocessing
-import os
-import signal
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
-from pathlib import Path
 
-from hydra.utils import get_class
-from rich.console import Console
-from rich.table import Table
-
-from cryobench.config.sweep import Job, Plan
-from cryobench.errors import InputError, Killed, MissingPackage, Stopped
-from cryobench.launch.progress import Sweep, SweepProgress, label, noise_label, results_of
-from cryobench.launch.workers import share_the_machine, shut_workers, side_by_side, stop_workers
-from cryobench.runs.record import Store, task_name
-from cryobench.runs.run import failure, now, one_line, run
-from cryobench.signals import die_with_parent, stopping
-
-SINCE = "CRYOBENCH_SWEEP_SINCE"  # tells the jobs of a sweep when it began
-STOPPED: list[bool] = []  # this worker got SIGTERM; the jobs that it is still given are left for the next call
-
-
-def run_alone(job: Job) -> int:
-    """One run with progress bars, a small table of metrics, and where its record lies."""
-    console = Console()
-    store = Store(job.config["paths"]["results"])
-    outcome = run(job.config, wait=True, progress=console.is_terminal)
-    folder = store.folder(outcome.run_id)
-    if outcome.status == "failed":
-        print(f"cryobench: {outcome.run_id} failed: {outcome.error}; log: {folder / 'log.txt'}", file=sys.stderr)
-        return 1
-    record = store.read(outcome.run_id)
-    if not outcome.fresh:
-        console.print("This run was done before; its record is shown.")
-    console.print(metrics_table(record) if task_name(record["config"]) == "denoising" else errors_table(record))
-    for what, name in (("pictures", "strip.png"), ("record", "record.json")):
-        if (folder / name).exists():
-            console.print(f"{what}: {folder / name}", soft_wrap=True, highlight=False)
-    return 0
-
-
-def metrics_table(record: dict) -> Table:
-    """Noisy, denoised and oracle, each MSE, PSNR and SSIM as mean(spread over images)."""
-    config = record["config"]
-    table = Table(title=f"{config['method']['name']} on {config['data']['name']}, {config['scale']['name']} scale, "
-                        f"{noise_label(config)}, seed {record['seed']}: mean (spread over images)")  # fmt: skip
-    for column in ("", "MSE", "PSNR (dB)", "SSIM"):
-        table.add_column(column, justify="left" if not column else "right")
-    for name, key in (("noisy", "noisy_metrics"), ("denoised", "metrics")):
-        mse, psnr, ssim = (record[key][metric] for metric in ("mse", "psnr", "ssim"))
-        table.add_row(name, f"{mse['mean']:.2e} ({mse['std']:.1e})", *(
-            f"{m['mean']:.2f} ({m['std']:.2f})" if m["mean"] is not None else "∞" for m in (psnr, ssim)
-        ))  # fmt: skip
-    table.add_row("oracle", "0", "∞", "1")
-    return table
-
-
-def errors_table(record: dict) -> Table:
-    """Errors of every estimator, one line for each sample of a robust estimation."""
-    from cryobench.tables.layout import short
-
-    table = Table(
-        title=f"{task_name(record['config'])}, seed {record['seed']}: ‖θ̂−θ‖₂, and ‖Σ̂−Σ‖op where Σ is estimated"
-    )
-    for column in ("ε", "n", "errors"):
-        table.add_column(column, justify="left" if column == "errors" else "right")
-    for result in record["results"]:
-        settings = result["settings"]
-        errors = (f"{name} {short(value)}" for kind in ("location", "scatter") for name, value in result[kind].items())
-        table.add_row(f"{settings['epsilon']:g}", str(settings["n"]), ", ".join(errors))
-    return table
+from cryobench.config.hydra import launch
+from cryobench.config.sweep import Plan, naming_rows
+from cryobench.errors import InputError, MissingPackage, Stopped, one_line
+from cryobench.launch.job import SINCE, lacks, on_a_cluster, one_thread, run_job, run_of
+from cryobench.launch.loky import shut_workers, stop_workers
+from cryobench.launch.process import run_by_itself
+from cryobench.launch.progress import Sweep, SweepProgress, label, results_of
+from cryobench.launch.workers import side_by_side
+from cryobench.runs.run import now, run
+from cryobench.runs.store import Store
+from cryobench.signals import stopping
 
 
 def run_sweep(planned: Plan, overrides: list[str]) -> int:
@@ -165,10 +105,6 @@ def launcher_of(overrides: list[str]) -> str | None:
     return named[-1] if named else None
 
 
-def on_a_cluster(launcher: str | None) -> bool:
-    return launcher in ("slurm", "submitit_slurm")  # ours, and the one that comes with submitit's plug-in
-
-
 def hand_to_cluster(sweep: Sweep, overrides: list[str], since: str) -> None:
     """Submit to SLURM what is not done, and wait until all is over. Raises InputError if it does not take the jobs."""
     if find_spec("submitit") is None:
@@ -188,112 +124,9 @@ def hand_to_cluster(sweep: Sweep, overrides: list[str], since: str) -> None:
             ) from None
 
 
-def run_of(overrides: list[str]) -> Job:
-    """The run that one job of a sweep stands for."""
-    from cryobench.config.sweep import plan
-
-    (one,) = plan(list(overrides), single=True).jobs
-    return one
-
-
-def one_thread(config: dict) -> dict:
-    """On a CPU one thread unless the user wants more, so that numbers don't depend on how many runs go side by side."""
-    if config["trainer"]["accelerator"] == "cpu":
-        config["trainer"]["threads"] = config["trainer"]["threads"] or 1
-    return config
-
-
 def hand_to_hydra(overrides: list[str], since: str) -> None:
     """Let Hydra's launcher (hydra/launcher=…) start the jobs; each finds out for itself whether it is done."""
-    import hydra
-
-    from cryobench.config.sweep import naming_rows
-
-    before = sys.argv
-    sys.argv = [before[0], "--multirun", *naming_rows(overrides)]
-    os.environ |= {"HYDRA_FULL_ERROR": "1", SINCE: since}  # Hydra raises instead of printing; workers inherit both
     try:
-        hydra.main(version_base="1.3", config_path="pkg://cryobench.conf", config_name="config")(job)()
+        launch(run_job, naming_rows(overrides), {SINCE: since})
     finally:
-        sys.argv = before
         shut_workers()
-
-
-def job(config) -> str:
-    """What Hydra calls for each run of a sweep; never raises for a run that failed, so the others go on."""
-    from hydra.core.hydra_config import HydraConfig
-
-    hydra = HydraConfig.get()
-    launcher = hydra.runtime.choices["hydra/launcher"]
-    if launcher == "joblib":
-        signal.signal(signal.SIGTERM, lambda *_: STOPPED.append(True))  # between two runs
-    one = run_of(hydra.overrides.task)
-    if lacks(one):
-        return "left out"
-    if not on_a_cluster(launcher):
-        one_thread(one.config)
-    with contextlib.ExitStack() as stack:
-        if launcher != "basic":  # a process of its own, which main() did not set up
-            stack.enter_context(stopping())
-        if launcher == "joblib":
-            die_with_parent()
-            share_the_machine(one.config["trainer"])
-            if STOPPED:
-                return "stopped"
-        if on_a_cluster(launcher):
-            from cryobench.launch.submitit import back_into_the_queue
-
-            stack.enter_context(back_into_the_queue())
-        try:
-            return run(one.config, in_sweep=True, since=os.environ.get(SINCE)).status
-        except Stopped:
-            if launcher != "joblib":
-                raise
-            STOPPED.append(True)
-            return "stopped"
-        except Exception as error:  # no record could be written; the others go on
-            print(f"cryobench: {label(one)}: {type(error).__name__}: {error}", file=sys.stderr)
-            return "failed"
-
-
-def lacks(job: Job) -> str | None:
-    """What the method of a sweep's row needs that isn't installed, and how to install it; None if nothing."""
-    needs = getattr(get_class(job.config["method"]["_target_"]), "needs", {}) if job.row else {}
-    missing = [f"it needs {name}; {command}" for name, command in needs.items() if find_spec(name) is None]
-    return missing[0] if missing else None
-
-
-def run_by_itself(job: Job, since: str) -> None:
-    """A run whose process died, alone in a new one; if that dies too, the run has failed."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        try:
-            pool.submit(in_a_process, one_thread(job.config), since).result()
-        except Stopped:
-            for pid in pool._processes:
-                with contextlib.suppress(ProcessLookupError):  # it may have ended just now
-                    os.kill(pid, signal.SIGTERM)
-            raise
-        except BrokenProcessPool:
-            store = Store(results_of(job))
-            with store.claim(job.run_id) as mine:
-                if mine and not store.finished(job.run_id):
-                    error = Killed("its process was killed, twice; the system does so when memory runs out")
-                    record = failure(job.config, error) | {"wall_s": None, "peak_memory_mib": None, "warnings": []}
-                    store.fail(job.run_id, record, f"{error}\n", keep_checkpoints=True)
-
-
-def in_a_process(config: dict, since: str) -> None:
-    """One run of a sweep in a process of its own, which ends with the one that started it."""
-    die_with_parent()
-    with stopping():
-        run(config, in_sweep=True, since=since)
-
-
-def results_folder(given: str | None) -> Path:
-    """--results DIR, by default the committed folder. Raises InputError if it holds no runs."""
-    folder = Path(given or "results/rnap_ecoli-desk")
-    if not (folder / "runs").is_dir():
-        raise InputError(
-            f"--results: expected a folder with runs in it, got {folder}; run a sweep first, or name its folder"
-        )
-    return folder

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import tempfile
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+
+from cryobench.runs.environment import cores
 
 _GPU: list[FileLock] = []  # held as long as this process lives
 
@@ -27,11 +28,6 @@ def side_by_side(trainer: dict) -> int:
         return max(1, torch.cuda.device_count() // max(1, int(trainer["devices"])))
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
     return max(1, round(cores() - load) // max(int(trainer["threads"] or 1), int(trainer["devices"])))
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def share_the_machine(trainer: dict) -> None:
@@ -58,24 +54,3 @@ def own_gpu(names: list[str], folder: Path) -> tuple[FileLock | None, str]:
             lock.acquire(timeout=0)
             return lock, name
     return None, names[0]
-
-
-def _executor():
-    from joblib.externals.loky import reusable_executor
-
-    return reusable_executor._executor
-
-
-def stop_workers() -> bool:
-    """Pass SIGTERM on to the workers, each of which ends its step; False if there are none."""
-    pids = list(getattr(_executor(), "_processes", None) or {})
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
-    return bool(pids)
-
-
-def shut_workers() -> None:
-    """End the workers, so that no later sweep of this process is given them with this one's settings."""
-    if (executor := _executor()) is not None:
-        executor.shutdown(wait=True)

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryobench.errors import InputError
-from cryobench.noise.gaussian import Gaussian, generator
+from cryobench.noise.base import generator
+from cryobench.noise.gaussian import Gaussian
 
 TYPES = {"A": ("reference",), "B": ("input",), "C": ("reference", "input")}
 STREAMS = {"reference": 1, "input": 2}  # random streams of their own, so that type C's two halves are independent

@@ -13,25 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from cryobench.data.io.star import DEFOCUS, MICROSCOPE, Star
-from cryobench.errors import InputError
-
 
 @dataclass(frozen=True)
 class Ctf:
     """values (n, 7): defocus U, V in Å, its angle in degrees, voltage in kV, C_s in mm, amplitude contrast, phase in degrees."""
 
     values: np.ndarray
-
-    @staticmethod
-    def of(star: Star) -> Ctf:
-        """Those of a star file. Raises InputError for missing columns."""
-        missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.particles]
-        if missing:
-            raise InputError(f"{star.path}: expected columns {', '.join(missing)} for the CTF, got none; "
-                             "data.ctf=false compares with projections without one")  # fmt: skip
-        columns = [star.column(name) for name in (*DEFOCUS, *MICROSCOPE)]
-        return Ctf(np.stack([*columns, star.column("rlnPhaseShift", 0.0)], axis=-1))
 
     def transfer(self, rows: np.ndarray, size: int, pixel_size: float) -> np.ndarray:
         """(b, L, L/2+1) float32 over the frequencies of scipy.fft.rfft2 of images of L = `size` px, for these rows."""

@@ -13,8 +13,9 @@ import scipy.fft
 from scipy.ndimage import fourier_shift
 
 from cryobench.errors import InputError
+from cryobench.noise.base import generator
 from cryobench.noise.ctf import Ctf
-from cryobench.noise.gaussian import Gaussian, generator
+from cryobench.noise.gaussian import Gaussian
 
 STREAM = 3  # of shifts and defoci; 0 is the noise, 1 and 2 are contamination's
 

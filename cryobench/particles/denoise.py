@@ -14,10 +14,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cryobench.data.images import NoisyImages
 from cryobench.data.io.stack import Stack, StackWriter, resample, same_pixel_size
 from cryobench.data.io.star import Star, write_star
 from cryobench.errors import BadImages, InputError
-from cryobench.noise.gaussian import NoisyImages, Recorded, outside_circle
+from cryobench.noise.background import outside_circle
+from cryobench.noise.recorded import Recorded
 from cryobench.particles.model import Model, new_file
 
 PIXELS_AT_ONCE = 2**22  # 64 images of 256 px

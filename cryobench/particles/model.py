@@ -20,8 +20,8 @@ from cryobench.config.compose import build, cache_folder, compose, resolve, sugg
 from cryobench.config.identity import at_present
 from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser
-from cryobench.noise.gaussian import outside_circle
-from cryobench.runs.record import Store
+from cryobench.noise.background import outside_circle
+from cryobench.runs.store import Store
 
 MEASURED = 200  # training images that the background is measured on
 HEADER = "cryobench"  # where an exported file keeps what is no tensor
@@ -170,7 +170,7 @@ def at_home(config: dict, overrides: list[str]) -> dict:
 
 
 def set_up(method: Denoiser, config: dict, progress: bool = False) -> Denoiser:
-    from cryobench.runs.run import setting
+    from cryobench.runs.denoising import setting
 
     method.setting = setting(config, None, progress)
     return method

@@ -24,7 +24,7 @@ from cryobench.data.pairs import open_pairs
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis.sharpness import resolution
 from cryobench.evaluation.metrics import mse
-from cryobench.noise.gaussian import outside_circle
+from cryobench.noise.background import outside_circle
 from cryobench.particles.denoise import Prepared
 from cryobench.particles.model import Model, background_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import table
 
 PAPERS = ("alpha_beta", "methods")  # sweeps whose rows are the paper's

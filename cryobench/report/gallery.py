@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cryobench.runs.record import Store
+from cryobench.runs.store import Store
 from cryobench.tables import table
 
 SWEEPS = ("methods", "alpha_beta")

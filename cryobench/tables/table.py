@@ -23,7 +23,8 @@ from omegaconf import OmegaConf
 
 from cryobench.config.identity import FULL
 from cryobench.evaluation.statistics import LEVEL, against_published
-from cryobench.runs.record import Store, writable
+from cryobench.files import writable
+from cryobench.runs.store import Store
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from cryobench.noise.gaussian import NoisyImages
+from cryobench.data.images import NoisyImages
 
 
 def validation_part(n: int) -> int:

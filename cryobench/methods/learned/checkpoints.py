@@ -9,8 +9,6 @@ epoch's weights are written before the last.ckpt that knows of it, and superfluo
 
 from __future__ import annotations
 
-import io
-import os
 import signal
 import threading
 import time
@@ -19,30 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from pytorch_lightning.callbacks import Checkpoint
 
 from cryobench.errors import Stopped
-
-
-class WholeFiles(TorchCheckpointIO):
-    """Lightning's checkpoints, written beside their place and moved there."""
-
-    def save_checkpoint(self, checkpoint, path, storage_options=None) -> None:
-        save_whole(checkpoint, Path(path))
-
-
-def save_whole(state, path: Path) -> None:
-    """torch.save that leaves the old file or the new one, whatever happens. Raises OSError for a full disk."""
-    buffer = io.BytesIO()  # torch's own writer turns a full disk into a RuntimeError
-    torch.save(state, buffer)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with open(part, "wb") as file:
-        file.write(buffer.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+from cryobench.methods.learned.lightning import save_whole
 
 
 class Checkpoints(Checkpoint):

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.learned.batches import Batches
 from cryobench.methods.learned.gan import gradient_penalty, random_of_step
@@ -25,7 +26,6 @@ from cryobench.methods.learned.nets import parameters, pggan
 from cryobench.methods.learned.scores import Wasserstein, discriminator_loss, generator_loss
 from cryobench.methods.learned.shown import EpochProgress
 from cryobench.methods.learned.trained import DenoisingModule, Trained
-from cryobench.noise.gaussian import NoisyImages
 
 ADAM = (0.0, 0.99)
 PARTS = 5  # of each phase

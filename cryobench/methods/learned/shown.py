@@ -1,12 +1,10 @@
-"""What a person sees of a training: one progress bar, and none of Lightning's advice."""
+"""What a person sees of a training: one progress bar."""
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import warnings
-
 from pytorch_lightning.callbacks import Callback
+
+from cryobench.methods.learned.lightning import steps_done
 
 
 class EpochProgress(Callback):
@@ -21,7 +19,7 @@ class EpochProgress(Callback):
         self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"),
                             TimeRemainingColumn(), TextColumn("{task.fields[mse]}"))  # fmt: skip
         total = self.epochs * trainer.num_training_batches
-        done = trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        done = steps_done(trainer)
         self.task = self.bar.add_task("training", total=total, completed=done, mse="")
         self.bar.start()
 
@@ -39,20 +37,3 @@ class EpochProgress(Callback):
     def on_exception(self, trainer, module, exception) -> None:
         if hasattr(self, "bar"):
             self.bar.stop()
-
-
-@contextlib.contextmanager
-def quiet_lightning():
-    """Lightning's advice is for its own users; ours reads the run's log."""
-    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning.pytorch")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="pytorch_lightning|lightning_fabric|torch.utils.data")
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*|.*isinstance.treespec, LeafSpec.*")
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, before, strict=True):
-                logger.setLevel(level)

@@ -13,21 +13,19 @@ from typing import ClassVar
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments import LightningEnvironment  # not SLURM's: submitit requeues, not Lightning
 from pytorch_lightning.callbacks import Callback
-from pytorch_lightning.strategies import DDPStrategy
-from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError, NotFinite, Stopped
 from cryobench.methods.base import Denoiser, check_images
-from cryobench.methods.learned import nets, ranks
+from cryobench.methods.learned import lightning, nets, ranks
 from cryobench.methods.learned.batches import Batches, InOrder, as_batch, same_pairs, validation_part
-from cryobench.methods.learned.checkpoints import Checkpoints, WholeFiles
+from cryobench.methods.learned.checkpoints import Checkpoints
+from cryobench.methods.learned.lightning import quiet_lightning, steps_done
 from cryobench.methods.learned.precise import IMAGES, PreciseBatchNorm
-from cryobench.methods.learned.shown import EpochProgress, quiet_lightning
+from cryobench.methods.learned.shown import EpochProgress
 from cryobench.methods.learned.watch import Watching
-from cryobench.noise.gaussian import NoisyImages
 
 PARTS = 10  # points of an epoch in a record's curve
 BATCH_AT_TEST = 50  # fixed, so that batch norm in training mode sees the same batches on every machine
@@ -53,7 +51,7 @@ class DenoisingModule(pl.LightningModule):
         for name, number in zip(values, together.tolist(), strict=True):
             if not math.isfinite(number):
                 raise NotFinite(
-                    f"{name} became {number} at step {self.trainer.fit_loop.total_batch_idx} (epoch {self.current_epoch + 1}); "
+                    f"{name} became {number} at step {steps_done(self.trainer)} (epoch {self.current_epoch + 1}); "
                     "a smaller method.lr is the usual remedy"
                 )
             self.latest[name] = number
@@ -190,18 +188,8 @@ class Trained(Denoiser):
         keeper = self.keeper(stop)
         with quiet_lightning():
             last = keeper.resume()
-            try:
-                self.trainer(keeper, images).fit(
-                    module,
-                    self.training_loader(images, module, keeper.batches_done, keeper.epochs_done),
-                    self.loader(validation),
-                    ckpt_path=last,
-                    weights_only=True,
-                )
-            except SIGTERMException:  # before the first step
-                raise Stopped("SIGTERM") from None
-            except SystemExit:  # what Lightning makes of Ctrl-C
-                raise KeyboardInterrupt from None
+            training = self.training_loader(images, module, keeper.batches_done, keeper.epochs_done)
+            lightning.fit(self.trainer(keeper, images), module, training, self.loader(validation), last)
         if keeper.told:  # in the last steps
             raise Stopped("SIGTERM")
 
@@ -248,15 +236,11 @@ class Trained(Denoiser):
             callbacks.append(Watching(where.watch, precise))
         return pl.Trainer(
             max_epochs=self.epochs, accelerator=where.accelerator, devices=where.devices,
-            strategy=self.among_ranks() if ranks.world() > 1 else where.strategy, use_distributed_sampler=False,
+            strategy=lightning.among_ranks(self.one_step) if ranks.world() > 1 else where.strategy, use_distributed_sampler=False,
             precision=where.precision, callbacks=callbacks, logger=False, enable_progress_bar=False,
             enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=where.workdir,
-            plugins=[WholeFiles(), LightningEnvironment()], **self.lightning,
+            plugins=lightning.plugins(), **self.lightning,
         )  # fmt: skip
-
-    def among_ranks(self) -> DDPStrategy:
-        """Takes the mean of the gradients over ranks; running statistics are equal anyway."""
-        return DDPStrategy(find_unused_parameters=not self.one_step, broadcast_buffers=False)
 
     def progress_bar(self) -> Callback:
         return EpochProgress(self.epochs)

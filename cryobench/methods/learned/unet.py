@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.learned.batches import validation_part
 from cryobench.methods.learned.nets import unet
 from cryobench.methods.learned.symmetries import COUNT, turned, turned_back
 from cryobench.methods.learned.trained import DenoisingModule, Trained, choose
 from cryobench.methods.posterior.exemplar import BATCH, Exemplar
-from cryobench.noise.gaussian import NoisyImages
 
 WIDTHS = (0.5, 1.0, 2.0)  # of the guide's posteriors, times the exemplars' own τ
 MIDDLE = 2  # the input's channel that the net adds to: the noisy image comes first

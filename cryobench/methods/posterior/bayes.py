@@ -26,8 +26,8 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from cryobench.data.pairs import rescale
 from cryobench.data.project import Projector
+from cryobench.data.simulate import rescale
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Belief, Denoiser, check_images
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Belief, WithSigma, check_images
 from cryobench.methods.posterior.orbits import Orbits
 from cryobench.methods.posterior.steerable import compute_device, fourier_bessel, principal
-from cryobench.noise.gaussian import NoisyImages
 
 TAUS = (1.0, 1.15, 1.3, 1.6, 2.0, 2.5, 3.2)
 AVERAGES = {"mean": np.mean, "median": np.median}

@@ -21,12 +21,12 @@ from rich.progress import track
 from torch_fourier_slice import insert_central_slices_rfft_3d
 from torch_fourier_slice.volume_utils import separable_sinc2_correction
 
+from cryobench.data.images import NoisyImages
 from cryobench.data.project import Projector
 from cryobench.errors import InputError
 from cryobench.methods.base import WithSigma, check_images
 from cryobench.methods.posterior.bayes import Bayes
 from cryobench.methods.posterior.steerable import compute_device
-from cryobench.noise.gaussian import NoisyImages
 
 BATCH = 256  # images put into Fourier space at a time
 

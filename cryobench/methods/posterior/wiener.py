@@ -18,10 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import WithSigma, check_images
 from cryobench.methods.posterior.steerable import compute_device, fourier_bessel
-from cryobench.noise.gaussian import NoisyImages
 
 BATCH = 256  # images in memory at a time
 
