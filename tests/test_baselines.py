@@ -160,6 +160,8 @@ mine, hook, state = logging.getLogger("mine"), sys.excepthook, np.random.get_sta
 from cryobench.baselines.cwf import import_aspire
 import_aspire()
 import aspire.denoising
+
+pytestmark = pytest.mark.trains
 assert not mine.disabled and not logging.getLogger().handlers and sys.excepthook is hook
 assert (np.random.get_state()[1] == state).all()
 assert not os.listdir("."), os.listdir(".")
@@ -175,7 +177,7 @@ def test_methods_stand_in_their_order(images):
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
-def test_an_image_is_denoised_alike_in_any_company(images, name):
+def test_an_image_is_denoised_alike_in_any_company(images, name, workers_end):
     noisy = images["test"].noisy(slice(4))
     method = fitted(name, images)
     together = method.denoise(noisy)
@@ -295,7 +297,9 @@ def test_without_topaz_the_command_that_installs_it_is_told(monkeypatch):
 
 def test_topaz_is_topaz(images, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", MagicMock())  # for stacks in files, which are not asked for
-    topaz = pytest.importorskip("topaz.denoise", reason="topaz-em is not installed", exc_type=ImportError)
+    topaz = pytest.importorskip(
+        "topaz.denoise", reason="topaz-em is not installed (pip install --no-deps topaz-em)", exc_type=ImportError
+    )
     import torch
 
     method = Topaz()

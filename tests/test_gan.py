@@ -12,6 +12,8 @@ from cryobench.methods.gan import ADAM, AlphaBetaGan, GanModule, WassersteinGan,
 from cryobench.noise import Gaussian, NoisyImages
 from cryobench.scores import discriminator_loss
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def images():

@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from conftest import TINY
 
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_a_wheel_runs_in_an_empty_folder(tmp_path, cache):
     source = tmp_path / "source"
     ignored = shutil.ignore_patterns(".git", ".venv", ".cache", "results", "build", "*.egg-info", "__pycache__")

@@ -16,6 +16,8 @@ from cryobench.methods.gan import AlphaBetaGan, WassersteinGan
 from cryobench.methods.unet import UNet
 from cryobench.noise import Gaussian, NoisyImages
 
+pytestmark = pytest.mark.trains
+
 EPOCHS, STEPS = 3, 4  # 48 images, 8 of them to choose the epoch, batches of ten
 
 

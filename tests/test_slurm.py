@@ -17,8 +17,9 @@ NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue", "sinfo
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 missing = ", ".join(name for name in NEEDED if shutil.which(name, path=PATH) is None)
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(bool(missing), reason=f"missing {missing}: apt-get install slurmctld slurmd slurm-client munge"),
-    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="slurmd wants root"),
+    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="slurmd wants root: run the tests as root"),
 ]  # fmt: skip
 
 CONF = """

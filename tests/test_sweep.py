@@ -56,6 +56,7 @@ def test_a_job_of_a_sweep_is_the_same_run_as_the_one_typed_alone():
     assert job.run_id == alone.run_id
 
 
+@pytest.mark.trains
 def test_a_failing_run_leaves_the_others_going(cli, tmp_path):
     status, out, err = cli("method.lr=1e30,1e-2", "method=autoencoder", *TINY)
     assert status == 1 and "failed: " in err and "step" in err and "Traceback" not in err
@@ -103,6 +104,7 @@ def table_of(folder, cache) -> str:
     return (folder / "results" / "phantom-smoke" / "tables" / "table1.csv").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_to_the_same_table(tmp_path, cache, undisturbed):
     process = start(tmp_path, cache)
     deadline = time.monotonic() + 200
@@ -116,6 +118,7 @@ def test_a_killed_sweep_goes_on_to_the_same_table(tmp_path, cache, undisturbed):
     assert not list((tmp_path / "results" / "phantom-smoke" / "runs").glob(".*")), "nothing unfinished is left"
 
 
+@pytest.mark.slow
 def test_the_table_has_the_papers_numbers_beside_ours(tmp_path, undisturbed):
     (tmp_path / "t.csv").write_text(undisturbed)
     table = pd.read_csv(tmp_path / "t.csv")

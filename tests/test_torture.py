@@ -11,10 +11,13 @@ import random
 import signal
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 from conftest import TINY
+
+pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("CRYOBENCH_KILLS", "20"))
 SWEEP = ("+sweep=alpha_beta", "row='(1,1)','(1,-1)'", "noise.snr=0.1", *TINY, "scale.epochs=3",
@@ -35,7 +38,8 @@ def start():
         process.start()
         return process
 
-    return started
+    yield started
+    forkserver._forkserver._stop()  # it would stay to the end, and there is no public way; made for Python's own tests
 
 
 def sweep(folder: Path, kill_at: int = 0, cache: Path | None = None, overrides=SWEEP, note_work: bool = False) -> None:

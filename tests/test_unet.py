@@ -15,6 +15,8 @@ from cryobench.methods.unet import UNet
 from cryobench.nets import unet
 from cryobench.noise import Gaussian, NoisyImages
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def pairs(cache):

@@ -11,6 +11,8 @@ from cryobench.methods.base import Setting, Watch
 from cryobench.methods.gan import AlphaBetaGan
 from cryobench.noise import Gaussian, NoisyImages
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def images():

@@ -14,7 +14,7 @@ from conftest import TINY
 from cryobench.errors import Stopped
 from cryobench.signals import stopping
 
-pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs Linux's /proc to find the workers")
+pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="workers are found in /proc: run the tests on Linux")
 
 WORDS = ["+sweep=alpha_beta", "row='(1,1)','(0,0)','(.5,.5)'", "noise.snr=0.1", *TINY, "scale.epochs=25",
          "trainer.side_by_side=2"]  # fmt: skip
@@ -55,6 +55,7 @@ def records(folder: Path) -> list[dict]:
     return [json.loads(path.read_text()) for path in folder.rglob("record.json")]
 
 
+@pytest.mark.slow
 def test_runs_of_a_killed_worker_are_tried_alone_and_nothing_is_lost(tmp_path, cache):
     process = sweep(tmp_path, cache)
     training(process, tmp_path)
@@ -68,6 +69,7 @@ def test_runs_of_a_killed_worker_are_tried_alone_and_nothing_is_lost(tmp_path, c
     assert not [*tmp_path.rglob("*.lock"), *tmp_path.rglob("*.ckpt")]
 
 
+@pytest.mark.slow
 def test_sigterm_reaches_the_workers_and_the_next_call_goes_on(tmp_path, cache):
     process = sweep(tmp_path, cache)
     training(process, tmp_path)
@@ -84,6 +86,7 @@ def test_sigterm_reaches_the_workers_and_the_next_call_goes_on(tmp_path, cache):
     assert sorted(record["method"]["resumed"] for record in records(tmp_path)) == [0, 1, 1]
 
 
+@pytest.mark.slow
 def test_sigterm_while_a_method_uses_processes_of_its_own_is_no_failed_run(tmp_path, cache):
     """K-SVD alone at work, its patches among loky's processes, which are not workers of the sweep."""
     words = ["+sweep=methods", "row=KSVD", "noise.snr=0.1,0.05", "data.n_train=36", "data.n_test=16", "scale.image_size=64",
@@ -111,6 +114,7 @@ def test_a_second_sigterm_does_not_interrupt_what_the_first_one_began():
     assert put_in_order
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_run_that_is_tried_alone(tmp_path, cache):
     """Its own process gets it too, and leaves a checkpoint."""
     code = ("from cryobench.launch import run_by_itself, run_of\nfrom cryobench.signals import stopping\n"
@@ -132,7 +136,7 @@ def test_sigterm_ends_a_run_that_is_tried_alone(tmp_path, cache):
 
 
 def test_a_job_of_a_cluster_that_raised_is_named_and_stops_nobody(tmp_path, capsys):
-    pytest.importorskip("submitit")
+    pytest.importorskip("submitit", reason="submitit is not installed (pip install hydra-submitit-launcher)")
     from hydra.core.utils import JobReturn, JobStatus
     from submitit.core.utils import cloudpickle_dump
 
@@ -151,7 +155,7 @@ def test_a_job_of_a_cluster_that_raised_is_named_and_stops_nobody(tmp_path, caps
 
 
 def test_a_job_is_over_when_two_looks_at_the_queue_say_so():
-    pytest.importorskip("submitit")
+    pytest.importorskip("submitit", reason="submitit is not installed (pip install hydra-submitit-launcher)")
     from cryobench.cluster import GONE, Queue
 
     queue, seen = Queue(30), []
