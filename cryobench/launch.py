@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 from pathlib import Path
+from unittest import mock
 
 from hydra.utils import get_class
 from rich.console import Console
@@ -209,14 +210,12 @@ def hand_to_hydra(overrides: list[str], since: str) -> None:
 
     from cryobench.sweep import naming_rows
 
-    before = sys.argv
-    sys.argv = [before[0], "--multirun", *naming_rows(overrides)]
-    os.environ |= {"HYDRA_FULL_ERROR": "1", SINCE: since}  # Hydra raises instead of printing; workers inherit both
-    try:
-        hydra.main(version_base="1.3", config_path="pkg://cryobench.conf", config_name="config")(job)()
-    finally:
-        sys.argv = before
-        shut_workers()
+    words, environment = [sys.argv[0], "--multirun", *naming_rows(overrides)], {"HYDRA_FULL_ERROR": "1", SINCE: since}
+    with mock.patch.object(sys, "argv", words), mock.patch.dict(os.environ, environment):
+        try:  # Hydra raises instead of printing; workers inherit both variables
+            hydra.main(version_base="1.3", config_path="pkg://cryobench.conf", config_name="config")(job)()
+        finally:
+            shut_workers()
 
 
 def job(config) -> str:
