@@ -110,7 +110,7 @@ def test_it_learns_and_a_fully_grown_part_is_chosen(tmp_path):
     clean, curve, report = images.clean(), method.report["curve"], method.report
     mean_image = np.mean((clean - clean.mean(axis=0)) ** 2)
     assert np.mean((method.denoise(images.noisy()) - clean) ** 2) < 0.9 * mean_image, "each image has its own"
-    assert curve[-1]["variety"] > 10 * curve[0]["variety"]
+    assert curve[-1]["variety"] > 0.2, "of what clean images differ by; hardly any once all outputs are one"
     assert len(curve) - PARTS < report["chosen_epoch"] <= len(curve)
     assert report["val_mse"] == min(point["val_mse"] for point in curve[-PARTS:])
     assert report["images_seen"] == curve[-1]["images"] == 3 * 160

@@ -46,12 +46,20 @@ def test_heavy_tails_with_a_learned_radius():
 
 def test_location_and_scatter():
     settings = Settings(
-        p=4, n=4000, target="scatter", scatter="ar", widths=(10, 4), steps=1200, batch=200, compare=SCATTER, rounds=2
+        p=4,
+        n=4000,
+        target="scatter",
+        scatter="ar",
+        widths=(10, 4),
+        steps=1200,
+        batch=200,
+        compare=("mean", *SCATTER),
+        rounds=2,
     )
     result = robust_estimation(settings, seed=0)
     assert set(result["scatter"]) == {"gan", "oracle", *SCATTER}
     assert result["scatter"]["gan"] < 0.2 * result["scatter"]["kendall"] < result["scatter"]["covariance"]
-    assert result["location"]["gan"] < 0.2
+    assert result["location"]["gan"] < 0.25 * result["location"]["mean"], "a fortieth to an eighth of it, seed by seed"
 
 
 def test_a_seed_decides_everything():
