@@ -14,6 +14,8 @@ from left_behind import leaves_nothing, module_leaves_nothing  # noqa: F401
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
+PATIENCE = 600  # seconds before something counts as hanging; other work may leave little of the machine
+
 # The smallest run that still trains: 32 px, a handful of images, one epoch.
 TINY = ("data.n_train=36", "data.n_test=6", "scale.width=4", "scale.epochs=1", "protocol.batch_size=14")
 

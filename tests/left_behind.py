@@ -36,8 +36,8 @@ def state() -> dict:
         }
     if numpy := sys.modules.get("numpy"):
         found["numpy's errors"] = numpy.geterr()
-    if pyplot := sys.modules.get("matplotlib.pyplot"):
-        found["open figures"] = pyplot.get_fignums()
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    found["open figures"] = pyplot.get_fignums() if pyplot else []
     if hydra := sys.modules.get("hydra.core.global_hydra"):
         found["Hydra is set up"] = hydra.GlobalHydra.instance().is_initialized()
     return found

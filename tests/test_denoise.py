@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import starfile
-from conftest import ASPIRE, SHARED, TINY, needs
+from conftest import ASPIRE, PATIENCE, SHARED, TINY, needs
 
 from cryobench import model as model_module
 from cryobench.data.pairs import open_pairs
@@ -271,7 +271,7 @@ def test_twenty_gibibytes_need_little_memory(images, trained, cache, tmp_path):
     arguments = ["huge.mrcs", "--model", str(trained[2]), "-o", "out.mrcs", "--images", "1-200,81721-81920"]
     done = subprocess.run(
         [sys.executable, "-c", code, "denoise", *arguments],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "CRYOBENCH_CACHE": str(cache)},
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ, "CRYOBENCH_CACHE": str(cache)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) < 2 * 2**20, "KiB"

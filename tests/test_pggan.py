@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import PATIENCE
 
 from cryobench.config import compose, resolve
 from cryobench.errors import InputError
@@ -158,7 +159,7 @@ def test_killed_within_a_phase_it_ends_with_the_same_weights(tmp_path, monkeypat
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     small(whole).fit(discs())
     code = KILLED.format(tests=os.path.dirname(__file__), threads=torch.get_num_threads(), folder=str(killed))
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert (len(last(killed)["curve"]), last(killed)["cryobench"]["batches_done"]) == (PARTS + 2, 1)
 

@@ -9,7 +9,7 @@ import time
 
 import pandas as pd
 import pytest
-from conftest import TINY
+from conftest import PATIENCE, TINY
 
 from cryobench.launch import lacks
 from cryobench.sweep import plan
@@ -99,7 +99,7 @@ def start(folder, cache) -> subprocess.Popen:
 
 def table_of(folder, cache) -> str:
     process = start(folder, cache)
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     return (folder / "results" / "phantom-smoke" / "tables" / "table1.csv").read_text()
 
@@ -107,7 +107,7 @@ def table_of(folder, cache) -> str:
 @pytest.mark.slow
 def test_a_killed_sweep_goes_on_to_the_same_table(tmp_path, cache, undisturbed):
     process = start(tmp_path, cache)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and not list(tmp_path.rglob("record.json")):
         time.sleep(0.02)  # the first run is done, the second is under way
     process.send_signal(signal.SIGKILL)

@@ -15,7 +15,7 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
-from conftest import TINY
+from conftest import PATIENCE, TINY
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +82,7 @@ def note_runs(folder: Path) -> None:
 
 
 def finish(process) -> int:
-    process.join(200)
+    process.join(PATIENCE)
     assert process.exitcode is not None, "the sweep hangs"
     return process.exitcode
 
@@ -141,7 +141,7 @@ def test_two_sweeps_at_once_share_the_work(start, undisturbed, tmp_path):
 def test_sigterm_ends_the_step_writes_a_checkpoint_and_says_so(start, tmp_path):
     overrides = ("method=gan", *TINY, "scale.epochs=500", "trainer.checkpoint_minutes=60", "trainer.threads=1")
     process = start(tmp_path / "one", overrides=overrides)
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and not list(tmp_path.rglob("last.ckpt")):
         time.sleep(0.05)
     process.terminate()
