@@ -20,6 +20,8 @@ from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Setting
 from cryobench.noise import Gaussian, NoisyImages
 
+pytestmark = pytest.mark.trains
+
 CLASSICAL = {
     "bm3d": BM3D,
     "nlm": NLM,
@@ -160,8 +162,6 @@ mine, hook, state = logging.getLogger("mine"), sys.excepthook, np.random.get_sta
 from cryobench.baselines.cwf import import_aspire
 import_aspire()
 import aspire.denoising
-
-pytestmark = pytest.mark.trains
 assert not mine.disabled and not logging.getLogger().handlers and sys.excepthook is hook
 assert (np.random.get_state()[1] == state).all()
 assert not os.listdir("."), os.listdir(".")
