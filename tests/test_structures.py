@@ -1,19 +1,19 @@
 """Structures and the clamp's motion: planted rotations come back, and the real molecule has its known numbers."""
 
 import gzip
-from pathlib import Path
 
 import gemmi
 import numpy as np
 import pytest
 import scipy.ndimage
+from conftest import RCSB, SHARED, needs
 from scipy.spatial.transform import Rotation
 
 from cryobench.data.molecules.rnap import Rnap
 from cryobench.data.molecules.structures import Structure, clamp_motion, read_structure, shared_atoms, superpose
 from cryobench.errors import InputError
 
-REAL = Path(__file__).parents[2] / "shared" / "data" / "structures"
+REAL = SHARED / "structures"
 ANGLE, AXIS = 12.0, np.array([1.0, 2.0, -1.0]) / np.sqrt(6)
 CLAMP = {"B": [[1, 20]]}
 
@@ -192,7 +192,7 @@ def test_data_set_from_own_files(planted, tmp_path):
     assert swapped.key() != dataset.key()
 
 
-@pytest.mark.skipif(not (REAL / "5UAG.cif").is_file(), reason="5UAG and 5TBZ are not on this machine")
+@needs(REAL / "5UAG.cif", f"{RCSB}, and 5TBZ.cif")
 def test_rna_polymerase_has_its_known_numbers():
     dataset = Rnap(image_size=16, n_train=2, n_test=2, open="5UAG", closed="5TBZ", chains=list("ABCD"),
                    clamp={"C": [[1322, 1342]], "D": [[1, 330], [1330, 1407]]}, data_dir=str(REAL))  # fmt: skip
