@@ -7,6 +7,12 @@ class InputError(ValueError):
     reason = "input"
 
 
+class Undeclared(InputError):
+    """A denoiser asked for side information that it does not declare."""
+
+    reason = "undeclared"
+
+
 class MissingPackage(InputError):
     """An optional package is not installed; says how to install it."""
 

@@ -82,12 +82,15 @@ def typed(node: DictConfig, group: str) -> dict:
     hints = typing.get_type_hints(cls.__init__)
     fields = {}
     for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):  # a class without settings has object's
+            continue
         default = MISSING if parameter.default is parameter.empty else parameter.default
         fields[name] = (hints.get(name, typing.Any), default)
     values = {key: value for key, value in node.items() if key not in ("_target_", "name")}
     for key in values:
         if key not in fields:
-            raise InputError(f"unknown key {group}.{key}: expected one of {', '.join(fields)}{suggestion(key, fields)}")
+            names = ", ".join(fields) or f"none, as {target} has no settings (is it a @dataclass?)"
+            raise InputError(f"unknown key {group}.{key}: expected one of {names}{suggestion(key, fields)}")
     missing = [key for key, (_, default) in fields.items() if default is MISSING and key not in values]
     if missing:
         raise InputError(f"{group}: expected a value for {', '.join(missing)} of {target}, got none")

@@ -31,6 +31,7 @@ KNOWLEDGE = {
     "clean": "clean training images",
     "labels": "the conformation of each training image",
     "rotations": "the orientation of each training image",
+    "draws": "other noisy images of each training image, under independent noise",
     "sigma": "the true noise level of each image",
     "volumes": "the true volumes",
     "truth": "the clean test image itself (a control)",

@@ -40,7 +40,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen)))
 
     clock = [time.perf_counter()]
-    method.fit(train.only(method.knows))
+    method.fit(train.only(method.knows, f"method {config['method']['name']}"))
     clock.append(time.perf_counter())
     clean, noisy = test.clean(), test.noisy()
     beliefs, outcomes = [], []

@@ -84,7 +84,8 @@ class UNet(Trained):
 
     @property
     def knows(self) -> frozenset[str]:
-        return self.exemplar.knows if self.exemplar else frozenset({"clean"})
+        draws = {"draws"} if self.draws > 1 else set()
+        return (self.exemplar.knows if self.exemplar else frozenset({"clean"})) | draws
 
     def module(self, image_size: int) -> UNetModule:
         return UNetModule(self.build_generator(image_size), self.lr, self.weight_decay)
