@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import math
+import os
 import re
 import typing
 from dataclasses import MISSING, fields, is_dataclass, make_dataclass
@@ -53,7 +54,8 @@ def resolve(config: DictConfig) -> dict:
             name: plainest(typed(node, name)) if name in BUILT else OmegaConf.to_container(node)
             for name, node in groups.items()
         }
-        plain["paths"] = OmegaConf.to_container(config.paths, resolve=True)
+        paths = OmegaConf.to_container(config.paths, resolve=True)
+        plain["paths"] = {key: value and os.path.expanduser(value) for key, value in paths.items()}
         build(plain, "task")  # refuses what can't be before anything runs
         plain["seed"] = typed_value("seed", config.seed, int)
         plain["watch"] = typed_value("watch", config.watch, int)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import multiprocessing
 import os
 import signal
@@ -18,6 +19,7 @@ from hydra.utils import get_class
 from rich.console import Console
 from rich.table import Table
 
+from cryobench.config import build
 from cryobench.errors import InputError, Killed, MissingPackage, Stopped
 from cryobench.progress import Sweep, SweepProgress, label, noise_label, results_of
 from cryobench.record import Store, task_name
@@ -97,6 +99,7 @@ def run_sweep(planned: Plan, overrides: list[str]) -> int:
     together = min(side_by_side(jobs[0].config["trainer"]), max(1, len(jobs) - done))
     print(f"{len(jobs)} runs, {done} done before", flush=True)
     if done < len(jobs):
+        check_data([job for job in jobs if not sweep.finished(job)])
         start_all(sweep, overrides, together)
 
     failed = [job for job in jobs if not sweep.finished(job)]
@@ -113,6 +116,15 @@ def run_sweep(planned: Plan, overrides: list[str]) -> int:
             for file in experiment.write(Store(path)):
                 print(f"written: {file}")
     return 1 if failed else 0
+
+
+def check_data(jobs: list[Job]) -> None:
+    """Raise InputError, once for all runs, if the files of a data set are not as they should be."""
+    different = {
+        json.dumps(job.config["data"], sort_keys=True): job for job in jobs if task_name(job.config) == "denoising"
+    }
+    for job in different.values():
+        build(job.config, "data").check()
 
 
 def start_all(sweep: Sweep, overrides: list[str], together: int) -> None:
@@ -291,7 +303,7 @@ def in_a_process(config: dict, since: str) -> None:
 
 def results_folder(given: str | None) -> Path:
     """--results DIR, by default the committed folder. Raises InputError if it holds no runs."""
-    folder = Path(given or "results/rnap_ecoli-desk")
+    folder = Path(os.path.expanduser(given or "results/rnap_ecoli-desk"))
     if not (folder / "runs").is_dir():
         raise InputError(
             f"--results: expected a folder with runs in it, got {folder}; run a sweep first, or name its folder"

@@ -11,12 +11,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from hydra.utils import get_class
 
 from cryobench.config import build, cache_folder, compose, resolve, suggestion
+from cryobench.data.output import whole
 from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser
 from cryobench.noise import outside_circle
@@ -218,16 +218,20 @@ def learned(model: Model) -> Denoiser:
 def written(path: Path, force: bool, write) -> Path:
     """What `write(partial)` makes, moved to `path` when whole. Raises InputError if that exists, unless `force`."""
     new_file(path, force)
-    with TemporaryDirectory(prefix=".export", dir=path.parent) as folder:
-        partial = Path(folder) / path.name
+    with whole(path) as partial:
         write(partial)
-        os.replace(partial, path)
     return path
 
 
 def new_file(path: Path, force: bool) -> None:
-    """Raise InputError if `path` exists (unless `force`) or its folder doesn't."""
-    if path.exists() and not force:
-        raise InputError(f"expected a new file, got {path}, which exists; --force writes over it")
-    if not path.parent.is_dir():
-        raise InputError(f"expected a folder to write to, got {path.parent}, which does not exist")
+    """Raise InputError if `path` exists (unless `force`), its folder doesn't, or the system allows no such name."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.is_dir():
+            raise InputError(f"expected a folder to write to, got {path.parent}, which does not exist") from None
+    except OSError as error:
+        raise InputError(f"expected a file to write to, got '{error.strerror}' for {path}") from None
+    else:
+        if not force:
+            raise InputError(f"expected a new file, got {path}, which exists; --force writes over it")

@@ -20,6 +20,7 @@ Images = typer.Option(None, "--images", help="Which images, as 1-200,951-1000.",
 Contrast = typer.Option(
     "white", "--contrast", help="white: molecules brighter than the ice, as RELION has them; or dark."
 )
+PixelSize = typer.Option(None, "--pixel-size", help="Å per pixel.", show_default="what the files say")
 
 
 def denoise(
@@ -33,23 +34,23 @@ def denoise(
     results: str = Results,
     images: str = Images,
     contrast: str = Contrast,
+    pixel_size: float = PixelSize,
+    skip_bad: bool = typer.Option(False, "--skip-bad", help="Leave out images that are blank or hold NaN."),
     force: bool = Force,
 ) -> None:
     """Denoise a particle stack: order, size, scale and header are kept.
 
     By a run (--run), an exported file (--model), or a method that needs no training, fitted on the stack (method=cwf).
     """
-    from cryobench.data.star import open_images
-    from cryobench.denoise import chosen_rows, denoise_stack
+    from cryobench.denoise import denoise_stack
 
-    path = Path(out)
-    if path.suffix.lower() not in (".mrcs", ".mrc"):
-        raise InputError(f"-o: expected a file that ends in .mrcs or .mrc, got {out}")
-    source = open_images(stack)
-    source.pixel_size  # noqa: B018 (pixel sizes that disagree are an error before anything is done)
-    rows = chosen_rows(images, len(source))
+    path, listed = Path(out), Path(stack).suffix.lower() == ".star"
+    if path.suffix.lower() not in ((".mrcs",) if listed else (".mrcs", ".mrc")):
+        endings = ".mrcs (RELION takes 1@x.mrc for a volume)" if listed else ".mrcs or .mrc"
+        raise InputError(f"-o: expected a file that ends in {endings}, got {out}")
+    source, rows = opened(stack, images, pixel_size)
     chosen = choose_model(run, model, results, overrides)
-    for file in denoise_stack(chosen, source, rows, path, contrast=checked(contrast), force=force, say=say,
+    for file in denoise_stack(chosen, source, rows, path, contrast=checked(contrast), force=force, skip_bad=skip_bad, say=say,
                               progress=sys.stderr.isatty()):  # fmt: skip
         print(f"written: {file}")
 
@@ -84,6 +85,22 @@ def choose_model(run: str | None, file: str | None, results: str, overrides: lis
     if file is not None:
         return model.from_file(file, overrides)
     return model.from_overrides(overrides, progress=sys.stderr.isatty())
+
+
+def opened(stack: str, images: str | None, pixel_size: float | None):
+    """A stack or .star file and the chosen rows of it; of a .star file only the stacks of those are looked at."""
+    import numpy as np
+
+    from cryobench.data.star import Star, open_images
+    from cryobench.denoise import chosen_rows
+
+    if pixel_size is not None and not 0 < pixel_size < float("inf"):
+        raise InputError(f"--pixel-size: expected a number of Å above 0, got {pixel_size}")
+    source = open_images(stack, pixel_size)
+    rows = chosen_rows(images, len(source))
+    if isinstance(source, Star):
+        source, rows = source.take(rows), np.arange(len(rows))
+    return source, rows
 
 
 def checked(contrast: str) -> str:
@@ -133,13 +150,13 @@ def trust(
     results: str = Results,
     images: str = Images,
     contrast: str = Contrast,
+    pixel_size: float = PixelSize,
     n: int = typer.Option(200, "--number", help="How many images at most."),
     force: bool = Force,
 ) -> None:
     """Is a feature real? Pure noise, half the dose twice, and a conformation never seen, through a method."""
     from cryobench import trust as questions
-    from cryobench.data.star import open_images
-    from cryobench.denoise import chosen_rows, prepare
+    from cryobench.denoise import prepare
     from cryobench.model import new_file
 
     path = Path(out)
@@ -148,12 +165,12 @@ def trust(
     if stack is not None and "=" in stack:
         stack, overrides = None, [stack, *(overrides or [])]
     new_file(path, force)
-    source = None if stack is None else open_images(stack)
+    source, rows = (None, None) if stack is None else opened(stack, images, pixel_size)
     chosen = choose_model(run, model, results, overrides)
     if source is None:
         taken, pixel_size = questions.test_images(chosen, n, sys.stderr.isatty())
     else:
-        prepared = prepare(chosen, source, chosen_rows(images, len(source)), checked(contrast), say)
+        prepared = prepare(chosen, source, rows, checked(contrast), say)
         taken = questions.stack_images(prepared, n)
         pixel_size = source.pixel_size and source.pixel_size * source.size / prepared.size
     unseen = (

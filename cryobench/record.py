@@ -39,7 +39,7 @@ class Store:
     """The records of one results folder. Raises InputError where the folder can't be written."""
 
     def __init__(self, results: Path | str):
-        self.results = Path(results)
+        self.results = Path(os.path.expanduser(results))
         self.runs = self.results / "runs"
 
     def folder(self, run_id: str) -> Path:

@@ -143,6 +143,12 @@ def test_damaged_files_are_refused_in_one_line(tmp_path):
     refused(lambda: read_structure(whole, ["A", "Z"]), "chain Z", "data.chains")
 
 
+@pytest.mark.parametrize("value", ["     nan", "     inf", "1.0e9999"])
+def test_coordinates_that_are_none_are_named(tmp_path, value):
+    (tmp_path / "a.pdb").write_text(PDB.replace("  13.000", value))
+    refused(lambda: read_structure(tmp_path / "a.pdb"), "coordinates", "A 1A GLY CA")
+
+
 def test_structures_of_two_molecules_are_refused(planted):
     other = make(np.zeros((120, 3)), start=90)
     refused(lambda: shared_atoms(planted[0], other), "at least 60 atoms", "data.chains")

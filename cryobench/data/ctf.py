@@ -26,7 +26,7 @@ class Ctf:
     @staticmethod
     def of(star: Star) -> Ctf:
         """Those of a star file. Raises InputError for missing columns."""
-        missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.particles]
+        missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.columns]
         if missing:
             raise InputError(f"{star.path}: expected columns {', '.join(missing)} for the CTF, got none; "
                              "data.ctf=false compares with projections without one")  # fmt: skip

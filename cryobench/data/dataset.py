@@ -65,6 +65,9 @@ class DataSet(ABC):
     def volumes(self) -> np.ndarray:
         """(k, L, L, L) float32, indexed zyx, one scattering density for each conformation, centred on voxel L//2."""
 
+    def check(self) -> None:  # noqa: B027 (a data set without files of its own has nothing to check)
+        """Raise InputError for files that are not as they should be; called before a sweep, so it takes no long."""
+
     @property
     def bytes_per_pair(self) -> int:
         """Room that a pair needs on disk."""

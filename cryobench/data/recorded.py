@@ -24,6 +24,7 @@ from cryobench.data.dataset import DataSet
 from cryobench.data.project import Projector, rotations_from_euler
 from cryobench.data.stack import crop_centre, read_map, resample, same_pixel_size
 from cryobench.data.star import ANGLES, Star, agreed_pixel_size, read_star
+from cryobench.data.unusable import refuse, unusable
 from cryobench.errors import InputError
 from cryobench.noise import outside_circle
 
@@ -74,6 +75,15 @@ class Particles(DataSet):
             raise InputError(f"{star.path}: expected {total} particles, got {len(star)}; set data.n_train and data.n_test "
                              "to fewer")  # fmt: skip
         return star
+
+    def check(self) -> None:
+        """Raise InputError for a star file, stacks or maps that a run could not use."""
+        star, _ = self.particles, self.spacing
+        pose_of(star, self.spacing, len(self.maps))
+        if self.ctf:
+            Ctf.of(star)
+        for _ in self._densities():
+            pass
 
     @cached_property
     def spacing(self) -> float:
@@ -127,6 +137,8 @@ class Particles(DataSet):
         """As DataSet.write_pairs, and SPLIT_noisy.npy beside the clean images."""
         maker = PairMaker(self)
         train, test = self.rows()
+        chosen = np.concatenate([train, test])
+        refuse(self.particles, chosen[unusable(self.particles, chosen)], "leave them out of the star file")
         factor = 1.0 if self.normalise == "none" else maker.factor(train)
         for split, rows in (("train", train), ("test", test)):
             shape = (len(rows), self.image_size, self.image_size)
@@ -175,13 +187,7 @@ class PairMaker:
     def __init__(self, data: Particles):
         star = data.particles
         self.data, self.star, self.spacing = data, star, data.spacing
-        self.rotations = rotations_from_euler(*(star.column(name) for name in ANGLES))
-        self.displaced = -star.origins(self.spacing)  # of the particle from the image's centre, x and y in pixels
-        classes = star.column("rlnClassNumber", 1).astype(np.int64) - 1
-        self.labels = classes if len(data.maps) > 1 else np.zeros(len(star), np.int64)
-        if not (0 <= self.labels.min() and self.labels.max() < len(data.maps)):
-            raise InputError(f"data.maps: expected a map for each rlnClassNumber up to {self.labels.max() + 1}, got "
-                             f"{len(data.maps)}")  # fmt: skip
+        self.rotations, self.displaced, self.labels = pose_of(star, self.spacing, len(data.maps))
         self.ctf = Ctf.of(star) if data.ctf else None
         self.projectors = [Projector(density) for density in data._densities()]
         self.outside = outside_circle(data.image_size)
@@ -244,14 +250,27 @@ class PairMaker:
         if self.data.normalise == "none":
             return images
         deviation = images[:, self.outside].std(axis=1)
-        if not (deviation > 0).all():
-            raise InputError(f"{self.star.path}: expected noise around the particle, got one value there in row "
-                             f"{int(rows[np.argmin(deviation)]) + 1}; leave it out")  # fmt: skip
+        if not (deviation > 0).all():  # what is blank all over was found before
+            raise InputError(f"{self.star.path}: expected noise around the particle, got one value there, after cropping, in "
+                             f"{self.star.named(rows[~(deviation > 0)])}; leave it out")  # fmt: skip
         return (images - self._background(images)) / deviation[:, None, None]
 
     def _background(self, images: np.ndarray) -> np.ndarray:
         """Mean outside the circle, (b, 1, 1)."""
         return images[:, outside_circle(images.shape[-1])].mean(axis=1)[:, None, None]
+
+
+def pose_of(star: Star, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rotations (n, 3, 3), displacement (n, 2) of the particle from the image's centre, x and y in pixels, and labels (n,).
+
+    Raises InputError for missing columns, and for more classes than there are maps.
+    """
+    rotations = rotations_from_euler(*(star.column(name) for name in ANGLES))
+    classes = star.column("rlnClassNumber", 1).astype(np.int64) - 1
+    labels = classes if maps > 1 else np.zeros(len(star), np.int64)
+    if not (0 <= labels.min() and labels.max() < maps):
+        raise InputError(f"data.maps: expected a map for each rlnClassNumber up to {labels.max() + 1}, got {maps}")
+    return rotations, -star.origins(spacing), labels
 
 
 def shift_phases(displaced: np.ndarray, size: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from cryobench.errors import InputError
 
+FARTHEST = 1e5  # Å from the origin; also not NaN
 KEEP = 0.5  # share of the atoms, those that fit best, from which a rigid motion is found
 STEPS = 100  # at most: each lowers the trimmed sum of squares, so the choice of atoms settles, but for rounding
 
@@ -81,6 +82,10 @@ def read_structure(path: Path, chains: list[str] | None = None) -> Structure:
         raise InputError(f"expected atoms in {'chain ' + ', '.join(missing) if missing else 'the first model'}, "
                          f"got none in {path}; see data.chains")  # fmt: skip
     residues, elements, positions = zip(*rows.values(), strict=True)
+    lost = [" ".join(name) for name, place in zip(rows, positions, strict=True) if not np.abs(place).max() < FARTHEST]
+    if lost:
+        raise InputError(f"{path}: expected coordinates of less than {FARTHEST:g} Å for every atom, got others for "
+                         f"{', '.join(lost[:5])}{f' and {len(lost) - 5} more' if len(lost) > 5 else ''}")  # fmt: skip
     return Structure(list(rows), found, np.array(residues), np.array(elements), np.array(positions))
 
 
