@@ -9,6 +9,7 @@ which is the open structure at 0 and the closed one at 1; core atoms go straight
 from __future__ import annotations
 
 import gzip
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def read_structure(path: Path, chains: list[str] | None = None) -> Structure:
     """
     import gemmi
 
-    text = read_bytes(path).decode("utf-8", errors="replace")
+    # What is no ASCII (in a title, say) would become two bytes, and shift the columns of a PDB file.
+    text = re.sub(rb"[\x80-\xff]", b"?", read_bytes(path)).decode("ascii")
     if _is_cut_short(text):
         raise InputError(f"expected a whole structure file, got one cut short: {path}; fetch it again")
     try:
