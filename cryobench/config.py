@@ -56,6 +56,7 @@ def resolve(config: DictConfig) -> dict:
         }
         paths = OmegaConf.to_container(config.paths, resolve=True)
         plain["paths"] = {key: value and os.path.expanduser(value) for key, value in paths.items()}
+        plain["data"] = with_content(plain)
         build(plain, "task")  # refuses what can't be before anything runs
         plain["seed"] = typed_value("seed", config.seed, int)
         plain["watch"] = typed_value("watch", config.watch, int)
@@ -72,6 +73,21 @@ def resolve(config: DictConfig) -> dict:
     if plain["watch"] < 0:
         raise InputError(f"watch: expected a number of steps, or 0 for none, got {plain['watch']}")
     return plain
+
+
+def with_content(config: dict) -> dict:
+    """The settings of a data set, with a digest of the files that they name by a path, as far as these are there.
+
+    Files that are missing or wrong are told when they are needed, which may be on another machine.
+    """
+    from cryobench.data.content import content_of
+
+    settings = {key: value for key, value in config["data"].items() if key != "content"}
+    try:
+        content = content_of(build({"data": settings}, "data"), cache_folder(config))
+    except InputError:
+        return settings
+    return settings if content is None else {**settings, "content": content}
 
 
 def typed(node: DictConfig, group: str) -> dict:

@@ -1,5 +1,6 @@
 """Recorded particles as pairs: against RELION's own projections, a simulated set read back, and closed forms."""
 
+import shutil
 from pathlib import Path
 
 import mrcfile
@@ -226,6 +227,34 @@ def test_a_map_with_its_axes_in_another_order_gives_the_same_images(simulated, c
             file.header.mapc, file.header.mapr, file.header.maps = 1, 3, 2
     one, other = (open_pairs(particles(place), cache) for place in (folder, new))
     np.testing.assert_array_equal(one.train.clean, other.train.clean)
+
+
+def test_two_data_sets_with_the_same_names_are_two_runs(simulated, cli, tmp_path):
+    """RELION's lists are all called run_data.star: what the files hold decides, and files replaced under their names count."""
+    *_, folder = simulated
+    one = rewritten(folder, tmp_path / "one", lambda image, i: image)
+    two = rewritten(folder, tmp_path / "two", lambda image, i: image[::-1].copy())
+    words = ["data=particles", "data.star=train.star", f"data.maps=[{','.join(MAPS)}]", "data.ctf=false", "data.n_train=16",
+             "data.n_test=8", "method=noisy", "paths.results=same", "data.normalise=none"]  # fmt: skip
+
+    def run(place) -> tuple[str, bool]:
+        status, out, err = cli(*words, f"paths.data={place}")
+        assert status == 0, err
+        return out[out.index("record: ") :].split()[1], "done before" in out
+
+    first, second = run(one), run(two)
+    assert first[0] != second[0] and not first[1] and not second[1]
+    assert run(one) == (first[0], True)
+    copied = shutil.copytree(one, tmp_path / "copied")
+    assert run(copied) == (first[0], True), "the same content elsewhere is the same data"
+    seen = {first[0], second[0]}
+    for name in ("train.mrcs", MAPS[0], "train.star"):
+        content = bytearray((one / name).read_bytes())
+        content[-100 if name != "train.star" else content.index(b"000001@") + 5] ^= 3  # 000002@
+        (one / name).write_bytes(content)
+        record, before = run(one)
+        assert record not in seen and not before, name
+        seen.add(record)
 
 
 def wrong(folder, tmp_path, name, table=None, optics=None):

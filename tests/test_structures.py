@@ -7,6 +7,7 @@ import gemmi
 import numpy as np
 import pytest
 import scipy.ndimage
+import yaml
 from scipy.spatial.transform import Rotation
 
 from cryobench.data.rnap import Rnap
@@ -196,6 +197,23 @@ def test_data_set_from_own_files(planted, tmp_path):
     np.testing.assert_allclose(centre, 8, atol=0.1)
     swapped = Rnap(open=dataset.closed, closed=dataset.open, data_dir=None, **settings)
     assert swapped.key() != dataset.key()
+
+
+def test_a_structure_given_by_its_path_is_what_it_holds(planted, cli, tmp_path):
+    def ids() -> str:
+        words = ["data=rnap_ecoli", "data.open=a.pdb", "data.closed=b.pdb"]
+        status, out, err = cli("--cfg", *words)
+        assert status == 0, err
+        return yaml.safe_load(out)["data"]["content"]
+
+    write_pdb(tmp_path / "a.pdb", planted[0])
+    write_pdb(tmp_path / "b.pdb", planted[1])
+    first = ids()
+    assert ids() == first
+    (tmp_path / "b.pdb").write_text((tmp_path / "b.pdb").read_text().replace("ALA", "GLY"))
+    assert ids() != first
+    status, out, _ = cli("--cfg", "data=rnap_ecoli")
+    assert status == 0 and "content" not in yaml.safe_load(out)["data"], "an entry of the PDB is known by its name"
 
 
 @pytest.mark.skipif(not (REAL / "5UAG.cif").is_file(), reason="5UAG and 5TBZ are not on this machine")

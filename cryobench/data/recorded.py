@@ -118,9 +118,15 @@ class Particles(DataSet):
         return {"data": type(self).__name__, "image_size": self.image_size, "crop": self.cropped,
                 "maps": [_sha256(self._find(name)) for name in self.maps]}  # fmt: skip
 
+    def given_files(self) -> list[Path]:
+        """The star file, the maps, and the stacks that the star file names."""
+        return [self._find(self.star), *map(self._find, self.maps), *(stack.path for stack in self.particles.stacks)]
+
     def key(self) -> dict:
-        """The star file and the maps by content; stacks, which may be large, by name, length and time."""
-        stacks = [[str(s.path), s.path.stat().st_size, s.path.stat().st_mtime_ns] for s in self.particles.stacks]
+        """All files by content where that is known, as it is in a run; else the stacks by name, length and time."""
+        stacks = self.content or [
+            [str(s.path), s.path.stat().st_size, s.path.stat().st_mtime_ns] for s in self.particles.stacks
+        ]
         own = {
             name: getattr(self, name)
             for name in ("n_train", "n_test", "seed", "ctf", "contrast", "normalise", "shuffle")
