@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser, check_images
-from cryobench.noise import NoisyImages
 
 BATCH = 256  # images in memory at a time
 

@@ -13,23 +13,17 @@ itself with what was learnt, so its result depends on no other.
 
 from __future__ import annotations
 
-import json
-import logging
-import os
-import sys
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from unittest import mock
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import WithSigma
-from cryobench.noise import NoisyImages
 
+from .aspire import filtered, import_aspire, source
 from .image_by_image import check_varied, described_sigma, good_ones, left_out
 
 BATCH = 256  # images in memory at a time
@@ -77,7 +71,7 @@ class CWF(WithSigma):
         # Double precision costs no more here, and makes an image's result the same in any batch.
         basis = FFBBasis2D((train.image_size, train.image_size), dtype=np.float64)
         variance = float(np.mean(sigma**2))
-        self._filter = DenoiserCov2D(_source(train), basis, var_noise=variance, batch_size=BATCH)
+        self._filter = DenoiserCov2D(source(train), basis, var_noise=variance, batch_size=BATCH)
         self._filter.build_denoiser()
 
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
@@ -85,9 +79,7 @@ class CWF(WithSigma):
 
         Raises InputError for another L than that of the fit, BadImages for NaN, Inf, or constant images.
         """
-        from aspire.image import Image
-
-        basis, covariance = self._filter.basis, self._filter.cov2d
+        basis = self._filter.basis
         check_varied(noisy, *SMALLEST)
         if noisy.shape[-1] != basis.nres:
             raise InputError(f"expected images of {basis.nres} pixels, as in training, got {noisy.shape[-1]}")
@@ -96,47 +88,5 @@ class CWF(WithSigma):
                        disable=not self.setting.progress)  # fmt: skip
         for start in starts:
             batch = slice(start, start + BATCH)
-            coefficients = basis.evaluate_t(Image(noisy[batch].astype(np.float64)))
-            filtered = covariance.get_cwf_coefs(
-                coefficients, covariance.ctf_basis, np.zeros(len(noisy[batch]), int), mean_coef=self._filter.mean_est,
-                covar_coef=self._filter.covar_est, noise_var=self._filter.var_noise,
-            )  # fmt: skip
-            denoised[batch] = basis.evaluate(filtered).asnumpy()
+            denoised[batch] = filtered(self._filter, noisy[batch])
         return denoised
-
-
-def _source(train: NoisyImages):
-    """The training images as ASPIRE wants them, made when asked for, so that a large stack needs little memory."""
-    from aspire.image import Image
-    from aspire.operators import IdentityFilter
-    from aspire.source import ImageSource
-
-    class NoisySource(ImageSource):
-        def _images(self, indices):
-            return Image(train.noisy(indices).astype(np.float64))
-
-    source = NoisySource(L=train.image_size, n=len(train), dtype=np.float64, pixel_size=train.pixel_size)
-    source.filter_indices = np.zeros(len(train), int)
-    source.unique_filters = [IdentityFilter()]  # no CTF
-    return source
-
-
-def import_aspire() -> None:
-    """Import ASPIRE without what else it does then, unless somebody did so already.
-
-    Left alone, it makes a folder `logs` where the user stands, takes over the root logger, silences all others, puts
-    its own sys.excepthook in place, and reads the user's ASPIRE configuration, which could change results.
-    """
-    if "aspire" in sys.modules:
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {"logging": {"log_dir": folder, "log_exceptions": 0, "tqdm_disable": True}}
-        Path(folder, "config.yaml").write_text(json.dumps(settings))  # JSON is YAML
-        with (
-            mock.patch.dict(os.environ, ASPIREDIR=folder),
-            mock.patch("logging.config.fileConfig"),
-            mock.patch("logging.basicConfig"),
-        ):
-            import aspire  # noqa: F401
-    # Of its warnings, those about rounding in the covariance come with every stack.
-    logging.getLogger("aspire").setLevel(logging.ERROR)

@@ -12,9 +12,9 @@ from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import track
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Setting, WithSigma, check_images
-from cryobench.noise import NoisyImages
 
 
 def check_varied(noisy: np.ndarray, smallest: int, because: str) -> None:

@@ -18,8 +18,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.noise import NoisyImages
 
 from .image_by_image import ImageByImage, check_varied, good_ones, left_out
 from .pursuit import orthogonal_matching_pursuit

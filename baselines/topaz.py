@@ -16,9 +16,9 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import MissingPackage
 from cryobench.methods.base import Denoiser
-from cryobench.noise import NoisyImages
 
 from .image_by_image import check_varied
 

@@ -94,3 +94,9 @@ def shown_notes():
         warnings.simplefilter("default", Note)
         warnings.showwarning = show
         yield
+
+
+def one_line(error) -> str:
+    """An error as people should read it: its own words, and its kind where it is not ours."""
+    text = " ".join(str(error).split())[:500]
+    return text if isinstance(error, InputError | RunFailed | Warning) else f"{type(error).__name__}: {text}"

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cryobench.record import writable
+from cryobench.files import writable
 
 # Okabe and Ito's colours, which the colour-blind tell apart: blue, vermilion, green, orange, purple, sky.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7", "#56B4E9")
@@ -77,8 +77,8 @@ def strip(rows: dict[str, np.ndarray], path: Path, notes: dict[str, list[str]] |
 
 def conformations(volumes: np.ndarray, path: Path) -> Path:
     """Write a PNG of all conformations (k, L, L, L) from where the clamp's motion shows; the last panel is last − first."""
+    from cryobench.data.directions import motion_view
     from cryobench.data.project import Projector
-    from cryobench.data.views import motion_view
 
     best = motion_view(volumes)[None]
     images = np.concatenate([Projector(volume)(best) for volume in volumes])

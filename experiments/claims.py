@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cryobench import statistics, table
-from cryobench.layout import pipes
-from cryobench.record import Store
+from cryobench.evaluation import statistics
+from cryobench.runs.store import Store
+from cryobench.tables import table
+from cryobench.tables.layout import pipes
 
 Side = tuple[str, str, float]  # sweep, row, SNR
 PAIRS = ("(1,1)", "(.5,.5)", "(-.5,-.5)", "(-1,-1)", "(1,-1)", "(.5,-.5)", "(0,0)", "(.1,-.1)")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from cryobench import figure, layout, table
-from cryobench.record import Store
-from cryobench.table import Cell
+from cryobench import figure
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
+from cryobench.tables.table import Cell
 
 TYPES = {"A": "clean references", "B": "noisy inputs", "C": "both, independently"}
 UNITS = {"image": "image by image", "batch": "batch by batch"}

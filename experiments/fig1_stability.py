@@ -8,7 +8,7 @@ import numpy as np
 from cryobench.experiments.table_stability import ROWS, oscillation, watched
 
 from cryobench import figure
-from cryobench.record import Store
+from cryobench.runs.store import Store
 
 PANELS = {
     "train_mse": "(a) training MSE",

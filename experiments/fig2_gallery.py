@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cryobench import figure, layout, table
-from cryobench.record import Store
+from cryobench import figure
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
 
 # The paper's order, then what it doesn't show.
 ORDER = ("oracle", "noisy", "BM3D", "l2-Autoencoder", "KSVD", "(0,0)-GAN + l1", "WGANgp + l1", "(1,-1)-GAN + l1",

@@ -7,8 +7,9 @@ from pathlib import Path
 from cryobench.experiments.fig2_gallery import panel
 from cryobench.experiments.table3 import LIMIT, SNR
 
-from cryobench import figure, table
-from cryobench.record import Store
+from cryobench import figure
+from cryobench.runs.store import Store
+from cryobench.tables import table
 
 
 def write(store: Store) -> list[Path]:

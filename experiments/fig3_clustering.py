@@ -11,7 +11,7 @@ import numpy as np
 from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, named, records_of
 
 from cryobench import figure
-from cryobench.record import Store
+from cryobench.runs.store import Store
 
 FILES = {"random": "fig3_clustering", "motion": "fig3_clustering_fixed_view"}
 COLUMNS = 3

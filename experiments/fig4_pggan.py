@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from cryobench.experiments.table_pggan import ROWS, at_snr
 
-from cryobench import figure, table
-from cryobench.record import Store
+from cryobench import figure
+from cryobench.runs.store import Store
+from cryobench.tables import table
 
 NAMES = {"PGGAN + l1": "WGANgp + ℓ1", "PGGAN": "WGANgp"}  # the paper's
 

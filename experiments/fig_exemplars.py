@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from cryobench import figure, table
-from cryobench.layout import short
-from cryobench.record import Store
+from cryobench import figure
+from cryobench.runs.store import Store
+from cryobench.tables import table
+from cryobench.tables.layout import short
 
 METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF")
 STYLES = {name: (figure.COLOURS[k], "osD^"[k]) for k, name in enumerate(METHODS)}

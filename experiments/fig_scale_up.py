@@ -9,8 +9,8 @@ from cryobench.experiments import scale_up
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from cryobench import figure
-from cryobench.layout import short
-from cryobench.record import Store
+from cryobench.runs.store import Store
+from cryobench.tables.layout import short
 
 PANELS = (("pairs", "images", "images seen (more pairs)"), ("epochs", "images", "images seen (more epochs)"),
           ("width", "width", "width d"))  # fmt: skip

@@ -18,9 +18,9 @@ import numpy as np
 from cryobench.experiments import scale_up
 from scipy import stats
 
-from cryobench import layout, table
-from cryobench.record import Store
-from cryobench.table import Cell
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
+from cryobench.tables.table import Cell
 
 SWEEPS = {1: "alpha_beta", 2: "methods", 3: "lambda"}
 FACTOR, DECIBEL, SIMILARITY = 1.25, 1.0, 0.05

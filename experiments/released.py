@@ -7,9 +7,9 @@ import io
 import math
 from pathlib import Path
 
-from cryobench import layout, table
-from cryobench.record import Store
-from cryobench.table import Cell
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
+from cryobench.tables.table import Cell
 
 PROTOCOLS = ("described", "released")
 METRICS = ("mse", "psnr", "ssim")

@@ -1,6 +1,6 @@
 """Tables robust_location and robust_scatter (supplement, note 1; sweep robust_estimation).
 
-All but `write` and `results` reads the dicts that `cryobench.robust.task.robust_estimation` returns, each of one task
+All but `write` and `results` reads the dicts that `cryobench.robust.estimation.robust_estimation` returns, each of one task
 and one seed.
 """
 
@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cryobench import table as tables
-from cryobench.record import Store
+from cryobench.methods.learned.scores import TABLE_1, AlphaBeta
 from cryobench.robust.contamination import CONTAMINATIONS
 from cryobench.robust.elliptical import TAILS
-from cryobench.scores import TABLE_1, AlphaBeta
+from cryobench.runs.store import Store
+from cryobench.tables import table as tables
 
 RESULTS = "results/robust"
 TASK = ("target", "tail", "scatter", "contamination", "p", "n", "epsilon")

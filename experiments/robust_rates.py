@@ -3,7 +3,7 @@
     ‖θ̂−θ‖² ≤ C (p/n ∨ ε²)  for |α−β| < 1 and D_L(κ,B)                       (supplement, note 1, Theorem 1)
 
 The theorem bounds the error from above; its own slope on a grid is that of √(p/n ∨ ε²) there, 1 where ε² > p/n along ε,
-−½ where p/n > ε² along n, 0 on a plateau. Reads what `cryobench.robust.task.robust_estimation` returns.
+−½ where p/n > ε² along n, 0 on a plateau. Reads what `cryobench.robust.estimation.robust_estimation` returns.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from cryobench.experiments.robust_estimation import results as read
 from matplotlib.figure import Figure
 
 from cryobench import figure as figures
-from cryobench import layout, table
 from cryobench.errors import InputError
-from cryobench.record import Store
-from cryobench.statistics import half_width
+from cryobench.evaluation.statistics import half_width
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
 
 __all__ = ["RESULTS", "write"]
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from cryobench import table
-from cryobench.layout import formatted, pipes, short
-from cryobench.record import Store
+from cryobench.runs.store import Store
+from cryobench.tables import table
+from cryobench.tables.layout import formatted, pipes, short
 
 METHODS = ("l1-Autoencoder", "(.5,.5)-GAN + l1")
 SNR = 0.1

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from cryobench import layout, table
-from cryobench.record import Store
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
 
 TITLE = "ResNet-GAN: MSE, PSNR and SSIM of different (α,β) under Gaussian noise"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cryobench import layout, table
-from cryobench.record import Store
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
 
 TITLE = "MSE, PSNR and SSIM of different λ in (.5,.5)-GAN + λℓ1, SNR 0.1"
 SNR = 0.1

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from cryobench import layout, statistics, table
-from cryobench.record import Store
+from cryobench.evaluation import statistics
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
 
 SNR = 0.05
 VIEWS = {"random": "Random views (as in the paper)", "motion": "One fixed view: nothing but the clamp differs"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryobench import layout, table
-from cryobench.record import Store
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
 
 INTRODUCTION = """# The same methods on other molecules
 

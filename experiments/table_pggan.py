@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cryobench import layout, table
-from cryobench.record import Store
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
 
 TITLE = "PGGAN under Gaussian noise, SNR 0.05"
 SNR = 0.05

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cryobench import layout, table
-from cryobench.record import Store
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
 
 TITLE = "What happens when an assumption fails"
 COLUMNS = ("row", "snr", "mse", "spread", "n_seeds", "times_own", "times_bayes", "within_one", "accuracy", "mse_unseen")

@@ -21,7 +21,7 @@ def cache(tmp_path_factory) -> Path:
 @pytest.fixture
 def cli(cache, tmp_path, monkeypatch, capsys):
     """`cli("method=noisy", …)` in an empty folder → (exit status, standard output, standard error)."""
-    from cryobench.__main__ import main
+    from cryobench.cli.main import main
 
     monkeypatch.setenv("CRYOBENCH_CACHE", str(cache))
     monkeypatch.setenv("CRYOBENCH_SIDE_BY_SIDE", "1")  # a worker takes seconds to start

@@ -5,7 +5,7 @@ import signal
 
 import torch
 
-from cryobench import ranks
+from cryobench.methods.learned import ranks
 
 
 def fail(how, stop) -> None:

@@ -14,11 +14,12 @@ from cryobench.baselines.ksvd import KSVD
 from cryobench.baselines.nlm import NLM
 from cryobench.baselines.topaz import Topaz
 
+from cryobench.data.images import NoisyImages
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.phantom import Phantom
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Setting
-from cryobench.noise import Gaussian, NoisyImages
+from cryobench.noise.gaussian import Gaussian
 
 CLASSICAL = {
     "bm3d": BM3D,
@@ -157,7 +158,7 @@ def test_aspire_is_imported_without_its_side_effects(tmp_path):
 import logging, os, sys, warnings
 import numpy as np
 mine, hook, state = logging.getLogger("mine"), sys.excepthook, np.random.get_state()[1].copy()
-from cryobench.baselines.cwf import import_aspire
+from cryobench.baselines.aspire import import_aspire
 import_aspire()
 import aspire.denoising
 assert not mine.disabled and not logging.getLogger().handlers and sys.excepthook is hook

@@ -5,17 +5,17 @@ import types
 import numpy as np
 import pytest
 import torch
-from cryobench.baselines.bayes import Bayes, Posterior
-from cryobench.baselines.likelihood import log_likelihood, uncut
-from cryobench.baselines.so3_grid import hemisphere
 from scipy.ndimage import gaussian_filter
 from scipy.stats import kstest, norm
 
-from cryobench.data.pairs import draw_poses, rescale
-from cryobench.data.phantom import Phantom
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.project import Projector, random_rotations
+from cryobench.data.simulate import draw_poses, rescale
 from cryobench.errors import BadImages, InputError
-from cryobench.noise import Gaussian
+from cryobench.methods.posterior.bayes import Bayes, Posterior
+from cryobench.methods.posterior.likelihood import log_likelihood, uncut
+from cryobench.methods.posterior.so3_grid import hemisphere
+from cryobench.noise.gaussian import Gaussian
 
 SIZE = 24
 

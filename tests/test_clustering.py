@@ -5,13 +5,14 @@ from math import comb
 import numpy as np
 import pytest
 
-from cryobench.analysis import Evidence, clustering
-from cryobench.config import compose, resolve, run_id
+from cryobench.config.compose import compose, resolve
+from cryobench.config.identity import run_id
+from cryobench.data.directions import motion_view
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.phantom import Phantom
 from cryobench.data.project import Projector
-from cryobench.data.views import motion_view
 from cryobench.errors import InputError
+from cryobench.evaluation.analysis import Evidence, clustering
 
 
 def evidence(images, labels, seed=0) -> Evidence:

@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import TINY
 
-from cryobench.__main__ import help_text
+from cryobench.cli.main import help_text
 
 
 def lines(text: str) -> list[str]:

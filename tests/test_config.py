@@ -2,7 +2,8 @@
 
 import pytest
 
-from cryobench.config import build, compose, resolve, run_id
+from cryobench.config.compose import build, compose, resolve
+from cryobench.config.identity import run_id
 from cryobench.errors import InputError
 
 

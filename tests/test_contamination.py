@@ -7,10 +7,12 @@ import pytest
 from conftest import TINY
 from scipy import stats
 
-from cryobench.config import compose, resolve, run_id
-from cryobench.contamination import Contaminated
+from cryobench.config.compose import compose, resolve
+from cryobench.config.identity import run_id
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.noise import Gaussian, NoisyImages
+from cryobench.noise.contaminated import Contaminated
+from cryobench.noise.gaussian import Gaussian
 
 N = 400
 

@@ -6,9 +6,10 @@ import io
 import pytest
 from cryobench.experiments import contamination
 
-from cryobench.config import compose, resolve, run_id
-from cryobench.record import Store
-from cryobench.sweep import plan
+from cryobench.config.compose import compose, resolve
+from cryobench.config.identity import run_id
+from cryobench.config.sweep import plan
+from cryobench.runs.store import Store
 
 
 def test_the_sweep_has_each_clean_run_once_and_ends_in_the_table():

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryobench.config import build, compose, resolve
+from cryobench.config.compose import build, compose, resolve
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import BadImages, InputError
+from cryobench.evaluation.metrics import mse
 from cryobench.methods.base import KNOWLEDGE, Denoiser, Setting
-from cryobench.metrics import mse
 
 METHODS = sorted(p.stem for p in (Path(__file__).parents[1] / "conf" / "method").glob("*.yaml"))
 SMALL = ["data.n_train=72", "data.n_test=6", "scale.width=8", "scale.epochs=4", "protocol.batch_size=8"]

@@ -15,16 +15,17 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from cryobench import ranks
-from cryobench.config import compose, resolve
+from cryobench.config.compose import compose, resolve
+from cryobench.data.images import NoisyImages
 from cryobench.errors import Killed, Stopped, reason_of
-from cryobench.methods.autoencoder import Autoencoder
 from cryobench.methods.base import Setting, Watch
-from cryobench.methods.gan import WassersteinGan
-from cryobench.methods.unet import UNet
-from cryobench.noise import Gaussian, NoisyImages
-from cryobench.record import Store
-from cryobench.run import run
+from cryobench.methods.learned import ranks
+from cryobench.methods.learned.autoencoder import Autoencoder
+from cryobench.methods.learned.gan import WassersteinGan
+from cryobench.methods.learned.unet import UNet
+from cryobench.noise.gaussian import Gaussian
+from cryobench.runs.run import run
+from cryobench.runs.store import Store
 from cryobench.signals import stopping
 
 N, HELD, BATCH, EPOCHS = 51, 8, 10, 2  # 43 images to train on, four batches an epoch; a rank validates on four

@@ -11,10 +11,10 @@ import pytest
 import starfile
 from conftest import SHARED, TINY
 
-from cryobench import model as model_module
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.phantom import Phantom
-from cryobench.noise import Gaussian
+from cryobench.noise.gaussian import Gaussian
+from cryobench.particles import model as model_module
 
 REAL = SHARED / "particles"
 PIXEL = 6.4
@@ -23,7 +23,7 @@ PIXEL = 6.4
 @pytest.fixture(scope="module")
 def trained(cache, tmp_path_factory):
     """A tiny autoencoder's results folder, its run id, and its exported file."""
-    from cryobench.__main__ import main
+    from cryobench.cli.main import main
 
     results = tmp_path_factory.mktemp("trained")
     assert main(["method=autoencoder", f"paths.results={results}", f"paths.cache={cache}", *TINY]) == 0
@@ -130,7 +130,7 @@ def test_a_method_without_training_is_fitted_on_the_stack(cli, images, tmp_path,
 
 
 def test_another_size_is_resampled_and_said(cli, images, trained, tmp_path):
-    from cryobench.data.stack import resample
+    from cryobench.data.io.stack import resample
 
     noisy, clean = images
     write(tmp_path / "in.mrcs", resample(noisy, 50), pixel=PIXEL * 32 / 50)
@@ -238,7 +238,7 @@ def test_onnx_computes_the_same(cli, images, trained, tmp_path):
     pytest.importorskip("onnxscript", reason="the package onnxscript is not installed")
     import torch
 
-    from cryobench.model import from_file
+    from cryobench.particles.model import from_file
 
     results, run, model = trained
     status, _, err = cli("export", run, "--results", str(results), "--onnx", "-o", "net.onnx")
@@ -265,7 +265,7 @@ def test_twenty_gibibytes_need_little_memory(images, trained, cache, tmp_path):
     if (tmp_path / "huge.mrcs").stat().st_blocks * 512 > 2**30:
         pytest.skip("no sparse files here")
     assert (tmp_path / "huge.mrcs").stat().st_size == 20 * 2**30 + 1024
-    code = ("import resource, sys; from cryobench.__main__ import main; status = main(sys.argv[1:]); "
+    code = ("import resource, sys; from cryobench.cli.main import main; status = main(sys.argv[1:]); "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)")  # fmt: skip
     arguments = ["huge.mrcs", "--model", str(trained[2]), "-o", "out.mrcs", "--images", "1-200,81721-81920"]
     done = subprocess.run(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryobench.data.density import B_FACTOR, TAPER, Atoms, density
+from cryobench.data.molecules.density import B_FACTOR, TAPER, Atoms, density
 from cryobench.errors import InputError
 
 # Carbon, nitrogen and oxygen in International Tables C, Table 4.3.2.2.

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cryobench import config, verbs
-from cryobench.config import compose, resolve
-from cryobench.sweep import parse, unquoted
+from cryobench.cli.app import app
+from cryobench.config.compose import GROUPS, compose, resolve
+from cryobench.config.sweep import parse, unquoted
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -58,7 +58,7 @@ def test_a_command_of_the_documents_is_one_that_there_is(command):
     if not words:
         return
     if "=" not in words[0] and words[0][0] not in "+-":
-        known = {c.name or c.callback.__name__ for c in verbs.app.registered_commands}
+        known = {c.name or c.callback.__name__ for c in app.registered_commands}
         assert words[0] in known | {"VERB"}, words[0]
         return
     if (
@@ -83,7 +83,7 @@ def test_the_citation_names_the_version_of_the_package():
 
 
 def test_every_group_of_the_config_is_in_the_help():
-    from cryobench.__main__ import help_text
+    from cryobench.cli.main import help_text
 
-    for group in config.GROUPS:
+    for group in GROUPS:
         assert f"{group}=" in help_text()

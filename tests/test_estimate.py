@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from conftest import TINY
 
-from cryobench import estimate
-from cryobench.config import build
+from cryobench.config.compose import build
+from cryobench.config.sweep import plan
+from cryobench.cost import estimate
+from cryobench.cost.speed import cost_key
 from cryobench.errors import InputError
-from cryobench.speed import cost_key
-from cryobench.sweep import plan
 
 
 def bench_of(*jobs, **speeds) -> dict:
@@ -54,7 +54,7 @@ def test_pggans_time_goes_by_images_of_a_phase_and_the_unets_by_epochs_and_once(
 
 
 def test_bench_alone_measures_all_there_is_and_less_when_asked():
-    from cryobench.bench import asked_for
+    from cryobench.cost.bench import asked_for
 
     jobs = [job for words in asked_for(["seed=3"]) for job in plan(words).jobs]
     methods = {path.stem for path in (Path(__file__).parents[1] / "conf" / "method").glob("*.yaml")}
@@ -65,7 +65,7 @@ def test_bench_alone_measures_all_there_is_and_less_when_asked():
 
 
 def test_a_method_that_cannot_be_measured_leaves_the_others(monkeypatch, tmp_path):
-    from cryobench import bench
+    from cryobench.cost import bench
 
     monkeypatch.setenv("CRYOBENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(bench, "cores", lambda: 2)
@@ -96,8 +96,8 @@ def test_what_was_not_measured_is_said(tmp_path):
 
 def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
     """The verbs, one after the other; every number that bench gives is positive and of the right kind."""
-    monkeypatch.setattr("cryobench.bench.cores", lambda: 1)
-    monkeypatch.setattr("cryobench.bench.IMAGES", 40)
+    monkeypatch.setattr("cryobench.cost.bench.cores", lambda: 1)
+    monkeypatch.setattr("cryobench.cost.bench.IMAGES", 40)
     words = ["method=gan,nlm", *TINY]
     status, out, _ = cli("plan", *words)
     assert status == 0 and "2 runs: 0 done, 0 failed, 2 pending" in out and "python -m cryobench bench" in out
@@ -116,7 +116,7 @@ def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
 
 
 def test_the_weights_that_bench_counts_are_those_of_the_net():
-    from cryobench import nets
+    from cryobench.methods.learned import nets
 
     (job,) = plan(["method=gan"]).jobs
     net = build(job.config, "method").build_generator(32)

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from cryobench.contamination import Contaminated
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.phantom import Phantom
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.exemplar import Exemplar, draws, elements
-from cryobench.metrics import mse
-from cryobench.noise import Gaussian, border_sigma
+from cryobench.evaluation.metrics import mse
+from cryobench.methods.posterior.exemplar import Exemplar, draws, elements
+from cryobench.noise.background import border_sigma
+from cryobench.noise.contaminated import Contaminated
+from cryobench.noise.gaussian import Gaussian
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,10 @@ import csv
 import pytest
 from cryobench.experiments import fig_exemplars, table_molecules, table_robustness
 
-from cryobench.config import compose, resolve, run_id
-from cryobench.record import Store
-from cryobench.sweep import plan
+from cryobench.config.compose import compose, resolve
+from cryobench.config.identity import run_id
+from cryobench.config.sweep import plan
+from cryobench.runs.store import Store
 
 
 def put(store: Store, mse: float, *overrides: str, seed: int = 0, **more) -> None:

@@ -14,10 +14,10 @@ import torch
 from conftest import TINY
 
 from cryobench.errors import InputError, Killed, MissingPackage, NotFinite, RunFailed, TimeLimit, reason_of
-from cryobench.methods.checkpoints import Checkpoints
-from cryobench.record import Store
+from cryobench.launch.workers import own_gpu
+from cryobench.methods.learned.checkpoints import Checkpoints
+from cryobench.runs.store import Store
 from cryobench.signals import time_limit
-from cryobench.workers import own_gpu
 
 MISTAKES = [
     (MemoryError(), "memory"),

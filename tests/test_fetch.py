@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from cryobench.data.fetch import content_sha256, find_structure
-from cryobench.data.structures import read_bytes
+from cryobench.data.molecules.fetch import content_sha256, find_structure
+from cryobench.data.molecules.structures import read_bytes
 from cryobench.errors import InputError
 
 CONTENT = b"data_1ABC\n#\nloop_\n_atom_site.id\n1\n#\n"
@@ -46,7 +46,7 @@ def server():
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryobench.data.fetch.user_cache_path", lambda name: tmp_path / "cache" / name)
+    monkeypatch.setattr("cryobench.data.molecules.fetch.user_cache_path", lambda name: tmp_path / "cache" / name)
 
 
 def refused(call, *words):

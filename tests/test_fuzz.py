@@ -16,10 +16,10 @@ import pytest
 from test_structures import PDB
 
 from cryobench.data import mrc, startext
-from cryobench.data.density import Atoms, density
-from cryobench.data.stack import Stack, read_map
-from cryobench.data.star import open_images
-from cryobench.data.structures import read_structure, superpose
+from cryobench.data.io.stack import Stack, read_map
+from cryobench.data.io.star import open_images
+from cryobench.data.molecules.density import Atoms, density
+from cryobench.data.molecules.structures import read_structure, superpose
 from cryobench.errors import InputError
 
 COUNT = int(os.environ.get("CRYOBENCH_FUZZ", "500"))

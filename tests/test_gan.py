@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import RunFailed
-from cryobench.methods.autoencoder import Autoencoder
 from cryobench.methods.base import Setting
-from cryobench.methods.batches import Batches
-from cryobench.methods.gan import ADAM, AlphaBetaGan, GanModule, WassersteinGan, map_mean, map_sum
-from cryobench.noise import Gaussian, NoisyImages
-from cryobench.scores import discriminator_loss
+from cryobench.methods.learned.autoencoder import Autoencoder
+from cryobench.methods.learned.batches import Batches
+from cryobench.methods.learned.gan import ADAM, AlphaBetaGan, GanModule, WassersteinGan, map_mean, map_sum
+from cryobench.methods.learned.scores import discriminator_loss
+from cryobench.noise.gaussian import Gaussian
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def test_the_generators_gradient_is_slope_times_score_plus_lambda_l1(images, tmp
     """Against autograd through the score's own closed form: (1,1) has S(t,0) = −t²/2."""
     module = small(AlphaBetaGan, tmp_path, alpha=1.0, beta=1.0, lam=3.0).module(32)
     noisy, clean = Batches(images).__getitems__(list(range(10)))
-    from cryobench.scores import generator_loss
+    from cryobench.methods.learned.scores import generator_loss
 
     def gradient(adversarial):
         module.zero_grad()

@@ -6,9 +6,9 @@ import gemmi
 import numpy as np
 import pytest
 
-from cryobench.config import build, compose, resolve
-from cryobench.data.hinged import Hinged
-from cryobench.data.structures import RigidMotion, superpose
+from cryobench.config.compose import build, compose, resolve
+from cryobench.data.molecules.hinged import Hinged
+from cryobench.data.molecules.structures import RigidMotion, superpose
 from cryobench.errors import InputError
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "structures"
@@ -69,7 +69,7 @@ def test_the_clamp_of_5uh6_swings_away_from_the_other_pincer_and_clears_the_core
     """E. coli's β′ 283 and β 182 face each other over the cleft; 358 and 178 are their places in M. tuberculosis."""
     from scipy.spatial import cKDTree
 
-    from cryobench.data.structures import in_ranges, read_structure
+    from cryobench.data.molecules.structures import in_ranges, read_structure
 
     hinged = build(resolve(compose(["data=rnap_mtb", f"paths.data={REAL}"])), "data")
     atoms, frames = read_structure(hinged.file(), hinged.chains), hinged.molecules()

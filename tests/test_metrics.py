@@ -5,8 +5,8 @@ import pytest
 from skimage import data
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structural_similarity
 
-from cryobench import metrics
 from cryobench.errors import InputError
+from cryobench.evaluation import metrics
 
 
 @pytest.fixture(scope="module")

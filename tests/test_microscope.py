@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import center_of_mass, gaussian_filter
 
-from cryobench.config import compose, resolve, run_id
+from cryobench.config.compose import compose, resolve
+from cryobench.config.identity import run_id
 from cryobench.errors import InputError
-from cryobench.microscope import Microscope
-from cryobench.noise import Gaussian
+from cryobench.noise.gaussian import Gaussian
+from cryobench.noise.microscope import Microscope
 
 
 @pytest.fixture(scope="module")

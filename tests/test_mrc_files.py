@@ -12,7 +12,7 @@ import mrcfile
 import numpy as np
 import pytest
 
-from cryobench.data.stack import Stack, read_map
+from cryobench.data.io.stack import Stack, read_map
 from cryobench.errors import InputError, Note
 
 L = 16

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from cryobench import nets
 from cryobench.errors import InputError
+from cryobench.methods.learned import nets
 
 # Parameters in millions at d = 64, as counted in the released code.
 PUBLISHED = {("resnet", "generator"): 4.20, ("resnet", "discriminator"): 2.80,

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.noise import Gaussian, NoisyImages, border_sigma
+from cryobench.noise.background import border_sigma
+from cryobench.noise.gaussian import Gaussian
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 
 from cryobench.data import cache as cache_module
-from cryobench.data import pairs as module
+from cryobench.data import dataset as dataset_module
+from cryobench.data import simulate as module
 from cryobench.data.dataset import DataSet
-from cryobench.data.pairs import draw_poses, open_pairs, rescale
+from cryobench.data.pairs import open_pairs
 from cryobench.data.project import project
+from cryobench.data.simulate import draw_poses, rescale
 from cryobench.errors import InputError
-from cryobench.noise import Gaussian, generator
+from cryobench.noise.base import generator
+from cryobench.noise.gaussian import Gaussian
 
 L = 16
 
@@ -116,7 +119,7 @@ def test_made_once_and_volumes_shared(tmp_path):
 def test_many_at_once_build_it_once(tmp_path, monkeypatch):
     log, writes = tmp_path / "log", []
     plain = module.simulate
-    monkeypatch.setattr(module, "simulate", lambda *args: (writes.append(1), plain(*args)))
+    monkeypatch.setattr(dataset_module, "simulate", lambda *args, **rest: (writes.append(1), plain(*args, **rest)))
     with ThreadPoolExecutor(4) as pool:
         opened = list(pool.map(lambda _: open_pairs(make(data_dir=str(log)), tmp_path / "cache"), range(4)))
     assert len(writes) == 1 and len(log.read_text().split()) == 1

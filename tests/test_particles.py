@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import starfile
 
-from cryobench.data import particles
-from cryobench.data.pairs import Pairs, Split, rescale
-from cryobench.data.particles import write_split, write_stack
+from cryobench.data.io import relion as particles
+from cryobench.data.io.relion import write_split, write_stack
+from cryobench.data.pairs import Pairs, Split
 from cryobench.data.project import project, random_rotations, rotations_from_euler
+from cryobench.data.simulate import rescale
 from cryobench.errors import InputError
 
 L, N, PIXEL = 16, 7, 3.2

@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 import torch
 
-from cryobench.config import compose, resolve
+from cryobench.config.compose import compose, resolve
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Setting
-from cryobench.methods.pggan import PARTS, Pggan, PgganModule, schedule
-from cryobench.nets import pggan
-from cryobench.noise import Gaussian, NoisyImages
+from cryobench.methods.learned.nets import pggan
+from cryobench.methods.learned.pggan import PARTS, Pggan, PgganModule, schedule
+from cryobench.noise.gaussian import Gaussian
 
 
 def discs(images: int = 40, size: int = 16) -> NoisyImages:

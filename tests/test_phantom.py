@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.ndimage
 
-from cryobench.data.phantom import Phantom
-from cryobench.data.structures import superpose
+from cryobench.data.molecules.phantom import Phantom
+from cryobench.data.molecules.structures import superpose
 from cryobench.errors import InputError
 
 

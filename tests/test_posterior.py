@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryobench.analysis import Evidence, analyse, posterior
+from cryobench.evaluation.analysis import Evidence, analyse, posterior
 from cryobench.methods.base import Belief
 
 

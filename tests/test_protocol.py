@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import TINY
 
-from cryobench.config import compose, resolve
-from cryobench.sweep import plan
+from cryobench.config.compose import compose, resolve
+from cryobench.config.sweep import plan
 
 LATER = {"U-Net + exemplar"}  # rows that were added after the records were made; it has one at SNR 0.1
 COMMITTED = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk" / "runs"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from cryobench.experiments import published_cells
 
-from cryobench.record import Store
-from cryobench.table import Cell
+from cryobench.runs.store import Store
+from cryobench.tables.table import Cell
 
 COMMITTED = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk"
 

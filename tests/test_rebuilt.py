@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from cryobench.baselines.bayes import Bayes
-from cryobench.baselines.rebuilt import Rebuilt, rebuild, regress
 
-from cryobench.data.pairs import open_pairs, rescale
-from cryobench.data.phantom import Phantom
+from cryobench.data.molecules.phantom import Phantom
+from cryobench.data.pairs import open_pairs
 from cryobench.data.project import Projector
+from cryobench.data.simulate import rescale
 from cryobench.errors import BadImages, InputError
-from cryobench.metrics import mse
-from cryobench.noise import Gaussian
+from cryobench.evaluation.metrics import mse
+from cryobench.methods.posterior.bayes import Bayes
+from cryobench.methods.posterior.rebuilt import Rebuilt, rebuild, regress
+from cryobench.noise.gaussian import Gaussian
 
 
 @pytest.fixture(scope="module")

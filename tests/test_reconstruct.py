@@ -9,12 +9,12 @@ import torch
 from conftest import TINY
 from torch_fourier_slice import backproject_2d_to_3d
 
-from cryobench import reconstruct as module
-from cryobench.config import build, compose, resolve
+from cryobench.config.compose import build, compose, resolve
 from cryobench.data.project import project, random_rotations
 from cryobench.errors import InputError
-from cryobench.model import Model
-from cryobench.reconstruct import Reconstructions, backproject, verdict
+from cryobench.particles import reconstruct as module
+from cryobench.particles.model import Model
+from cryobench.particles.reconstruct import Reconstructions, backproject, verdict
 
 SIZE = 24
 

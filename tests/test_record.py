@@ -6,10 +6,11 @@ import threading
 import pytest
 from conftest import TINY
 
+from cryobench.config.sweep import plan
 from cryobench.errors import InputError
-from cryobench.progress import Sweep
-from cryobench.record import Store, to_json
-from cryobench.sweep import plan
+from cryobench.launch.progress import Sweep
+from cryobench.runs.record import to_json
+from cryobench.runs.store import Store
 
 
 def test_a_record_is_plain_json_with_numbers_on_one_line():

@@ -11,14 +11,14 @@ import scipy.ndimage
 import starfile
 from conftest import SHARED
 
-from cryobench.data.ctf import Ctf
+from cryobench.data.io.relion import write_split
+from cryobench.data.io.star import read_star
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.particles import write_split
-from cryobench.data.phantom import Phantom
-from cryobench.data.recorded import Particles, shift_phases
-from cryobench.data.star import read_star
+from cryobench.data.recorded import Particles, ctf_of, shift_phases
 from cryobench.errors import InputError
-from cryobench.noise import Gaussian, Recorded
+from cryobench.noise.gaussian import Gaussian
+from cryobench.noise.recorded import Recorded
 
 RELION = SHARED / "relion"
 MAPS = [f"conformation_{k}.mrc" for k in range(1, 6)]
@@ -138,7 +138,7 @@ def test_the_ctf_is_relions(tmp_path):
              "rlnPhaseShift"]  # fmt: skip
     table = pd.DataFrame(values, columns=names).assign(rlnImageName=["1@a.mrcs", "2@a.mrcs"])
     starfile.write({"": table}, tmp_path / "old.star")  # RELION 3.0: one block
-    ctf = Ctf.of(read_star(tmp_path / "old.star")).transfer(np.array([0, 1]), 64, 1.4)
+    ctf = ctf_of(read_star(tmp_path / "old.star")).transfer(np.array([0, 1]), 64, 1.4)
     for one, row in zip(ctf, values, strict=True):
         np.testing.assert_allclose(one, relion_ctf(*row, 64, 1.4), atol=5e-3)
     assert ctf[0, 0, 0] > 0
@@ -319,5 +319,5 @@ def test_the_real_worlds_star_file_is_read():
     star = read_star(folder / "sample_particles_relion31.star")
     assert len(star) == 17 and star.pixel_size == pytest.approx(1.4) and star.size == 200
     np.testing.assert_array_equal(star.read(np.array([16, 0])), mrcfile.read(folder / "sample.mrcs")[[16, 0]])
-    np.testing.assert_array_equal(Ctf.of(star).values[[0, 16], 3], [300, 200])  # by optics group
+    np.testing.assert_array_equal(ctf_of(star).values[[0, 16], 3], [300, 200])  # by optics group
     assert star.origins(1.4)[0] == pytest.approx([0.1996 / 1.4] * 2)

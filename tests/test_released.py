@@ -6,8 +6,8 @@ import json
 import pytest
 from cryobench.experiments import released
 
-from cryobench.record import Store
-from cryobench.sweep import plan
+from cryobench.config.sweep import plan
+from cryobench.runs.store import Store
 
 
 @pytest.fixture

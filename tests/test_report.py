@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from cryobench import report
-from cryobench.record import Store, to_json
+from cryobench.runs.record import to_json
+from cryobench.runs.store import Store
 
 COMMITTED = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk"
 HOSTILE = "</script><script>document.title = 'broken'</script> <img src=x onerror=alert(1)>"

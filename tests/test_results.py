@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from safetensors import safe_open
 
-from cryobench.config import PLACES
-from cryobench.record import Store
+from cryobench.config.identity import PLACES
+from cryobench.runs.store import Store
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "results" / "rnap_ecoli-desk"

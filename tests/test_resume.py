@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import Stopped
-from cryobench.methods.autoencoder import Autoencoder
 from cryobench.methods.base import Setting
-from cryobench.methods.checkpoints import save_whole
-from cryobench.methods.gan import AlphaBetaGan, WassersteinGan
-from cryobench.methods.unet import UNet
-from cryobench.noise import Gaussian, NoisyImages
+from cryobench.methods.learned.autoencoder import Autoencoder
+from cryobench.methods.learned.gan import AlphaBetaGan, WassersteinGan
+from cryobench.methods.learned.lightning import save_whole
+from cryobench.methods.learned.unet import UNet
+from cryobench.noise.gaussian import Gaussian
 
 EPOCHS, STEPS = 3, 4  # 48 images, 8 of them to choose the epoch, batches of ten
 

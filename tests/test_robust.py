@@ -12,7 +12,7 @@ from cryobench.robust import estimators
 from cryobench.robust.contamination import CONTAMINATIONS, contaminate
 from cryobench.robust.discriminators import Bounded, Plain, Ramp, project_rows
 from cryobench.robust.elliptical import TAILS, Elliptical, Generator, scatter_matrix
-from cryobench.robust.task import draw_weights
+from cryobench.robust.estimation import draw_weights
 
 
 def law(p=4, tail="gaussian", scatter="ar"):

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from cryobench.config import compose, resolve, run_id
-from cryobench.record import Store
-from cryobench.robust.runs import RobustRates
+from cryobench.config.compose import compose, resolve
+from cryobench.config.identity import run_id
+from cryobench.robust.tasks import RobustRates
+from cryobench.runs.store import Store
 
 QUICK = ("task.steps=400", "task.batch=100", "task.compare=[mean,coordinate_median]")
 
@@ -65,7 +66,7 @@ def test_a_tasks_run_id_is_made_of_its_own_settings_and_the_seed():
 
 
 def test_the_published_size_is_the_sweeps_own():
-    from cryobench.sweep import plan
+    from cryobench.config.sweep import plan
 
     jobs = {job.row: job.config["task"] for job in plan(["+sweep=robust_estimation", "seed=0"]).jobs}
     far = jobs["far"]

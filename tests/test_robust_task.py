@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from cryobench.errors import InputError, RunFailed
+from cryobench.methods.learned.scores import TABLE_1
 from cryobench.robust.discriminators import Plain
 from cryobench.robust.elliptical import Generator
-from cryobench.robust.task import LOCATION, SCATTER, Settings, robust_estimation
+from cryobench.robust.estimation import LOCATION, SCATTER, Settings, robust_estimation
 from cryobench.robust.train import play
-from cryobench.scores import TABLE_1
 
 SHORT = {"steps": 1500, "batch": 200}
 SMALL = {"p": 10, "n": 4000, "epsilon": 0.2, **SHORT}

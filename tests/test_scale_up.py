@@ -5,7 +5,7 @@ import pytest
 from cryobench.experiments import fig_scale_up, scale_up
 from cryobench.experiments.scale_up import Point
 
-from cryobench.record import Store
+from cryobench.runs.store import Store
 
 
 def made_up(rng=None, noise=0.0) -> list[Point]:

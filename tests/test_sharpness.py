@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cryobench.analysis import Evidence, sharpness
+from cryobench.evaluation.analysis import Evidence, sharpness
 
 SIZE, PIXEL = 64, 2.0
 RINGS = np.arange(1, SIZE // 2 + 1)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import starfile
 
-from cryobench.data.star import open_images, read_star
+from cryobench.data.io.star import open_images, read_star
 from cryobench.errors import InputError
 
 N = 12

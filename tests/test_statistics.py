@@ -7,9 +7,9 @@ import pytest
 from cryobench.experiments import claims
 from scipy import stats
 
-from cryobench import statistics
-from cryobench.config import compose, resolve
-from cryobench.table import Cell, setting
+from cryobench.config.compose import compose, resolve
+from cryobench.evaluation import statistics
+from cryobench.tables.table import Cell, setting
 
 ROWS = {"a": ["method=nlm", "protocol=described"], "b": ["method=bm3d", "protocol=described"]}
 SIDES = (("made up", "a", 0.1), ("made up", "b", 0.1))
@@ -146,7 +146,7 @@ def test_published_numbers_that_are_one_more_run_of_ours_rarely_disagree():
 
 def test_the_interval_of_a_mean_is_students():
     """Two-sided 95 % points of t as printed in any table: 4.303 with 2 degrees of freedom, 2.776 with 4."""
-    from cryobench.statistics import half_width
+    from cryobench.evaluation.statistics import half_width
 
     assert half_width(1.0, 3) == pytest.approx(4.303 / 3**0.5, rel=1e-3)
     assert half_width(2.0, 5) == pytest.approx(2 * 2.776 / 5**0.5, rel=1e-3)

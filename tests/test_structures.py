@@ -10,8 +10,8 @@ import scipy.ndimage
 import yaml
 from scipy.spatial.transform import Rotation
 
-from cryobench.data.rnap import Rnap
-from cryobench.data.structures import Structure, clamp_motion, read_structure, shared_atoms, superpose
+from cryobench.data.molecules.rnap import Rnap
+from cryobench.data.molecules.structures import Structure, clamp_motion, read_structure, shared_atoms, superpose
 from cryobench.errors import InputError
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "structures"

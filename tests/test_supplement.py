@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryobench.sweep import plan
+from cryobench.config.sweep import plan
 
 SMALL = ("data.n_train=36", "data.n_test=6", "trainer.threads=1", "paths.results=out")
 
@@ -56,7 +56,7 @@ def test_the_oscillation_of_a_wave_is_its_amplitude_over_root_2():
 
 
 def test_clustering_ends_in_figure_3_and_its_table(cli, tmp_path, monkeypatch):
-    from cryobench.analysis import clustering
+    from cryobench.evaluation.analysis import clustering
 
     monkeypatch.setattr(clustering, "DRAWS", 2)
     small = ["data.n_train=36", "data.n_test=30", "trainer.threads=1", "paths.results=out"]

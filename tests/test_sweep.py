@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 from conftest import TINY
 
-from cryobench.launch import lacks
-from cryobench.sweep import plan
-from cryobench.table import published
+from cryobench.config.sweep import plan
+from cryobench.launch.job import lacks
+from cryobench.tables.table import published
 
 PAIRS = [(1, 1), (0.5, 0.5), (-0.5, -0.5), (-1, -1), (1, -1), (0.5, -0.5), (0, 0), (0.1, -0.1)]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from cryobench import layout, table
-from cryobench.sweep import plan
+from cryobench.config.sweep import plan
+from cryobench.tables import layout, table
 
 
 def record(row: str, sweep: str = "alpha_beta", *overrides: str, mse: float = 0.01, **more) -> dict:

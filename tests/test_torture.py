@@ -26,8 +26,8 @@ CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 def start():
     """`start(folder, **options)` → a process that runs the sweep there; forked from one that has imported everything."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cryobench.launch", "cryobench.methods.gan", "cryobench.data.pairs", "hydra.main",
-                                    "cryobench.data.phantom", "cryobench.figure", "cryobench.table"])  # fmt: skip
+    modules = ("launch.sweep", "methods.learned.gan", "data.pairs", "data.molecules.phantom", "figure", "tables.table")
+    context.set_forkserver_preload([*(f"cryobench.{name}" for name in modules), "hydra.main"])
 
     def started(folder: Path, **options):
         folder.mkdir(exist_ok=True)
@@ -59,22 +59,22 @@ def sweep(folder: Path, kill_at: int = 0, cache: Path | None = None, overrides=S
         sys.addaudithook(hook)
     if note_work:
         note_runs(folder)
-    from cryobench.__main__ import main
+    from cryobench.cli.main import main
 
     sys.exit(main(list(overrides)))
 
 
 def note_runs(folder: Path) -> None:
-    import cryobench.run
+    from cryobench.runs import denoising
 
-    inner = cryobench.run.work
+    inner = denoising.work
 
     def noted(config, workdir, *rest):
         with open(folder / "work.txt", "a") as file:
             file.write(f"{os.getpid()} {workdir.name}\n")
         return inner(config, workdir, *rest)
 
-    cryobench.run.work = noted
+    denoising.work = noted
 
 
 def finish(process) -> int:

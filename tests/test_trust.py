@@ -8,11 +8,11 @@ import pytest
 import scipy.ndimage
 from conftest import TINY
 
-from cryobench import trust
-from cryobench.config import compose, resolve
+from cryobench.config.compose import compose, resolve
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.phantom import Phantom
-from cryobench.noise import Gaussian
+from cryobench.noise.gaussian import Gaussian
+from cryobench.particles import trust
 
 
 @pytest.fixture(scope="module")

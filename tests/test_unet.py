@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from cryobench.data.images import NoisyImages
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.phantom import Phantom
 from cryobench.data.project import project, random_rotations
 from cryobench.errors import InputError
 from cryobench.methods.base import Setting
-from cryobench.methods.exemplar import Exemplar
-from cryobench.methods.symmetries import COUNT, turned, turned_back
-from cryobench.methods.unet import UNet
-from cryobench.nets import unet
-from cryobench.noise import Gaussian, NoisyImages
+from cryobench.methods.learned.nets import unet
+from cryobench.methods.learned.symmetries import COUNT, turned, turned_back
+from cryobench.methods.learned.unet import UNet
+from cryobench.methods.posterior.exemplar import Exemplar
+from cryobench.noise.gaussian import Gaussian
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from cryobench.analysis import Evidence, check, views
+from cryobench.data.directions import nearest_view
 from cryobench.data.project import random_rotations, rotations_from_euler
-from cryobench.data.views import nearest_view
 from cryobench.errors import InputError
+from cryobench.evaluation.analysis import Evidence, check, views
 
 
 def test_the_angle_between_two_views_is_their_tilt():

@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cryobench.config import compose, resolve, run_id
+from cryobench.config.compose import compose, resolve
+from cryobench.config.identity import run_id
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Setting, Watch
-from cryobench.methods.gan import AlphaBetaGan
-from cryobench.noise import Gaussian, NoisyImages
+from cryobench.methods.learned.gan import AlphaBetaGan
+from cryobench.noise.gaussian import Gaussian
 
 
 @pytest.fixture(scope="module")

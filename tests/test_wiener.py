@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from cryobench.data.images import NoisyImages
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.phantom import Phantom
 from cryobench.errors import InputError
-from cryobench.methods.steerable import fourier_bessel
-from cryobench.methods.wiener import Wiener
-from cryobench.metrics import mse
-from cryobench.noise import Gaussian, NoisyImages
+from cryobench.evaluation.metrics import mse
+from cryobench.methods.posterior.steerable import fourier_bessel
+from cryobench.methods.posterior.wiener import Wiener
+from cryobench.noise.gaussian import Gaussian
 
 SIZE, SIGMA = 16, 0.3
 

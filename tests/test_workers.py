@@ -113,7 +113,8 @@ def test_a_second_sigterm_does_not_interrupt_what_the_first_one_began():
 
 def test_sigterm_ends_a_run_that_is_tried_alone(tmp_path, cache):
     """Its own process gets it too, and leaves a checkpoint."""
-    code = ("from cryobench.launch import run_by_itself, run_of\nfrom cryobench.signals import stopping\n"
+    code = ("from cryobench.launch.job import run_of\nfrom cryobench.launch.process import run_by_itself\n"
+            "from cryobench.signals import stopping\n"
             "from cryobench.errors import Stopped\n"
             "if __name__ == '__main__':\n"
             "    try:\n        with stopping():\n            run_by_itself(run_of(__import__('sys').argv[1:]), '2000')\n"
@@ -136,7 +137,7 @@ def test_a_job_of_a_cluster_that_raised_is_named_and_stops_nobody(tmp_path, caps
     from hydra.core.utils import JobReturn, JobStatus
     from submitit.core.utils import cloudpickle_dump
 
-    from cryobench.cluster import Patient
+    from cryobench.launch.submitit import Patient
 
     job = Patient(tmp_path, "12_3")
     for outcome in (
@@ -152,7 +153,7 @@ def test_a_job_of_a_cluster_that_raised_is_named_and_stops_nobody(tmp_path, caps
 
 def test_a_job_is_over_when_two_looks_at_the_queue_say_so():
     pytest.importorskip("submitit")
-    from cryobench.cluster import GONE, Queue
+    from cryobench.launch.submitit import GONE, Queue
 
     queue, seen = Queue(30), []
     queue._registered = {"1_0", "1_1"}

@@ -16,8 +16,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from cryobench.data.output import whole
 from cryobench.errors import InputError
+from cryobench.files import whole
 
 BLOCK = 2**20
 SETTLED = 2.0  # seconds after which a change to a file is sure to change its time, too

@@ -1,7 +1,7 @@
 """What every data set is: volumes of a few conformations, and how many images to make of them.
 
 A data set is a dataclass of its own settings (they are its config schema), one Python file, and one yaml that names it
-in `_target_`. What is made of it, and kept on disk, is in pairs.py.
+in `_target_`. What is made of it, and kept on disk, is in cryobench.data.pairs.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
+from cryobench.data.simulate import simulate
 from cryobench.errors import InputError
 
 # Raised whenever the same settings would give other volumes or images than before.
@@ -34,7 +36,10 @@ class DataSet(ABC):
     train_conformations: the labels that training images may have, of those that are made; None for all.
     content: sha256 of the files that are given by path, filled in when a config is read; None where there are none. It is
         part of a run's identity, and what is opened later must still be that.
+    recorded: whether a microscope recorded the images; else they are simulated from the volumes, as many as are asked for.
     """
+
+    recorded: ClassVar[bool] = False
 
     image_size: int
     n_train: int
@@ -85,9 +90,8 @@ class DataSet(ABC):
 
         Simulated from `volumes`; a data set that has its images from elsewhere says here how.
         """
-        from cryobench.data.pairs import simulate
-
-        simulate(folder, self, volumes, advance)
+        simulate(folder, volumes, {"train": self.n_train, "test": self.n_test}, size=self.image_size, seed=self.seed,
+                 one_view=self.test_view == "motion", advance=advance)  # fmt: skip
 
     def volume_key(self) -> dict:
         """Everything that decides the volumes, JSON-able."""

@@ -1,10 +1,4 @@
-"""The clean images of a data set, simulated once, kept on disk and opened memory-mapped.
-
-Image i of a split is a projection of a uniformly drawn conformation at a uniformly drawn orientation, rescaled to
-[0, 1] by its own minimum and maximum (as the paper's code does). Conformation and orientation come from a random stream
-of their own for each (data seed, split, i): the first 4,000 of 16,000 training images are the 4,000 of a smaller set,
-and no training orientation is ever a test orientation.
-"""
+"""The images of a data set: made once, kept on disk and opened memory-mapped."""
 
 from __future__ import annotations
 
@@ -14,35 +8,11 @@ from pathlib import Path
 import numpy as np
 from rich.progress import Progress
 
-from cryobench.data.cache import build_once, content_hash, new_array
+from cryobench.data.cache import build_once, content_hash
 from cryobench.data.content import check_content
 from cryobench.data.dataset import DataSet
-from cryobench.data.project import Projector, random_rotations
-from cryobench.data.views import motion_view
+from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.noise import SPLITS, NoisyImages
-
-# Sets the streams of poses apart from those of the noise, which are seeded by (seed, split, i) too.
-POSES = 1
-# Bytes of images held in memory at a time.
-BLOCK = 2**26
-
-
-def draw_poses(n: int, conformations: int, *, seed: int, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (n,) int64 and rotations (n, 3, 3) float64 of the images 0 … n−1 of a split ("train" or "test")."""
-    labels, rotations = np.empty(n, np.int64), np.empty((n, 3, 3))
-    for i in range(n):
-        rng = np.random.default_rng(np.random.SeedSequence([seed, SPLITS[split], i], spawn_key=(POSES,)))
-        labels[i], rotations[i] = rng.integers(conformations), random_rotations(1, rng)[0]
-    return labels, rotations
-
-
-def rescale(images: np.ndarray) -> np.ndarray:
-    """(x − min) / (max − min) of each image (n, L, L) → float32 in [0, 1]. Raises InputError for a constant image."""
-    low, high = images.min(axis=(1, 2), keepdims=True), images.max(axis=(1, 2), keepdims=True)
-    if not (high > low).all():
-        raise InputError("expected volumes with something in them, got a projection without any contrast")
-    return ((images - low) / (high - low)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -75,7 +45,7 @@ class Pairs:
     train_conformations: list[int] | None = None
 
     def images(self, split: str, noise, seed: int) -> NoisyImages:
-        """The images of "train" or "test" under `noise` (cryobench.noise.Gaussian or alike) and a run's seed."""
+        """The images of "train" or "test" under `noise` (cryobench.noise.gaussian.Gaussian or alike) and a run's seed."""
         part: Split = getattr(self, split)
         chosen = None
         if split == "train" and self.train_conformations is not None:
@@ -116,29 +86,3 @@ def _open(folder: Path, split: str) -> Split:
     recorded = folder / f"{split}_noisy.npy"
     return Split(clean, np.load(folder / f"{split}_labels.npy"), np.load(folder / f"{split}_rotations.npy"),
                  np.load(recorded, mmap_mode="r") if recorded.exists() else None)  # fmt: skip
-
-
-def simulate(folder: Path, dataset: DataSet, volumes: np.ndarray, advance) -> None:
-    """Write both splits of a simulated data set into `folder`; `advance(number)` counts images done."""
-    projectors = [Projector(volume) for volume in volumes]
-    for split, n in (("train", dataset.n_train), ("test", dataset.n_test)):
-        labels, rotations = draw_poses(n, len(volumes), seed=dataset.seed, split=split)
-        if split == "test" and dataset.test_view == "motion":
-            rotations[:] = motion_view(volumes)
-        np.save(folder / f"{split}_labels.npy", labels)
-        np.save(folder / f"{split}_rotations.npy", rotations)
-        _write_images(folder / f"{split}_clean.npy", projectors, labels, rotations, dataset.image_size, advance)
-
-
-def _write_images(path: Path, projectors, labels, rotations, size: int, advance) -> None:
-    step = max(1, BLOCK // (4 * size**2))
-    with new_array(path, (len(labels), size, size)) as file:
-        for start in range(0, len(labels), step):
-            block = slice(start, start + step)
-            images = np.empty((len(labels[block]), size, size), np.float32)
-            for conformation, projector in enumerate(projectors):
-                chosen = np.flatnonzero(labels[block] == conformation)
-                if len(chosen):
-                    images[chosen] = rescale(projector(rotations[block][chosen]))
-                    advance(len(chosen))
-            file.write(images.data)

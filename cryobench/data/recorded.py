@@ -14,19 +14,20 @@ import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import scipy.fft
 
 from cryobench.data.cache import new_array
-from cryobench.data.ctf import Ctf
 from cryobench.data.dataset import DataSet
+from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_size
+from cryobench.data.io.star import ANGLES, DEFOCUS, MICROSCOPE, Star, agreed_pixel_size, read_star
+from cryobench.data.io.unusable import refuse, unusable
 from cryobench.data.project import Projector, rotations_from_euler
-from cryobench.data.stack import crop_centre, read_map, resample, same_pixel_size
-from cryobench.data.star import ANGLES, Star, agreed_pixel_size, read_star
-from cryobench.data.unusable import refuse, unusable
 from cryobench.errors import InputError
-from cryobench.noise import outside_circle
+from cryobench.noise.background import outside_circle
+from cryobench.noise.ctf import Ctf
 
 BLOCK = 64  # particles in memory at a time
 REGRESSED = 500  # training images that decide the factor a
@@ -43,6 +44,8 @@ class Particles(DataSet):
     particles by data.seed, or take the first n_train and the n_test after them; pixel_size_angstrom: in place of what the
     files say.
     """
+
+    recorded: ClassVar[bool] = True
 
     star: str
     maps: list[str]
@@ -81,7 +84,7 @@ class Particles(DataSet):
         star, _ = self.particles, self.spacing
         pose_of(star, self.spacing, len(self.maps))
         if self.ctf:
-            Ctf.of(star)
+            ctf_of(star)
         for _ in self._densities():
             pass
 
@@ -194,7 +197,7 @@ class PairMaker:
         star = data.particles
         self.data, self.star, self.spacing = data, star, data.spacing
         self.rotations, self.displaced, self.labels = pose_of(star, self.spacing, len(data.maps))
-        self.ctf = Ctf.of(star) if data.ctf else None
+        self.ctf = ctf_of(star) if data.ctf else None
         self.projectors = [Projector(density) for density in data._densities()]
         self.outside = outside_circle(data.image_size)
         # RELION puts the centre of an odd image one pixel further than L//2, as it does in its projections.
@@ -277,6 +280,16 @@ def pose_of(star: Star, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarr
     if not (0 <= labels.min() and labels.max() < maps):
         raise InputError(f"data.maps: expected a map for each rlnClassNumber up to {labels.max() + 1}, got {maps}")
     return rotations, -star.origins(spacing), labels
+
+
+def ctf_of(star: Star) -> Ctf:
+    """The CTFs of a star file's particles. Raises InputError for missing columns."""
+    missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.columns]
+    if missing:
+        raise InputError(f"{star.path}: expected columns {', '.join(missing)} for the CTF, got none; "
+                         "data.ctf=false compares with projections without one")  # fmt: skip
+    columns = [star.column(name) for name in (*DEFOCUS, *MICROSCOPE)]
+    return Ctf(np.stack([*columns, star.column("rlnPhaseShift", 0.0)], axis=-1))
 
 
 def shift_phases(displaced: np.ndarray, size: int) -> np.ndarray:

@@ -22,8 +22,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from cryobench.data.images import NoisyImages
 from cryobench.errors import BadImages, InputError
-from cryobench.noise import NoisyImages, border_sigma
+from cryobench.noise.background import border_sigma
 
 # What a method may be told beyond the noisy images themselves.
 KNOWLEDGE = {

@@ -7,8 +7,9 @@ import os
 from importlib import resources
 from pathlib import Path
 
-from cryobench.record import Store, writable
+from cryobench.files import writable
 from cryobench.report import findings, gallery, plots, tables
+from cryobench.runs.store import Store
 
 ROBUST = "../robust"
 LARGEST = 10 * 2**20  # bytes; figures that would not fit are named instead

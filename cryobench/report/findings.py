@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from cryobench import table
-from cryobench.record import Store
+from cryobench.runs.store import Store
+from cryobench.tables import table
 
 PAPERS = ("alpha_beta", "methods")  # sweeps whose rows are the paper's
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from cryobench import table
-from cryobench.record import Store
+from cryobench.runs.store import Store
+from cryobench.tables import table
 
 SWEEPS = ("methods", "alpha_beta")
 IMAGES = 4

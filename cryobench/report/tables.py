@@ -6,8 +6,8 @@ import csv
 from importlib import resources
 from pathlib import Path
 
-from cryobench import layout, table
-from cryobench.record import Store
+from cryobench.runs.store import Store
+from cryobench.tables import layout, table
 
 FIRST = ("table1", "table2", "table3", "claims", "released", "published_gap")
 

@@ -1,0 +1,1 @@
+"""The command line: its entry, and one file for each verb or tight family of verbs."""

@@ -1,0 +1,56 @@
+"""The verb denoise: a particle stack through a method."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from cryobench.cli.options import (
+    Contrast,
+    Force,
+    Images,
+    Method,
+    ModelFile,
+    PixelSize,
+    Run,
+    RunResults,
+    checked,
+    choose_model,
+    opened,
+    say,
+)
+from cryobench.errors import InputError
+
+
+def denoise(
+    stack: str = typer.Argument(help="A stack (.mrcs, .mrc), or a .star file of RELION or cryoSPARC."),
+    overrides: list[str] = Method,
+    out: str = typer.Option(
+        ..., "--out", "-o", help="The denoised stack; with a .star file, one beside it points here."
+    ),
+    run: str = Run,
+    model: str = ModelFile,
+    results: str = RunResults,
+    images: str = Images,
+    contrast: str = Contrast,
+    pixel_size: float = PixelSize,
+    skip_bad: bool = typer.Option(False, "--skip-bad", help="Leave out images that are blank or hold NaN."),
+    force: bool = Force,
+) -> None:
+    """Denoise a particle stack: order, size, scale and header are kept.
+
+    By a run (--run), an exported file (--model), or a method that needs no training, fitted on the stack (method=cwf).
+    """
+    from cryobench.particles.denoise import denoise_stack
+
+    path, listed = Path(out), Path(stack).suffix.lower() == ".star"
+    if path.suffix.lower() not in ((".mrcs",) if listed else (".mrcs", ".mrc")):
+        endings = ".mrcs (RELION takes 1@x.mrc for a volume)" if listed else ".mrcs or .mrc"
+        raise InputError(f"-o: expected a file that ends in {endings}, got {out}")
+    source, rows = opened(stack, images, pixel_size)
+    chosen = choose_model(run, model, results, overrides)
+    for file in denoise_stack(chosen, source, rows, path, contrast=checked(contrast), force=force, skip_bad=skip_bad, say=say,
+                              progress=sys.stderr.isatty()):  # fmt: skip
+        print(f"written: {file}")

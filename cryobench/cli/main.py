@@ -1,0 +1,169 @@
+"""The command line: a run or a sweep given by Hydra overrides, or a verb. Exit status 0 done, 1 some failed, 2 usage."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+from cryobench.config.identity import searching
+from cryobench.errors import InputError, Stopped, shown_notes
+from cryobench.signals import stopping
+
+HELP = """cryobench: where cryo-EM denoisers are compared.
+
+Runs and sweeps (any key of the config can be given as key=value):
+  python -m cryobench                                        one (α,β)-GAN on a made-up molecule, under a minute
+  python -m cryobench method=autoencoder noise.snr=0.05      another method, another noise level
+  python -m cryobench method=gan method.alpha=1 method.beta=-1 data=rnap_ecoli scale=desk seed=1
+  python -m cryobench +sweep=alpha_beta scale=smoke          Table 1: eight (α,β) pairs at two noise levels
+  python -m cryobench method=noisy,oracle seed=0,1           a sweep of your own
+
+Groups:
+{groups}
+
+From records, without any training (--results DIR, by default results/rnap_ecoli-desk):
+{verbs}
+
+  python -m cryobench --cfg              print the config that a command line makes
+  python -m cryobench VERB --help        options of a verb
+  --config-dir DIR                       a folder with yamls of your own (method/mine.yaml, …)
+
+What a run leaves: RESULTS/runs/RUN_ID/record.json; RESULTS is results/DATA-SCALE unless paths.results=DIR.
+Exit status: 0 all done; 1 some run failed; 2 a mistake on the command line or in a config; 143 stopped by SIGTERM."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the command line says and return the exit status."""
+    arguments = [at_home(word) for word in (sys.argv[1:] if arguments is None else arguments) if word]
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())  # a denoiser of the user's own lies where they stand
+    print_what_can_be_printed()
+    try:
+        words, folders = config_folders(arguments)
+        with shown_notes(), stopping(), searching(folders):
+            status = do(words, folders)
+            sys.stdout.flush()
+            return status
+    except Stopped:
+        print("cryobench: stopped by SIGTERM; nothing is left half-written: the same command goes on", file=sys.stderr)
+        return 143
+    except InputError as error:
+        print(f"cryobench: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except OSError as error:
+        where = f" for {error.filename}" if error.filename else ""
+        print(f"cryobench: expected the system to allow it, got '{error.strerror or error}'{where}", file=sys.stderr)
+        leave_standard_output()
+        return 2
+    except KeyboardInterrupt:
+        print("cryobench: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+
+
+def do(words: list[str], folders: list[Path]) -> int:
+    """A verb, help, one run or a sweep."""
+    if words and "=" not in words[0] and words[0][0] not in "+-~":
+        from cryobench.cli.app import run_verb
+
+        return run_verb(words)
+    if any(word in ("-h", "--help") for word in words):
+        print(help_text())
+        return 0
+    overrides, multirun, show_config = split_flags(words)
+    if folders:
+        from cryobench.config.compose import search_path
+
+        overrides.append(search_path(folders))  # the processes of a sweep know of its overrides alone
+    return launch(overrides, multirun, show_config)
+
+
+def at_home(word: str) -> str:
+    """key=~/folder with the home folder's name, which a shell leaves to us, and Hydra's grammar knows no ~."""
+    key, equals, value = word.partition("=")
+    return f"{key}={os.path.expanduser(value)}" if equals and (value == "~" or value.startswith("~/")) else word
+
+
+def print_what_can_be_printed() -> None:
+    """Where the terminal, the pipe or the log has no α, it gets \\u03b1."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):  # a stream that somebody put in the place of ours
+            stream.reconfigure(errors="backslashreplace")
+
+
+def leave_standard_output() -> None:
+    """What is still to be written can't be: Python would try once more at its end, and say so in its own words."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def launch(overrides: list[str], multirun: bool, show_config: bool) -> int:
+    """One run or a sweep."""
+    from cryobench.config.sweep import plan
+
+    planned = plan(overrides, multirun)
+    if show_config:
+        import yaml
+
+        print(yaml.safe_dump(planned.jobs[0].config, sort_keys=False, allow_unicode=True), end="")
+        return 0
+    if planned.is_sweep:
+        from cryobench.launch.sweep import run_sweep
+
+        return run_sweep(planned, overrides)
+    from cryobench.launch.alone import run_alone
+
+    return run_alone(planned.jobs[0])
+
+
+def config_folders(arguments: list[str]) -> tuple[list[str], list[Path]]:
+    """The words without --config-dir DIR, and these folders. Raises InputError for one that isn't there."""
+    words, folders = [], []
+    rest = iter(arguments)
+    for word in rest:
+        name, _, value = word.partition("=")
+        if name not in ("--config-dir", "-cd"):
+            words.append(word)
+            continue
+        folders.append(Path(value or next(rest, "")))
+        if not folders[-1].is_dir() or folders[-1] == Path():
+            raise InputError(f"--config-dir: expected a folder, got {value or folders[-1]}")
+    return words, folders
+
+
+def split_flags(arguments: list[str]) -> tuple[list[str], bool, bool]:
+    """Overrides, whether -m is given, whether --cfg is."""
+    overrides, multirun, show_config = [], False, False
+    for word in arguments:
+        if word in ("-m", "--multirun"):
+            multirun = True
+        elif word.partition("=")[0] == "--cfg":
+            show_config = True
+        elif word.startswith("-"):
+            raise InputError(
+                f"unknown option {word}: expected --help, --cfg, --config-dir DIR, -m, or overrides key=value"
+            )
+        else:
+            overrides.append(word)
+    return overrides, multirun, show_config
+
+
+def help_text() -> str:
+    from importlib import resources
+
+    from cryobench.cli.app import verb_lines
+
+    groups = []
+    for group in ("data", "scale", "noise", "protocol", "method", "trainer", "task", "sweep"):
+        folder = resources.files("cryobench.conf") / group
+        names = sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml"))
+        groups.append(f"  {'+' if group == 'sweep' else ''}{group}=".ljust(13) + " | ".join(names))
+    return HELP.format(groups="\n".join(groups), verbs=verb_lines())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""The verbs table and figure: those of the paper, and more, from records."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from importlib import resources
+
+import typer
+
+from cryobench.cli.options import Results
+from cryobench.errors import InputError
+
+
+def table(name: str = typer.Argument(help="1, 2 or 3, or a table's name."), results: str = Results) -> None:
+    """Make a table from records and print it."""
+    known = experiments("(?!fig|_).*")
+    regenerate(f"table{name}" if name.isdigit() else name, known, results, show=True)
+
+
+def figure(name: str = typer.Argument(help="A figure's name, as fig1_stability."), results: str = Results) -> None:
+    """Make a figure from records."""
+    regenerate(name, experiments("fig.*"), results, show=False)
+
+
+def experiments(pattern: str) -> list[str]:
+    """Modules of cryobench.experiments whose name matches."""
+    names = (p.name[:-3] for p in resources.files("cryobench.experiments").iterdir() if p.name.endswith(".py"))
+    return sorted(name for name in names if re.fullmatch(pattern, name))
+
+
+def regenerate(name: str, known: list[str], results: str | None, show: bool) -> None:
+    if name not in known:
+        raise InputError(f"expected one of {', '.join(known)}, got {name}")
+    from cryobench.runs.store import Store, results_folder
+
+    module = importlib.import_module(f"cryobench.experiments.{name}")
+    for file in module.write(Store(results_folder(results or getattr(module, "RESULTS", None)))):
+        if show and file.suffix == ".md":
+            print(file.read_text(encoding="utf-8"))
+        print(f"written: {file}", file=sys.stderr)

@@ -1,0 +1,69 @@
+"""The verb trust: is a feature in a denoised image real?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+from cryobench.cli.options import (
+    Contrast,
+    Force,
+    Images,
+    Method,
+    ModelFile,
+    PixelSize,
+    Run,
+    RunResults,
+    checked,
+    choose_model,
+    opened,
+    say,
+)
+from cryobench.errors import InputError
+
+
+def trust(
+    stack: str = typer.Argument(
+        None, help="A stack or .star file; without one, the test images of the run's data set."
+    ),
+    overrides: list[str] = Method,
+    out: str = typer.Option(..., "--out", "-o", help="The figure, a .png file."),
+    run: str = Run,
+    model: str = ModelFile,
+    results: str = RunResults,
+    images: str = Images,
+    contrast: str = Contrast,
+    pixel_size: float = PixelSize,
+    n: int = typer.Option(200, "--number", help="How many images at most."),
+    force: bool = Force,
+) -> None:
+    """Is a feature real? Pure noise, half the dose twice, and a conformation never seen, through a method."""
+    from cryobench.particles import trust as questions
+    from cryobench.particles.denoise import prepare
+    from cryobench.particles.model import new_file
+
+    path = Path(out)
+    if path.suffix != ".png":
+        raise InputError(f"-o: expected a file that ends in .png, got {out}")
+    if stack is not None and "=" in stack:
+        stack, overrides = None, [stack, *(overrides or [])]
+    new_file(path, force)
+    source, rows = (None, None) if stack is None else opened(stack, images, pixel_size)
+    chosen = choose_model(run, model, results, overrides)
+    if source is None:
+        taken, pixel_size = questions.test_images(chosen, n, sys.stderr.isatty())
+    else:
+        prepared = prepare(chosen, source, rows, checked(contrast), say)
+        taken = questions.stack_images(prepared, n)
+        pixel_size = source.pixel_size and source.pixel_size * source.size / prepared.size
+    unseen = (
+        questions.unseen_conformation(chosen, n, sys.stderr.isatty())
+        if questions.knows_conformations(chosen, source)
+        else None
+    )
+    answers = questions.ask(chosen, taken, pixel_size, unseen)
+    questions.draw(chosen.name, answers).savefig(path)
+    print(questions.paragraph(chosen.name, answers))
+    print(f"written: {path}")

@@ -1,0 +1,1 @@
+"""Configs: composed and checked, swept over, and what a run's id is made of."""

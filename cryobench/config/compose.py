@@ -1,0 +1,188 @@
+"""Configs: composed by Hydra, and checked against the classes that they make."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import math
+import os
+import re
+import typing
+from dataclasses import MISSING, make_dataclass
+from pathlib import Path
+
+from hydra.errors import HydraException
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cryobench.config.hydra import composed
+from cryobench.config.identity import BUILT, check_name, own_folders
+from cryobench.errors import InputError
+from cryobench.evaluation.analysis import check
+
+GROUPS = (*BUILT, "protocol", "scale", "trainer")
+
+
+def compose(overrides: list[str]) -> DictConfig:
+    """The config, not yet resolved, that these Hydra overrides make. Raises InputError, in one line."""
+    if (own := own_folders()) and not any(word.startswith("hydra.searchpath=") for word in overrides):
+        overrides = [*overrides, search_path(own)]
+    try:
+        return composed(overrides)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise InputError(readable(error)) from None
+
+
+def search_path(folders) -> str:
+    """Hydra's override for folders of yamls beside those of cryobench."""
+    return f"hydra.searchpath=[{','.join(repr(f'file://{Path(folder).resolve()}') for folder in folders)}]"
+
+
+def resolve(config: DictConfig) -> dict:
+    """A composed config → plain dicts, every value of the type that its class declares. Raises InputError."""
+    for name in GROUPS:
+        if not isinstance(config.get(name), DictConfig):
+            raise InputError(f"{name}: expected one of the group's choices, got {config.get(name)}; see --help")
+    try:
+        groups = {name: OmegaConf.create(OmegaConf.to_container(config[name], resolve=True)) for name in GROUPS}
+        plain = {
+            name: plainest(typed(node, name)) if name in BUILT else OmegaConf.to_container(node)
+            for name, node in groups.items()
+        }
+        paths = OmegaConf.to_container(config.paths, resolve=True)
+        plain["paths"] = {key: value and os.path.expanduser(value) for key, value in paths.items()}
+        plain["data"] = with_content(plain)
+        build(plain, "task")  # refuses what can't be before anything runs
+        plain["seed"] = typed_value("seed", config.seed, int)
+        plain["watch"] = typed_value("watch", config.watch, int)
+        plain["analysis"] = check(typed_value("analysis", config.analysis, list[str]))
+        plain["protocol"]["ssim_range"] = typed_value("protocol.ssim_range", plain["protocol"]["ssim_range"], float)
+    except OmegaConfBaseException as error:
+        raise InputError(readable(error)) from None
+    known = {*plain, "hydra", "row", "rows", "writes"}
+    for key in config:
+        if key not in known:
+            raise InputError(f"unknown key {key}: expected one of {', '.join(sorted(plain))}{suggestion(key, plain)}")
+    if plain["seed"] < 0:
+        raise InputError(f"seed: expected a whole number of at least 0, got {plain['seed']}")
+    if plain["watch"] < 0:
+        raise InputError(f"watch: expected a number of steps, or 0 for none, got {plain['watch']}")
+    return plain
+
+
+def with_content(config: dict) -> dict:
+    """The settings of a data set, with a digest of the files that they name by a path, as far as these are there.
+
+    Files that are missing or wrong are told when they are needed, which may be on another machine.
+    """
+    from cryobench.data.content import content_of
+
+    settings = {key: value for key, value in config["data"].items() if key != "content"}
+    try:
+        content = content_of(build({"data": settings}, "data"), cache_folder(config))
+    except InputError:
+        return settings
+    return settings if content is None else {**settings, "content": content}
+
+
+def typed(node: DictConfig, group: str) -> dict:
+    """Check one group against the signature of its `_target_`, and coerce its values to the declared types."""
+    target = node.get("_target_")
+    try:
+        cls = get_class(target)
+    except Exception as error:
+        raise InputError(
+            f"{group}: expected _target_ to name a class, got {target}: {str(error).splitlines()[-1]}"
+        ) from None
+    chosen = {"name": node.get("name", cls.__name__.lower()), "_target_": target}
+    check_name(group, chosen)
+    hints = typing.get_type_hints(cls.__init__)
+    fields = {}
+    for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
+        default = MISSING if parameter.default is parameter.empty else parameter.default
+        fields[name] = (hints.get(name, typing.Any), default)
+    values = {key: value for key, value in node.items() if key not in ("_target_", "name")}
+    for key in values:
+        if key not in fields:
+            raise InputError(f"unknown key {group}.{key}: expected one of {', '.join(fields)}{suggestion(key, fields)}")
+    missing = [key for key, (_, default) in fields.items() if default is MISSING and key not in values]
+    if missing:
+        raise InputError(f"{group}: expected a value for {', '.join(missing)} of {target}, got none")
+    checked = {key: typed_value(f"{group}.{key}", value, fields[key][0]) for key, value in values.items()}
+    return chosen | checked
+
+
+def plainest(node: dict) -> dict:
+    """Settings that amount to another class's, as those, so that one and the same run has one id; the class says which."""
+    rule = getattr(get_class(node["_target_"]), "plainest", None)
+    return rule(node) if rule else node
+
+
+def typed_value(name: str, value, kind):
+    """`value` as `kind` (a type hint), by OmegaConf's rules. Raises InputError naming the key."""
+    schema = OmegaConf.structured(make_dataclass("Setting", [("value", kind)]))
+    try:
+        checked = OmegaConf.to_container(OmegaConf.merge(schema, {"value": value}))["value"]
+        if isinstance(checked, float) and not math.isfinite(checked):
+            raise InputError(f"{name}: expected a finite number, got {value!r}")
+        return checked
+    except OmegaConfBaseException:
+        kind_name = getattr(kind, "__name__", str(kind))
+        raise InputError(f"{name}: expected {kind_name}, got {value!r}") from None
+
+
+def build(config: dict, group: str):
+    """The object that a group of a resolved config describes. Raises InputError for values that it refuses."""
+    node = dict(config[group])
+    node.pop("name")
+    return get_class(node.pop("_target_"))(**node)
+
+
+def cache_folder(config: dict) -> Path:
+    """Where simulated data is kept: paths.cache, else the user's cache folder."""
+    import platformdirs
+
+    return Path(config["paths"]["cache"] or platformdirs.user_cache_path("cryobench")).expanduser()
+
+
+def suggestion(key: str, known) -> str:
+    close = difflib.get_close_matches(key, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def readable(error: Exception) -> str:
+    """Hydra's and OmegaConf's errors in one line: what was expected, what came, what to do."""
+    text = str(error)
+    if found := re.search(r"Could not override '([^']+)'", text):
+        key = found[1]
+        return f"unknown key {key}: it is not in the config{known_beside(key)}; `python -m cryobench --cfg` prints all keys"
+    if found := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
+        options = re.findall(r"^\t(\S+)$", found[3], re.M)
+        group, _, name = found[1].partition("/")
+        return f"{group}: expected one of {', '.join(options)}, got {name}{suggestion(name, options)}"
+    if found := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
+        return f"{found[1]} is in the config already: write {found[1]}=… without the +"
+    if (
+        "missing EQUAL" in text
+        or "mismatched input" in text
+        or "LexerNoViableAlt" in text
+        or "no viable alternative" in text
+    ):
+        return f"expected overrides like key=value, got {first_line(text)}"
+    return f"config: {first_line(text)}"
+
+
+def first_line(text: str) -> str:
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())[:300]
+
+
+def known_beside(key: str) -> str:
+    """The keys that stand where an unknown one was looked for, with the likeliest meant."""
+    group, _, name = key.rpartition(".")
+    try:
+        node = OmegaConf.select(compose([]), group) if group else compose([])
+    except InputError:
+        return ""
+    names = [str(k) for k in node if k not in ("_target_", "name", "hydra")] if isinstance(node, DictConfig) else []
+    return f" ({group or 'top level'}: {', '.join(names)}{suggestion(name, names)})" if names else ""

@@ -1,0 +1,134 @@
+"""A sweep as a list of runs: rows × whatever else is swept, composed before anything is started.
+
+A row is a name and the overrides that make it (`rows` in the sweep's yaml); the paper's rows are no Cartesian product,
+so Hydra's sweeper goes over the names: all of them, unless the command line names some. What stands on the command line wins
+over the sweep's file.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+
+from hydra.core.override_parser.types import Glob
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from cryobench.config import hydra
+from cryobench.config.compose import GROUPS, compose, readable, resolve
+from cryobench.config.identity import run_id
+from cryobench.errors import InputError
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep: the row that it belongs to (None outside rows), its resolved config and its id."""
+
+    row: str | None
+    config: dict
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The runs that a command line asks for, each once; `writes` names the tables and figures made at the end."""
+
+    jobs: list[Job]
+    is_sweep: bool
+    writes: list[str]
+
+
+def plan(overrides: list[str], multirun: bool = False, single: bool = False) -> Plan:
+    """All runs of a command line, single runs and sweeps alike. Raises InputError.
+
+    multirun: a sweep even where nothing is swept; single: one job of a sweep, which has all its values given.
+    """
+    given = parse(overrides)
+    fixed = {key: value for key, (values, swept) in given.items() for value in values if not swept}
+    base = compose([f"{key}={value}" for key, value in fixed.items() if key != "row"])
+    swept = {} if single else {key: values for key, (values, _) in parse_params(base).items()}
+    swept |= {key: values for key, (values, is_swept) in given.items() if is_swept}
+    swept = {key: [fixed[key]] if key in fixed else values for key, values in swept.items()}
+    every = [] if single or "row" in given else list(base.get("rows") or [])
+    is_sweep = multirun or bool(swept) or bool(every)
+
+    rows = every or [unquoted(value) for value in swept.pop("row", [fixed.get("row", "null")])]
+    groups = {key: values for key, values in swept.items() if key.split("@")[0] in GROUPS}
+    plain = {key: values for key, values in swept.items() if key not in groups}
+    jobs: dict[str, Job] = {}
+    for row in rows:
+        for choice in itertools.product(*groups.values()):
+            chosen = dict(zip(groups, choice, strict=True))
+            config = compose_row(row, {**fixed, **chosen}, base)
+            for point in itertools.product(*plain.values()):
+                for key, value in zip(plain, point, strict=True):
+                    put(config, key, value)
+                resolved = resolve(config)
+                name = run_id(resolved)
+                jobs.setdefault(name, Job(None if row == "null" else row, resolved, name))
+    return Plan(list(jobs.values()), is_sweep, list(base.get("writes") or []))
+
+
+def naming_rows(overrides: list[str]) -> list[str]:
+    """The same overrides for Hydra, which must be told the names of a sweep's rows where all of them are meant."""
+    given = parse(overrides)
+    base = compose([f"{key}={value}" for key, (values, swept) in given.items() for value in values if not swept])
+    if "row" in given or not base.get("rows"):
+        return overrides
+    names = (name.replace("'", r"\'") for name in base.rows)
+    return [*overrides, "row=" + ",".join(f"'{name}'" for name in names)]
+
+
+def compose_row(row: str, given: dict[str, str], base: DictConfig) -> DictConfig:
+    """The config of one row: the row's overrides first, then what was given."""
+    if row == "null":
+        return compose([f"{key}={value}" for key, value in given.items()])
+    rows = base.get("rows") or {}
+    if row not in rows:
+        raise InputError(f"row: expected one of {', '.join(rows) or 'a sweep (+sweep=…)'}, got {row}")
+    return compose([*rows[row], *(f"{key}={value}" for key, value in given.items() if key != "row")])
+
+
+def put(config: DictConfig, key: str, value: str) -> None:
+    """Set a value in a composed config, as an override would. Raises InputError for a key that isn't there."""
+    if OmegaConf.select(config, key.lstrip("+"), default=ListConfig) is ListConfig and not key.startswith("+"):
+        compose([f"{key}={value}"])  # raises, with the keys that are there
+    typed = hydra.parsed([f"{key}={value}"])[0].value()
+    OmegaConf.update(config, key.lstrip("+"), typed, force_add=True)
+
+
+def parse(overrides: list[str]) -> dict[str, tuple[list[str], bool]]:
+    """Overrides → key: (its values as text, whether it is swept over); a later override of a key wins, but not of a group."""
+    try:
+        read = hydra.parsed(overrides)
+    except HydraException as error:
+        raise InputError(readable(error)) from None
+    found: dict[str, tuple[list[str], bool]] = {}
+    for override in read:
+        key = override.get_key_element()
+        if (group := key.lstrip("+").split("@")[0]) in (*GROUPS, "sweep") and key in found:
+            raise InputError(f"{group}: expected one choice, got {' and '.join(found[key][0])} and "
+                             f"{override.get_value_element_as_str()}")  # fmt: skip
+        if isinstance(override.value(), Glob):
+            raise InputError(f"{key}: expected a list of values a,b,c, got {override.input_line.partition('=')[2]}")
+        if override.is_sweep_override():
+            if not override.is_discrete_sweep():
+                raise InputError(f"{key}: expected a list of values a,b,c, got an interval")
+            found[key] = (list(override.sweep_string_iterator()), True)
+        else:
+            found[key] = ([override.get_value_element_as_str()], False)
+    return found
+
+
+def parse_params(config: DictConfig) -> dict[str, tuple[list[str], bool]]:
+    """What the sweep's own file sweeps over."""
+    params = OmegaConf.select(config, "hydra.sweeper.params") or {}
+    return parse([f"{key}={value}" for key, value in params.items()])
+
+
+def unquoted(text: str) -> str:
+    """A row's name as it stands in the yaml, from 'in quotes' or from Hydra's in\\ escapes."""
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    return re.sub(r"\\(.)", r"\1", text)

@@ -1,0 +1,248 @@
+"""How fast everything is here: simulation, each method of some runs, each metric; Lightning beside a bare loop.
+
+Lightning and the bare loop do what one training step does (noise, forward, backward, optimizer), on the same images,
+one after the other in turn; the median of the ratios does not depend on the machine as times do. RESULTS/bench.json
+keeps all of it, and `plan` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from rich.progress import Progress
+
+from cryobench.config.compose import build, cache_folder, compose, resolve
+from cryobench.config.sweep import Job
+from cryobench.cost.speed import SLICES, cost_key, images_needed, measure, simulation, torch_threads
+from cryobench.errors import one_line
+from cryobench.evaluation import metrics
+from cryobench.files import writable
+from cryobench.methods.base import Setting
+from cryobench.methods.learned.gan import ADAM
+from cryobench.methods.learned.scores import discriminator_loss, generator_loss
+from cryobench.runs.environment import cores, environment
+
+REPEATS, IMAGES = 3, 100  # of Lightning beside the bare loop
+# Every baseline and limit, then every net.
+EVERYTHING = (["+sweep=methods"], ["method=autoencoder,gan,wgan_gp,pggan,unet"])
+QUICK = 12.0  # seconds in which a method is measured that is also measured with all cores
+
+
+def asked_for(overrides: list[str]) -> list[list[str]]:
+    """Command lines whose runs are to be measured: the one given or, if it chooses neither sweep nor method, all there is."""
+    keys = {override.split("=")[0].lstrip("+") for override in overrides}
+    if keys & {"sweep", "method", "row"}:
+        return [overrides]
+    scale = [] if "scale" in keys else ["scale=desk"]
+    return [[*choice, *scale, *overrides] for choice in EVERYTHING]
+
+
+def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
+    """What bench.json holds: the speed of each method among the jobs, with one thread and with all cores.
+
+    On a CPU as many methods are measured side by side, one thread each, as there are cores: so do the runs of a sweep. With
+    all cores they go one after the other; those of which one thread took longer than QUICK seconds are left out.
+    """
+    different = list({json.dumps(cost_key(job.config), sort_keys=True): job for job in jobs}.values())
+    found = {"environment": environment(), "simulation_s": {}, "methods": [], "metrics": {}, "lightning": {}}
+    with Progress(disable=not progress, transient=True) as bar:
+        task = bar.add_task("simulating", total=2 * len(different) + 1)
+        for job in different:
+            size = str(job.config["data"]["image_size"])
+            if size not in found["simulation_s"]:
+                pairs = slice_of(job.config)
+                found["simulation_s"][size] = simulation(pairs.volumes, pairs.test.rotations)
+                found["metrics"][size] = metric_speeds(pairs.test.clean)
+        bar.update(task, description="methods, one core each")
+        for entry in side_by_side(different[::-1]):  # the limit and its like come last in a sweep, and take longest
+            found["methods"].append(entry)
+            bar.advance(task)
+        for job in different if cores() > 1 else []:
+            bar.update(task, description=f"{job.config['method']['name']}, {cores()} cores")
+            (alone,) = (entry for entry in found["methods"] if entry["key"] == cost_key(job.config))
+            if alone.get("took_s", QUICK) < QUICK:
+                found["methods"].append(measure_one(job, cores()))
+            bar.advance(task)
+        bar.update(task, description="Lightning and a bare loop")
+        scale = "smoke" if all(job.config["scale"]["name"] == "smoke" for job in jobs) else "desk"
+        for net in ("resnet", "conv"):
+            with torch_threads(1):
+                found["lightning"][net] = training([f"scale={scale}", f"method.net={net}"], REPEATS, IMAGES)
+        bar.update(task, completed=2 * len(different) + 1)
+    order = [cost_key(job.config) for job in different]
+    found["methods"].sort(key=lambda entry: (order.index(entry["key"]), entry["cores"]))
+    return found
+
+
+def side_by_side(jobs: Sequence[Job]) -> Iterator[dict]:
+    """`measure_one` of each with one thread, as they finish."""
+    if cores() == 1 or any(job.config["trainer"]["accelerator"] != "cpu" for job in jobs):
+        yield from (measure_one(job, 1) for job in jobs)
+        return
+    with ProcessPoolExecutor(min(cores(), len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(measure_one, job, 1): job for job in jobs}
+        for done in as_completed(waiting):
+            yield done.result() if not done.exception() else failed(waiting[done], 1, done.exception())
+
+
+def measure_one(job: Job, threads: int) -> dict:
+    """An entry of bench.json; a method that can't run here has an "error" for numbers, and leaves the others theirs."""
+    start = time.perf_counter()
+    try:
+        noise, pairs = build(job.config, "noise"), slice_of(job.config)
+        train, test = (pairs.images(split, noise, job.config["seed"]) for split in ("train", "test"))
+        entry = {"key": cost_key(job.config), "row": job.row} | measure(job.config, train, test, threads)
+    except Exception as error:
+        entry = failed(job, threads, error)
+    return entry | {"took_s": round(time.perf_counter() - start, 1)}
+
+
+def failed(job: Job, threads: int, error: BaseException) -> dict:
+    return {"key": cost_key(job.config), "row": job.row, "cores": threads, "error": one_line(error)}
+
+
+def slice_of(config: dict):
+    """The first images of a config's data set, as many as any method needs here."""
+    from cryobench.data.pairs import open_pairs
+
+    n = max(images_needed(config), SLICES[-1])
+    return open_pairs(replace(build(config, "data"), n_train=n, n_test=64), cache_folder(config))
+
+
+def metric_speeds(clean: np.ndarray) -> dict[str, float]:
+    """Images per second of each metric."""
+    noisy = np.clip(clean + 0.1 * np.random.default_rng(0).standard_normal(clean.shape), 0, 1)
+    speeds = {}
+    for name in metrics.NAMES:
+        start = time.process_time()
+        getattr(metrics, name)(clean, noisy)
+        speeds[name] = round(len(clean) / max(time.process_time() - start, 1e-6), 1)
+    return speeds
+
+
+def keep(found: dict, results: Path) -> Path:
+    """Write RESULTS/bench.json. Raises InputError."""
+    path = results / "bench.json"
+    with writable(results):
+        results.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        os.replace(part, path)
+    return path
+
+
+def rows(found: dict) -> list[tuple[str, ...]]:
+    """For people: method, size, cores, images per second of training and of denoising."""
+    lines = []
+    for entry in found["methods"]:
+        key = entry["key"]
+        what = " ".join(
+            str(part) for part in (key["method"], key.get("net"), key.get("width") and f"d={key['width']}") if part
+        )
+        speeds = [entry["error"][:60], ""] if "error" in entry else [
+            f"{1 / entry['fit_s_per_image']:.4g}" if entry["fit_s_per_image"] > 1e-6 else "",
+            f"{1 / entry['denoise_s_per_image']:.4g}" if entry["denoise_s_per_image"] > 1e-9 else "",
+        ]  # fmt: skip
+        lines.append((what, str(key["image_size"]), str(entry["cores"]), *speeds))
+    return lines
+
+
+def training(overrides: list[str], repeats: int = 5, images: int = 400) -> dict:
+    """Images per second of one epoch of a GAN through Lightning and in a bare loop; medians over `repeats` turns."""
+    from cryobench.data.pairs import open_pairs
+
+    config = resolve(compose(["method=gan", *overrides, "method.epochs=1"]))
+    pairs = open_pairs(build(config, "data"), cache_folder(config), progress=True)
+    train = pairs.images("train", build(config, "noise"), config["seed"])
+    train = train.subset(slice(0, min(images, len(train)))).only({"clean"})
+    speeds: dict[str, list[float]] = {"lightning": [], "bare": []}
+    for _ in range(repeats):
+        for name, loop in (("lightning", through_lightning), ("bare", bare_loop)):
+            seconds, steps = loop(build(config, "method"), train)
+            speeds[name].append(steps * config["method"]["batch_size"] / seconds)
+    medians = {name: statistics.median(values) for name, values in speeds.items()}
+    ratios = [a / b for a, b in zip(speeds["lightning"], speeds["bare"], strict=True)]
+    return {
+        "scale": config["scale"]["name"],
+        "image_size": train.image_size,
+        "width": config["method"]["width"],
+        "threads": torch.get_num_threads(),
+        "images_per_s": {name: round(value, 2) for name, value in medians.items()},
+        "ratio": round(statistics.median(ratios), 4),
+    }
+
+
+def through_lightning(method, train) -> tuple[float, int]:
+    """Seconds and steps of one epoch as a run does it, without its validation."""
+    from pytorch_lightning import Trainer
+
+    from cryobench.methods.learned.lightning import quiet_lightning
+
+    with TemporaryDirectory() as folder, quiet_lightning():
+        method.setting = Setting(workdir=Path(folder))
+        module = method.module(train.image_size)
+        module.on_train_epoch_end = lambda: None  # no curve without a validation
+        trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+                          enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0)  # fmt: skip
+        loader = method.loader(train, drop_last=True)
+        start = time.perf_counter()
+        trainer.fit(module, loader)
+        return time.perf_counter() - start, len(loader)
+
+
+def bare_loop(method, train) -> tuple[float, int]:
+    """The same steps written out, with nothing around them."""
+    from cryobench.methods.learned.batches import as_batch
+
+    module = method.module(train.image_size)
+    generator, discriminator, rule = module.generator, module.discriminator, method.rule()
+    optimizers = [torch.optim.Adam(generator.parameters(), lr=method.lr, betas=ADAM),
+                  torch.optim.Adam(discriminator.parameters(), lr=method.lr_discriminator, betas=ADAM)]  # fmt: skip
+    steps = len(train) // method.batch_size
+    start = time.perf_counter()
+    for index in range(steps):
+        chosen = np.arange(index * method.batch_size, (index + 1) * method.batch_size)
+        noisy, clean = as_batch(train.noisy(chosen)), as_batch(train.clean(chosen))
+        denoised = generator(noisy)
+        if index % 2 == 0:
+            scores = torch.sigmoid(discriminator(clean)), torch.sigmoid(discriminator(denoised.detach()))
+            optimizers[1].zero_grad(set_to_none=True)
+            discriminator_loss(rule, *scores).backward()
+            optimizers[1].step()
+        discriminator.requires_grad_(False)
+        loss = (
+            generator_loss(rule, torch.sigmoid(discriminator(denoised))) + method.lam * (denoised - clean).abs().mean()
+        )
+        optimizers[0].zero_grad(set_to_none=True)
+        loss.backward()
+        optimizers[0].step()
+        discriminator.requires_grad_(True)
+    return time.perf_counter() - start, steps
+
+
+def ssim(images: int = 100, size: int = 64) -> dict:
+    """Seconds for SSIM here over seconds of a plain loop over scikit-image, medians of five turns."""
+    from skimage.metrics import structural_similarity
+
+    rng = np.random.default_rng(0)
+    clean, noisy = rng.random((2, images, size, size))
+    ratios = []
+    for _ in range(5):
+        start = time.perf_counter()
+        metrics.ssim(clean, noisy)
+        middle = time.perf_counter()
+        for one, other in zip(clean, noisy, strict=True):
+            structural_similarity(one, other, data_range=1.0)
+        ratios.append((middle - start) / (time.perf_counter() - middle))
+    return {"ratio": round(statistics.median(ratios), 3)}

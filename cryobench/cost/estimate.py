@@ -1,0 +1,118 @@
+"""What a sweep will cost, before it starts: time and disk from the speeds that `bench` measured on this machine.
+
+    run = fit_s + images · fit_s_once_per_image
+          + epochs · (images · fit_s_per_image + validation images · denoise_s_per_image)
+          + test images · denoise_s_per_image + START
+
+A method without epochs has one; for PGGAN images are those of a growth phase, and a phase has parts for epochs. Images are
+simulated once for each data set that is not in the cache. Runs go side by side as `launch` would have them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryobench.config.compose import build, cache_folder
+from cryobench.config.sweep import Job
+from cryobench.cost.speed import cost_key, grows, images_seen, learned
+from cryobench.data.cache import content_hash, is_whole
+from cryobench.errors import InputError
+from cryobench.methods.learned.batches import validation_part
+from cryobench.methods.learned.pggan import schedule
+from cryobench.runs.store import Store
+
+START = 2.0  # seconds of a run around fit and denoise: metrics, pictures, record
+RECORD_BYTES = 150_000  # a record, its pictures and gallery
+RECORD_BYTES_PER_IMAGE = 150
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the runs that are not done will take; `unmeasured` names those of which no speed is known."""
+
+    seconds: float
+    simulation_s: float
+    disk: int
+    cache: int
+    longest_s: float
+    unmeasured: list[str]
+
+
+def state(job: Job) -> str:
+    """done, failed or pending."""
+    record = Store(job.config["paths"]["results"]).read(job.run_id)
+    return record["status"] if record else "pending"
+
+
+def read_bench(path: Path) -> dict:
+    """What bench wrote. Raises InputError for a file that it did not write."""
+    if not path.exists():
+        return {"methods": [], "simulation_s": {}}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {**found, "methods": list(found["methods"]), "simulation_s": dict(found["simulation_s"])}
+    except (ValueError, KeyError, TypeError):
+        raise InputError(f"{path}: expected what `cryobench bench` wrote, got something else; remove it") from None
+
+
+def speed_of(config: dict, bench: dict, cores: int = 1) -> dict | None:
+    """The measured speed of this run's method, size and device."""
+    key = cost_key(config)
+    found = [entry for entry in bench["methods"] if entry["key"] == key and "error" not in entry]
+    return min(found, key=lambda entry: abs(entry["cores"] - cores), default=None)
+
+
+def run_seconds(config: dict, speed: dict) -> float:
+    """Fit and denoise of one run."""
+    n, method = config["data"]["n_train"], config["method"]
+    size, epochs, validations = n, 1, 0
+    if grows(config):
+        size = method["phase_images"]
+        validations = len(schedule(config["data"]["image_size"], size, method["batch_size"]))
+    elif learned(config):
+        epochs = validations = method["epochs"]
+    fit = (
+        speed["fit_s"]
+        + n * speed.get("fit_s_once_per_image", 0.0)
+        + images_seen(config, size, epochs) * speed["fit_s_per_image"]
+        + validations * validation_part(n) * speed["denoise_s_per_image"]
+    )
+    return fit + config["data"]["n_test"] * speed["denoise_s_per_image"] + START
+
+
+def cost(jobs: Sequence[Job], bench: dict, together: int, cores: int) -> Cost:
+    """Of the runs given, `together` at a time on `cores` cores each."""
+    seconds, disk, unmeasured = [], 0, []
+    for job in jobs:
+        speed = speed_of(job.config, bench, cores)
+        if speed is None:
+            unmeasured.append(job.run_id)
+            continue
+        seconds.append(run_seconds(job.config, speed))
+        disk += speed["weights_bytes"] + RECORD_BYTES + RECORD_BYTES_PER_IMAGE * job.config["data"]["n_test"]
+    checkpoints = sorted((s["checkpoint_bytes"] for job in jobs if (s := speed_of(job.config, bench))), reverse=True)
+    simulation, cache = simulations(jobs, bench)
+    longest = max(seconds, default=0.0)
+    return Cost(max(longest, sum(seconds) / together) + simulation, simulation, disk + sum(checkpoints[:together]), cache,
+                longest, unmeasured)  # fmt: skip
+
+
+def simulations(jobs: Sequence[Job], bench: dict) -> tuple[float, int]:
+    """Seconds and bytes of the data sets that are not in the cache yet."""
+    seconds, size, seen = 0.0, 0, set()
+    for job in jobs:
+        try:
+            dataset = build(job.config, "data")
+            name = content_hash(dataset.key())
+        except (InputError, OSError):  # structures that are not here yet, or files that are wrong
+            name, dataset = json.dumps(job.config["data"], sort_keys=True), None
+        if name in seen or (dataset and is_whole(cache_folder(job.config) / "pairs" / name)):
+            continue
+        seen.add(name)
+        pixels, n = job.config["data"]["image_size"], job.config["data"]["n_train"] + job.config["data"]["n_test"]
+        size += 4 * n * pixels**2
+        seconds += n * bench["simulation_s"].get(str(pixels), 0.0)
+    return seconds, size

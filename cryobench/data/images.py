@@ -1,0 +1,90 @@
+"""The images of one split as a method sees them: noisy ones, and of the rest what it declares that it knows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cryobench.errors import InputError
+from cryobench.noise.base import NoiseModel
+
+
+class NoisyImages:
+    """The images of one split with their noise, made when asked for: `clean`, `noisy` and `sigma` take an index array.
+
+    noise: a NoiseModel.
+    split: "train" or "test"; clean: (n, L, L) float32 in [0, 1], usually memory-mapped; labels (n,) conformations;
+    rotations (n, 3, 3); volumes (k, L, L, L); pixel_size in Å; `indices` names the images that belong to this view.
+    recorded: (n, L, L), as a microscope recorded them, which a model with `recorded` wants. `only(...)` narrows what can be
+    asked for to what a method declares that it knows.
+    """
+
+    def __init__(self, split, clean, labels, rotations, volumes, pixel_size, noise: NoiseModel, seed, indices=None, allowed=None,
+                 recorded=None):  # fmt: skip
+        if noise.recorded and recorded is None:
+            raise InputError("noise=recorded: expected recorded images (data=particles), got a simulated data set; "
+                             "give noise=gaussian")  # fmt: skip
+        self.split, self.pixel_size, self.noise, self.seed = split, pixel_size, noise, seed
+        self._clean, self._labels, self._rotations, self._volumes = clean, labels, rotations, volumes
+        self.indices = np.arange(len(clean)) if indices is None else np.asarray(indices)
+        self.allowed, self._recorded = allowed, recorded
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def image_size(self) -> int:
+        return self._clean.shape[-1]
+
+    def _view(self, indices, allowed) -> NoisyImages:
+        return NoisyImages(self.split, self._clean, self._labels, self._rotations, self._volumes, self.pixel_size,
+                           self.noise, self.seed, indices, allowed, self._recorded)  # fmt: skip
+
+    def subset(self, index) -> NoisyImages:
+        """The images at `index` (positions in this view), with the noise that they always have."""
+        return self._view(self.indices[index], self.allowed)
+
+    def only(self, knows) -> NoisyImages:
+        """The same images, of which only the noisy ones and what `knows` names can be seen."""
+        return self._view(self.indices, frozenset(knows))
+
+    def _permit(self, what: str) -> None:
+        if self.allowed is not None and what not in self.allowed:
+            raise PermissionError(f"a denoiser asked for '{what}' without declaring it in `knows`")
+
+    def noisy(self, index=slice(None), draw: int = 0) -> np.ndarray:
+        """(b, L, L) float32, the noisy images at these positions; with another `draw` than 0, under other noise."""
+        which = self.indices[index]
+        if self.noise.recorded:
+            return np.array(self._recorded[which])  # of which there is one noise, whatever draw is asked for
+        return self.noise.add(self._clean[which], which, seed=self.seed, split=self.split, draw=draw)
+
+    def clean(self, index=slice(None)) -> np.ndarray:
+        """(b, L, L) float32 in [0, 1]; contaminated references among them if the noise says so."""
+        self._permit("clean")
+        which = self.indices[index]
+        return self.noise.reference(np.asarray(self._clean[which]), which, seed=self.seed, split=self.split)
+
+    def contaminated(self) -> dict[str, list[int]]:
+        """Of these images, those with a contaminated "reference" or "input"; for the record, not for a method."""
+        self._permit("contaminated")
+        return self.noise.contaminated(self.indices, seed=self.seed, split=self.split)
+
+    def sigma(self, index=slice(None)) -> np.ndarray:
+        """(b,) float64, the true standard deviation of the noise."""
+        self._permit("sigma")
+        return self.noise.sigma(self._clean[self.indices[index]])
+
+    @property
+    def labels(self) -> np.ndarray:
+        self._permit("labels")
+        return self._labels[self.indices]
+
+    @property
+    def rotations(self) -> np.ndarray:
+        self._permit("rotations")
+        return self._rotations[self.indices]
+
+    @property
+    def volumes(self) -> np.ndarray:
+        self._permit("volumes")
+        return self._volumes

@@ -1,0 +1,1 @@
+"""Files of the field: stacks, star files, maps."""

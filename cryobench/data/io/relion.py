@@ -1,0 +1,110 @@
+"""Simulated images as other software reads them: an .mrcs stack, a RELION 3.1 .star file, and .mrc volumes."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import starfile
+
+from cryobench.data.io.stack import new_stack, write_map
+from cryobench.data.project import euler_from_rotations
+from cryobench.errors import InputError
+
+
+def write_stack(
+    folder: Path | str,
+    blocks: Iterable[np.ndarray],
+    rotations: np.ndarray,
+    labels: np.ndarray,
+    pixel_size: float,
+    *,
+    volumes: np.ndarray | None = None,
+    name: str = "particles",
+) -> Path:
+    """Write a new folder with NAME.mrcs, NAME.star and, if volumes are given, conformation_1.mrc and so on.
+
+    blocks: the images in order, any number (b, L, L) at a time, so that a stack larger than memory can be written;
+    rotations (n, 3, 3), labels (n,) from 0 (rlnClassNumber counts from 1), pixel_size in Å, volumes (k, L, L, L).
+    Returns the path of the .star file. The folder appears when it is whole, and is never written over. Raises
+    InputError if it exists, for a wrong number or size of images, or if there is no room.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        raise InputError(
+            f"expected a new folder to write particles to, got {folder}, which exists; remove or rename it"
+        )
+    if not len(rotations) == len(labels) > 0:
+        raise InputError(f"expected a rotation and a label for each image, got {len(rotations)} and {len(labels)}")
+    partial = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        size = _write_images(partial / f"{name}.mrcs", blocks, len(rotations), pixel_size)
+        for number, volume in enumerate(volumes if volumes is not None else (), start=1):
+            write_map(partial / f"conformation_{number}.mrc", volume, pixel_size)
+        starfile.write(_tables(name, size, pixel_size, rotations, labels), partial / f"{name}.star")
+        partial.chmod(0o755)
+        partial.rename(folder)
+    except OSError as error:
+        raise InputError(
+            f"expected room for {folder}, got '{error.strerror or error}'; make room or write elsewhere"
+        ) from error
+    finally:
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+    return folder / f"{name}.star"
+
+
+def write_split(folder: Path | str, pairs, split: str, noisy=None) -> Path:
+    """Write the images of "train" or "test" of a data set (`Pairs`) and its volumes as `write_stack` does.
+
+    The clean images, or those of `noisy` (a NoisyImages of this split).
+    """
+    part = getattr(pairs, split)
+    starts = range(0, len(part.clean), 256)
+    blocks = (noisy.noisy(slice(s, s + 256)) if noisy is not None else part.clean[s : s + 256] for s in starts)
+    return write_stack(folder, blocks, part.rotations, part.labels, pairs.pixel_size, volumes=pairs.volumes, name=split)
+
+
+def _write_images(path: Path, blocks: Iterable[np.ndarray], n: int, pixel_size: float) -> int:
+    """One .mrcs of n images, block by block. Returns their size in pixels."""
+    blocks = iter(blocks)
+    first = next(blocks)
+    with new_stack(path, n, first.shape[-1], pixel_size) as stack:
+        for block in itertools.chain([first], blocks):
+            stack.append(block)
+    return stack.size
+
+
+def _tables(
+    name: str, size: int, pixel_size: float, rotations: np.ndarray, labels: np.ndarray
+) -> dict[str, pd.DataFrame]:
+    rot, tilt, psi = euler_from_rotations(rotations).T
+    optics = {
+        "rlnOpticsGroup": [1],
+        "rlnOpticsGroupName": ["opticsGroup1"],
+        # RELION will not read a file without a microscope; the images have no CTF.
+        "rlnVoltage": [300.0],
+        "rlnSphericalAberration": [2.7],
+        "rlnAmplitudeContrast": [0.1],
+        "rlnImagePixelSize": [pixel_size],
+        "rlnImageSize": [size],
+        "rlnImageDimensionality": [2],
+    }
+    particles = {
+        "rlnImageName": [f"{i:06d}@{name}.mrcs" for i in range(1, len(labels) + 1)],
+        "rlnAngleRot": rot,
+        "rlnAngleTilt": tilt,
+        "rlnAnglePsi": psi,
+        "rlnOriginXAngst": 0.0,
+        "rlnOriginYAngst": 0.0,
+        "rlnClassNumber": np.asarray(labels) + 1,
+        "rlnOpticsGroup": 1,
+    }
+    return {"optics": pd.DataFrame(optics), "particles": pd.DataFrame(particles)}

@@ -1,0 +1,1 @@
+"""Molecules: from coordinates or from code to the volumes of a few conformations."""

@@ -1,0 +1,56 @@
+"""How the runs of a sweep share one machine: how many at once, how many threads each, which GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from cryobench.runs.environment import cores
+
+_GPU: list[FileLock] = []  # held as long as this process lives
+
+
+def side_by_side(trainer: dict) -> int:
+    """How many runs at once: trainer.side_by_side, else one for each GPU, or for each core that is idle now.
+
+    On a CPU several runs with one thread each beat one run with several threads; cores that others keep busy (load
+    average of the last minute) are left to them.
+    """
+    if trainer.get("side_by_side"):
+        return int(trainer["side_by_side"])
+    if trainer["accelerator"] in ("gpu", "cuda"):
+        import torch
+
+        return max(1, torch.cuda.device_count() // max(1, int(trainer["devices"])))
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
+    return max(1, round(cores() - load) // max(int(trainer["threads"] or 1), int(trainer["devices"])))
+
+
+def share_the_machine(trainer: dict) -> None:
+    """Settle what one worker of several takes: one process for a classical baseline, GPUs of its own for a net."""
+    trainer["workers"] = trainer["workers"] or 1
+    if trainer["accelerator"] in ("gpu", "cuda") and not _GPU:
+        import torch  # counts devices without starting CUDA, which would fix what is visible
+
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
+        taken: list[str] = []
+        while len(taken) < min(int(trainer["devices"]), len(names)):
+            lock, name = own_gpu([name for name in names if name not in taken], Path(tempfile.gettempdir()))
+            _GPU.append(lock)
+            taken.append(name)
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(taken)
+
+
+def own_gpu(names: list[str], folder: Path) -> tuple[FileLock | None, str]:
+    """The first GPU that no other process here holds, and the lock on it; the first one of all if none is free."""
+    for name in names:
+        lock = FileLock(folder / f"cryobench-gpu-{name}.lock")
+        with contextlib.suppress(Timeout):
+            lock.acquire(timeout=0)
+            return lock, name
+    return None, names[0]

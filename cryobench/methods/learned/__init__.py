@@ -1,0 +1,1 @@
+"""Denoisers that are trained: nets, how they learn, and what Lightning does for them."""

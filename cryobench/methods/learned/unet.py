@@ -1,0 +1,166 @@
+"""A U-Net trained to come near the limit, alone or on top of the exemplars' posterior mean.
+
+With guide=exemplar the net is shown the noisy image and, beside it, the posterior means over the training exemplars
+(`exemplar.py`) at half, once and twice their τ, and learns what to add to the middle one. While it trains, each image is
+left out of its own posterior: with itself among the exemplars the guide would be right, and the net would learn to
+trust it. With guide=none it is shown the noisy image alone.
+
+Each training image gets new noise in each of `draws` epochs, then the same again, and in each epoch one of the grid's
+eight symmetries. At test time the net's answers to all eight are turned back and averaged.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from rich.progress import track
+
+from cryobench.data.images import NoisyImages
+from cryobench.errors import InputError
+from cryobench.methods.learned.batches import validation_part
+from cryobench.methods.learned.nets import unet
+from cryobench.methods.learned.symmetries import COUNT, turned, turned_back
+from cryobench.methods.learned.trained import DenoisingModule, Trained, choose
+from cryobench.methods.posterior.exemplar import BATCH, Exemplar
+
+WIDTHS = (0.5, 1.0, 2.0)  # of the guide's posteriors, times the exemplars' own τ
+MIDDLE = 2  # the input's channel that the net adds to: the noisy image comes first
+
+
+class UNetModule(DenoisingModule):
+    """ℓ2 by AdamW, the learning rate rising for a twentieth of all steps and then falling to zero as a cosine."""
+
+    def __init__(self, generator, lr: float, weight_decay: float):
+        super().__init__(generator)
+        self.lr, self.weight_decay = lr, weight_decay
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.AdamW(self.generator.parameters(), lr=self.lr, weight_decay=self.weight_decay)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, max_lr=self.lr, total_steps=self.trainer.estimated_stepping_batches, pct_start=0.05,
+            cycle_momentum=False,
+        )  # fmt: skip
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def training_step(self, batch, _):
+        inputs, clean = batch
+        loss = (self.generator(inputs) - clean).square().mean()
+        optimizer = self.optimizers()
+        optimizer.zero_grad(set_to_none=True)
+        self.manual_backward(loss)
+        torch.nn.utils.clip_grad_norm_(self.generator.parameters(), 1.0)
+        optimizer.step()
+        self.lr_schedulers().step()
+        self.note(loss=loss, train_mse=loss)
+
+
+@dataclass
+class UNet(Trained):
+    """guide: "exemplar" or "none"; draws: of noise for each training image; weight_decay: of AdamW."""
+
+    nets: ClassVar[tuple[str, ...]] = ("unet",)
+    one_step: ClassVar[bool] = True
+    prepares: ClassVar[bool] = True
+    net: str = field(default="unet", init=False)
+    batch_norm: str = field(default="eval", init=False)  # there is none
+
+    guide: str = "exemplar"
+    draws: int = 3
+    weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        choose("guide", self.guide, "exemplar", "none")
+        choose("checkpoint", self.checkpoint, "validation", "last")
+        if self.draws < 1:
+            raise InputError(f"method.draws: expected at least 1, got {self.draws}")
+        self.exemplar = Exemplar() if self.guide == "exemplar" else None
+
+    @property
+    def knows(self) -> frozenset[str]:
+        return self.exemplar.knows if self.exemplar else frozenset({"clean"})
+
+    def module(self, image_size: int) -> UNetModule:
+        return UNetModule(self.build_generator(image_size), self.lr, self.weight_decay)
+
+    def build_generator(self, image_size: int) -> torch.nn.Module:
+        shown = {"inputs": 1 + len(WIDTHS), "base": MIDDLE} if self.exemplar else {"inputs": 1, "base": None}
+        return unet.build(self.width, image_size, seed=self.setting.seed, **shown)
+
+    def fit(self, train: NoisyImages) -> None:
+        if not self.exemplar:
+            return super().fit(train)
+        self.exemplar.setting = self.setting
+        self.exemplar.fit(train)
+        self.exemplars = train.indices
+        folder = (self.setting.workdir or Path()) / "guides"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.guides = [self._guides(train, draw, folder / f"draw_{draw}.npy") for draw in range(self.draws)]
+        held = np.arange(len(train) - validation_part(len(train)), len(train))
+        middle = self.guides[0][held, MIDDLE - 1].astype(np.float32)
+        self.report["guide"] = {name: self.exemplar.report[name] for name in ("tau", "components", "angles")}
+        self.report["guide_val_mse"] = float(np.mean((middle - train.clean(held)) ** 2))
+        super().fit(train)
+        del self.guides
+        shutil.rmtree(folder)
+
+    def _guides(self, train: NoisyImages, draw: int, path: Path) -> np.ndarray:
+        """(n, len(WIDTHS), L, L) float16, memory-mapped: the guides of all training images under one draw of noise."""
+        if not path.exists():  # else an ended run left it
+            guides = np.empty((len(train), len(WIDTHS), train.image_size, train.image_size), np.float16)
+            starts = track(range(0, len(train), BATCH), f"guides, draw {draw + 1} of {self.draws}",
+                           disable=not self.setting.progress)  # fmt: skip
+            for start in starts:
+                some = np.arange(start, min(start + BATCH, len(train)))
+                guides[some] = self.exemplar.widened(train.noisy(some, draw), WIDTHS, leave_out=some)
+            part = path.with_suffix(".part")
+            with open(part, "wb") as file:
+                np.save(file, guides)
+            os.replace(part, path)
+        return np.load(path, mmap_mode="r")
+
+    def pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """New noise in each of `draws` epochs, and a symmetry that no image meets twice under the same noise (of eight)."""
+        inputs, clean = self._shown(images, index, epoch % self.draws)
+        which = (images.indices[index] + 3 * (epoch % self.draws) + epoch // self.draws) % COUNT
+        for symmetry in range(COUNT):
+            chosen = which == symmetry
+            inputs[chosen], clean[chosen] = turned(inputs[chosen], symmetry), turned(clean[chosen], symmetry)
+        return as_channels(inputs), as_channels(clean)
+
+    def held_pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+        inputs, clean = self._shown(images, index, draw=0)
+        return as_channels(inputs), as_channels(clean)
+
+    def _shown(self, images: NoisyImages, index: np.ndarray, draw: int) -> tuple[np.ndarray, np.ndarray]:
+        """(b, channels, L, L) and (b, 1, L, L) float32."""
+        inputs, clean = images.noisy(index, draw)[:, None], np.array(images.clean(index)[:, None])
+        if self.exemplar:
+            guides = self.guides[draw][np.searchsorted(self.exemplars, images.indices[index])]
+            inputs = np.concatenate([inputs, guides.astype(np.float32)], axis=1)
+        return inputs, clean
+
+    def predict(self, net: torch.nn.Module, noisy: np.ndarray, device: str) -> torch.Tensor:
+        inputs = noisy[:, None]
+        if self.exemplar:
+            inputs = np.concatenate([inputs, self.exemplar.widened(noisy, WIDTHS)], axis=1)
+        inputs = torch.from_numpy(inputs).to(device)
+        answers = [turned_back(net(turned(inputs, symmetry)), symmetry) for symmetry in range(COUNT)]
+        return torch.stack(answers).mean(dim=0)
+
+    def load_weights(self, weights: dict, image_size: int) -> None:
+        if self.exemplar:
+            raise InputError("method.guide: the weights of a net guided by exemplars are not enough, it needs the "
+                             "training images; fit it again, or train one with method.guide=none")  # fmt: skip
+        super().load_weights(weights, image_size)
+
+
+def as_channels(images: np.ndarray) -> torch.Tensor:
+    """(b, c, L, L) numpy → channels-last tensor."""
+    return torch.from_numpy(np.ascontiguousarray(images)).contiguous(memory_format=torch.channels_last)

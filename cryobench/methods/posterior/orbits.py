@@ -1,0 +1,63 @@
+"""A stack of images with all their in-plane rotations and mirror images, none of which is stored.
+
+Element (s, t, i) of the stack is image i, mirrored (y → -y) if s = 1, then turned by α_t = 2πt/T. Uniformly oriented
+projections have these symmetries exactly, so they multiply n samples of the prior by 2n for nothing.
+
+In a steerable basis the inner product of an image y with all elements is a Fourier series in α,
+    ⟨y, x_i(α)⟩ = Re Σ_m exp(imα) Z_im,   Z_im = Σ_{k: m_k = m} conj(b_k) c_ik,   b_k = Σ_pixels y F_k,
+and for the mirrored ones Z_im = conj(Σ b_k c_ik): four real products and an FFT.
+"""
+
+from __future__ import annotations
+
+import scipy.fft
+import torch
+
+from cryobench.methods.posterior.steerable import SteerableBasis
+
+NEGLIGIBLE = 1e-6  # total weight of the images that a weighted sum may leave out
+
+
+class Orbits:
+    """The orbits of n images under rotation and mirroring.
+
+    coefficients: (n, K) complex64 in `basis`; angles: the least number of in-plane angles, of which there are more if
+    the basis turns faster than they can follow; always a multiple of four, so that a quarter turn is among them.
+    """
+
+    def __init__(self, basis: SteerableBasis, coefficients: torch.Tensor, angles: int = 0):
+        self.basis, self.coefficients = basis, coefficients
+        self.norms = coefficients.abs().square().sum(dim=1)
+        # (K, n) each, so that the products with an image read memory in order
+        self.real, self.imaginary = coefficients.real.T.contiguous(), coefficients.imag.T.contiguous()
+        self.angles = 4 * scipy.fft.next_fast_len(-(-max(angles, 2 * int(basis.orders.max()) + 1) // 4), real=True)
+
+    def __len__(self) -> int:
+        return len(self.norms)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(mirrors, angles, images)."""
+        return 2, self.angles, len(self)
+
+    def inner_products(self, image: torch.Tensor) -> torch.Tensor:
+        """⟨y, element⟩ of one image's coefficients (K,) with all elements: (2, angles, n) float32."""
+        vectors = torch.stack([image.real, image.imag]) * (self.angles / 2)
+        series = vectors.new_zeros((2, self.angles // 2 + 1, len(self)), dtype=torch.complex64)
+        for order, block in self.basis.blocks.items():
+            real, imaginary = vectors[:, block] @ self.real[block], vectors[:, block] @ self.imaginary[block]
+            series[0, order] = torch.complex(real[0] + imaginary[1], imaginary[0] - real[1])
+            series[1, order] = torch.complex(real[0] - imaginary[1], -imaginary[0] - real[1])
+        series[:, 0] *= 2  # irfft counts every order but 0 twice
+        return torch.fft.irfft(series, n=self.angles, dim=1)
+
+    def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
+        """Σ w·element over all elements: weights (2, angles, n) of total size about 1 → coefficients (K,)."""
+        heavy = torch.nonzero(weights.abs().sum(dim=(0, 1)) > NEGLIGIBLE / len(self))[:, 0]
+        turned = torch.fft.rfft(weights[:, :, heavy], dim=1).conj()  # Σ_t w exp(i m α_t), (2, orders, heavy)
+        both, odds = torch.view_as_real(turned[0] + turned[1]), torch.view_as_real(turned[0] - turned[1])
+        total = torch.empty((len(self.basis), 2), device=weights.device)
+        for order, block in self.basis.blocks.items():
+            real, imaginary = self.real[block][:, heavy] @ both[order], self.imaginary[block][:, heavy] @ odds[order]
+            total[block, 0], total[block, 1] = real[:, 0] - imaginary[:, 1], real[:, 1] + imaginary[:, 0]
+        return torch.view_as_complex(total)

@@ -1,0 +1,1 @@
+"""Clean → noisy: the models of what a microscope adds."""

@@ -1,0 +1,33 @@
+"""No noise model: the images are as a microscope recorded them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from cryobench.errors import InputError
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Nothing is added: the noisy images are those that the microscope recorded (data=particles)."""
+
+    recorded: ClassVar[bool] = True
+
+    def sigma(self, clean: np.ndarray) -> np.ndarray:
+        raise InputError("noise=recorded: nobody knows the true noise level of recorded images; expected "
+                         "method.sigma=border or a number")  # fmt: skip
+
+    def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str, draw: int = 0) -> np.ndarray:
+        raise InputError(
+            "noise=recorded: expected recorded images (data=particles), got simulated ones; give noise=gaussian"
+        )
+
+    def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
+        """The projections (n, h, w) of the map."""
+        return clean
+
+    def contaminated(self, indices: np.ndarray, *, seed: int, split: str) -> dict[str, list[int]]:
+        return {}

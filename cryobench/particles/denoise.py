@@ -1,0 +1,177 @@
+"""A particle stack through a method: in, denoised, out, a few images at a time.
+
+Each image is resampled to the size that the method knows, brought to the background that it knows (mean and deviation
+outside the inscribed circle), denoised, and brought back to its own background, contrast and size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cryobench.data.images import NoisyImages
+from cryobench.data.io.stack import Stack, new_stack, resample, same_pixel_size
+from cryobench.data.io.star import Star
+from cryobench.data.io.unusable import faulty, images_at_once, refuse, unusable
+from cryobench.errors import BadImages, InputError
+from cryobench.files import whole
+from cryobench.noise.background import outside_circle
+from cryobench.noise.recorded import Recorded
+from cryobench.particles.model import Model, new_file
+
+LEAVE_OUT = "leave out what is wrong, by --images or --skip-bad"
+FITTED = 4000  # images of a stack that a method is fitted on, evenly spaced: as many as a desk-scale run has
+
+
+@dataclass
+class Prepared:
+    """Images of a stack as a method takes them, read when asked for: an array (n, L, L), as far as NoisyImages needs one.
+
+    source: Stack or Star; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark".
+    """
+
+    source: Stack | Star
+    rows: np.ndarray
+    size: int
+    background: tuple[float, float]
+    contrast: str = "white"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return len(self.rows), self.size, self.size
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index) -> np.ndarray:
+        return self.take(index)[0]
+
+    def take(self, index) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The images (b, L, L), and the gain and level (b, 1, 1) that bring each back: image·gain + level."""
+        rows = self.rows[index]
+        images = self.source.raw(rows)
+        refuse(self.source, rows[faulty(images)], LEAVE_OUT)
+        images = resample(images, self.size)
+        outside = images[:, outside_circle(self.size)].astype(np.float64)
+        deviation = outside.std(axis=1)
+        sign = -1.0 if self.contrast == "dark" else 1.0
+        mean, spread = self.background
+        gain = sign * deviation / spread
+        level = outside.mean(axis=1) - gain * mean
+        gain, level = gain[:, None, None], level[:, None, None]
+        return ((images - level) / gain).astype(np.float32), gain, level
+
+    def as_training(self) -> NoisyImages:
+        """At most FITTED of them, evenly spaced, for a method that is fitted on the stack itself."""
+        kept = np.unique(np.linspace(0, len(self) - 1, min(FITTED, len(self))).astype(np.int64))
+        few = Prepared(self.source, self.rows[kept], self.size, self.background, self.contrast)
+        return NoisyImages("train", few, np.zeros(len(few), np.int64), None, None, self.source.pixel_size or 1.0, Recorded(), 0,
+                           recorded=few)  # fmt: skip
+
+
+def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str, say=lambda text: None) -> Prepared:
+    """The chosen images as `model` takes them; fits it if it is to be fitted on the stack, and says what it does to them."""
+    size = model.image_size or source.size
+    prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast)
+    if size != source.size:
+        say(f"images of {source.size} px are resampled to {size} px, as in training, and back: "
+            f"detail beyond {size} px is lost")  # fmt: skip
+    if (
+        model.pixel_size
+        and source.pixel_size
+        and not same_pixel_size(source.pixel_size * source.size / size, model.pixel_size)
+    ):
+        say(f"then {source.pixel_size * source.size / size:.3g} Å/px, where training had {model.pixel_size:.3g}: particles look "
+            "larger or smaller than those it knows")  # fmt: skip
+    if model.fits_stack:
+        train = prepared.as_training()
+        say(
+            f"{model.config['method']['name']} takes {len(train)} of these images to learn from, where it learns at all"
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # ASPIRE's, from few images
+            model.method.fit(train.only(model.method.knows))
+    return prepared
+
+
+def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Path, *, contrast: str = "white",
+                  force: bool = False, skip_bad: bool = False, say=lambda text: None,
+                  progress: bool = False) -> list[Path]:  # fmt: skip
+    """Denoise these rows into `out`, and write a .star beside it if they came from one; returns what was written.
+
+    Images keep their order, size, background, pixel size and header. All are looked at first: those that are blank or
+    not finite are refused, or left out where `skip_bad`. Raises InputError; nothing is half-written then.
+    """
+    source.pixel_size  # noqa: B018 (pixel sizes that disagree are an error before anything is done)
+    star = out.with_suffix(".star") if isinstance(source, Star) else None
+    inputs = [source.path, *(s.path for s in source.stacks)] if isinstance(source, Star) else [source.path]
+    for path in filter(None, (out, star)):
+        new_file(path, force=True)  # a name that the system allows
+        if any(path.exists() and path.samefile(given) for given in inputs):
+            raise InputError(f"-o: expected another file than the input, got {path}")
+        new_file(path, force)
+    with bar(progress) as shown:
+        task = shown.add_task("checking", total=len(rows))
+        bad = unusable(source, rows, lambda done: shown.advance(task, done))
+    if not skip_bad or bad.all():
+        refuse(source, rows[bad], LEAVE_OUT)
+    elif bad.any():
+        say(f"left out, since blank or not finite: {source.named(rows[bad])}")
+        rows = rows[~bad]
+    prepared = prepare(model, source, rows, contrast, say)
+    like = source.stacks[0] if isinstance(source, Star) else source
+    step = images_at_once(max(prepared.size, source.size))
+    with contextlib.ExitStack() as files:
+        if star is not None:
+            files.enter_context(whole(star)).write_bytes(source.pointing_to(out.name, rows))
+        stack = files.enter_context(new_stack(out, len(rows), source.size, source.pixel_size, like=like))
+        with bar(progress) as shown:
+            task = shown.add_task("denoising", total=len(rows))
+            for start in range(0, len(rows), step):
+                block = slice(start, min(start + step, len(rows)))
+                stack.append(denoise_block(model, prepared, block))
+                shown.advance(task, block.stop - start)
+    return [path for path in (out, star) if path is not None]
+
+
+def denoise_block(model: Model, prepared: Prepared, block: slice) -> np.ndarray:
+    """These images denoised, in their own units and size: (b, L, L) float32."""
+    images, gain, level = prepared.take(block)
+    rows = prepared.rows[block]
+    try:
+        denoised = model.method.denoise(images)
+    except BadImages as bad:
+        raise InputError(f"{prepared.source.path}: {prepared.source.named(rows[bad.indices])}: {bad.reason}") from None
+    with np.errstate(over="ignore", invalid="ignore"):
+        denoised = resample(denoised * gain + level, prepared.source.size)
+    if not (finite := np.isfinite(denoised).all(axis=(1, 2))).all():
+        raise InputError(f"{prepared.source.path}: expected values that float32 can hold, got more in "
+                         f"{prepared.source.named(rows[~finite])}; leave it out with --images")  # fmt: skip
+    return denoised
+
+
+def bar(shown: bool) -> Progress:
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True)
+
+
+def chosen_rows(text: str | None, n: int) -> np.ndarray:
+    """ "1-200,901-1000" → rows from 0, in that order; None for all n. Raises InputError."""
+    if text is None:
+        return np.arange(n)
+    rows = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not (first.strip().isdigit() and (not last or last.strip().isdigit())):
+            raise InputError(f"--images: expected numbers and ranges as 1-200,950, got {part!r}")
+        low, high = int(first), int(last or first)
+        if not 1 <= low <= high <= n:
+            raise InputError(f"--images: expected images within 1 to {n}, got {part}")
+        rows.append(np.arange(low - 1, high))
+    return np.concatenate(rows)

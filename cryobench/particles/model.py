@@ -1,0 +1,238 @@
+"""A method made ready for images that are not its data set's: from a run, from an exported file, or by name.
+
+Learned methods bring their weights; methods that learn from clean images or volumes without weights (exemplar, bayes)
+are fitted to their data set again; all others (cwf, ksvd, bm3d, …) are fitted on the very stack that they denoise.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from hydra.utils import get_class
+
+from cryobench.config.compose import build, cache_folder, compose, resolve, suggestion
+from cryobench.config.identity import at_present
+from cryobench.errors import InputError
+from cryobench.files import whole
+from cryobench.methods.base import Denoiser
+from cryobench.noise.background import outside_circle
+from cryobench.runs.store import Store
+
+MEASURED = 200  # training images that the background is measured on
+HEADER = "cryobench"  # where an exported file keeps what is no tensor
+
+
+@dataclass
+class Model:
+    """A denoiser and what it expects of an image.
+
+    config: of its run; image_size in pixels, pixel_size in Å and background (mean and deviation outside the inscribed
+    circle) of the images that it knows, all None for a method that is fitted on the stack at hand (`fits_stack`).
+    """
+
+    name: str
+    method: Denoiser
+    config: dict
+    image_size: int | None = None
+    pixel_size: float | None = None
+    background: tuple[float, float] | None = None
+
+    @property
+    def fits_stack(self) -> bool:
+        return self.image_size is None
+
+
+def from_run(run_id: str, results: Path | str, overrides: list[str], progress: bool = False) -> Model:
+    """The method of a finished run. Raises InputError where there is none, or its weights are gone."""
+    store = Store(results)
+    record = store.read(run_id)
+    if record is None or record["status"] != "done":
+        known = sorted(r["run_id"] for r in store.all() if r["status"] == "done")
+        raise InputError(f"--run: expected a finished run in {store.runs}, got {run_id}{suggestion(run_id, known)}; "
+                         "--results names another folder")  # fmt: skip
+    config = at_home(record["config"], overrides)
+    if not is_learned(config):
+        return fitted(config, run_id, progress)
+    weights = store.folder(run_id) / "model.safetensors"
+    if not weights.is_file():
+        raise InputError(f"--run: expected the weights {weights}, which are not kept with committed records; do the run "
+                         "again with paths.results elsewhere, and name that folder with --results")  # fmt: skip
+    from safetensors import safe_open
+    from safetensors.torch import load_file
+
+    with safe_open(weights, "pt") as file:
+        if HEADER in (file.metadata() or {}):  # an exported file in its place needs no data set
+            return from_file(weights, overrides)
+    background, pixel_size = training_images(config)
+    return with_weights(config, run_id, load_file(weights), config["data"]["image_size"], pixel_size, background)
+
+
+def from_file(path: Path | str, overrides: list[str]) -> Model:
+    """An exported file. Nothing in it is executed. Raises InputError for a file that is none of ours."""
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import load_file
+
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})[HEADER])
+        weights = load_file(path)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(
+            f"--model: expected a file written by cryobench export, got {path} ({type(error).__name__})"
+        ) from None
+    config = at_home(about["config"], overrides)
+    return with_weights(
+        config, about["run_id"], weights, about["image_size"], about["pixel_size"], tuple(about["background"])
+    )
+
+
+def from_overrides(overrides: list[str], progress: bool = False) -> Model:
+    """A method by its name and settings, as a run's command line has them. Raises InputError for one to be trained."""
+    config = resolve(compose(overrides))
+    if is_learned(config):
+        name = config["method"]["name"]
+        raise InputError(f"method={name} has to be trained: expected --run RUN_ID of such a run or --model FILE; "
+                         f"`python -m cryobench method={name} …` does one")  # fmt: skip
+    return fitted(config, config["method"]["name"], progress)
+
+
+def with_weights(config, name, weights, image_size, pixel_size, background) -> Model:
+    """A learned method, its weights in place."""
+    method = set_up(build(config, "method"), config)
+    method.load_weights(weights, image_size)
+    return Model(name, method, config, image_size, pixel_size, background)
+
+
+def fitted(config: dict, name: str, progress: bool) -> Model:
+    """A method without weights: fitted to its data set if it needs clean images or volumes, else left to the stack."""
+    from cryobench.data.pairs import open_pairs
+
+    method = build(config, "method")
+    if "truth" in method.knows:
+        raise InputError(
+            f"method={config['method']['name']} needs the clean image itself, which nobody has; choose another"
+        )
+    if "sigma" in method.knows:  # the true σ of recorded images is not known; each image's own corners are
+        config["method"]["sigma"] = "border"
+        method = build(config, "method")
+    method = set_up(method, config, progress)
+    if not method.knows:
+        return Model(name, method, config)
+    pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
+    train = pairs.images("train", build(config, "noise"), config["seed"])
+    method.fit(train.only(method.knows))
+    return Model(
+        name, method, config, train.image_size, pairs.pixel_size, background_of(train.noisy(slice(0, MEASURED)))
+    )
+
+
+def training_images(config: dict) -> tuple[tuple[float, float], float]:
+    """Background and Å per pixel of what a run was trained on: its first images, which are simulated alike in any number."""
+    from cryobench.data.pairs import open_pairs
+
+    few = (
+        {}
+        if get_class(config["data"]["_target_"]).recorded
+        else {"n_train": min(MEASURED, config["data"]["n_train"]), "n_test": 1}
+    )
+    pairs = open_pairs(build({**config, "data": {**config["data"], **few}}, "data"), cache_folder(config))
+    train = pairs.images("train", build(config, "noise"), config["seed"])
+    return background_of(train.noisy(slice(0, MEASURED))), pairs.pixel_size
+
+
+def background_of(images: np.ndarray) -> tuple[float, float]:
+    """Mean over images (n, L, L) of the mean outside the inscribed circle, and the root mean variance there."""
+    outside = images[:, outside_circle(images.shape[-1])].astype(np.float64)
+    return float(outside.mean()), float(np.sqrt(outside.var(axis=1).mean()))
+
+
+def is_learned(config: dict) -> bool:
+    return hasattr(get_class(config["method"]["_target_"]), "load_weights")
+
+
+def at_home(config: dict, overrides: list[str]) -> dict:
+    """A record's config with this machine's folders, devices and classes; overrides may only be of trainer and paths."""
+    wrong = [
+        word for word in overrides if word.lstrip("+~").partition("=")[0].partition(".")[0] not in ("trainer", "paths")
+    ]
+    if wrong:
+        raise InputError(f"expected no settings but trainer and paths beside --run or --model, got {wrong[0]}")
+    here = resolve(compose(overrides))
+    config = at_present({**config, "paths": here["paths"], "trainer": here["trainer"]})
+    if "data_dir" in inspect.signature(get_class(config["data"]["_target_"])).parameters:
+        config["data"] = {**config["data"], "data_dir": here["paths"]["data"]}
+    return config
+
+
+def set_up(method: Denoiser, config: dict, progress: bool = False) -> Denoiser:
+    from cryobench.runs.denoising import setting
+
+    method.setting = setting(config, None, progress)
+    return method
+
+
+def export(model: Model, path: Path, force: bool) -> Path:
+    """Write weights, config and what images are brought to into one safetensors file. Raises InputError."""
+    from safetensors.torch import save_file
+
+    from cryobench.runs.run import shareable
+
+    weights = learned(model).weights()
+    about = {"run_id": model.name, "image_size": model.image_size, "pixel_size": model.pixel_size,
+             "background": model.background, "config": shareable(model.config)}  # fmt: skip
+    return written(path, force, lambda partial: save_file(weights, partial, {HEADER: json.dumps(about)}))
+
+
+def export_onnx(model: Model, path: Path, force: bool) -> Path:
+    """Write the net alone as ONNX: "noisy" (n, 1, L, L) float32 → "denoised", any n, any L that the net takes."""
+    import torch
+
+    net = learned(model).generator.eval()
+    example = torch.zeros(2, 1, model.image_size, model.image_size)
+    batch = torch.export.Dim("batch")
+
+    def write(partial: Path) -> None:
+        try:
+            torch.onnx.export(net, (example,), str(partial), input_names=["noisy"], output_names=["denoised"], dynamo=True,
+                              dynamic_shapes=({0: batch},), external_data=False, verbose=False)  # fmt: skip
+        except ImportError as error:
+            raise InputError(
+                f"--onnx: expected the package {error.name}, it is not installed; pip install onnx onnxscript"
+            ) from None
+
+    return written(path, force, write)
+
+
+def learned(model: Model) -> Denoiser:
+    if not is_learned(model.config):
+        raise InputError(
+            f"expected a run of a method with weights, got {model.config['method']['name']}; name a trained run"
+        )
+    return model.method
+
+
+def written(path: Path, force: bool, write) -> Path:
+    """What `write(partial)` makes, moved to `path` when whole. Raises InputError if that exists, unless `force`."""
+    new_file(path, force)
+    with whole(path) as partial:
+        write(partial)
+    return path
+
+
+def new_file(path: Path, force: bool) -> None:
+    """Raise InputError if `path` exists (unless `force`), its folder doesn't, or the system allows no such name."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.is_dir():
+            raise InputError(f"expected a folder to write to, got {path.parent}, which does not exist") from None
+    except OSError as error:
+        raise InputError(f"expected a file to write to, got '{error.strerror}' for {path}") from None
+    else:
+        if not force:
+            raise InputError(f"expected a new file, got {path}, which exists; --force writes over it")

@@ -1,0 +1,183 @@
+"""Does denoising help a reconstruction? Back-projection with known angles, against the volume that the images came from.
+
+Test images of one conformation, noisy, denoised and clean, are inserted as central slices (torch-fourier-slice) into one
+3-D transform, divided by the weights that fell on each voxel. Each reconstruction is compared with the true volume by
+Fourier shell correlation within a soft sphere. Against the truth, 0.5 is where signal and noise are equal, as 0.143 is
+between two half maps; both are given.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from rich.progress import track
+from torch_fourier_shell_correlation import fourier_shell_correlation
+from torch_fourier_slice import insert_central_slices_rfft_3d
+from torch_fourier_slice.volume_utils import separable_sinc2_correction
+
+from cryobench import figure
+from cryobench.config.compose import build, cache_folder
+from cryobench.data.io.stack import write_map
+from cryobench.data.pairs import open_pairs
+from cryobench.errors import InputError
+from cryobench.evaluation.analysis.sharpness import resolution
+from cryobench.particles.model import Model
+
+AT_ONCE = 32  # images inserted, or denoised, at a time
+THRESHOLDS = (0.143, 0.5)
+EDGE = 0.1  # of the radius: the soft edge of the sphere
+
+
+@dataclass(frozen=True)
+class Reconstructions:
+    """volumes: name → (L, L, L), "clean" and "noisy" first; truth (L, L, L); views: how many images; pixel_size in Å."""
+
+    volumes: dict[str, np.ndarray]
+    truth: np.ndarray
+    views: int
+    pixel_size: float
+
+    def curves(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Frequencies (L/2,) in 1/Å from shell 1 on, and for each name the shell correlation with the truth."""
+        size = len(self.truth)
+        frequency = np.arange(1, size // 2 + 1) / (size * self.pixel_size)
+        mask = soft_sphere(size)
+        truth = torch.from_numpy(self.truth * mask)
+        return frequency, {
+            name: fourier_shell_correlation(torch.from_numpy(volume * mask), truth).numpy()[1:]
+            for name, volume in self.volumes.items()
+        }
+
+
+def reconstruct(models: list[Model], *, n_test: int, conformation: int, progress: bool = False) -> Reconstructions:
+    """Reconstruct one conformation (from 1) from n_test test images of the models' common data set, noise and seed.
+
+    The first images of a longer test set are those of a shorter one; no training image is among them.
+    Raises InputError for models of different data, or a conformation that is not there.
+    """
+    first = models[0].config
+    for model in models[1:]:
+        # What is built is compared: an older record's config lacks the settings that came later, at their defaults.
+        differs = {group: build(model.config, group) != build(first, group) for group in ("data", "noise")}
+        for group, other in {**differs, "seed": model.config["seed"] != first["seed"]}.items():
+            if other:
+                raise InputError(
+                    f"--run: expected runs of one data set, noise and seed, got another {group} in {model.name}"
+                )
+    dataset = replace(build(first, "data"), n_test=n_test)
+    if dataset.recorded:
+        raise InputError(
+            "reconstruct: expected a simulated data set, whose true volume is known, got recorded particles"
+        )
+    pairs = open_pairs(dataset, cache_folder(first), progress=progress)
+    if not 1 <= conformation <= len(pairs.volumes):
+        raise InputError(f"--conformation: expected 1 to {len(pairs.volumes)}, got {conformation}")
+    noise = build(first, "noise")
+    train, test = (pairs.images(split, noise, first["seed"]) for split in ("train", "test"))
+    rows = np.flatnonzero(test.labels == conformation - 1)
+    if not len(rows):
+        raise InputError(
+            f"--images: expected enough test images to have conformation {conformation} among them, got {n_test}"
+        )
+    rotations = test.rotations[rows]
+    methods = [model.config["method"]["name"] for model in models]
+    labels = {m.name: name if methods.count(name) == 1 else m.name for m, name in zip(models, methods, strict=True)}
+    sources = {"clean": test.clean, "noisy": test.noisy}
+    for model in models:
+        if model.fits_stack:
+            model.method.fit(train.only(model.method.knows))
+        sources[labels[model.name]] = lambda index, method=model.method: method.denoise(test.noisy(index))
+    volumes = {name: backproject(take, rows, rotations, name if progress else None) for name, take in sources.items()}
+    return Reconstructions(volumes, np.array(pairs.volumes[conformation - 1]), len(rows), pairs.pixel_size)
+
+
+def backproject(take, rows: np.ndarray, rotations: np.ndarray, progress: str | None = None) -> np.ndarray:
+    """The volume (L, L, L) float32 of images take(rows) seen under rotations (n, 3, 3): torch_fourier_slice's
+    `backproject_2d_to_3d` (pad factor 2), the images a few at a time. L is even."""
+    total = weights = None
+    starts = range(0, len(rows), AT_ONCE)
+    for start in track(starts, f"reconstructing {progress}", console=Console(stderr=True), disable=progress is None):
+        block = slice(start, start + AT_ONCE)
+        images = torch.from_numpy(np.ascontiguousarray(take(rows[block])))
+        pad = images.shape[-1] // 2
+        images = F.pad(images, [pad] * 4)
+        spectrum = torch.fft.fftshift(
+            torch.fft.rfftn(torch.fft.ifftshift(images, dim=(-2, -1)), dim=(-2, -1)), dim=(-2,)
+        )
+        shape = (images.shape[-1],) * 3
+        inserted = insert_central_slices_rfft_3d(spectrum, shape, torch.from_numpy(rotations[block]).float())
+        total, weights = inserted if total is None else (total + inserted[0], weights + inserted[1])
+    transform = torch.fft.ifftshift(total / weights.clamp(min=1.0), dim=(-3, -2))
+    volume = torch.fft.fftshift(torch.fft.irfftn(transform, dim=(-3, -2, -1), s=shape), dim=(-3, -2, -1))
+    return F.pad(volume / separable_sinc2_correction(shape), [-pad] * 6).contiguous().numpy()
+
+
+def soft_sphere(size: int) -> np.ndarray:
+    """(L, L, L) float32: 1 within, falling as a cosine to 0 at the box's faces."""
+    axis = np.arange(size) - size // 2
+    radius = np.sqrt(axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2) / (size / 2)
+    return (0.5 + 0.5 * np.cos(np.pi * np.clip((radius - 1 + EDGE) / EDGE, 0, 1))).astype(np.float32)
+
+
+def write(result: Reconstructions, folder: Path, models: list[Model]) -> tuple[list[Path], list[dict]]:
+    """FOLDER/NAME.mrc, figures/fsc.png and .svg, and fsc.json; returns the files and a line for each reconstruction."""
+    frequency, curves = result.curves()
+    lines = [
+        {"name": name, **{f"resolution_{level}": resolution(frequency, curve, level) for level in THRESHOLDS}}
+        for name, curve in curves.items()
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [write_map(folder / f"{name}.mrc", volume, result.pixel_size) for name, volume in result.volumes.items()]
+    files.append(write_map(folder / "truth.mrc", result.truth, result.pixel_size))
+    about = {"views": result.views, "pixel_size": result.pixel_size, "runs": [m.name for m in models], "resolutions": lines,
+             "frequency": [float(f"{f:.6g}") for f in frequency],
+             "fsc": {name: [float(f"{value:.5g}") for value in curve] for name, curve in curves.items()}}  # fmt: skip
+    (folder / "fsc.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    return [*files, folder / "fsc.json", *figure.save(draw(frequency, curves, result.views), folder, "fsc")], lines
+
+
+def draw(frequency: np.ndarray, curves: dict[str, np.ndarray], views: int):
+    """FSC against the true volume, with both thresholds."""
+    shown = figure.new(5.6, 3.6)
+    axis = shown.subplots()
+    for (name, curve), colour, dash in zip(
+        curves.items(), figure.COLOURS * 3, ("-", "--", "-.", ":") * 5, strict=False
+    ):
+        axis.plot(frequency, curve, dash, color=colour, label=name)
+    for threshold in THRESHOLDS:
+        axis.axhline(threshold, color="0.6", linewidth=0.8)
+        axis.annotate(f"{threshold}", (frequency[-1], threshold), fontsize=7, va="bottom", ha="right", color="0.4")
+    lowest = min(-0.05, *map(min, curves.values()))
+    axis.set(xlabel="spatial frequency (1/Å)", ylabel="FSC with the true volume", ylim=(lowest, 1.02),
+             title=f"back-projection of {views} images with known angles")  # fmt: skip
+    axis.legend(fontsize=8, frameon=False)
+    return shown
+
+
+def verdict(lines: list[dict]) -> str:
+    """One line on each method: what it did to the resolution that the noisy images give."""
+    noisy = next(line for line in lines if line["name"] == "noisy")["resolution_0.5"]
+    if noisy is None:
+        return "the noisy images alone give no reconstruction that agrees with the truth"
+    said = []
+    for line in lines:
+        if line["name"] in ("clean", "noisy"):
+            continue
+        mine = line["resolution_0.5"]
+        word = (
+            "helped"
+            if mine is not None and mine < 0.98 * noisy
+            else "hurt"
+            if mine is None or mine > noisy / 0.98
+            else "changed nothing"
+        )
+        said.append(
+            f"{line['name']} {word} ({mine if mine is not None else 'none'} Å at 0.5, where noisy images give {noisy} Å)"
+        )
+    return "; ".join(said)

@@ -1,0 +1,1 @@
+"""One run: its task, its record, and the folder that keeps it."""

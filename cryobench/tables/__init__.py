@@ -1,0 +1,1 @@
+"""Records → the cells of tables, and their text."""
