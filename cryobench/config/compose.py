@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cryobench.config.hydra import composed
-from cryobench.config.identity import BUILT, check_name, own_folders
+from cryobench.config.identity import BUILT, PLACES, at_present, check_name, fault_of_config, own_folders, task_name
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis import check
 
@@ -111,6 +111,30 @@ def typed(node: DictConfig, group: str) -> dict:
         raise InputError(f"{group}: expected a value for {', '.join(missing)} of {target}, got none")
     checked = {key: typed_value(f"{group}.{key}", value, fields[key][0]) for key, value in values.items()}
     return chosen | checked
+
+
+def from_elsewhere(config, what: str) -> dict:
+    """The config in a record or model file, as if it had been given on this command line.
+
+    Its classes are those that its names have here (`at_present`), its settings are checked against their signatures, and
+    what says where files are is left out. Raises InputError, before any of it is used, naming the file by `what`.
+    """
+    if fault := fault_of_config(config):
+        raise InputError(f"{what}: expected the config of a run, got something else ({fault})")
+    if task_name(config) != "denoising":
+        raise InputError(f"{what}: expected a run that denoises, got the task {task_name(config)}")
+    try:
+        known = at_present(config)
+        for group in BUILT:
+            if group in known:
+                places = PLACES.get(group, ())
+                node = {key: value for key, value in known[group].items() if key not in places}
+                known[group] = typed(OmegaConf.create(node), group)
+        return {**known, "seed": typed_value("seed", config.get("seed", 0), int)}
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from None
+    except OmegaConfBaseException as error:
+        raise InputError(f"{what}: {readable(error)}") from None
 
 
 def plainest(node: dict) -> dict:

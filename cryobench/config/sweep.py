@@ -11,7 +11,6 @@ import itertools
 import re
 from dataclasses import dataclass
 
-from hydra.core.override_parser.types import Glob
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -110,7 +109,7 @@ def parse(overrides: list[str]) -> dict[str, tuple[list[str], bool]]:
         if (group := key.lstrip("+").split("@")[0]) in (*GROUPS, "sweep") and key in found:
             raise InputError(f"{group}: expected one choice, got {' and '.join(found[key][0])} and "
                              f"{override.get_value_element_as_str()}")  # fmt: skip
-        if isinstance(override.value(), Glob):
+        if hydra.is_glob(override):
             raise InputError(f"{key}: expected a list of values a,b,c, got {override.input_line.partition('=')[2]}")
         if override.is_sweep_override():
             if not override.is_discrete_sweep():
