@@ -1,15 +1,13 @@
-"""What the supplement claims of its methods, each with a verdict: paired tests over seeds on the same test images.
+"""What the supplement claims of its methods, each with a verdict by the test of docs/statistics.md.
 
-A claim is a set of comparisons "this row has a lower MSE than that one". Of the 4 % of false alarms that a verdict may
-give, 95 in a hundred are spent on the claim's own direction and the rest on the opposite; all comparisons of the page
-are corrected together for their number.
+A claim is a set of comparisons "this row has a lower MSE than that one", or "these rows hardly differ"; its comparisons are
+corrected together (Holm), those of another claim are not.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,17 +28,17 @@ SNRS = (0.1, 0.05)
 
 @dataclass(frozen=True)
 class Claim:
-    """source: where the supplement says it; says: what, in our words; lower: pairs (row said to be lower, other row).
+    """source: where the supplement says it; says: what, in our words; pairs: (row said to be lower, other row).
 
-    close: the claim is rather that the rows of each pair differ by less than this share, either way.
+    margin: rows whose MSE differ by less than this share are equivalent; close: the claim is just that of each pair.
     """
 
     name: str
     source: str
     says: str
-    lower: tuple[tuple[Side, Side], ...]
-    close: float | None = None
-    metric: str = "mse"
+    pairs: tuple[tuple[Side, Side], ...]
+    margin: float = 0.05
+    close: bool = False
 
 
 def against_all(sweep: str, best: str, rows: tuple[str, ...], snr: float, but: tuple[str, ...] = ()) -> tuple:
@@ -50,7 +48,7 @@ def against_all(sweep: str, best: str, rows: tuple[str, ...], snr: float, but: t
 CLAIMS = (
     Claim("pairs-small", "note 3, Table 1", "(α,β) matters little: every pair is within 10 % of (0,0)",
           tuple((("alpha_beta", row, snr), ("alpha_beta", "(0,0)", snr)) for snr in SNRS for row in PAIRS if row != "(0,0)"),
-          close=0.1),
+          margin=0.1, close=True),
     Claim("pairs-(1,1)", "note 3, Table 1", "(1,1) is better than the six pairs beside (.5,.5)",
           tuple(pair for snr in SNRS for pair in against_all("alpha_beta", "(1,1)", PAIRS, snr, but=("(.5,.5)",)))),
     Claim("pairs-(.5,.5)", "note 3, Table 1", "(.5,.5) is better than the six pairs beside (1,1)",
@@ -67,7 +65,7 @@ CLAIMS = (
           tuple((("methods", row, snr), ("methods", "l2-Autoencoder", snr)) for snr in SNRS for row in LEARNED[1:])),
     Claim("lambda-10", "note 7, Table 3", "λ = 10 is the best of eight", against_all("lambda", "10", LAMBDAS, 0.1)),
     Claim("lambda-infinite", "note 7", "as λ grows, the result tends to the ℓ1-autoencoder's: λ = 10000 is within 5 % of it",
-          ((("lambda", "10000", 0.1), ("lambda", "l1-Autoencoder", 0.1)),), close=0.05),
+          ((("lambda", "10000", 0.1), ("lambda", "l1-Autoencoder", 0.1)),), close=True),
     Claim("pggan-mse", "note 6", "PGGAN, with ℓ1 and without, has a higher MSE than the ResNet (0,0)-GAN at SNR 0.05",
           tuple((("alpha_beta", "(0,0)", 0.05), ("pggan", row, 0.05)) for row in ("PGGAN + l1", "PGGAN"))),
     Claim("pggan-l1", "note 6", "PGGAN has a lower MSE with ℓ1 than without",
@@ -77,14 +75,11 @@ CLAIMS = (
 
 @dataclass(frozen=True)
 class Finding:
-    """One comparison of a claim. p: of what it says, corrected, None with too few seeds; says "holds" | "reversed" |
-    "not told apart" | "too few seeds" | "not run"."""
+    """One comparison of a claim, and its answer."""
 
     claim: Claim
     pair: tuple[Side, Side]
-    found: statistics.Comparison | None
-    p: float | None
-    says: str
+    answer: statistics.Answer
 
 
 def write(store: Store) -> list[Path]:
@@ -94,56 +89,45 @@ def write(store: Store) -> list[Path]:
 
 
 def findings(records: list[dict], claims: tuple[Claim, ...] = CLAIMS) -> list[Finding]:
-    """Every comparison of every claim, their p values corrected together."""
-    values = per_image(records)
-    raw = []
-    for claim in claims:
-        for a, b in claim.lower:
-            one, other = values(a, claim.metric), values(b, claim.metric)
-            found = statistics.compare(one, other)
-            p, against = None, False
-            if found is not None and found.p_below is not None:
-                if claim.close is not None:
-                    p = statistics.equivalent(one, other, claim.close)
-                else:
-                    p, against = min((found.p_below / 0.95, False), (found.p_above / 0.05, True))
-                p = min(p, 1.0)
-            raw.append((claim, (a, b), found, p, against))
-    right = iter(statistics.corrected([p for *_, p, _ in raw if p is not None]))
+    """Every comparison of every claim; a row's spread is moderated by all rows of its kind that any claim names."""
+    shown = {side: chosen(records, side) for claim in claims for pair in claim.pairs for side in pair}
+    values = {side: {seed: per_image(record) for seed, record in found.items()} for side, found in shown.items()}
+    once = {tuple(record["run_id"] for record in found.values()): side for side, found in shown.items() if found}
+    logs = {side: {seed: np.log(np.nanmean(mse)) for seed, mse in values[side].items()} for side in once.values()}
+    kinds = {side: kind(next(iter(shown[side].values()))) for side in once.values()}
+    by_runs = statistics.spreads(logs, kinds)  # one row may stand in two sweeps: its runs count once
+    spread = {
+        side: by_runs.get(once.get(tuple(record["run_id"] for record in found.values())))
+        for side, found in shown.items()
+    }
     out = []
-    for claim, pair, found, p, against in raw:
-        p = next(right) if p is not None else None
-        if found is None:
-            says = "not run"
-        elif p is None:
-            says = "too few seeds"
-        elif p >= statistics.LEVEL:
-            says = "not shown" if claim.close is not None else "not told apart"
-        else:
-            says = "reversed" if against else "holds"
-        out.append(Finding(claim, pair, found, p, says))
+    for claim in claims:
+        compared = [statistics.compare(values[a], values[b], spread[a], spread[b]) for a, b in claim.pairs]
+        answers = statistics.judge(compared, claim.margin, claim.close)
+        out += [Finding(claim, pair, answer) for pair, answer in zip(claim.pairs, answers, strict=True)]
     return out
 
 
-def per_image(records: list[dict]) -> Callable[[Side, str], dict[int, list[float]]]:
-    """(sweep, row, SNR) and a metric → seed → per-image values, of the records with the shipped settings."""
-    done = [record for record in records if record["status"] == "done"]
-    known: dict[Side, list[dict]] = {}
+def chosen(records: list[dict], side: Side) -> dict[int, dict]:
+    """Seed → the finished run of a (sweep, row, SNR) with the shipped settings."""
+    sweep, row, snr = side
+    wanted = rows(sweep).get(row)
+    found = [] if wanted is None else [
+        record for record in records
+        if record["status"] == "done" and table.look_up(record["config"], "noise.snr") == snr
+        and table.deviations(record, wanted) == {}
+    ]  # fmt: skip
+    return {record["seed"]: record for record in sorted(found, key=lambda record: record["seed"])}
 
-    def values(side: Side, metric: str) -> dict[int, list[float]]:
-        if side not in known:
-            sweep, row, snr = side
-            wanted = rows(sweep).get(row)
-            known[side] = [] if wanted is None else [
-                record for record in done
-                if table.look_up(record["config"], "noise.snr") == snr and table.deviations(record, wanted) == {}
-            ]  # fmt: skip
-        return {
-            record["seed"]: [np.nan if value is None else value for value in record["per_image"][metric]]
-            for record in known[side]
-        }
 
-    return values
+def per_image(record: dict) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in record["per_image"]["mse"]])
+
+
+def kind(record: dict) -> str:
+    """Rows that vary alike over seeds: those that train the same net, and those that train none."""
+    method = record["config"]["method"]
+    return method.get("net", method["name"]) if "checkpoint" in method else "no net"
 
 
 def rows(sweep: str) -> dict[str, dict]:
@@ -151,69 +135,101 @@ def rows(sweep: str) -> dict[str, dict]:
     return table.sweep_rows(sweep) if table.shipped(f"sweep/{sweep}") else {}
 
 
+def counted(found: list[Finding]) -> dict[str, int]:
+    """How many comparisons have each answer, in the order in which answers are told."""
+    order = ("holds", "reversed", "equivalent", "undecided", "too few seeds", "not run")
+    return {says: n for says in order if (n := sum(f.answer.says == says for f in found))}
+
+
 def verdict(found: list[Finding]) -> str:
-    """One plain sentence on a claim from its comparisons."""
-    counts = {says: sum(f.says == says for f in found) for says in dict.fromkeys(f.says for f in found)}
-    n = len(found)
-    for says, text in (("not run", "not run"), ("too few seeds", "too few seeds")):
-        if counts.get(says):
-            return f"{text} in {counts[says]} of {n} comparisons: no verdict"
-    held, reversed_ = counts.get("holds", 0), counts.get("reversed", 0)
-    if held == n:
-        return "holds" if n == 1 else f"holds in all {n} comparisons"
-    close = found[0].claim.close is not None
-    parts = [f"{held} of {n} hold"] if held else []
-    parts += [f"{reversed_} {'is' if reversed_ == 1 else 'are'} the other way round"] if reversed_ else []
-    rest = n - held - reversed_
-    parts += [f"{rest} {'are not shown' if close else 'cannot be told apart from seed noise'}"] if rest else []
-    if not held and not reversed_:
-        return f"not shown: all {n} comparisons are within seed noise" if not close else f"not shown in any of {n}"
-    return "does not hold as said: " + ", ".join(parts)
+    """A claim's answers, added up."""
+    counts, n = counted(found), len(found)
+    if len(counts) == 1:
+        (says,) = counts
+        return says if n == 1 else f"{says} in all {n} comparisons"
+    return ", ".join(f"{says} in {count}" for says, count in counts.items()) + f" of {n}"
+
+
+def decided_by(found: list[Finding]) -> str:
+    """How many comparisons are undecided, and how many of them more seeds would decide."""
+    left = [f.answer.seeds_to_decide for f in found if f.answer.says == "undecided"]
+    if not left:
+        return ""
+    steps = [(n, sum(needed is not None and needed <= n for needed in left)) for n in (5, 10, 20, 50)]
+    more = ", ".join(f"{n} seeds {count}" for n, count in steps)
+    return (f"{len(left)} of {len(found)} comparisons are undecided. If the differences are as measured, more seeds would "
+            f"decide, with a power of {100 * statistics.POWER:.0f} %: {more} of them.")  # fmt: skip
 
 
 def by_claim(found: list[Finding]) -> dict[Claim, list[Finding]]:
     return {claim: [f for f in found if f.claim == claim] for claim in dict.fromkeys(f.claim for f in found)}
 
 
+NOTES = """\
+An effect is the difference in MSE relative to the other row (−10 % is a tenth lower): the mean over seeds of the logarithm of \
+the ratio, each seed's MSE the mean over the same test images. The test is two-sided at 5 %, with variances over seeds \
+moderated by the rows of a kind (the same net, or none); p values are corrected for the comparisons of their claim (Holm). \
+*holds*: significant, in the claim's direction; *reversed*: significant, against it; *equivalent*: within the margin by two \
+one-sided tests; *undecided*: none of these, with the smallest difference that these seeds could have shown (a power of 80 %) \
+and the number of seeds that would decide if the difference is as measured. Of a claim that rows hardly differ, what it says \
+is *equivalent*, and *reversed* is a difference significantly beyond the margin. Fewer than three seeds allow no verdict. \
+How, and how often it errs: docs/statistics.md."""
+
+
 def to_markdown(found: list[Finding]) -> str:
     claims = by_claim(found)
-    head = ["claim", "says", "verdict", "effects (lowest to highest)", "seeds"]
-    lines = [head]
+    lines = [["claim", "says", "verdict", "effects (lowest to highest)", "margin", "seeds"]]
     for claim, group in claims.items():
-        effects = [f.found.effect for f in group if f.found]
-        seeds = sorted({f.found.seeds for f in group if f.found})
+        effects = [f.answer.found.effect for f in group if f.answer.found]
+        seeds = sorted({f.answer.found.seeds for f in group if f.answer.found})
         span = f"{min(effects):+.1%} to {max(effects):+.1%}" if effects else "–"
-        lines.append([claim.source, claim.says, verdict(group), span, "–".join(map(str, seeds)) or "–"])
+        lines.append([claim.source, claim.says, verdict(group), span, f"{claim.margin:.0%}",
+                      "–".join(map(str, seeds)) or "–"])  # fmt: skip
     parts = [
-        "# What the supplement claims", pipes(lines, left=3),
-        "An effect is the difference in MSE relative to the other row (−10 % is a tenth lower). Tests are paired over seeds, "
-        "each seed's value the mean over the same test images; fewer than three seeds allow no verdict; all p values of this "
-        "page are corrected together (Benjamini–Hochberg).",
-        "## Every comparison",
-        pipes([["claim", "lower, it says", "than", "effect (95 % over images)", "p", "seeds", ""],
-               *(one_line(f) for f in found)], left=3),
+        "# What the supplement claims", f"{len(claims)} claims; of all comparisons, {verdict(found)}.", decided_by(found),
+        pipes(lines, left=3), NOTES, "## Every comparison",
+        pipes([["claim", "lower, it says", "than", "effect (95 % over seeds)", "p", "p within margin", "seeds", "answer",
+                "could have shown", "seeds that would decide"], *(one_line(f) for f in found)], left=3),
     ]  # fmt: skip
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def one_line(f: Finding) -> list[str]:
-    names = [f"{row} at {snr:g}" for _, row, snr in f.pair]
-    if f.found is None:
-        return [f.claim.name, *names, "–", "–", "–", f.says]
-    low, high = f.found.interval
-    effect = f"{f.found.effect:+.1%} ({low:+.1%} to {high:+.1%})"
-    return [f.claim.name, *names, effect, "–" if f.p is None else f"{f.p:.2g}", str(f.found.seeds), f.says]
+    names, answer = [f"{row} at {snr:g}" for _, row, snr in f.pair], f.answer
+    if answer.found is None or answer.p is None:
+        effect = "–" if answer.found is None else f"{answer.found.effect:+.1%}"
+        return [
+            f.claim.name,
+            *names,
+            effect,
+            "–",
+            "–",
+            str(answer.found.seeds if answer.found else 0),
+            answer.says,
+            "",
+            "",
+        ]
+    low, high = answer.found.interval
+    effect = f"{answer.found.effect:+.1%} ({low:+.1%} to {high:+.1%})"
+    shown = ["", ""]
+    if answer.says == "undecided":
+        shown = [f"{answer.detectable:.0%}", str(answer.seeds_to_decide or f"over {statistics.MOST_SEEDS}")]
+    return [f.claim.name, *names, effect, f"{answer.p:.2g}", f"{answer.p_equivalent:.2g}", str(answer.found.seeds),
+            answer.says, *shown]  # fmt: skip
 
 
 def to_csv(found: list[Finding]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["claim", "sweep", "row", "than_sweep", "than_row", "snr", "than_snr", "effect", "low", "high", "p",
-                     "seeds", "verdict"])  # fmt: skip
+                     "p_equivalent", "margin", "seeds", "verdict", "detectable", "seeds_to_decide"])  # fmt: skip
     for f in found:
         (sweep, row, snr), (sweep_b, row_b, snr_b) = f.pair
-        numbers = [f.found.effect, *f.found.interval] if f.found else [None] * 3
-        texts = [None if value is None else f"{value:.6g}" for value in (*numbers, f.p)]
-        seeds = f.found.seeds if f.found else 0
-        writer.writerow([f.claim.name, sweep, row, sweep_b, row_b, f"{snr:g}", f"{snr_b:g}", *texts, seeds, f.says])
+        answer, one = f.answer, f.answer.found
+        numbers = [one.effect if one else None, *(one.interval if answer.p is not None else (None, None)),
+                   answer.p, answer.p_equivalent, f.claim.margin]  # fmt: skip
+        texts = [None if value is None else f"{value:.6g}" for value in numbers]
+        detectable = None if answer.detectable is None else f"{answer.detectable:.6g}"
+        writer.writerow([f.claim.name, sweep, row, sweep_b, row_b, f"{snr:g}", f"{snr_b:g}", *texts,
+                         one.seeds if one else 0, answer.says, detectable, answer.seeds_to_decide])  # fmt: skip
     return out.getvalue()

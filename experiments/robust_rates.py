@@ -75,7 +75,7 @@ class Rate:
         """Against the bound's slope, by the 95 % interval of ours over seeds.
 
         "agrees": all of it is within TOLERANCE of the bound's; "slower" (the error grows less, or falls more) or "faster":
-        the bound's lies outside; else "not told apart".
+        the bound's lies outside; else "undecided".
         """
         half = half_width(self.slope_spread, self.seeds)
         if half is None:
@@ -84,7 +84,7 @@ class Rate:
         if abs(difference) + half <= TOLERANCE:
             return "agrees"
         if abs(difference) <= half:
-            return "not told apart"
+            return "undecided"
         return "slower" if difference < 0 else "faster"
 
 
@@ -186,7 +186,7 @@ def summary(results: Iterable[dict], kind: str = "location") -> str:
         layout.pipes(lines, left=2), "",
         'The theorem bounds the error from above. By the 95 % interval of the slope over seeds: "agrees", all of it is within '
         f'{TOLERANCE:g} of the bound\'s; "slower", the error grows less along ε or falls more along n than the bound, which '
-        'the theorem allows; "faster", it does not keep to the bound\'s rate; "not told apart", too wide to say. '
+        'the theorem allows; "faster", it does not keep to the bound\'s rate; "undecided", too wide to say. '
         f"{OUTSIDE} |α−β| ≥ 1: the theorem says nothing of these pairs.",
     ]) + "\n"  # fmt: skip
 

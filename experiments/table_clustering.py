@@ -184,9 +184,9 @@ def by_posterior(records: list[dict]) -> list[str]:
 def comparisons(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
     """Each difference that note 5 claims: the paper's counts by Fisher's test, ours image by image."""
     pairs = [(a, b) for a, b in CLAIMS if all(e in (found.get(row) or {}) for row, e in (a, b))]
-    theirs = statistics.corrected([fisher(PAPER[a], PAPER[b]) for a, b in CLAIMS])
+    theirs = statistics.holm([fisher(PAPER[a], PAPER[b]) for a, b in CLAIMS])
     ours = [paired(found[a[0]][a[1]], found[b[0]][b[1]]) for a, b in pairs]
-    right = dict(zip(pairs, statistics.corrected([p for _, p in ours]), strict=True))
+    right = dict(zip(pairs, statistics.holm([p for _, p in ours]), strict=True))
     effects = dict(zip(pairs, (effect for effect, _ in ours), strict=True))
     lines = [
         [
@@ -204,9 +204,7 @@ def comparisons(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
         a, b = pair
         mine = ["–"] * 3
         if pair in effects:
-            level = (
-                "not told apart" if right[pair] >= statistics.LEVEL else "holds" if effects[pair] > 0 else "reversed"
-            )
+            level = "undecided" if right[pair] >= statistics.LEVEL else "holds" if effects[pair] > 0 else "reversed"
             mine = [f"{SIXTY * effects[pair]:+.1f}", f"{right[pair]:.2g}", level]
         lines.append([place(a), place(b), f"{PAPER[a]} to {PAPER[b]}", f"{p:.2g}", "yes" if p < 0.05 else "no", *mine])
     return lines

@@ -21,6 +21,8 @@ from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Setting
 from cryobench.noise.gaussian import Gaussian
 
+pytestmark = pytest.mark.trains
+
 CLASSICAL = {
     "bm3d": BM3D,
     "nlm": NLM,
@@ -176,7 +178,7 @@ def test_methods_stand_in_their_order(images):
 
 
 @pytest.mark.parametrize("name", CLASSICAL)
-def test_an_image_is_denoised_alike_in_any_company(images, name):
+def test_an_image_is_denoised_alike_in_any_company(images, name, workers_end):
     noisy = images["test"].noisy(slice(4))
     method = fitted(name, images)
     together = method.denoise(noisy)
@@ -296,7 +298,9 @@ def test_without_topaz_the_command_that_installs_it_is_told(monkeypatch):
 
 def test_topaz_is_topaz(images, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", MagicMock())  # for stacks in files, which are not asked for
-    topaz = pytest.importorskip("topaz.denoise", reason="topaz-em is not installed", exc_type=ImportError)
+    topaz = pytest.importorskip(
+        "topaz.denoise", reason="topaz-em is not installed (pip install --no-deps topaz-em)", exc_type=ImportError
+    )
     import torch
 
     method = Topaz()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import TINY
+from conftest import PATIENCE, TINY
 
 from cryobench.cli.main import help_text
 
@@ -129,7 +129,7 @@ def test_a_denoiser_of_the_users_own_in_the_folder_they_stand_in(cache, tmp_path
     (tmp_path / "conf" / "method" / "blur.yaml").write_text("name: blur\n_target_: mine.Blur\nwidth: 2\n")
     done = subprocess.run(
         [sys.executable, "-m", "cryobench", "--config-dir", "conf", "method=blur", f"paths.cache={cache}", *TINY],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (file,) = (tmp_path / "results").rglob("record.json")

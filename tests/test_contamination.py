@@ -111,6 +111,7 @@ def test_a_share_of_0_is_the_clean_run():
         name("noise=contaminated", "noise.share=0", "noise.type=D")
 
 
+@pytest.mark.trains
 def test_a_run_lists_its_contaminated_pairs(cli, tmp_path):
     """And its checkpoint is chosen on a validation part that is contaminated too: 0.3 of references are noise there."""
     spoilt = ("method=autoencoder", "noise=contaminated", "noise.share=0.3", *TINY)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import starfile
-from conftest import SHARED, TINY
+from conftest import ASPIRE, PATIENCE, SHARED, TINY, needs
 
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
@@ -234,8 +234,8 @@ def test_a_method_that_is_not_there_is_named(cli, images, tmp_path, arguments, w
 
 
 def test_onnx_computes_the_same(cli, images, trained, tmp_path):
-    reference = pytest.importorskip("onnx.reference", reason="the packages onnx and onnxscript are not installed")
-    pytest.importorskip("onnxscript", reason="the package onnxscript is not installed")
+    reference = pytest.importorskip("onnx.reference", reason="onnx is not installed (pip install onnx onnxscript)")
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed (pip install onnx onnxscript)")
     import torch
 
     from cryobench.particles.model import from_file
@@ -250,6 +250,7 @@ def test_onnx_computes_the_same(cli, images, trained, tmp_path):
     np.testing.assert_allclose(out, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_twenty_gibibytes_need_little_memory(images, trained, cache, tmp_path):
     """A sparse file: the first and the last 200 images are there, what is between reads as zeros and is never read."""
     size, n = 256, 81920
@@ -263,14 +264,14 @@ def test_twenty_gibibytes_need_little_memory(images, trained, cache, tmp_path):
             file.seek(1024 + 4 * start * size**2)
             file.write(block.tobytes())
     if (tmp_path / "huge.mrcs").stat().st_blocks * 512 > 2**30:
-        pytest.skip("no sparse files here")
+        pytest.skip("no sparse files here (set TMPDIR to a file system that has them, as ext4 or xfs)")
     assert (tmp_path / "huge.mrcs").stat().st_size == 20 * 2**30 + 1024
     code = ("import resource, sys; from cryobench.cli.main import main; status = main(sys.argv[1:]); "
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)")  # fmt: skip
     arguments = ["huge.mrcs", "--model", str(trained[2]), "-o", "out.mrcs", "--images", "1-200,81721-81920"]
     done = subprocess.run(
         [sys.executable, "-c", code, "denoise", *arguments],
-        cwd=tmp_path, capture_output=True, text=True, timeout=300, env={**os.environ, "CRYOBENCH_CACHE": str(cache)},
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ, "CRYOBENCH_CACHE": str(cache)},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) < 2 * 2**20, "KiB"
@@ -279,7 +280,7 @@ def test_twenty_gibibytes_need_little_memory(images, trained, cache, tmp_path):
         np.testing.assert_array_equal(file.data[:200], file.data[200:])
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the 17 real particles are not on this machine")
+@needs(REAL / "sample.mrcs", f"{ASPIRE}, and sample_particles_relion31.star")
 def test_real_particles(cli, trained, tmp_path):
     status, _, err = cli(
         "denoise", str(REAL / "sample_particles_relion31.star"), "--model", str(trained[2]), "-o", "out.mrcs"

@@ -84,7 +84,7 @@ def small_disk(tmp_path):
     mount = shutil.which("mount")
     done = mount and subprocess.run([mount, "-t", "tmpfs", "-o", "size=6m", "tmpfs", folder], capture_output=True)
     if not done or done.returncode:
-        pytest.skip("needs the right to mount a tmpfs (root)")
+        pytest.skip("no right to mount a tmpfs: run the tests as root")
     yield folder, lambda: subprocess.run([mount, "-o", "remount,ro", folder], check=True)
     subprocess.run(["umount", folder], check=True)
 
@@ -144,6 +144,7 @@ def test_each_worker_takes_a_gpu_of_its_own(tmp_path):
         lock.release()
 
 
+@pytest.mark.trains
 def test_side_by_side_gives_the_same_numbers_as_one_after_the_other(cli, tmp_path, monkeypatch):
     words = ["method=autoencoder", "seed=0,1", *TINY]
     assert cli(*words, "paths.results=serial")[0] == 0

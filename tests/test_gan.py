@@ -13,6 +13,8 @@ from cryobench.methods.learned.gan import ADAM, AlphaBetaGan, GanModule, Wassers
 from cryobench.methods.learned.scores import discriminator_loss
 from cryobench.noise.gaussian import Gaussian
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def images():

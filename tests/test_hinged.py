@@ -5,13 +5,14 @@ from pathlib import Path
 import gemmi
 import numpy as np
 import pytest
+from conftest import RCSB, SHARED, needs
 
 from cryobench.config.compose import build, compose, resolve
 from cryobench.data.molecules.hinged import Hinged
 from cryobench.data.molecules.structures import RigidMotion, superpose
 from cryobench.errors import InputError
 
-REAL = Path(__file__).parents[2] / "shared" / "data" / "structures"
+REAL = SHARED / "structures"
 
 
 def write_pdb(path: Path) -> np.ndarray:
@@ -64,7 +65,7 @@ def test_settings_that_cant_be_used_are_named(molecule, wrong):
         Hinged(**{**molecule[2], **wrong})
 
 
-@pytest.mark.skipif(not (REAL / "5uh6.pdb").is_file(), reason="5UH6 is not on this machine")
+@needs(REAL / "5uh6.pdb", RCSB)
 def test_the_clamp_of_5uh6_swings_away_from_the_other_pincer_and_clears_the_core():
     """E. coli's β′ 283 and β 182 face each other over the cleft; 358 and 178 are their places in M. tuberculosis."""
     from scipy.spatial import cKDTree

@@ -1,7 +1,5 @@
 """Projections agree with RELION's, with a real-space rotation, and with the package they are made with."""
 
-from pathlib import Path
-
 import mrcfile
 import numpy as np
 import pytest
@@ -9,13 +7,14 @@ import scipy.ndimage
 import scipy.stats
 import starfile
 import torch
+from conftest import ASPIRE, SHARED, needs
 from torch_fourier_slice import project_3d_to_2d
 
 from cryobench.data import project as module
 from cryobench.data.project import Projector, euler_from_rotations, project, random_rotations, rotations_from_euler
 from cryobench.errors import InputError
 
-RELION = Path(__file__).parents[2] / "shared" / "data" / "relion"
+RELION = SHARED / "relion"
 
 
 def blobs(size: int) -> np.ndarray:
@@ -37,7 +36,7 @@ def correlation(one, other):
     return np.corrcoef(np.ravel(one), np.ravel(other))[0, 1]
 
 
-@pytest.mark.skipif(not RELION.is_dir(), reason="RELION's projections are not on this machine")
+@needs(RELION / "rln_proj_65.mrcs", f"{ASPIRE}, rln_proj_65.star, and clean70SRibosome_vol_65p.mrc")
 def test_agrees_with_relion():
     volume = mrcfile.read(next(RELION.glob("*vol*.mrc")))
     angles = starfile.read(RELION / "rln_proj_65.star")

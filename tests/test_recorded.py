@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import scipy.ndimage
 import starfile
-from conftest import SHARED
+from conftest import ASPIRE, SHARED, needs
 
 from cryobench.data.io.relion import write_split
 from cryobench.data.io.star import read_star
@@ -96,7 +96,7 @@ def test_background_normalised_images_are_a_noisy_picture_of_the_clean_ones(simu
     assert (clean.var((1, 2)) / (noisy - clean).var((1, 2))).mean() == pytest.approx(0.1, rel=0.3)
 
 
-@pytest.mark.skipif(not RELION.is_dir(), reason="RELION's projections are not on this machine")
+@needs(RELION / "rln_proj_65.mrcs", f"{ASPIRE}, rln_proj_65.star, and clean70SRibosome_vol_65p.mrc")
 @pytest.mark.parametrize("shift", [(0, 0), (3, -2)])
 def test_relions_own_projections_are_reproduced(tmp_path, cache, shift):
     """Odd boxes, RELION's centre, and an origin in Å: the particle lies at the centre minus the origin."""
@@ -312,10 +312,9 @@ def test_wrong_input_is_named_in_one_line(simulated, cache, tmp_path):
     refused(lambda: particles(groups), "optics groups", "7")
 
 
+@needs(SHARED / "particles" / "sample.mrcs", f"{ASPIRE}, and sample_particles_relion31.star")
 def test_the_real_worlds_star_file_is_read():
     folder = SHARED / "particles"
-    if not folder.is_dir():
-        pytest.skip("the 17 real particles are not on this machine")
     star = read_star(folder / "sample_particles_relion31.star")
     assert len(star) == 17 and star.pixel_size == pytest.approx(1.4) and star.size == 200
     np.testing.assert_array_equal(star.read(np.array([16, 0])), mrcfile.read(folder / "sample.mrcs")[[16, 0]])

@@ -92,12 +92,14 @@ def tab(browser, page):
     opened.close()
 
 
+@pytest.mark.slow
 def test_it_opens_quietly_and_fits_a_phone(tab, page):
     assert tab.complaints == [] and tab.title().startswith("cryobench")
     assert [url for url in tab.asked if not url.startswith("data:")] == [page.as_uri()]
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.slow
 def test_a_heading_sorts_its_column(tab):
     head = tab.locator("#table2 thead th").nth(1)
     values = "[...document.querySelectorAll('#table2 tbody tr')].map(r => r.cells[1].dataset.sort).filter(Boolean).map(Number)"
@@ -108,6 +110,7 @@ def test_a_heading_sorts_its_column(tab):
     assert tab.evaluate(values) == sorted(tab.evaluate(values), reverse=True)
 
 
+@pytest.mark.slow
 def test_the_slider_moves_between_two_methods_by_keyboard(tab):
     tab.locator("#left").select_option("noisy")
     tab.locator("#right").select_option("clean")
@@ -119,6 +122,7 @@ def test_the_slider_moves_between_two_methods_by_keyboard(tab):
     assert "noisy" in tab.locator("#scores").inner_text() and "clean" in tab.locator("#scores").inner_text()
 
 
+@pytest.mark.slow
 def test_a_number_names_its_runs_on_hover_and_its_config_on_click(tab, store):
     number = tab.locator("#table1 .number").first
     number.hover()
@@ -130,6 +134,7 @@ def test_a_number_names_its_runs_on_hover_and_its_config_on_click(tab, store):
     assert '"alpha"' in tab.locator("#origin pre").first.text_content()
 
 
+@pytest.mark.slow
 def test_no_serious_accessibility_violation(tab):
     if not AXE.is_file():
         pytest.skip("axe-core is missing: npm pack axe-core, and CRYOBENCH_AXE=package/axe.min.js")

@@ -17,6 +17,8 @@ from cryobench.methods.learned.lightning import save_whole
 from cryobench.methods.learned.unet import UNet
 from cryobench.noise.gaussian import Gaussian
 
+pytestmark = pytest.mark.trains
+
 EPOCHS, STEPS = 3, 4  # 48 images, 8 of them to choose the epoch, batches of ten
 
 

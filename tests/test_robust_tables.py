@@ -107,8 +107,8 @@ def test_too_little_for_a_slope_is_said():
 
 @pytest.mark.parametrize(
     ("slope", "spread", "verdict"),
-    [(1.05, 0.04, "agrees"), (1.14, 0.04, "faster"), (1.05, 0.2, "not told apart"), (0.7, 0.1, "slower"),
-     (1.3, 0.3, "not told apart")],
+    [(1.05, 0.04, "agrees"), (1.14, 0.04, "faster"), (1.05, 0.2, "undecided"), (0.7, 0.1, "slower"),
+     (1.3, 0.3, "undecided")],
 )  # fmt: skip
 def test_a_slopes_verdict_is_its_intervals(slope, spread, verdict):
     """Five seeds: half of the 95 % interval is 2.776 / √5 = 1.24 spreads."""

@@ -11,14 +11,15 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import TINY
+from conftest import PATIENCE, TINY
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "scancel", "squeue", "sinfo")
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 missing = ", ".join(name for name in NEEDED if shutil.which(name, path=PATH) is None)
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(bool(missing), reason=f"missing {missing}: apt-get install slurmctld slurmd slurm-client munge"),
-    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="slurmd wants root"),
+    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="slurmd wants root: run the tests as root"),
 ]  # fmt: skip
 
 CONF = """
@@ -61,8 +62,8 @@ def free_ports(n: int) -> list[int]:
     return ports
 
 
-def until(what, seconds: float, why: str):
-    deadline = time.monotonic() + seconds
+def until(what, why: str):
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if found := what():
             return found
@@ -101,12 +102,11 @@ def cluster():
             command = [shutil.which(words[0], path=PATH), *map(str, words[1:])]
             processes.append(subprocess.Popen(command, env=environment, user=user, stdout=log, stderr=log))
             if user:
-                until((munge / "socket").exists, 30, "munged does not start")
-        until(lambda: "idle" in call("sinfo", "-h", "-o", "%t"), 60,
-              "the node does not come up")  # fmt: skip
+                until((munge / "socket").exists, "munged does not start")
+        until(lambda: "idle" in call("sinfo", "-h", "-o", "%t"), "the node does not come up")  # fmt: skip
         yield environment, call
         call("scancel", "--me")
-        until(lambda: not call("squeue", "-h"), 90, "jobs don't end")  # each leaves when its step is done
+        until(lambda: not call("squeue", "-h"), "jobs don't end")  # each leaves when its step is done
     finally:
         for one in reversed(processes):
             one.terminate()
@@ -143,7 +143,7 @@ def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, start
         return started[-1]
 
     refused = sweep("hydra.launcher.partition=nowhere")
-    out, _ = refused.communicate(timeout=120)
+    out, _ = refused.communicate(timeout=PATIENCE)
     assert refused.returncode == 2 and "invalid partition" in out and "Traceback" not in out, out
 
     first = sweep()
@@ -161,24 +161,24 @@ def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, start
         now = checkpoints()
         return all(path not in now or now[path] > time for path, time in left.items())
 
-    until(lambda: len(checkpoints()) == 2, 240, "the jobs don't train")
+    until(lambda: len(checkpoints()) == 2, "the jobs don't train")
     running = jobs("R")
     assert len(running) == 2, "jobs go through SLURM"
     for job, sent in zip(running, ("USR2", "TERM"), strict=True):  # as its time limit does, and who wants its place
         call("scancel", f"--signal={sent}", job)
-    until(lambda: set(jobs("PD")) == set(running), 60, "a job is not requeued")
+    until(lambda: set(jobs("PD")) == set(running), "a job is not requeued")
     time.sleep(5)  # SLURM lets a requeued job wait since a start in the second of its end fails; so much is enough
     left = checkpoints()
     assert len(left) == 2
-    until(going_on, 120, "the jobs don't go on")
+    until(going_on, "the jobs don't go on")
 
     gone, _ = running
     call("scancel", gone)
-    out, _ = first.communicate(timeout=240)
+    out, _ = first.communicate(timeout=PATIENCE)
     assert first.returncode == 1 and f"ended early: {gone}" in out and out.count("was not finished") == 1, out
 
     second = sweep()
-    out, _ = second.communicate(timeout=280)
+    out, _ = second.communicate(timeout=PATIENCE)
     assert second.returncode == 0, out
     assert len(jobs("all")) == 3, "what is done is not submitted again"
     records = [json.loads(p.read_text()) for p in tmp_path.rglob("record.json")]

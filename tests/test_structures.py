@@ -1,20 +1,20 @@
 """Structures and the clamp's motion: planted rotations come back, and the real molecule has its known numbers."""
 
 import gzip
-from pathlib import Path
 
 import gemmi
 import numpy as np
 import pytest
 import scipy.ndimage
 import yaml
+from conftest import RCSB, SHARED, needs
 from scipy.spatial.transform import Rotation
 
 from cryobench.data.molecules.rnap import Rnap
 from cryobench.data.molecules.structures import Structure, clamp_motion, read_structure, shared_atoms, superpose
 from cryobench.errors import InputError
 
-REAL = Path(__file__).parents[2] / "shared" / "data" / "structures"
+REAL = SHARED / "structures"
 ANGLE, AXIS = 12.0, np.array([1.0, 2.0, -1.0]) / np.sqrt(6)
 CLAMP = {"B": [[1, 20]]}
 
@@ -216,7 +216,7 @@ def test_a_structure_given_by_its_path_is_what_it_holds(planted, cli, tmp_path):
     assert status == 0 and "content" not in yaml.safe_load(out)["data"], "an entry of the PDB is known by its name"
 
 
-@pytest.mark.skipif(not (REAL / "5UAG.cif").is_file(), reason="5UAG and 5TBZ are not on this machine")
+@needs(REAL / "5UAG.cif", f"{RCSB}, and 5TBZ.cif")
 def test_rna_polymerase_has_its_known_numbers():
     dataset = Rnap(image_size=16, n_train=2, n_test=2, open="5UAG", closed="5TBZ", chains=list("ABCD"),
                    clamp={"C": [[1322, 1342]], "D": [[1, 330], [1330, 1407]]}, data_dir=str(REAL))  # fmt: skip

@@ -18,6 +18,7 @@ def test_lambda_is_the_papers_eight_and_their_limit():
     assert jobs["10"].run_id == shared.run_id, "a run of Table 1 is Table 3's too"
 
 
+@pytest.mark.trains
 def test_lambda_ends_in_table_3_and_its_strip(cli, tmp_path):
     status, _, err = cli("+sweep=lambda", "row='10','10000',l1-Autoencoder,oracle", *SMALL)
     assert status == 0, err
@@ -36,6 +37,7 @@ def test_stability_is_joint_training_with_and_without_l1_and_both_are_watched():
     assert {(job.config["method"]["alpha"], job.config["method"]["beta"]) for job in planned.jobs} == {(0, 0)}
 
 
+@pytest.mark.trains
 def test_stability_ends_in_figure_1_and_its_number(cli, tmp_path):
     status, _, err = cli("+sweep=stability", "seed=0", *SMALL)
     assert status == 0, err
@@ -55,6 +57,7 @@ def test_the_oscillation_of_a_wave_is_its_amplitude_over_root_2():
     assert quartiles == pytest.approx(0.6 * np.sin(np.pi / 4), rel=0.05)  # of a hundred phases
 
 
+@pytest.mark.trains
 def test_clustering_ends_in_figure_3_and_its_table(cli, tmp_path, monkeypatch):
     from cryobench.evaluation.analysis import clustering
 

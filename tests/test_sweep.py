@@ -9,7 +9,7 @@ import time
 
 import pandas as pd
 import pytest
-from conftest import TINY
+from conftest import PATIENCE, TINY
 
 from cryobench.config.sweep import plan
 from cryobench.launch.job import lacks
@@ -56,6 +56,7 @@ def test_a_job_of_a_sweep_is_the_same_run_as_the_one_typed_alone():
     assert job.run_id == alone.run_id
 
 
+@pytest.mark.trains
 def test_a_failing_run_leaves_the_others_going(cli, tmp_path):
     status, out, err = cli("method.lr=1e30,1e-2", "method=autoencoder", *TINY)
     assert status == 1 and "failed: " in err and "step" in err and "Traceback" not in err
@@ -98,14 +99,15 @@ def start(folder, cache) -> subprocess.Popen:
 
 def table_of(folder, cache) -> str:
     process = start(folder, cache)
-    _, err = process.communicate(timeout=300)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     return (folder / "results" / "phantom-smoke" / "tables" / "table1.csv").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_to_the_same_table(tmp_path, cache, undisturbed):
     process = start(tmp_path, cache)
-    deadline = time.monotonic() + 200
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and not list(tmp_path.rglob("record.json")):
         time.sleep(0.02)  # the first run is done, the second is under way
     process.send_signal(signal.SIGKILL)
@@ -116,6 +118,7 @@ def test_a_killed_sweep_goes_on_to_the_same_table(tmp_path, cache, undisturbed):
     assert not list((tmp_path / "results" / "phantom-smoke" / "runs").glob(".*")), "nothing unfinished is left"
 
 
+@pytest.mark.slow
 def test_the_table_has_the_papers_numbers_beside_ours(tmp_path, undisturbed):
     (tmp_path / "t.csv").write_text(undisturbed)
     table = pd.read_csv(tmp_path / "t.csv")

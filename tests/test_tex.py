@@ -9,6 +9,7 @@ import pytest
 TABLES = sorted((Path(__file__).parents[1] / "results" / "rnap_ecoli-desk" / "tables").glob("*.tex"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     shutil.which("pdflatex") is None, reason="pdflatex is not installed (apt-get install texlive-latex-recommended)"
 )

@@ -16,6 +16,8 @@ from cryobench.methods.learned.unet import UNet
 from cryobench.methods.posterior.exemplar import Exemplar
 from cryobench.noise.gaussian import Gaussian
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def pairs(cache):

@@ -13,6 +13,8 @@ from cryobench.methods.base import Setting, Watch
 from cryobench.methods.learned.gan import AlphaBetaGan
 from cryobench.noise.gaussian import Gaussian
 
+pytestmark = pytest.mark.trains
+
 
 @pytest.fixture(scope="module")
 def images():

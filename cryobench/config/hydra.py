@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from unittest import mock
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
@@ -45,17 +46,13 @@ def is_glob(override) -> bool:
 def launch(job: Callable[[DictConfig], object], overrides: Sequence[str], environment: dict[str, str]) -> None:
     """Let Hydra's launcher (hydra/launcher=…) call `job` with each config of a sweep; errors are raised, not printed.
 
-    environment: variables for the processes that it starts.
+    environment: variables for the processes that it starts; this one has its own back at the end.
     """
     import hydra
 
-    before = sys.argv
-    sys.argv = [before[0], "--multirun", *overrides]
-    os.environ |= {"HYDRA_FULL_ERROR": "1", **environment}
-    try:
+    words = [sys.argv[0], "--multirun", *overrides]
+    with mock.patch.object(sys, "argv", words), mock.patch.dict(os.environ, {"HYDRA_FULL_ERROR": "1", **environment}):
         hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG}", config_name="config")(job)()
-    finally:
-        sys.argv = before
 
 
 def current_job() -> tuple[str, list[str]]:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from pathlib import Path
 
 from cryobench.runs.store import Store
 from cryobench.tables import table
 
 PAPERS = ("alpha_beta", "methods")  # sweeps whose rows are the paper's
+ANSWERS = {
+    "holds": "hold", "reversed": "are reversed", "equivalent": "are equivalent",
+    "undecided": "are undecided with the seeds run so far", "too few seeds": "have too few seeds", "not run": "are not run",
+}  # fmt: skip
 
 
 def sentences(store: Store, records: list[dict]) -> list[str]:
@@ -65,19 +70,22 @@ def nearest(records: list[dict]) -> str:
 
 
 def claims(file: Path) -> str:
-    """From claims.csv: how many of the supplement's claims hold, do not, or cannot be judged."""
+    """From claims.csv: how many of the supplement's claims hold, how many are contradicted, and what is undecided."""
     if not file.is_file():
         return ""
     with open(file, encoding="utf-8", newline="") as lines:
-        found: dict[str, set[str]] = {}
-        for line in csv.DictReader(lines):
-            found.setdefault(line["claim"], set()).add(line["verdict"])
-    open_ones = [name for name, says in found.items() if says & {"not run", "too few seeds"}]
-    held = [name for name, says in found.items() if says == {"holds"}]
-    judged = len(found) - len(open_ones)
-    text = f"Of {len(found)} claims of the supplement put to a paired test, {len(held)} hold as said"
-    text += f", {judged - len(held)} are not borne out" if judged > len(held) else ""
-    return text + (f" and {len(open_ones)} cannot be judged with the runs made so far." if open_ones else ".")
+        answers = [(line["claim"], line["verdict"]) for line in csv.DictReader(lines)]
+    found: dict[str, list[str]] = {}
+    for claim, says in answers:
+        found.setdefault(claim, []).append(says)
+    held = sum(set(says) in ({"holds"}, {"equivalent"}) for says in found.values())
+    against = sum("reversed" in says for says in found.values())
+    counts = Counter(says for _, says in answers)
+    told = ", ".join(f"{counts[says]} {words}" for says, words in ANSWERS.items() if counts[says])
+    return (
+        f"Of {len(found)} claims of the supplement, {held} hold in every comparison and {against} are reversed in at least "
+        f"one. Of their {len(answers)} comparisons {told}."
+    )
 
 
 def failed(records: list[dict]) -> list[dict]:

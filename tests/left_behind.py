@@ -1,0 +1,92 @@
+"""A test, or the fixtures of a module, that leaves something behind for those that come after it is an error."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2)
+TRACKER = "resource_tracker"  # Python's and loky's: one for each process, from the first need of it to the end
+SET_ONCE = ("KMP_", "TF_CPP_", "TORCHINDUCTOR_", "PYTORCH_NVML_", "PYTEST_")  # by libraries, on first use
+
+
+def state() -> dict:
+    """What one test shares with the next. Filters of warnings are missing here: pytest puts them back itself."""
+    found = {
+        "processes": processes(),
+        "threads": {one.ident: one.name for one in threading.enumerate() if one.is_alive() and not one.daemon},
+        "environment": {k: v for k, v in os.environ.items() if not k.startswith(SET_ONCE)},
+        "working folder": Path.cwd(),
+        "sys.argv": list(sys.argv),
+        "sys.path": list(sys.path),
+        "signal handlers": {number.name: signal.getsignal(number) for number in SIGNALS},
+    }
+    if torch := sys.modules.get("torch"):
+        found["torch"] = {
+            "threads": torch.get_num_threads(),
+            "type": torch.get_default_dtype(),
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
+            "gradients": torch.is_grad_enabled(),
+        }
+    if numpy := sys.modules.get("numpy"):
+        found["numpy's errors"] = numpy.geterr()
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    found["open figures"] = pyplot.get_fignums() if pyplot else []
+    if hydra := sys.modules.get("hydra.core.global_hydra"):
+        found["Hydra is set up"] = hydra.GlobalHydra.instance().is_initialized()
+    return found
+
+
+def processes() -> dict[int, str]:
+    """Children and theirs that are still at work, and what they were called with."""
+    found = {}
+    for child in psutil.Process().children(recursive=True):
+        try:
+            words = " ".join(child.cmdline())
+            if child.status() != psutil.STATUS_ZOMBIE and TRACKER not in words:
+                found[child.pid] = words[:200]
+        except psutil.NoSuchProcess:
+            pass
+    return found
+
+
+def changes(before: dict, after: dict) -> list[str]:
+    """One line for each kind of thing that is not as it was; what was first loaded in between has no before."""
+    found = []
+    for kind, now in after.items():
+        was = before.get(kind, now)
+        if kind in ("processes", "threads"):  # a fixture's may have ended
+            now, was = {key: value for key, value in now.items() if key not in was}, {}
+        if now != was:
+            found.append(f"{kind}: {differing(was, now)}")
+    return found
+
+
+def differing(was, now) -> str:
+    if not isinstance(now, dict):
+        return f"{was} before, {now} after"
+    keys = [key for key in was.keys() | now.keys() if was.get(key) != now.get(key)]
+    return ", ".join(f"{key} ({was.get(key, 'nothing')} before, {now.get(key, 'nothing')} after)" for key in keys)
+
+
+def watched(what: str):
+    before = state()
+    yield
+    if found := changes(before, state()):
+        pytest.fail(f"{what} leaves behind: " + "; ".join(found), pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing():
+    yield from watched("this test")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def module_leaves_nothing(request):
+    yield from watched(f"a fixture of {request.module.__name__}")
