@@ -4,6 +4,10 @@ Seeded, so that a file that was found comes back: mutation k of a reader is the 
 against another library, or against what was written. CRYOBENCH_FUZZ=5000 asks for more.
 """
 
+import contextlib
+import copy
+import io
+import json
 import os
 import re
 import warnings
@@ -13,14 +17,22 @@ import gemmi
 import mrcfile
 import numpy as np
 import pytest
+import yaml
+from conftest import TINY
+from cryobench.experiments import table2
+from omegaconf import OmegaConf
 from test_structures import PDB
 
-from cryobench.data import mrc, startext
+from cryobench.config import identity
+from cryobench.config.compose import compose, resolve
+from cryobench.data.io import mrc, startext
 from cryobench.data.io.stack import Stack, read_map
 from cryobench.data.io.star import open_images
 from cryobench.data.molecules.density import Atoms, density
 from cryobench.data.molecules.structures import read_structure, superpose
 from cryobench.errors import InputError
+from cryobench.particles.model import from_run
+from cryobench.runs.store import Store
 
 COUNT = int(os.environ.get("CRYOBENCH_FUZZ", "500"))
 L = 8
@@ -291,3 +303,92 @@ def reads_structure(path: Path) -> None:
 def test_structures(tmp_path, kind):
     content = PDB if kind == "pdb" else gemmi.read_pdb_string(PDB).make_mmcif_document().as_string(gemmi.cif.Style.Pdbx)
     held(reads_structure, writer(tmp_path / f"x.{kind}", content.encode()), tmp_path)
+
+
+# Records
+
+
+def damaged_json(content: bytes, rng: np.random.Generator) -> bytes:
+    """A value somewhere in it emptied, of another kind, lost, doubled or put elsewhere; or damage to its bytes."""
+    if rng.random() < 0.3:
+        return damaged(content, rng)
+    document = json.loads(content)
+    for _ in range(rng.integers(1, 4)):
+        places = list(places_in(document))
+        node, key = places[rng.integers(len(places))]
+        other, name = places[rng.integers(len(places))]
+        values = [
+            None,
+            "",
+            "x",
+            -1,
+            1e300,
+            [],
+            {},
+            True,
+            [None],
+            {"name": "x"},
+            other[name],
+            "${oc.env:HOME}",
+            "../../x",
+        ]
+        if rng.random() < 0.3 and isinstance(node, dict):
+            del node[key]
+            break
+        node[key] = json.loads(json.dumps(values[rng.integers(len(values))]))
+    return json.dumps(document).encode()
+
+
+def places_in(node):
+    """(container, key) of all that lies in it, config and metrics as often as the long lists."""
+    for key in node if isinstance(node, dict) else range(min(len(node), 2)):
+        yield node, key
+        if isinstance(node[key], dict | list):
+            yield from places_in(node[key])
+
+
+@pytest.fixture
+def results(cli, tmp_path):
+    """A results folder with two runs, one of which is to be damaged, and that one's record."""
+    assert cli("method=noisy,oracle", "paths.results=res", *TINY)[0] == 0
+    return next((tmp_path / "res" / "runs").glob("noisy-*/record.json"))
+
+
+def test_records(results, tmp_path):
+    """Tables, the plan and the model are made of what can be read; the other record is always there."""
+    content, store = results.read_bytes(), Store(tmp_path / "res")
+
+    def read(path: Path) -> None:
+        found = store.all(task=None)
+        assert 1 <= len(found) <= 2 and any(record["run_id"].startswith("oracle") for record in found)
+        with contextlib.redirect_stderr(io.StringIO()):
+            table2.write(store)
+        lines = (tmp_path / "res" / "tables" / "table2.csv").read_text().splitlines()
+        assert lines[0].startswith("row,snr,metric,mean") and "nan" not in "".join(lines)
+        from_run(path.parent.name, tmp_path / "res", [])
+
+    table2.write(store)
+    held(read, writer(results, content, damaged_json), tmp_path)
+
+
+# Configs
+
+
+def test_configs(tmp_path):
+    """A method's yaml as somebody writes it, damaged: a config whose values have the declared types, or one line."""
+    settings = yaml.safe_dump({"name": "gan2", "_target_": resolve(compose(["method=gan"]))["method"]["_target_"], "alpha": 0.5,
+                               "beta": 0.5, "lam": 10.0, "net": "conv", "width": 4, "epochs": 1, "batch_size": 14})  # fmt: skip
+    base = compose(["method=gan", *TINY])
+
+    def read(path: Path) -> None:
+        config, node = copy.deepcopy(base), identity.document(path)
+        OmegaConf.update(config, "method", {**OmegaConf.to_container(base.method), **node}, merge=False)
+        method = resolve(config)["method"]
+        assert all(isinstance(method[name], float) for name in ("alpha", "beta", "lam"))
+        assert (
+            isinstance(method["net"], str)
+            and isinstance(method["width"], int)
+            and "/" not in identity.run_id(resolve(config))
+        )
+
+    held(read, writer(tmp_path / "gan2.yaml", settings.encode()), tmp_path)
