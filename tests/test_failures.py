@@ -144,6 +144,7 @@ def test_each_worker_takes_a_gpu_of_its_own(tmp_path):
         lock.release()
 
 
+@pytest.mark.slow
 @pytest.mark.trains
 def test_side_by_side_gives_the_same_numbers_as_one_after_the_other(cli, tmp_path, monkeypatch):
     words = ["method=autoencoder", "seed=0,1", *TINY]
