@@ -21,10 +21,11 @@ import yaml
 from conftest import TINY
 from cryobench.experiments import table2
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from test_structures import PDB
 
 from cryobench.config import identity
-from cryobench.config.compose import compose, resolve
+from cryobench.config.compose import compose, readable, resolve
 from cryobench.data.io import mrc, startext
 from cryobench.data.io.stack import Stack, read_map
 from cryobench.data.io.star import open_images
@@ -382,7 +383,10 @@ def test_configs(tmp_path):
 
     def read(path: Path) -> None:
         config, node = copy.deepcopy(base), identity.document(path)
-        OmegaConf.update(config, "method", {**OmegaConf.to_container(base.method), **node}, merge=False)
+        try:
+            OmegaConf.update(config, "method", {**OmegaConf.to_container(base.method), **node}, merge=False)
+        except OmegaConfBaseException as error:  # as `compose` does where Hydra puts the yaml in
+            raise InputError(readable(error)) from None
         method = resolve(config)["method"]
         assert all(isinstance(method[name], float) for name in ("alpha", "beta", "lam"))
         assert (
