@@ -61,12 +61,13 @@ def fault_of(record) -> str | None:
         return "seed is no whole number"
     if record["status"] == "failed" or task_name(config) != "denoising":
         return None
-    metrics = record.get("metrics")
-    if not isinstance(metrics, dict) or not {"mse", "psnr", "ssim"} <= set(metrics):
-        return "metrics are missing"
-    for name, value in metrics.items():
-        if not isinstance(value, dict) or not all(is_number(value.get(part), True) for part in ("mean", "std")):
-            return f"metrics.{name} has no mean and std"
+    for group in ("metrics", "noisy_metrics"):
+        metrics = record.get(group, {} if group == "noisy_metrics" else None)
+        if not isinstance(metrics, dict) or (group == "metrics" and not {"mse", "psnr", "ssim"} <= set(metrics)):
+            return f"{group} are missing"
+        for name, value in metrics.items():
+            if not isinstance(value, dict) or not all(is_number(value.get(part, ""), True) for part in ("mean", "std")):
+                return f"{group}.{name} has no mean and std"
     if not is_number(config["noise"].get("snr", 0.0), True):
         return "noise.snr is no number"
     lists = record.get("per_image", {})
