@@ -70,6 +70,9 @@ def fault_of(record) -> str | None:
                 return f"{group}.{name} has no mean and std"
     if not is_number(config["noise"].get("snr", 0.0), True):
         return "noise.snr is no number"
+    knows = record.get("knows", [])
+    if not isinstance(knows, list) or not all(isinstance(word, str) for word in knows):
+        return "knows is no list of words"
     lists = record.get("per_image", {})
     if not isinstance(lists, dict) or not all(
         isinstance(values, list) and all(is_number(value, True) for value in values) for values in lists.values()
