@@ -7,6 +7,8 @@ import signal
 import subprocess
 import time
 
+import mrcfile
+import numpy as np
 import pytest
 import torch
 from conftest import TINY
@@ -118,6 +120,16 @@ def test_a_read_only_folder_is_named_and_earlier_records_stay(cli, small_disk):
         status, _, err = cli(*words, f"paths.results={folder}", *TINY)
         assert status == 2 and "Read-only file system" in err and len(err.strip().splitlines()) == 1
     assert records(folder) == before
+
+
+def test_a_stack_for_a_read_only_disk_is_one_line(cli, small_disk, tmp_path):
+    """What is left to clean up there must not hide why nothing could be written."""
+    folder, freeze = small_disk
+    mrcfile.write(tmp_path / "a.mrcs", np.random.default_rng(0).normal(size=(4, 32, 32)).astype(np.float32))
+    freeze()
+    status, _, err = cli("denoise", "a.mrcs", "method=noisy", "-o", str(folder / "out.mrcs"))
+    last = err.strip().splitlines()[-1]
+    assert status == 2 and "Read-only file system" in last and "Traceback" not in err and not list(folder.iterdir())
 
 
 def test_each_worker_takes_a_gpu_of_its_own(tmp_path):

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from omegaconf import DictConfig
 
 CONFIG = "cryobench.conf"
@@ -34,6 +35,11 @@ def composed(overrides: Sequence[str]) -> DictConfig:
 def parsed(overrides: Sequence[str]) -> list:
     """Hydra's Override objects. Raises HydraException."""
     return OverridesParser.create().parse_overrides(list(overrides))
+
+
+def is_glob(override) -> bool:
+    """Whether an Override stands for all names of a pattern, which only Hydra's own launchers could look up."""
+    return isinstance(override.value(), Glob)
 
 
 def launch(job: Callable[[DictConfig], object], overrides: Sequence[str], environment: dict[str, str]) -> None:
