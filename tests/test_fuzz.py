@@ -35,6 +35,8 @@ from cryobench.errors import InputError
 from cryobench.particles.model import from_run
 from cryobench.runs.store import Store
 
+pytestmark = pytest.mark.slow
+
 COUNT = int(os.environ.get("CRYOBENCH_FUZZ", "500"))
 L = 8
 
