@@ -51,7 +51,8 @@ class Watch:
 class Setting:
     """Where and how a denoiser runs; none of it may change what it computes beyond rounding.
 
-    seed: for anything random in the method; workdir: a folder of its own for checkpoints and logs, or None;
+    seed: for anything random in the method; workdir: a folder of its own for checkpoints, from
+    which the next fit goes on, or None for a temporary one;
     workers: processes or threads to use; accelerator, devices, precision, strategy: as Lightning names them;
     checkpoint_minutes: how often, within an epoch, a learned method writes what it would go on from;
     progress: show progress bars; watch: what to score a net on while it trains, or None.
