@@ -32,6 +32,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     from cryobench.methods.base import Watch
 
     noise, method = build(config, "noise"), build(config, "method")
+    method.require()
     method.setting = setting(config, folder, progress)
     pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
     train, test = (pairs.images(split, noise, config["seed"]) for split in ("train", "test"))
