@@ -2,17 +2,22 @@
 
 import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
 import mrcfile
 import numpy as np
 import pytest
 import torch
 from conftest import TINY
+from filelock import FileLock
 
+from cryobench.data.cache import build_once, is_whole
 from cryobench.errors import InputError, Killed, MissingPackage, NotFinite, RunFailed, TimeLimit, reason_of
 from cryobench.launch.workers import own_gpu
 from cryobench.methods.learned.checkpoints import Checkpoints
@@ -142,6 +147,42 @@ def test_each_worker_takes_a_gpu_of_its_own(tmp_path):
     assert free == "0"
     for lock in (second, again):
         lock.release()
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root, who can be another user for a while")
+def test_a_gpu_lock_in_shared_temporary_space_is_everybodys():
+    """Another user sees that a GPU is held, takes it once it is free, and passes by a lock that may not be opened."""
+    with tempfile.TemporaryDirectory() as shared:  # pytest's own folders are closed to others
+        os.chmod(shared, 0o1777)
+        held, _ = own_gpu(["0"], Path(shared))
+        closed = Path(shared, "cryobench-gpu-1.lock")
+        closed.touch(mode=0o600)
+        os.seteuid(65534)
+        try:
+            lock, name = own_gpu(["0", "1", "2"], Path(shared))
+            lock.release()
+            assert name == "2"
+            held.release()
+            lock, name = own_gpu(["0"], Path(shared))
+            assert (name, lock is None) == ("0", False)
+            lock.release()
+        finally:
+            os.seteuid(0)
+
+
+def test_a_shared_cache_is_swept_around_what_is_another_users(tmp_path, monkeypatch):
+    """A half-built data set whose lock may not be opened stays, and the next one is built beside it."""
+
+    def refused(lock, *_, **__):
+        if "theirs" in str(lock.lock_file):
+            raise PermissionError(13, "Permission denied", lock.lock_file)
+        return acquire(lock)
+
+    acquire = FileLock.acquire
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    (tmp_path / "theirs.partial").mkdir()
+    folder = build_once(tmp_path / "ours", lambda part: (part / "a").write_text("1"), key={})
+    assert is_whole(folder) and (tmp_path / "theirs.partial").exists()
 
 
 @pytest.mark.slow

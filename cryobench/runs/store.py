@@ -53,7 +53,7 @@ class Store:
         """Hold this run; yields False if another process does. The system frees the lock of a process that dies."""
         with writable(self.runs):
             self.runs.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.runs / f".{run_id}.lock")
+            lock = FileLock(self.runs / f".{run_id}.lock", mode=0o666)  # results may be shared among users
             try:
                 lock.acquire(timeout=-1 if wait else 0)
             except Timeout:
