@@ -16,8 +16,10 @@ from cryobench.config.compose import compose, resolve
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Setting
+from cryobench.methods.learned.growth import PARTS, schedule
+from cryobench.methods.learned.modules.pggan import PgganModule
 from cryobench.methods.learned.nets import pggan
-from cryobench.methods.learned.pggan import PARTS, Pggan, PgganModule, schedule
+from cryobench.methods.learned.pggan import Pggan
 from cryobench.noise.gaussian import Gaussian
 
 

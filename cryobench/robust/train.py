@@ -13,7 +13,8 @@ from rich.progress import track
 from torch import nn
 
 from cryobench.errors import RunFailed
-from cryobench.methods.learned.scores import AlphaBeta, discriminator_loss, generator_loss
+from cryobench.methods.learned.losses import discriminator_loss, generator_loss
+from cryobench.methods.learned.scores import AlphaBeta
 from cryobench.robust.elliptical import Generator
 
 
@@ -24,7 +25,7 @@ class Training:
     steps: discriminator steps in all; batch: points in each; lr_d, lr_g: learning rates in units of the logarithmic
     score, see `play`; d_steps discriminator steps, then g_steps generator steps; average: the last share of the steps
     over which the estimate is averaged (the published mean of the last 25 epochs of 150); decay: the last share of the
-    steps over which both learning rates fall linearly to 0 (0: never); clamp: see cryobench.methods.learned.scores.
+    steps over which both learning rates fall linearly to 0 (0: never); clamp: see cryobench.methods.learned.losses.
     """
 
     steps: int = 15_000
