@@ -24,7 +24,7 @@ from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.learned.symmetries import COUNT, turned, turned_back
 from cryobench.methods.learned.trained import Trained, choose, validation_part
-from cryobench.methods.posterior.exemplar import BATCH, Exemplar
+from cryobench.methods.posterior.exemplar import Exemplar
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cryobench.methods.learned.modules.unet import UNetModule
 
 WIDTHS = (0.5, 1.0, 2.0)  # of the guide's posteriors, times the exemplars' own τ
+BATCH = 256  # images whose guides are made at a time
 MIDDLE = 2  # the input's channel that the net adds to: the noisy image comes first
 
 
