@@ -9,7 +9,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import kstest, norm
 
 from cryobench.data.molecules.phantom import Phantom
-from cryobench.data.project import Projector, random_rotations
+from cryobench.data.project import Projector
+from cryobench.data.rotations import random_rotations
 from cryobench.data.simulate import draw_poses, rescale
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.posterior.bayes import Bayes

@@ -7,7 +7,8 @@ import torch
 from cryobench.data.images import NoisyImages
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.project import project, random_rotations
+from cryobench.data.project import project
+from cryobench.data.rotations import random_rotations
 from cryobench.errors import InputError
 from cryobench.methods.base import Setting
 from cryobench.methods.learned.nets import unet

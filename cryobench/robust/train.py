@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from rich.progress import track
@@ -15,28 +13,8 @@ from torch import nn
 from cryobench.errors import RunFailed
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.scores import AlphaBeta
-from cryobench.robust.elliptical import Generator
-
-
-@dataclass(frozen=True)
-class Training:
-    """Plain SGD; the defaults are those of the published location demonstration (150 epochs of 50,000 points).
-
-    steps: discriminator steps in all; batch: points in each; lr_d, lr_g: learning rates in units of the logarithmic
-    score, see `play`; d_steps discriminator steps, then g_steps generator steps; average: the last share of the steps
-    over which the estimate is averaged (the published mean of the last 25 epochs of 150); decay: the last share of the
-    steps over which both learning rates fall linearly to 0 (0: never); clamp: see cryobench.methods.learned.losses.
-    """
-
-    steps: int = 15_000
-    batch: int = 500
-    lr_d: float = 0.2
-    lr_g: float = 0.02
-    d_steps: int = 5
-    g_steps: int = 1
-    average: float = 1 / 6
-    decay: float = 0.0
-    clamp: float = 0.01
+from cryobench.robust.generator import Generator
+from cryobench.robust.settings import Training
 
 
 def play(

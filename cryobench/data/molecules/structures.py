@@ -11,11 +11,14 @@ from __future__ import annotations
 import gzip
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from cryobench.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 KEEP = 0.5  # share of the atoms, those that fit best, from which a rigid motion is found
 STEPS = 100  # at most: each lowers the trimmed sum of squares, so the choice of atoms settles, but for rounding
@@ -125,6 +128,8 @@ def superpose(moving: np.ndarray, fixed: np.ndarray, keep: float = KEEP) -> Rigi
     The least-squares motion (Kabsch 1976) of the share `keep` of atoms that fit best; loops and domains that move on
     their own have no say. keep=1 is plain least squares.
     """
+    from scipy.spatial.transform import Rotation
+
     chosen = np.arange(len(moving))
     for _ in range(STEPS):
         source, target = moving[chosen].mean(axis=0), fixed[chosen].mean(axis=0)

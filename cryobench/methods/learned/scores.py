@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.special import hyp2f1, logit
 
 from cryobench.errors import InputError
 
@@ -126,11 +125,15 @@ def _incomplete_beta(x: np.ndarray, a: float, b: float) -> np.ndarray:
 
     scipy's own incomplete beta function is normalised, so it has no b ≤ 0, which half of Table 1 needs.
     """
+    from scipy.special import hyp2f1
+
     return x**a / a * hyp2f1(a, 1 - b, a + 1, x)
 
 
 def _integral_from_half(slope: Callable, t: np.ndarray) -> np.ndarray:
     """∫_½^t slope(c) dc, by Gauss-Legendre in s = log(c/(1−c)), where every slope is smooth: dc = c (1−c) ds."""
+    from scipy.special import logit
+
     nodes, weights = np.polynomial.legendre.leggauss(100)
     end = logit(t)[..., None]
     c = 1 / (1 + np.exp(-end * (nodes + 1) / 2))
