@@ -2,13 +2,18 @@
 
 import json
 import threading
+from types import SimpleNamespace
 
 import pytest
 from conftest import TINY
+from cryobench.baselines.controls import Noisy
 
+from cryobench.config.compose import compose, resolve
 from cryobench.config.sweep import plan
 from cryobench.errors import InputError
 from cryobench.launch.progress import Sweep
+from cryobench.noise.gaussian import Gaussian
+from cryobench.runs import denoising
 from cryobench.runs.record import to_json
 from cryobench.runs.store import Store
 
@@ -95,3 +100,22 @@ def test_a_folder_that_cant_be_written_is_one_line(tmp_path):
     (tmp_path / "runs").write_text("")
     with pytest.raises(InputError, match="expected a folder that can be written"):
         Store(tmp_path).begin("gan-1")
+
+
+def test_images_per_second_are_those_of_denoising_alone(cache, tmp_path, monkeypatch):
+    """By a clock that making noise moves by an hour, fitting by a minute and denoising by two seconds."""
+    clock = [0.0]
+
+    def taking(seconds, function):
+        def call(*arguments, **named):
+            clock[0] += seconds
+            return function(*arguments, **named)
+
+        return call
+
+    monkeypatch.setattr(denoising, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    monkeypatch.setattr(Gaussian, "add", taking(3600, Gaussian.add))
+    monkeypatch.setattr(Noisy, "fit", taking(60, Noisy.fit))
+    monkeypatch.setattr(Noisy, "denoise", taking(2, Noisy.denoise))
+    record = denoising.work(resolve(compose(["method=noisy", *TINY, f"paths.cache={cache}"])), tmp_path, False)
+    assert (record["images_per_s"], record["fit_s"]) == (6 / 2, 60)

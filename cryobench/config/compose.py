@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+import os
 import re
 import typing
 from dataclasses import MISSING, make_dataclass
@@ -16,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cryobench.config.hydra import composed
-from cryobench.config.identity import BUILT, check_name, own_folders
+from cryobench.config.identity import BUILT, PLACES, at_present, check_name, fault_of_config, own_folders, task_name
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis import check
 
@@ -49,7 +50,9 @@ def resolve(config: DictConfig) -> dict:
             name: plainest(typed(node, name)) if name in BUILT else OmegaConf.to_container(node)
             for name, node in groups.items()
         }
-        plain["paths"] = OmegaConf.to_container(config.paths, resolve=True)
+        paths = OmegaConf.to_container(config.paths, resolve=True)
+        plain["paths"] = {key: value and os.path.expanduser(value) for key, value in paths.items()}
+        plain["data"] = with_content(plain)
         build(plain, "task")  # refuses what can't be before anything runs
         plain["seed"] = typed_value("seed", config.seed, int)
         plain["watch"] = typed_value("watch", config.watch, int)
@@ -68,6 +71,21 @@ def resolve(config: DictConfig) -> dict:
     return plain
 
 
+def with_content(config: dict) -> dict:
+    """The settings of a data set, with a digest of the files that they name by a path, as far as these are there.
+
+    Files that are missing or wrong are told when they are needed, which may be on another machine.
+    """
+    from cryobench.data.content import content_of
+
+    settings = {key: value for key, value in config["data"].items() if key != "content"}
+    try:
+        content = content_of(build({"data": settings}, "data"), cache_folder(config))
+    except InputError:
+        return settings
+    return settings if content is None else {**settings, "content": content}
+
+
 def typed(node: DictConfig, group: str) -> dict:
     """Check one group against the signature of its `_target_`, and coerce its values to the declared types."""
     target = node.get("_target_")
@@ -82,17 +100,44 @@ def typed(node: DictConfig, group: str) -> dict:
     hints = typing.get_type_hints(cls.__init__)
     fields = {}
     for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):  # a class without settings has object's
+            continue
         default = MISSING if parameter.default is parameter.empty else parameter.default
         fields[name] = (hints.get(name, typing.Any), default)
     values = {key: value for key, value in node.items() if key not in ("_target_", "name")}
     for key in values:
         if key not in fields:
-            raise InputError(f"unknown key {group}.{key}: expected one of {', '.join(fields)}{suggestion(key, fields)}")
+            names = ", ".join(fields) or f"none, as {target} has no settings (is it a @dataclass?)"
+            raise InputError(f"unknown key {group}.{key}: expected one of {names}{suggestion(key, fields)}")
     missing = [key for key, (_, default) in fields.items() if default is MISSING and key not in values]
     if missing:
         raise InputError(f"{group}: expected a value for {', '.join(missing)} of {target}, got none")
     checked = {key: typed_value(f"{group}.{key}", value, fields[key][0]) for key, value in values.items()}
     return chosen | checked
+
+
+def from_elsewhere(config, what: str) -> dict:
+    """The config in a record or model file, as if it had been given on this command line.
+
+    Its classes are those that its names have here (`at_present`), its settings are checked against their signatures, and
+    what says where files are is left out. Raises InputError, before any of it is used, naming the file by `what`.
+    """
+    if fault := fault_of_config(config):
+        raise InputError(f"{what}: expected the config of a run, got something else ({fault})")
+    if task_name(config) != "denoising":
+        raise InputError(f"{what}: expected a run that denoises, got the task {task_name(config)}")
+    try:
+        known = at_present(config)
+        for group in BUILT:
+            if group in known:
+                places = PLACES.get(group, ())
+                node = {key: value for key, value in known[group].items() if key not in places}
+                known[group] = typed(OmegaConf.create(node), group)
+        return {**known, "seed": typed_value("seed", config.get("seed", 0), int)}
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from None
+    except OmegaConfBaseException as error:
+        raise InputError(f"{what}: {readable(error)}") from None
 
 
 def plainest(node: dict) -> dict:

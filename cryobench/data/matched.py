@@ -31,13 +31,7 @@ class PairMaker:
     def __init__(self, data: Particles):
         star = data.particles
         self.data, self.star, self.spacing = data, star, data.spacing
-        self.rotations = rotations_from_euler(*(star.column(name) for name in ANGLES))
-        self.displaced = -star.origins(self.spacing)  # of the particle from the image's centre, x and y in pixels
-        classes = star.column("rlnClassNumber", 1).astype(np.int64) - 1
-        self.labels = classes if len(data.maps) > 1 else np.zeros(len(star), np.int64)
-        if not (0 <= self.labels.min() and self.labels.max() < len(data.maps)):
-            raise InputError(f"data.maps: expected a map for each rlnClassNumber up to {self.labels.max() + 1}, got "
-                             f"{len(data.maps)}")  # fmt: skip
+        self.rotations, self.displaced, self.labels = pose_of(star, self.spacing, len(data.maps))
         self.ctf = ctf_of(star) if data.ctf else None
         self.projectors = [Projector(density) for density in data.densities()]
         self.outside = outside_circle(data.image_size)
@@ -100,9 +94,9 @@ class PairMaker:
         if self.data.normalise == "none":
             return images
         deviation = images[:, self.outside].std(axis=1)
-        if not (deviation > 0).all():
-            raise InputError(f"{self.star.path}: expected noise around the particle, got one value there in row "
-                             f"{int(rows[np.argmin(deviation)]) + 1}; leave it out")  # fmt: skip
+        if not (deviation > 0).all():  # what is blank all over was found before
+            raise InputError(f"{self.star.path}: expected noise around the particle, got one value there, after cropping, in "
+                             f"{self.star.named(rows[~(deviation > 0)])}; leave it out")  # fmt: skip
         return (images - self._background(images)) / deviation[:, None, None]
 
     def _background(self, images: np.ndarray) -> np.ndarray:
@@ -110,9 +104,22 @@ class PairMaker:
         return images[:, outside_circle(images.shape[-1])].mean(axis=1)[:, None, None]
 
 
+def pose_of(star: Star, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rotations (n, 3, 3), displacement (n, 2) of the particle from the image's centre, x and y in pixels, and labels (n,).
+
+    Raises InputError for missing columns, and for more classes than there are maps.
+    """
+    rotations = rotations_from_euler(*(star.column(name) for name in ANGLES))
+    classes = star.column("rlnClassNumber", 1).astype(np.int64) - 1
+    labels = classes if maps > 1 else np.zeros(len(star), np.int64)
+    if not (0 <= labels.min() and labels.max() < maps):
+        raise InputError(f"data.maps: expected a map for each rlnClassNumber up to {labels.max() + 1}, got {maps}")
+    return rotations, -star.origins(spacing), labels
+
+
 def ctf_of(star: Star) -> Ctf:
     """The CTFs of a star file's particles. Raises InputError for missing columns."""
-    missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.particles]
+    missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.columns]
     if missing:
         raise InputError(f"{star.path}: expected columns {', '.join(missing)} for the CTF, got none; "
                          "data.ctf=false compares with projections without one")  # fmt: skip

@@ -69,6 +69,17 @@ class Particles(DataSet):
                              "to fewer")  # fmt: skip
         return star
 
+    def check(self) -> None:
+        """Raise InputError for a star file, stacks or maps that a run could not use."""
+        from cryobench.data.matched import ctf_of, pose_of
+
+        star, _ = self.particles, self.spacing
+        pose_of(star, self.spacing, len(self.maps))
+        if self.ctf:
+            ctf_of(star)
+        for _ in self.densities():
+            pass
+
     @cached_property
     def spacing(self) -> float:
         """Å per pixel of the stack and voxel of the maps."""
@@ -104,9 +115,15 @@ class Particles(DataSet):
         return {"data": type(self).__name__, "image_size": self.image_size, "crop": self.cropped,
                 "maps": [_sha256(self._find(name)) for name in self.maps]}  # fmt: skip
 
+    def given_files(self) -> list[Path]:
+        """The star file, the maps, and the stacks that the star file names."""
+        return [self._find(self.star), *map(self._find, self.maps), *(stack.path for stack in self.particles.stacks)]
+
     def key(self) -> dict:
-        """The star file and the maps by content; stacks, which may be large, by name, length and time."""
-        stacks = [[str(s.path), s.path.stat().st_size, s.path.stat().st_mtime_ns] for s in self.particles.stacks]
+        """All files by content where that is known, as it is in a run; else the stacks by name, length and time."""
+        stacks = self.content or [
+            [str(s.path), s.path.stat().st_size, s.path.stat().st_mtime_ns] for s in self.particles.stacks
+        ]
         own = {
             name: getattr(self, name)
             for name in ("n_train", "n_test", "seed", "ctf", "contrast", "normalise", "shuffle")
@@ -121,10 +138,13 @@ class Particles(DataSet):
 
     def write_pairs(self, folder: Path, volumes: np.ndarray, advance) -> None:
         """As DataSet.write_pairs, and SPLIT_noisy.npy beside the clean images."""
+        from cryobench.data.io.unusable import refuse, unusable
         from cryobench.data.matched import PairMaker
 
         maker = PairMaker(self)
         train, test = self.rows()
+        chosen = np.concatenate([train, test])
+        refuse(self.particles, chosen[unusable(self.particles, chosen)], "leave them out of the star file")
         factor = 1.0 if self.normalise == "none" else maker.factor(train)
         for split, rows in (("train", train), ("test", test)):
             shape = (len(rows), self.image_size, self.image_size)

@@ -24,8 +24,9 @@ class Training:
 
     steps: discriminator steps in all; batch: points in each; lr_d, lr_g: learning rates in units of the logarithmic
     score, see `play`; d_steps discriminator steps, then g_steps generator steps; average: the last share of the steps
-    over which the estimate is averaged (the published mean of the last 25 epochs of 150); decay: the last share of the
-    steps over which both learning rates fall linearly to 0 (0: never); clamp: see cryobench.methods.learned.losses.
+    over which the estimate is averaged (the published mean of the last 25 epochs of 150; 0: the last one alone); decay: the
+    last share of the steps over which both learning rates fall linearly to 0 (0: never); clamp: see
+    cryobench.methods.learned.losses. Raises InputError, naming all that is wrong at once.
     """
 
     steps: int = 15_000
@@ -37,6 +38,18 @@ class Training:
     average: float = 1 / 6
     decay: float = 0.0
     clamp: float = 0.01
+
+    def __post_init__(self) -> None:
+        counts = {name: getattr(self, name) for name in ("steps", "batch", "d_steps", "g_steps")}
+        shares = {name: getattr(self, name) for name in ("average", "decay")}
+        wrong = [f"{name}: expected at least 1, got {value}" for name, value in counts.items() if not value >= 1]
+        wrong += [f"{name}: expected a share in [0, 1], got {v}" for name, v in shares.items() if not 0 <= v <= 1]
+        if self.steps < self.d_steps:
+            wrong.append(
+                f"steps: expected at least d_steps, {self.d_steps}, for the generator's first step, got {self.steps}"
+            )
+        if wrong:
+            raise InputError("; ".join(wrong))
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,7 @@ class Settings(Training):
     compare: tuple[str, ...] = ("mean", "coordinate_median")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, choices in (
             ("target", ("location", "scatter")),
             ("contamination", CONTAMINATIONS),
@@ -99,9 +113,9 @@ class Settings(Training):
         Elliptical(np.zeros(2), scatter_matrix(self.scatter, 2), self.tail)
 
     def at_size(self) -> Settings:
-        """These settings with p, n and steps cut to their share, p to no less than 2 and n to no less than p."""
+        """These settings with p, n and steps cut to their share: no less than p = 2, n = p and d_steps steps."""
         p = max(2, round(self.size * self.p))
-        n, steps = max(p, round(self.size * self.n)), max(1, round(self.size * self.steps))
+        n, steps = max(p, round(self.size * self.n)), max(self.d_steps, round(self.size * self.steps))
         return replace(self, p=p, n=n, steps=steps, size=1.0)
 
     @property

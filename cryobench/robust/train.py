@@ -38,7 +38,8 @@ def play(
     optimise_d = torch.optim.SGD(discriminator.parameters(), lr=training.lr_d * scale)
     optimise_g = torch.optim.SGD(learned, lr=training.lr_g * scale)
     data = torch.as_tensor(white, dtype=torch.float32)
-    batch, first_averaged = min(training.batch, len(data)), training.steps * (1 - training.average)
+    batch, last = min(training.batch, len(data)), training.steps - training.steps % training.d_steps - 1
+    first_averaged = min(training.steps * (1 - training.average), last)  # the generator's last step counts in any case
     location, scatter = (np.zeros(shape) for shape in (data.shape[1], (data.shape[1],) * 2))
     averaged, position = 0, len(data)
     falling = training.decay * training.steps

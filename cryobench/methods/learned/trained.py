@@ -6,10 +6,13 @@ and in modules/ how its net is trained. training.py leads from images to weights
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -81,6 +84,29 @@ class Trained(Denoiser):
         return build(self.net, "generator", width=self.width, image_size=image_size, seed=self.setting.seed)
 
     def fit(self, train: NoisyImages) -> None:
+        """Train on pairs (n, L, L); a fit that was ended goes on from the checkpoints in `setting.workdir`.
+
+        Raises InputError for too few images or a batch size that the devices can't share, NotFinite for a loss that is
+        not finite, Stopped where the process is told to end.
+        """
+        with self.own_folder():
+            self.fit_in_folder(train)
+
+    @contextlib.contextmanager
+    def own_folder(self) -> Iterator[None]:
+        """Where the setting names no folder, a temporary one in its place for this fit, which no other fit can find."""
+        given = self.setting
+        if given.workdir is not None:
+            yield
+            return
+        with tempfile.TemporaryDirectory(prefix="cryobench-") as folder:
+            self.setting = replace(given, workdir=Path(folder))
+            try:
+                yield
+            finally:
+                self.setting = given
+
+    def fit_in_folder(self, train: NoisyImages) -> None:
         held = validation_part(len(train))
         if len(train) - held < self.batch_size:
             raise InputError(
@@ -137,17 +163,22 @@ class Trained(Denoiser):
         with torch.no_grad():
             for start in range(0, len(noisy), BATCH_AT_TEST):
                 chunk = slice(start, start + BATCH_AT_TEST)
-                predicted = self.predict(net, noisy[chunk].astype(np.float32, copy=False), device)
+                shown = self.inputs(noisy[chunk].astype(np.float32, copy=False))
+                predicted = self.answer(net, shown.to(device))
                 out[chunk] = predicted[:, 0].float().cpu().numpy()
         net.load_state_dict(before)  # batch norm in training mode moves its running statistics
         net.eval()
         return out
 
-    def predict(self, net: torch.nn.Module, noisy: np.ndarray, device: str) -> torch.Tensor:
-        """(b, L, L) float32 → (b, 1, L, L)."""
+    def inputs(self, noisy: np.ndarray) -> torch.Tensor:
+        """What a net is shown of noisy images at test time, (b, L, L) float32 → (b, channels, L, L)."""
         from cryobench.methods.learned.batches import as_batch
 
-        return net(as_batch(noisy).to(device))
+        return as_batch(noisy)
+
+    def answer(self, net: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        """What a net makes of `inputs`, on their device: (b, channels, L, L) → denoised (b, 1, L, L)."""
+        return net(inputs)
 
     def weights(self) -> dict:
         return {name: value.contiguous() for name, value in self.generator.state_dict().items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytorch_lightning as pl
@@ -55,6 +54,7 @@ def learn(method: Trained, train: NoisyImages, stop: Callable[[], bool] | None =
 def take(method: Trained, train: NoisyImages) -> None:
     """What `learn` left, from its checkpoints: the weights of the epochs chosen, and the report."""
     keeper, held = checkpoints(method), validation_part(len(train))
+    method.also = []
     state = keeper.state()
     module = method.module(train.image_size)
     curve = state["curve"]
@@ -73,12 +73,12 @@ def take(method: Trained, train: NoisyImages) -> None:
         training_s=round(state["cryobench"]["seconds"], 3), resumed=state["cryobench"]["resumed"],
     )  # fmt: skip
     if watch := method.setting.watch:
-        points = state["callbacks"][Watching(watch).state_key]["points"]
+        points = state["callbacks"][Watching.__qualname__]["points"]
         method.report["watch"] = {"images": len(watch.clean), **points}
 
 
 def checkpoints(method: Trained, stop: Callable[[], bool] | None = None) -> Checkpoints:
-    folder = (method.setting.workdir or Path()) / "checkpoints"
+    folder = method.setting.workdir / "checkpoints"
     return Checkpoints(folder, method.chosen_epochs, method.setting.checkpoint_minutes, stop)
 
 
@@ -106,7 +106,8 @@ def trainer(method: Trained, module: DenoisingModule, keeper: Checkpoints, image
     if where.progress and ranks.rank() == 0:
         callbacks.append(module.progress_bar(method.epochs))
     if where.watch:
-        callbacks.append(Watching(where.watch, precise))
+        shown = method.inputs(where.watch.noisy.astype(np.float32, copy=False))
+        callbacks.append(Watching(where.watch, shown, method.answer, precise))
     strategy = lightning.among_ranks(module.one_step) if ranks.world() > 1 else where.strategy
     return pl.Trainer(
         max_epochs=method.epochs, accelerator=where.accelerator, devices=where.devices, strategy=strategy,

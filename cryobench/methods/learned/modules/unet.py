@@ -35,7 +35,10 @@ class UNetModule(DenoisingModule):
         optimizer = self.optimizers()
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.generator.parameters(), 1.0)
         optimizer.step()
         self.lr_schedulers().step()
         self.note(loss=loss, train_mse=loss)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Gradients longer than 1 are cut to 1; with 16-mixed it is only here that they are no longer scaled."""
+        torch.nn.utils.clip_grad_norm_(self.generator.parameters(), 1.0)
