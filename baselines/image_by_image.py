@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from joblib import Parallel, delayed
 from rich.console import Console
 from rich.progress import track
 
@@ -64,6 +63,8 @@ def over_cores(function: Callable, noisy: np.ndarray, *values, setting: Setting,
 
     prefer: "threads" for functions that let go of Python's lock, "processes" for those that don't.
     """
+    from joblib import Parallel, delayed
+
     calls = (delayed(function)(*each) for each in zip(noisy, *values, strict=True))
     results = Parallel(n_jobs=setting.workers, prefer=prefer, return_as="generator")(calls)
     denoised = np.empty(noisy.shape, np.float32)

@@ -12,7 +12,6 @@ from importlib.resources import files
 from typing import ClassVar
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.progress import track
 
@@ -37,6 +36,8 @@ class Topaz(Denoiser):
 
     def fit(self, train: NoisyImages) -> None:
         """Load the network; learns nothing. Raises MissingPackage, with the command that mends it, without topaz-em."""
+        import torch
+
         self.require()
         try:
             from topaz.denoising.models import UDenoiseNet
@@ -48,14 +49,16 @@ class Topaz(Denoiser):
         self.network.eval()
         self.report["weights"] = WEIGHTS
 
-    @torch.no_grad()
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """(n, L, L) float32 → (n, L, L) float32; L of 32 or more."""
+        import torch
+
         check_varied(noisy, 32, "the network halves an image five times")
         denoised = np.empty(noisy.shape, np.float32)
         console = Console(stderr=True)
         for row, image in enumerate(track(noisy, "denoising", console=console, disable=not self.setting.progress)):
             mean, deviation = image.mean(), image.std(ddof=1)
             scaled = torch.from_numpy((image - mean) / deviation)[None, None]
-            denoised[row] = self.network(scaled)[0, 0].numpy() * deviation + mean
+            with torch.no_grad():
+                denoised[row] = self.network(scaled)[0, 0].numpy() * deviation + mean
         return denoised

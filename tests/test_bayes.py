@@ -9,11 +9,13 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import kstest, norm
 
 from cryobench.data.molecules.phantom import Phantom
-from cryobench.data.project import Projector, random_rotations
+from cryobench.data.project import Projector
+from cryobench.data.rotations import random_rotations
 from cryobench.data.simulate import draw_poses, rescale
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.posterior.bayes import Bayes, Posterior
+from cryobench.methods.posterior.bayes import Bayes
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut
+from cryobench.methods.posterior.sampling import Posterior
 from cryobench.methods.posterior.so3_grid import hemisphere
 from cryobench.noise.gaussian import Gaussian
 
@@ -73,13 +75,13 @@ def test_uniform_draws_from_the_cells_are_uniform_rotations():
 
 def test_the_bank_shows_each_cell_as_its_orientation_is_projected(bayes, volumes):
     rng = np.random.default_rng(0)
-    flat = rng.integers(np.prod(bayes.bank.shape), size=20)
+    flat = rng.integers(np.prod(bayes.sampler.bank.shape), size=20)
     centred = np.full((len(flat), 3), 0.5)
-    images, _ = bayes._draw(flat, centred)
+    images, _ = bayes.sampler._draw(flat, centred)
     for image, cell in zip(images, flat, strict=True):
-        weights = torch.zeros(bayes.bank.shape)
+        weights = torch.zeros(bayes.sampler.bank.shape)
         weights.view(-1)[cell] = 1
-        seen = bayes.bank.basis.render(bayes.bank.weighted_sum(weights)[None])[0].numpy()
+        seen = bayes.sampler.bank.basis.render(bayes.sampler.bank.weighted_sum(weights)[None])[0].numpy()
         assert np.corrcoef(seen.ravel(), image.ravel())[0, 1] > 0.99
 
 

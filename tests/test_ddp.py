@@ -22,6 +22,7 @@ from cryobench.methods.base import Setting, Watch
 from cryobench.methods.learned import ranks
 from cryobench.methods.learned.autoencoder import Autoencoder
 from cryobench.methods.learned.gan import WassersteinGan
+from cryobench.methods.learned.training import checkpoints, learn, take
 from cryobench.methods.learned.unet import UNet
 from cryobench.noise.gaussian import Gaussian
 from cryobench.runs.run import run
@@ -96,7 +97,7 @@ def method_of(name, folder, devices):
 
 def learn_all(folder, stop) -> None:
     for name in LEARNED:
-        method_of(name, folder / name, 2).learn(images(folder / name), stop)
+        learn(method_of(name, folder / name, 2), images(folder / name), stop)
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_two_processes_learn_what_one_does_with_the_same_batches(alone, tmp_path
     for name in LEARNED:
         folder, (one, before) = tmp_path / name, alone[name]
         two = method_of(name, folder, 2)
-        two.take(images(folder))
+        take(two, images(folder))
         agree(one, two)
 
         # Each image was seen once an epoch, by one rank, in the batch in which one process sees it.
@@ -160,7 +161,7 @@ def test_stopped_with_two_devices_it_goes_on_with_one(alone, tmp_path):
     method = method_of("wgan_gp", tmp_path, 2)
     with stopping(), pytest.raises(Stopped):
         method.fit(images(tmp_path, stop_at=BATCH + 1))
-    state = method.keeper().state()
+    state = checkpoints(method).state()
     assert state["cryobench"]["batches_done"] in (1, 2, 3) and not state["curve"]
     assert not multiprocessing.active_children()
     method = method_of("wgan_gp", tmp_path, 1)

@@ -117,8 +117,8 @@ def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
 
 
 def test_the_weights_that_bench_counts_are_those_of_the_net():
-    from cryobench.methods.learned import nets
+    from cryobench.methods.learned.nets.build import parameters
 
     (job,) = plan(["method=gan"]).jobs
     net = build(job.config, "method").build_generator(32)
-    assert sum(v.nbytes for v in net.state_dict().values()) >= 4 * nets.parameters(net)
+    assert sum(v.nbytes for v in net.state_dict().values()) >= 4 * parameters(net)

@@ -10,7 +10,8 @@ from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import BadImages, InputError
 from cryobench.evaluation.metrics import mse
-from cryobench.methods.posterior.exemplar import Exemplar, draws, elements
+from cryobench.methods.posterior.exemplar import Exemplar
+from cryobench.methods.posterior.mixture import Mixture, draws, elements
 from cryobench.noise.background import border_sigma
 from cryobench.noise.contaminated import Contaminated
 from cryobench.noise.gaussian import Gaussian
@@ -31,10 +32,10 @@ def fitted(images):
 
 def rendered(fitted, sigma: float, image: np.ndarray):
     """Every element in pixels and its weight, in double precision: (N, 32, 32), (N,), and the training image of each."""
-    orbits = fitted.orbits
+    orbits = fitted.mixture.orbits
     where = torch.arange(2 * orbits.angles * len(orbits))
     stack = orbits.basis.render(elements(orbits, where)).double().numpy()
-    exponent = -((image.astype(float) - stack) ** 2).sum(axis=(1, 2)) / (2 * sigma**2 * fitted.chosen_tau)
+    exponent = -((image.astype(float) - stack) ** 2).sum(axis=(1, 2)) / (2 * sigma**2 * fitted.mixture.tau)
     weight = np.exp(exponent - exponent.max())
     return stack, weight / weight.sum(), (where % len(orbits)).numpy()
 
@@ -61,7 +62,7 @@ def mirrored(stack: np.ndarray) -> np.ndarray:
 def test_turning_or_mirroring_the_input_does_it_to_the_output(fitted, images, act):
     noisy = images["test"].noisy(slice(0, 4))
     method = Exemplar(components=[200], angles=[48], n_validation=10, sigma="0.5")
-    method.orbits, method.labels, method.chosen_tau = fitted.orbits, fitted.labels, 1.6
+    method.mixture = Mixture(fitted.mixture.orbits, images["train"].labels, 1.6)
     assert np.abs(method.denoise(act(noisy)) - act(method.denoise(noisy))).max() < 1e-4
 
 
@@ -178,7 +179,7 @@ class OneDevice(torch.overrides.TorchFunctionMode):
 
 def test_elements_are_made_on_the_device_of_the_orbits(fitted):
     """On a device that computes nothing and is on every machine."""
-    orbits, basis = copy(fitted.orbits), copy(fitted.orbits.basis)
+    orbits, basis = copy(fitted.mixture.orbits), copy(fitted.mixture.orbits.basis)
     orbits.basis, orbits.coefficients, basis.orders = basis, orbits.coefficients.to("meta"), basis.orders.to("meta")
     with OneDevice() as seen:
         made = elements(orbits, torch.zeros(5, dtype=torch.int64, device="meta"))

@@ -9,8 +9,9 @@ from cryobench.errors import RunFailed
 from cryobench.methods.base import Setting
 from cryobench.methods.learned.autoencoder import Autoencoder
 from cryobench.methods.learned.batches import Batches
-from cryobench.methods.learned.gan import ADAM, AlphaBetaGan, GanModule, WassersteinGan, map_mean, map_sum
-from cryobench.methods.learned.scores import discriminator_loss
+from cryobench.methods.learned.gan import AlphaBetaGan, WassersteinGan
+from cryobench.methods.learned.losses import discriminator_loss, generator_loss
+from cryobench.methods.learned.modules.gan import ADAM, GanModule, map_mean, map_sum
 from cryobench.noise.gaussian import Gaussian
 
 pytestmark = pytest.mark.trains
@@ -64,7 +65,6 @@ def test_the_generators_gradient_is_slope_times_score_plus_lambda_l1(images, tmp
     """Against autograd through the score's own closed form: (1,1) has S(t,0) = −t²/2."""
     module = small(AlphaBetaGan, tmp_path, alpha=1.0, beta=1.0, lam=3.0).module(32)
     noisy, clean = Batches(images).__getitems__(list(range(10)))
-    from cryobench.methods.learned.scores import generator_loss
 
     def gradient(adversarial):
         module.zero_grad()
@@ -99,7 +99,7 @@ def test_the_gradient_penalty_moves_the_critics_gradients_to_1(images, tmp_path,
     for step in range(80):
         loss = discriminator_loss(module.rule, module.score(clean), module.score(denoised))
         optimizer.zero_grad()
-        (loss + method.penalty(module.discriminator, clean, denoised, module.draw(step))).backward()
+        (loss + module.penalty(clean, denoised, step)).backward()
         optimizer.step()
     after = float((norms() - 1).abs().mean())
     assert after < 0.35 and after < before
@@ -108,7 +108,7 @@ def test_the_gradient_penalty_moves_the_critics_gradients_to_1(images, tmp_path,
 def test_the_released_penalty_never_acts_and_weights_are_clipped(images, tmp_path):
     method = small(WassersteinGan, tmp_path, lipschitz="clip")
     module = method.module(32)
-    assert method.penalty(module.discriminator, None, None, None) == 0.0
+    assert module.penalty(None, None, 0) == 0.0
     method.module = lambda size: module
     method.fit(images)
     assert max(float(p.detach().abs().max()) for p in module.discriminator.parameters()) <= 0.01
@@ -158,7 +158,7 @@ def test_a_run_that_died_goes_on_to_the_same_five_epochs(images, tmp_path, monke
         method("b").fit(images)
     monkeypatch.setattr(GanModule, "training_step", step)
     steps = []
-    monkeypatch.setattr(GanModule, "draw", lambda self, index: steps.append(self.current_epoch))
+    monkeypatch.setattr(GanModule, "penalty", lambda self, *_: steps.append(self.current_epoch) or 0.0)
     resumed.fit(images)
     assert set(steps) == {5, 6}, "and does no epoch again"
     ours, theirs = (

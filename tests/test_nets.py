@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from cryobench.errors import InputError
-from cryobench.methods.learned import nets
+from cryobench.methods.learned.nets import NETS
+from cryobench.methods.learned.nets.build import build, parameters
 
 # Parameters in millions at d = 64, as counted in the released code.
 PUBLISHED = {("resnet", "generator"): 4.20, ("resnet", "discriminator"): 2.80,
@@ -13,13 +14,13 @@ PUBLISHED = {("resnet", "generator"): 4.20, ("resnet", "discriminator"): 2.80,
 
 @pytest.mark.parametrize(("net", "role"), PUBLISHED)
 def test_parameters_are_the_published_number(net, role):
-    built = nets.build(net, role, width=64, image_size=128, seed=0)
-    assert nets.parameters(built) / 1e6 == pytest.approx(PUBLISHED[net, role], abs=0.005)
+    built = build(net, role, width=64, image_size=128, seed=0)
+    assert parameters(built) / 1e6 == pytest.approx(PUBLISHED[net, role], abs=0.005)
 
 
 @pytest.mark.parametrize(("net", "size"), [("resnet", 13), ("conv", 5)])
 def test_score_map_at_128_px(net, size):
-    built = nets.build(net, "discriminator", width=4, image_size=128, seed=0)
+    built = build(net, "discriminator", width=4, image_size=128, seed=0)
     assert built(torch.zeros(2, 1, 128, 128)).shape == (2, 1, size, size)
 
 
@@ -27,21 +28,21 @@ SIZES = [(net, size) for net in ("resnet", "conv") for size in (32, 48, 64, 96)]
 
 
 def test_every_net_is_tested():
-    assert {net for net, _ in SIZES} == set(nets.NETS)
+    assert {net for net, _ in SIZES} == set(NETS)
 
 
 @pytest.mark.parametrize(("net", "size"), SIZES)
 def test_generator_keeps_the_size_and_the_range(net, size):
-    built = nets.build(net, "generator", width=4, image_size=size, seed=0)
+    built = build(net, "generator", width=4, image_size=size, seed=0)
     image = torch.randn(3, 1, size, size, generator=torch.Generator().manual_seed(0))
     out = built(image)
     assert out.shape == image.shape and out.abs().max() <= 1
-    assert nets.build(net, "discriminator", width=4, image_size=size, seed=0)(image).shape[:2] == (3, 1)
+    assert build(net, "discriminator", width=4, image_size=size, seed=0)(image).shape[:2] == (3, 1)
 
 
 def test_weights_follow_the_seed_and_leave_the_global_state_alone():
     before = torch.random.get_rng_state()
-    one, same, other = (nets.build("resnet", "generator", width=4, image_size=32, seed=s) for s in (0, 0, 1))
+    one, same, other = (build("resnet", "generator", width=4, image_size=32, seed=s) for s in (0, 0, 1))
     assert torch.equal(before, torch.random.get_rng_state())
     first = [dict(net.named_parameters())["encoder.0.resample.weight"] for net in (one, same, other)]
     assert torch.equal(first[0], first[1]) and not torch.equal(first[0], first[2])
@@ -54,12 +55,12 @@ def test_weights_follow_the_seed_and_leave_the_global_state_alone():
                                             ("deep", 288)])  # fmt: skip
 def test_a_size_that_a_net_cant_take_is_refused(net, size):
     with pytest.raises(InputError, match="expected an image size"):
-        nets.build(net, "generator", width=4, image_size=size, seed=0)
+        build(net, "generator", width=4, image_size=size, seed=0)
 
 
 def test_the_deep_net_has_512_channels_at_4_px_and_one_score_at_256_px():
-    generator = nets.build("deep", "generator", width=64, image_size=256, seed=0)
+    generator = build("deep", "generator", width=64, image_size=256, seed=0)
     widths = [level.resample.out_channels for level in generator.encoder]
     assert widths == [64, 128, 256, 512, 512, 512] and len(generator.decoder) + 1 == 6
-    discriminator = nets.build("deep", "discriminator", width=4, image_size=256, seed=0)
+    discriminator = build("deep", "discriminator", width=4, image_size=256, seed=0)
     assert discriminator(torch.zeros(2, 1, 256, 256)).shape == (2, 1, 1, 1)

@@ -8,7 +8,8 @@ import starfile
 from cryobench.data.io import relion as particles
 from cryobench.data.io.relion import write_split, write_stack
 from cryobench.data.pairs import Pairs, Split
-from cryobench.data.project import project, random_rotations, rotations_from_euler
+from cryobench.data.project import project
+from cryobench.data.rotations import random_rotations, rotations_from_euler
 from cryobench.data.simulate import rescale
 from cryobench.errors import InputError
 

@@ -16,9 +16,11 @@ from cryobench.config.compose import compose, resolve
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Setting, Watch
-from cryobench.methods.learned import pggan as growing
+from cryobench.methods.learned import growth
+from cryobench.methods.learned.growth import PARTS, schedule
+from cryobench.methods.learned.modules.pggan import PgganModule
 from cryobench.methods.learned.nets import pggan
-from cryobench.methods.learned.pggan import PARTS, Pggan, PgganModule, schedule
+from cryobench.methods.learned.pggan import Pggan
 from cryobench.noise.gaussian import Gaussian
 
 
@@ -232,7 +234,7 @@ def test_the_sweep_ends_in_its_table_and_figures(cli, tmp_path):
 @pytest.mark.trains
 def test_the_watch_counts_steps_where_parts_differ_in_length(tmp_path, monkeypatch):
     """At full size batches are half as large and parts twice as long; a look at the end of each part, and every fourth step."""
-    monkeypatch.setattr(growing, "HALVED_FROM", 16)
+    monkeypatch.setattr(growth, "HALVED_FROM", 16)
     method, images = small(tmp_path), discs()
     few = images.subset(slice(0, 3))
     method.setting = Setting(workdir=tmp_path, watch=Watch(4, few.noisy(), few.clean()))

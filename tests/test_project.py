@@ -11,7 +11,8 @@ from conftest import ASPIRE, SHARED, needs
 from torch_fourier_slice import project_3d_to_2d
 
 from cryobench.data import project as module
-from cryobench.data.project import Projector, euler_from_rotations, project, random_rotations, rotations_from_euler
+from cryobench.data.project import Projector, project
+from cryobench.data.rotations import euler_from_rotations, random_rotations, rotations_from_euler
 from cryobench.errors import InputError
 
 RELION = SHARED / "relion"

@@ -11,7 +11,8 @@ from cryobench.data.simulate import rescale
 from cryobench.errors import BadImages, InputError
 from cryobench.evaluation.metrics import mse
 from cryobench.methods.posterior.bayes import Bayes
-from cryobench.methods.posterior.rebuilt import Rebuilt, rebuild, regress
+from cryobench.methods.posterior.rebuilt import Rebuilt
+from cryobench.methods.posterior.volumes import rebuild, regress
 from cryobench.noise.gaussian import Gaussian
 
 

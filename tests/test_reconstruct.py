@@ -11,7 +11,8 @@ from torch_fourier_shell_correlation import fourier_shell_correlation
 from torch_fourier_slice import backproject_2d_to_3d
 
 from cryobench.config.compose import build, compose, resolve
-from cryobench.data.project import project, random_rotations
+from cryobench.data.project import project
+from cryobench.data.rotations import random_rotations
 from cryobench.errors import InputError
 from cryobench.particles import reconstruct as module
 from cryobench.particles.model import Model

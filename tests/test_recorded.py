@@ -13,9 +13,10 @@ from conftest import ASPIRE, SHARED, needs
 
 from cryobench.data.io.relion import write_split
 from cryobench.data.io.star import read_star
+from cryobench.data.matched import ctf_of, shift_phases
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
-from cryobench.data.recorded import Particles, ctf_of, shift_phases
+from cryobench.data.recorded import Particles
 from cryobench.errors import InputError
 from cryobench.noise.gaussian import Gaussian
 from cryobench.noise.recorded import Recorded

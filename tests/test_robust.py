@@ -11,8 +11,9 @@ from cryobench.errors import InputError
 from cryobench.robust import estimators
 from cryobench.robust.contamination import CONTAMINATIONS, contaminate
 from cryobench.robust.discriminators import Bounded, Plain, Ramp, project_rows
-from cryobench.robust.elliptical import TAILS, Elliptical, Generator, scatter_matrix
+from cryobench.robust.elliptical import TAILS, Elliptical, scatter_matrix
 from cryobench.robust.estimation import draw_weights
+from cryobench.robust.generator import Generator
 
 
 def law(p=4, tail="gaussian", scatter="ar"):

@@ -9,7 +9,7 @@ import pytest
 from cryobench.experiments import robust_estimation, robust_rates
 
 from cryobench.errors import InputError
-from cryobench.robust.estimation import Settings
+from cryobench.robust.settings import Settings
 
 
 def result(seed, gan, scatter_error=None, **settings):

@@ -7,8 +7,9 @@ import torch
 from cryobench.errors import InputError, RunFailed
 from cryobench.methods.learned.scores import TABLE_1
 from cryobench.robust.discriminators import Plain
-from cryobench.robust.elliptical import Generator
-from cryobench.robust.estimation import LOCATION, SCATTER, Settings, robust_estimation
+from cryobench.robust.estimation import robust_estimation
+from cryobench.robust.generator import Generator
+from cryobench.robust.settings import LOCATION, SCATTER, Settings
 from cryobench.robust.train import play
 
 pytestmark = pytest.mark.trains

@@ -8,7 +8,8 @@ import torch
 from scipy.integrate import quad
 
 from cryobench.errors import InputError
-from cryobench.methods.learned.scores import TABLE_1, AlphaBeta, Wasserstein, discriminator_loss, generator_loss
+from cryobench.methods.learned.losses import discriminator_loss, generator_loss
+from cryobench.methods.learned.scores import TABLE_1, AlphaBeta, Wasserstein
 
 T = np.array([0.01, 0.1, 0.3, 0.5, 0.77, 0.95, 0.99])
 pairs = pytest.mark.parametrize("pair", TABLE_1, ids=str)

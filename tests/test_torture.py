@@ -29,7 +29,7 @@ CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 def start():
     """`start(folder, **options)` → a process that runs the sweep there; forked from one that has imported everything."""
     context = multiprocessing.get_context("forkserver")
-    modules = ("launch.sweep", "methods.learned.gan", "data.pairs", "data.molecules.phantom", "figure", "tables.table")
+    modules = ("launch.sweep", "methods.learned.training", "data.pairs", "data.project", "evaluation.metrics", "figure")
     context.set_forkserver_preload([*(f"cryobench.{name}" for name in modules), "hydra.main"])
 
     def started(folder: Path, **options):

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from cryobench.data.directions import nearest_view
-from cryobench.data.project import random_rotations, rotations_from_euler
+from cryobench.data.rotations import random_rotations, rotations_from_euler
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis import Evidence, check, views
 

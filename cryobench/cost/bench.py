@@ -29,8 +29,8 @@ from cryobench.errors import one_line
 from cryobench.evaluation import metrics
 from cryobench.files import writable
 from cryobench.methods.base import Setting
-from cryobench.methods.learned.gan import ADAM
-from cryobench.methods.learned.scores import discriminator_loss, generator_loss
+from cryobench.methods.learned.losses import discriminator_loss, generator_loss
+from cryobench.methods.learned.modules.gan import ADAM
 from cryobench.runs.environment import cores, environment
 
 REPEATS, IMAGES = 3, 100  # of Lightning beside the bare loop
@@ -188,6 +188,7 @@ def through_lightning(method, train) -> tuple[float, int]:
     from pytorch_lightning import Trainer
 
     from cryobench.methods.learned.lightning import quiet_lightning
+    from cryobench.methods.learned.training import in_order
 
     with TemporaryDirectory() as folder, quiet_lightning():
         method.setting = Setting(workdir=Path(folder))
@@ -195,7 +196,7 @@ def through_lightning(method, train) -> tuple[float, int]:
         module.on_train_epoch_end = lambda: None  # no curve without a validation
         trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
                           enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0)  # fmt: skip
-        loader = method.loader(train, drop_last=True)
+        loader = in_order(method, train, drop_last=True)
         start = time.perf_counter()
         trainer.fit(module, loader)
         return time.perf_counter() - start, len(loader)

@@ -20,8 +20,8 @@ from cryobench.config.sweep import Job
 from cryobench.cost.speed import cost_key, grows, images_seen, learned
 from cryobench.data.cache import content_hash, is_whole
 from cryobench.errors import InputError
-from cryobench.methods.learned.batches import validation_part
-from cryobench.methods.learned.pggan import schedule
+from cryobench.methods.learned.growth import schedule
+from cryobench.methods.learned.trained import validation_part
 from cryobench.runs.store import Store
 
 START = 2.0  # seconds of a run around fit and denoise: metrics, pictures, record

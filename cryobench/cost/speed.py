@@ -15,12 +15,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-import torch
 
 from cryobench.config.compose import build
 from cryobench.data.images import NoisyImages
-from cryobench.methods.learned.batches import validation_part
-from cryobench.methods.learned.trained import Trained
+from cryobench.methods.learned.trained import Trained, validation_part
 from cryobench.runs.denoising import denoise, setting
 
 # Settings that change a result, not what it costs.
@@ -144,6 +142,8 @@ def denoise_seconds(method, test: NoisyImages, clock: Callable[[], float]) -> fl
 
 @contextmanager
 def torch_threads(threads: int):
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -14,7 +14,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from cryobench.data.simulate import simulate
 from cryobench.errors import InputError
 
 # Raised whenever the same settings would give other volumes or images than before.
@@ -90,6 +89,8 @@ class DataSet(ABC):
 
         Simulated from `volumes`; a data set that has its images from elsewhere says here how.
         """
+        from cryobench.data.simulate import simulate
+
         simulate(folder, volumes, {"train": self.n_train, "test": self.n_test}, size=self.image_size, seed=self.seed,
                  one_view=self.test_view == "motion", advance=advance)  # fmt: skip
 

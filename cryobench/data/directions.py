@@ -6,7 +6,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
-from cryobench.data.project import Projector, random_rotations
+from cryobench.data.project import Projector
+from cryobench.data.rotations import random_rotations
 
 
 def nearest_view(rotations: np.ndarray, others: np.ndarray) -> np.ndarray:

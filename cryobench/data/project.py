@@ -10,7 +10,6 @@ from __future__ import annotations
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.spatial.transform import Rotation
 from torch_fourier_slice import extract_central_slices_rfft_3d
 from torch_fourier_slice.volume_utils import compute_cube_face_averages, separable_sinc2_correction
 
@@ -68,23 +67,3 @@ def project(volume: np.ndarray | torch.Tensor, rotations: np.ndarray | torch.Ten
     Raises InputError for wrong shapes. To project one volume again and again, keep a `Projector`.
     """
     return Projector(volume)(rotations)
-
-
-def rotations_from_euler(rot, tilt, psi) -> np.ndarray:
-    """RELION's Euler angles in degrees (scalars or (n,); intrinsic ZYZ) → rotation matrices (n, 3, 3) float64."""
-    angles = np.stack(np.broadcast_arrays(*map(np.atleast_1d, (rot, tilt, psi))), axis=-1).astype(np.float64)
-    return Rotation.from_euler("ZYZ", angles, degrees=True).as_matrix()
-
-
-def euler_from_rotations(rotations: np.ndarray) -> np.ndarray:
-    """Rotation matrices (n, 3, 3) → (n, 3) float64, the angles rot, tilt and psi in degrees that RELION gives them."""
-    import warnings
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # at tilt 0 only rot + psi counts; scipy puts it all into one
-        return Rotation.from_matrix(rotations).as_euler("ZYZ", degrees=True)
-
-
-def random_rotations(n: int, rng: np.random.Generator) -> np.ndarray:
-    """(n, 3, 3) float64 rotation matrices drawn uniformly on SO(3): unit quaternions from normal draws."""
-    return Rotation.from_quat(rng.standard_normal((n, 4))).as_matrix()

@@ -15,7 +15,8 @@ import numpy as np
 
 from cryobench.data.cache import new_array
 from cryobench.data.directions import motion_view
-from cryobench.data.project import Projector, random_rotations
+from cryobench.data.project import Projector
+from cryobench.data.rotations import random_rotations
 from cryobench.errors import InputError
 from cryobench.noise.base import SPLITS
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from skimage.metrics import structural_similarity
 
 from cryobench.errors import InputError
 
@@ -35,6 +34,8 @@ def ssim(clean: np.ndarray, denoised: np.ndarray, *, data_range: float = 1.0) ->
 
     The paper's code gave no data range, which in the library of that day meant 2 for floats; with 1 SSIM is lower.
     """
+    from skimage.metrics import structural_similarity
+
     clean, denoised = _pair(clean, denoised)
     return np.array([structural_similarity(c, d, data_range=data_range) for c, d in zip(clean, denoised, strict=True)])
 

@@ -11,7 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 LEVEL = 0.05  # two-sided; of a claim's comparisons together (Holm)
 POWER = 0.8  # at which a difference counts as one that seeds could have shown
@@ -253,9 +253,9 @@ def against_published(values: Sequence[float], published: float) -> tuple[float,
     if spread == 0:
         return (1.0, 0.0) if published == mean else (0.0, np.inf)
     distance = (published - mean) / spread
-    return float(2 * stats.t.sf(abs(distance) / np.sqrt(1 + 1 / n), n - 1)), float(distance)
+    return float(2 * special.stdtr(n - 1, -abs(distance) / np.sqrt(1 + 1 / n))), float(distance)
 
 
 def half_width(spread: float, n: int) -> float | None:
     """Half of the 95 % interval of a mean over n seeds with this spread (Student's t); None with fewer than three."""
-    return float(stats.t.ppf(0.975, n - 1) * spread / np.sqrt(n)) if n >= SEEDS else None
+    return float(special.stdtrit(n - 1, 0.975) * spread / np.sqrt(n)) if n >= SEEDS else None

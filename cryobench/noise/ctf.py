@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,7 @@ class Ctf:
 
     def transfer(self, rows: np.ndarray, size: int, pixel_size: float) -> np.ndarray:
         """(b, L, L/2+1) float32 over the frequencies of scipy.fft.rfft2 of images of L = `size` px, for these rows."""
+        import torch
         from torch_ctf import calculate_ctf_2d
 
         u, v, angle, voltage, aberration, contrast, phase = torch.from_numpy(self.values[rows].T.copy()).float()

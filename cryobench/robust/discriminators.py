@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from cryobench.errors import InputError
+from cryobench.robust.settings import ACTIVATIONS
 
-ACTIVATIONS = {"leaky_relu": lambda: nn.LeakyReLU(0.2), "sigmoid": nn.Sigmoid, "ramp": lambda: Ramp()}
+LAYERS = dict(zip(ACTIVATIONS, (lambda: nn.LeakyReLU(0.2), nn.Sigmoid, lambda: Ramp()), strict=True))
 
 
 class Ramp(nn.Module):
@@ -90,7 +91,7 @@ class Plain(nn.Module):
         names = [activation] + ["leaky_relu"] * (len(widths) - 1)
         layers: list[nn.Module] = []
         for fan_in, fan_out, name in zip((p, *widths), widths, names, strict=False):
-            layers += [nn.Linear(fan_in, fan_out), ACTIVATIONS[name]()]
+            layers += [nn.Linear(fan_in, fan_out), LAYERS[name]()]
         self.net = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
 
     def forward(self, x: Tensor) -> Tensor:

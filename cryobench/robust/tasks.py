@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from cryobench.errors import InputError
-from cryobench.robust.estimation import Settings, robust_estimation
+from cryobench.robust.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -20,6 +18,10 @@ class RobustEstimation(Settings):
 
     def run(self, config: dict, folder: Path, progress: bool) -> dict:
         """The part of the record that is this task's; everything random follows from the run's seed."""
+        import torch
+
+        from cryobench.robust.estimation import robust_estimation
+
         if config["trainer"]["threads"]:
             torch.set_num_threads(int(config["trainer"]["threads"]))
         return {"results": [robust_estimation(one, config["seed"], progress) for one in self.samples()]}

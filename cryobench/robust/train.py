@@ -5,50 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from rich.progress import track
 from torch import nn
 
-from cryobench.errors import InputError, RunFailed
-from cryobench.methods.learned.scores import AlphaBeta, discriminator_loss, generator_loss
-from cryobench.robust.elliptical import Generator
-
-
-@dataclass(frozen=True)
-class Training:
-    """Plain SGD; the defaults are those of the published location demonstration (150 epochs of 50,000 points).
-
-    steps: discriminator steps in all; batch: points in each; lr_d, lr_g: learning rates in units of the logarithmic
-    score, see `play`; d_steps discriminator steps, then g_steps generator steps; average: the last share of the steps
-    over which the estimate is averaged (the published mean of the last 25 epochs of 150; 0: the last one alone); decay: the
-    last share of the steps over which both learning rates fall linearly to 0 (0: never); clamp: see
-    cryobench.methods.learned.scores. Raises InputError, naming all that is wrong at once.
-    """
-
-    steps: int = 15_000
-    batch: int = 500
-    lr_d: float = 0.2
-    lr_g: float = 0.02
-    d_steps: int = 5
-    g_steps: int = 1
-    average: float = 1 / 6
-    decay: float = 0.0
-    clamp: float = 0.01
-
-    def __post_init__(self) -> None:
-        counts = {name: getattr(self, name) for name in ("steps", "batch", "d_steps", "g_steps")}
-        shares = {name: getattr(self, name) for name in ("average", "decay")}
-        wrong = [f"{name}: expected at least 1, got {value}" for name, value in counts.items() if not value >= 1]
-        wrong += [f"{name}: expected a share in [0, 1], got {v}" for name, v in shares.items() if not 0 <= v <= 1]
-        if self.steps < self.d_steps:
-            wrong.append(
-                f"steps: expected at least d_steps, {self.d_steps}, for the generator's first step, got {self.steps}"
-            )
-        if wrong:
-            raise InputError("; ".join(wrong))
+from cryobench.errors import RunFailed
+from cryobench.methods.learned.losses import discriminator_loss, generator_loss
+from cryobench.methods.learned.scores import AlphaBeta
+from cryobench.robust.generator import Generator
+from cryobench.robust.settings import Training
 
 
 def play(

@@ -13,7 +13,7 @@ import pandas as pd
 import starfile
 
 from cryobench.data.io.stack import new_stack, write_map
-from cryobench.data.project import euler_from_rotations
+from cryobench.data.rotations import euler_from_rotations
 from cryobench.errors import InputError
 
 

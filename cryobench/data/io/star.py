@@ -1,6 +1,6 @@
 """Particles as RELION and cryoSPARC list them: a .star file of one block (RELION 3.0 and before) or with optics groups.
 
-Angles are RELION's (project.rotations_from_euler). An origin (x, y) is the shift that would centre the particle: in the
+Angles are RELION's (data.rotations). An origin (x, y) is the shift that would centre the particle: in the
 image it lies at the centre minus the origin.
 """
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 
 from cryobench.errors import InputError
 
@@ -62,14 +61,16 @@ def _fine_density(atoms: Atoms, size: int, box: float, b_factor: float) -> np.nd
 
 def _band_limit(fine: np.ndarray, size: int) -> np.ndarray:
     """(N, N, N) → (L, L, L) sampled at the same places, without any frequency of L's Nyquist or above."""
+    from scipy.fft import fft, irfftn, rfft
+
     half = size // 2
     keep = np.r_[0:half, -half:0]
-    spectrum = scipy.fft.rfft(fine, axis=2)[:, :, : half + 1]
-    spectrum = scipy.fft.fft(spectrum, axis=1)[:, keep]
-    spectrum = scipy.fft.fft(spectrum, axis=0)[keep]
+    spectrum = rfft(fine, axis=2)[:, :, : half + 1]
+    spectrum = fft(spectrum, axis=1)[:, keep]
+    spectrum = fft(spectrum, axis=0)[keep]
     z, y, x = np.meshgrid(keep, keep, np.arange(half + 1), indexing="ij", sparse=True)
     radius = np.sqrt(z**2 + y**2 + x**2) / half  # 1 at Nyquist
     edge = np.clip((radius - TAPER) / (1 - TAPER), 0, 1)
     spectrum *= np.float32(0.5) * (1 + np.cos(np.pi * edge, dtype=np.float32))
-    volume = scipy.fft.irfftn(spectrum, s=(size,) * 3) * (size / len(fine)) ** 3
+    volume = irfftn(spectrum, s=(size,) * 3) * (size / len(fine)) ** 3
     return volume.astype(np.float32)

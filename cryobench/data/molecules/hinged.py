@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from cryobench.data.dataset import DataSet
 from cryobench.data.molecules.density import Atoms, density
@@ -54,6 +53,8 @@ class Hinged(DataSet):
 
     def molecules(self) -> list[Atoms]:
         """The atoms of each conformation; all share the core's place."""
+        from scipy.spatial.transform import Rotation
+
         atoms = read_structure(self.file(), list(self.chains))
         clamp = in_ranges(atoms, self.clamp)
         axis = np.array(self.axis, float) / np.linalg.norm(self.axis)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from cryobench.data.dataset import DataSet
 from cryobench.data.molecules.density import Atoms, density
@@ -50,6 +49,8 @@ class Phantom(DataSet):
 
     def molecules(self) -> list[Atoms]:
         """The pseudo-atoms of each conformation, at equally spaced clamp angles; all share the core's place."""
+        from scipy.spatial.transform import Rotation
+
         core, clamp = _fill(BODY + PINCER), _fill(CLAMP)
         clamp = clamp[~_inside(clamp, BODY + PINCER)]
         centre = np.concatenate([core, clamp]).mean(axis=0)
@@ -63,6 +64,8 @@ class Phantom(DataSet):
 
 def _inside(points: np.ndarray, ellipsoids) -> np.ndarray:
     """Which of the points (n, 3) lie within any of the ellipsoids: (n,) bool."""
+    from scipy.spatial.transform import Rotation
+
     found = np.zeros(len(points), bool)
     for centre, axes, angle in ellipsoids:
         local = Rotation.from_euler("y", -angle, degrees=True).apply(points - np.array(centre)) / axes

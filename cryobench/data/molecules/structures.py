@@ -12,11 +12,14 @@ import gzip
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from cryobench.errors import InputError
+
+if TYPE_CHECKING:
+    from scipy.spatial.transform import Rotation
 
 FARTHEST = 1e5  # Å from the origin; also not NaN
 KEEP = 0.5  # share of the atoms, those that fit best, from which a rigid motion is found
@@ -132,6 +135,8 @@ def superpose(moving: np.ndarray, fixed: np.ndarray, keep: float = KEEP) -> Rigi
     The least-squares motion (Kabsch 1976) of the share `keep` of atoms that fit best; loops and domains that move on
     their own have no say. keep=1 is plain least squares.
     """
+    from scipy.spatial.transform import Rotation
+
     chosen = np.arange(len(moving))
     for _ in range(STEPS):
         source, target = moving[chosen].mean(axis=0), fixed[chosen].mean(axis=0)

@@ -3,30 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING
 
-import torch
+from cryobench.methods.learned.trained import Trained, choose
 
-from cryobench.methods.learned.trained import DenoisingModule, Trained, choose
-
-
-class AutoencoderModule(DenoisingModule):
-    def __init__(self, generator, loss: str, lr: float):
-        super().__init__(generator)
-        self.power, self.lr = {"l1": 1, "l2": 2}[loss], lr
-
-    def configure_optimizers(self):
-        return torch.optim.Adam(self.generator.parameters(), lr=self.lr, betas=(0.5, 0.999))
-
-    def training_step(self, batch, _):
-        noisy, clean = batch
-        difference = self.generator(noisy) - clean
-        loss = difference.abs().pow(self.power).mean()  # E‖x − G(y)‖ per pixel: ℓ1, or ℓ2 squared
-        optimizer = self.optimizers()
-        optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
-        optimizer.step()
-        self.note(loss=loss, train_mse=difference.detach().square().mean())
+if TYPE_CHECKING:
+    from cryobench.methods.learned.modules.autoencoder import AutoencoderModule
 
 
 @dataclass
@@ -38,11 +20,11 @@ class Autoencoder(Trained):
 
     loss: str = "l2"
 
-    one_step: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         super().__post_init__()
         choose("loss", self.loss, "l1", "l2")
 
     def module(self, image_size: int) -> AutoencoderModule:
-        return AutoencoderModule(self.build_generator(image_size), self.loss, self.lr)
+        from cryobench.methods.learned.modules.autoencoder import AutoencoderModule
+
+        return AutoencoderModule(self, image_size)

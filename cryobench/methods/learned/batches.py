@@ -1,4 +1,4 @@
-"""Training images as batches: which of them train and which validate, in what order, and as tensors."""
+"""Training images as batches: in what order, and as tensors."""
 
 from __future__ import annotations
 
@@ -7,22 +7,14 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from cryobench.data.images import NoisyImages
-
-
-def validation_part(n: int) -> int:
-    """How many of n training images, the last ones, choose the checkpoint: a twentieth, at least 8, at most 500."""
-    return min(max(n // 20, 8), 500)
-
-
-def same_pairs(images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """(noisy, clean) of these images, the same in every epoch: the paper's pairs are fixed."""
-    return as_batch(images.noisy(index)), as_batch(images.clean(index))
+from cryobench.methods.learned.trained import same_pairs
 
 
 class Batches(Dataset):
     """Training pairs for a DataLoader: asks for whole batches, so the noise of a batch is made in one call.
 
-    Item s is image s mod n in epoch s div n; `pairs(images, index, epoch)` says what the net is shown of it.
+    Item s is image s mod n in epoch s div n; `pairs(images, index, epoch)` says what the net is shown of it, and is to make
+    of that: two arrays (b, L, L) or (b, channels, L, L).
     """
 
     def __init__(self, images: NoisyImages, pairs=same_pairs):
@@ -36,7 +28,8 @@ class Batches(Dataset):
 
     def __getitems__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         epochs, index = np.divmod(index, len(self.images))
-        return self.pairs(self.images, index, int(epochs[0]))
+        shown, wanted = self.pairs(self.images, index, int(epochs[0]))
+        return as_batch(shown), as_batch(wanted)
 
 
 class InOrder(Sampler):
@@ -63,5 +56,6 @@ class InOrder(Sampler):
 
 
 def as_batch(images: np.ndarray) -> torch.Tensor:
-    """(b, L, L) numpy → (b, 1, L, L) channels-last tensor."""
-    return torch.from_numpy(np.ascontiguousarray(images))[:, None].contiguous(memory_format=torch.channels_last)
+    """(b, L, L) or (b, channels, L, L) numpy → (b, channels, L, L) channels-last tensor."""
+    tensor = torch.from_numpy(np.ascontiguousarray(images))
+    return (tensor[:, None] if tensor.ndim == 3 else tensor).contiguous(memory_format=torch.channels_last)

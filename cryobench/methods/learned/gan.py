@@ -1,95 +1,18 @@
-"""Autoencoder and GAN trained jointly: a scoring rule plus λℓ1.
-
-    min over G, max over D of  E S(D(x),1) + E S(D(G(y)),0) + λ E‖x − G(y)‖₁
-
-ℓ1 is the mean over pixels; scores are averaged over the discriminator's map as described, or summed as the released
-code does (which makes λ weigh 1/169 as much at 128 px). One discriminator step for every two generator steps.
-"""
+"""Settings of autoencoder and GAN trained jointly, a scoring rule plus λℓ1; equation and training are in modules/gan.py."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar
-
-import torch
+from typing import TYPE_CHECKING, ClassVar
 
 from cryobench.errors import InputError
-from cryobench.methods.learned import nets, ranks
-from cryobench.methods.learned.scores import AlphaBeta, Wasserstein, discriminator_loss, generator_loss
-from cryobench.methods.learned.trained import DenoisingModule, Trained, choose
+from cryobench.methods.learned import nets
+from cryobench.methods.learned.scores import AlphaBeta, Wasserstein
+from cryobench.methods.learned.trained import Trained, choose
 
-ADAM = (0.5, 0.999)
-
-
-def map_mean(scores: torch.Tensor) -> torch.Tensor:
-    return scores.mean()
-
-
-def map_sum(scores: torch.Tensor) -> torch.Tensor:
-    """Summed over the score map, averaged over the batch: the released code's habit."""
-    return scores.sum(dim=(1, 2, 3)).mean()
-
-
-def gradient_penalty(critic, real: torch.Tensor, fake: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """E (‖∇D(x̂)‖₂ − 1)², x̂ drawn uniformly between real and fake (Gulrajani et al. 2017, equation 3)."""
-    share = ranks.mine(torch.rand(len(real) * ranks.world(), 1, 1, 1, generator=generator)).to(real)
-    between = (share * real + (1 - share) * fake).requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(between).mean(dim=(1, 2, 3)).sum(), between, create_graph=True)
-    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
-
-
-def random_of_step(seed: int, epoch: int, index: int) -> torch.Generator:
-    """The random numbers of one training step, the same after a resumed run."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + index)
-
-
-class GanModule(DenoisingModule):
-    """Manual optimisation: each batch passes the generator once, for its own step and for the discriminator's."""
-
-    def __init__(self, generator, discriminator, rule, settings: Adversarial, seed: int):
-        super().__init__(generator)
-        self.discriminator, self.rule, self.settings, self.seed = discriminator, rule, settings, seed
-        self.reduce = {"mean": map_mean, "sum": map_sum}[settings.score_map]
-
-    def configure_optimizers(self):
-        return (
-            torch.optim.Adam(self.generator.parameters(), lr=self.settings.lr, betas=ADAM),
-            torch.optim.Adam(self.discriminator.parameters(), lr=self.settings.lr_discriminator, betas=ADAM),
-        )
-
-    def score(self, image: torch.Tensor) -> torch.Tensor:
-        raw = self.discriminator(image)
-        return torch.sigmoid(raw) if self.rule.squash else raw
-
-    def training_step(self, batch, index):
-        noisy, clean = batch
-        generator_step, discriminator_step = self.optimizers()
-        denoised = self.generator(noisy)
-        if index % 2 == 0:
-            self.learn_discriminator(discriminator_step, clean, denoised.detach(), index)
-
-        # The discriminator only passes the gradient on; it keeps none of its own.
-        self.discriminator.requires_grad_(False)
-        l1 = (denoised - clean).abs().mean()
-        adversarial = generator_loss(self.rule, self.score(denoised), reduce=self.reduce)
-        generator_step.zero_grad(set_to_none=True)
-        self.manual_backward(adversarial + self.settings.lam * l1)
-        generator_step.step()
-        self.discriminator.requires_grad_(True)
-        self.note(l1=l1, adversarial=adversarial, train_mse=(denoised.detach() - clean).square().mean())
-
-    def learn_discriminator(self, step, clean: torch.Tensor, denoised: torch.Tensor, index: int) -> None:
-        loss = discriminator_loss(self.rule, self.score(clean), self.score(denoised), reduce=self.reduce)
-        penalty = self.settings.penalty(self.discriminator, clean, denoised, self.draw(index))
-        step.zero_grad(set_to_none=True)
-        self.manual_backward(loss + penalty)
-        step.step()
-        self.settings.after_discriminator_step(self.discriminator)
-        self.note(discriminator=loss)
-
-    def draw(self, index: int) -> torch.Generator:
-        return random_of_step(self.seed, self.current_epoch, index)
+if TYPE_CHECKING:
+    from cryobench.methods.learned.modules.gan import GanModule, WassersteinModule
 
 
 @dataclass
@@ -117,20 +40,6 @@ class Adversarial(Trained):
     def rule(self) -> AlphaBeta | Wasserstein:
         """The scoring rule that generator and discriminator play by."""
 
-    def penalty(self, discriminator, clean, denoised, generator: torch.Generator) -> torch.Tensor | float:
-        """Added to the discriminator's loss."""
-        return 0.0
-
-    def after_discriminator_step(self, discriminator) -> None:
-        """Done to the discriminator's weights after each of its steps."""
-
-    def module(self, image_size: int) -> GanModule:
-        discriminator = nets.build(
-            self.net, "discriminator", width=self.width, image_size=image_size, seed=self.setting.seed + 10_000,
-            norm=self.critic_norm,
-        )  # fmt: skip
-        return GanModule(self.build_generator(image_size), discriminator, self.rule(), self, self.setting.seed)
-
 
 @dataclass
 class AlphaBetaGan(Adversarial):
@@ -141,6 +50,11 @@ class AlphaBetaGan(Adversarial):
 
     def rule(self) -> AlphaBeta:
         return AlphaBeta(self.alpha, self.beta)
+
+    def module(self, image_size: int) -> GanModule:
+        from cryobench.methods.learned.modules.gan import GanModule
+
+        return GanModule(self, image_size)
 
 
 @dataclass
@@ -165,13 +79,7 @@ class WassersteinGan(Adversarial):
     def rule(self) -> Wasserstein:
         return Wasserstein()
 
-    def penalty(self, discriminator, clean, denoised, generator):
-        if self.lipschitz == "clip":
-            return 0.0
-        return self.penalty_weight * gradient_penalty(discriminator, clean, denoised, generator)
+    def module(self, image_size: int) -> WassersteinModule:
+        from cryobench.methods.learned.modules.gan import WassersteinModule
 
-    @torch.no_grad()
-    def after_discriminator_step(self, discriminator) -> None:
-        if self.lipschitz == "clip":
-            for weight in discriminator.parameters():
-                weight.clamp_(-0.01, 0.01)
+        return WassersteinModule(self, image_size)

@@ -6,7 +6,7 @@
     min over G, max over D of  E S(D(x),1) + E S(D(G(y)),0)          (supplement, note 1, equation 4)
 
 (0,0) is the logarithmic score (Jensen-Shannon), (1,1) the quadratic one (Brier), (−½,−½) the boosting score. Training
-needs the slopes only: they exist for every pair, the integrals do not.
+needs the slopes only (losses.py): they exist for every pair, the integrals do not.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
-from scipy.special import hyp2f1, logit
-from torch import Tensor
 
 from cryobench.errors import InputError
 
@@ -112,45 +109,14 @@ class Wasserstein:
         return 0 * t - 1
 
 
-def discriminator_loss(
-    rule: AlphaBeta | Wasserstein,
-    real: Tensor,
-    fake: Tensor,
-    clamp: float = 0.01,
-    reduce: Callable[[Tensor], Tensor] = torch.mean,
-) -> Tensor:
-    """What D minimises: its gradient is that of −S(D(x),1) − S(D(G(y)),0), by slopes.
-
-    real, fake: scores D(x) and D(G(y)) of any shape, in (0, 1) where `rule.squash`. Slopes are taken at the score
-    clamped to [clamp, 1 − clamp], as in the released code, and multiply the score itself: the gradient is the slope
-    even where the value diverges, and a saturated score still gets one. The number returned is therefore no score.
-    reduce: Tensor → Tensor, applied to each term; mean, sum over a map, or an identity, as the caller wants.
-    """
-    return -reduce(_by_slope(rule.real_slope, real, clamp)) - reduce(_by_slope(rule.fake_slope, fake, clamp))
-
-
-def generator_loss(
-    rule: AlphaBeta | Wasserstein,
-    fake: Tensor,
-    clamp: float = 0.01,
-    reduce: Callable[[Tensor], Tensor] = torch.mean,
-) -> Tensor:
-    """What G minimises: its gradient is that of S(D(G(y)),0), the saturating form. See `discriminator_loss`."""
-    return reduce(_by_slope(rule.fake_slope, fake, clamp))
-
-
-def _by_slope(slope: Callable[[Tensor], Tensor], score: Tensor, clamp: float) -> Tensor:
-    return slope(score.detach().clamp(clamp, 1 - clamp)) * score
-
-
 def _lift(value: Callable[[np.ndarray], np.ndarray], slope: Callable, t):
     """A float64 numpy function on a float, an array or a tensor; on a tensor its gradient is `slope`."""
-    if not isinstance(t, Tensor):
+    if not hasattr(t, "detach"):  # as a tensor has; this file needs no torch to know one
         given = np.asarray(t)
         kind = given.dtype if given.dtype.kind == "f" else np.float64
         return value(given.astype(np.float64)).astype(kind)[()]
     at = t.detach()
-    out = torch.as_tensor(value(at.cpu().double().numpy())).to(at)
+    out = at.new_tensor(value(at.cpu().double().numpy()))
     return out + slope(at) * (t - at)  # the second term is 0 and carries the gradient
 
 
@@ -159,11 +125,15 @@ def _incomplete_beta(x: np.ndarray, a: float, b: float) -> np.ndarray:
 
     scipy's own incomplete beta function is normalised, so it has no b ≤ 0, which half of Table 1 needs.
     """
+    from scipy.special import hyp2f1
+
     return x**a / a * hyp2f1(a, 1 - b, a + 1, x)
 
 
 def _integral_from_half(slope: Callable, t: np.ndarray) -> np.ndarray:
     """∫_½^t slope(c) dc, by Gauss-Legendre in s = log(c/(1−c)), where every slope is smooth: dc = c (1−c) ds."""
+    from scipy.special import logit
+
     nodes, weights = np.polynomial.legendre.leggauss(100)
     end = logit(t)[..., None]
     c = 1 / (1 + np.exp(-end * (nodes + 1) / 2))

@@ -15,52 +15,25 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
 from rich.progress import track
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.learned.batches import validation_part
-from cryobench.methods.learned.nets import unet
 from cryobench.methods.learned.symmetries import COUNT, turned, turned_back
-from cryobench.methods.learned.trained import DenoisingModule, Trained, choose
-from cryobench.methods.posterior.exemplar import BATCH, Exemplar
+from cryobench.methods.learned.trained import Trained, choose, validation_part
+from cryobench.methods.posterior.exemplar import Exemplar
+
+if TYPE_CHECKING:
+    import torch
+
+    from cryobench.methods.learned.modules.unet import UNetModule
 
 WIDTHS = (0.5, 1.0, 2.0)  # of the guide's posteriors, times the exemplars' own τ
+BATCH = 256  # images whose guides are made at a time
 MIDDLE = 2  # the input's channel that the net adds to: the noisy image comes first
-
-
-class UNetModule(DenoisingModule):
-    """ℓ2 by AdamW, the learning rate rising for a twentieth of all steps and then falling to zero as a cosine."""
-
-    def __init__(self, generator, lr: float, weight_decay: float):
-        super().__init__(generator)
-        self.lr, self.weight_decay = lr, weight_decay
-
-    def configure_optimizers(self):
-        optimizer = torch.optim.AdamW(self.generator.parameters(), lr=self.lr, weight_decay=self.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=self.lr, total_steps=self.trainer.estimated_stepping_batches, pct_start=0.05,
-            cycle_momentum=False,
-        )  # fmt: skip
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    def training_step(self, batch, _):
-        inputs, clean = batch
-        loss = (self.generator(inputs) - clean).square().mean()
-        optimizer = self.optimizers()
-        optimizer.zero_grad(set_to_none=True)
-        self.manual_backward(loss)
-        optimizer.step()
-        self.lr_schedulers().step()
-        self.note(loss=loss, train_mse=loss)
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Gradients longer than 1 are cut to 1; with 16-mixed it is only here that they are no longer scaled."""
-        torch.nn.utils.clip_grad_norm_(self.generator.parameters(), 1.0)
 
 
 @dataclass
@@ -68,7 +41,6 @@ class UNet(Trained):
     """guide: "exemplar" or "none"; draws: of noise for each training image; weight_decay: of AdamW."""
 
     nets: ClassVar[tuple[str, ...]] = ("unet",)
-    one_step: ClassVar[bool] = True
     prepares: ClassVar[bool] = True
     net: str = field(default="unet", init=False)
     batch_norm: str = field(default="eval", init=False)  # there is none
@@ -91,9 +63,13 @@ class UNet(Trained):
         return (self.exemplar.knows if self.exemplar else frozenset({"clean"})) | draws
 
     def module(self, image_size: int) -> UNetModule:
-        return UNetModule(self.build_generator(image_size), self.lr, self.weight_decay)
+        from cryobench.methods.learned.modules.unet import UNetModule
+
+        return UNetModule(self, image_size)
 
     def build_generator(self, image_size: int) -> torch.nn.Module:
+        from cryobench.methods.learned.nets import unet
+
         shown = {"inputs": 1 + len(WIDTHS), "base": MIDDLE} if self.exemplar else {"inputs": 1, "base": None}
         return unet.build(self.width, image_size, seed=self.setting.seed, **shown)
 
@@ -129,18 +105,17 @@ class UNet(Trained):
             os.replace(part, path)
         return np.load(path, mmap_mode="r")
 
-    def pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """New noise in each of `draws` epochs, and a symmetry that no image meets twice under the same noise (of eight)."""
         inputs, clean = self._shown(images, index, epoch % self.draws)
         which = (images.indices[index] + 3 * (epoch % self.draws) + epoch // self.draws) % COUNT
         for symmetry in range(COUNT):
             chosen = which == symmetry
             inputs[chosen], clean[chosen] = turned(inputs[chosen], symmetry), turned(clean[chosen], symmetry)
-        return as_channels(inputs), as_channels(clean)
+        return inputs, clean
 
-    def held_pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[torch.Tensor, torch.Tensor]:
-        inputs, clean = self._shown(images, index, draw=0)
-        return as_channels(inputs), as_channels(clean)
+    def held_pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        return self._shown(images, index, draw=0)
 
     def _shown(self, images: NoisyImages, index: np.ndarray, draw: int) -> tuple[np.ndarray, np.ndarray]:
         """(b, channels, L, L) and (b, 1, L, L) float32."""
@@ -152,6 +127,8 @@ class UNet(Trained):
 
     def inputs(self, noisy: np.ndarray) -> torch.Tensor:
         """The noisy images, and beside them what the exemplars' posteriors say of them if they are the guide."""
+        import torch
+
         channels = noisy[:, None]
         if self.exemplar:
             channels = np.concatenate([channels, self.exemplar.widened(noisy, WIDTHS)], axis=1)
@@ -159,6 +136,8 @@ class UNet(Trained):
 
     def answer(self, net: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         """The mean of the net's answers to all eight symmetries of `inputs`, each turned back."""
+        import torch
+
         answers = [turned_back(net(turned(inputs, symmetry)), symmetry) for symmetry in range(COUNT)]
         return torch.stack(answers).mean(dim=0)
 
@@ -167,8 +146,3 @@ class UNet(Trained):
             raise InputError("method.guide: the weights of a net guided by exemplars are not enough, it needs the "
                              "training images; fit it again, or train one with method.guide=none")  # fmt: skip
         super().load_weights(weights, image_size)
-
-
-def as_channels(images: np.ndarray) -> torch.Tensor:
-    """(b, c, L, L) numpy → channels-last tensor."""
-    return torch.from_numpy(np.ascontiguousarray(images)).contiguous(memory_format=torch.channels_last)

@@ -14,8 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cryobench.errors import InputError
-
-START = 4  # pixels across at which the generator begins
+from cryobench.methods.learned.growth import START, sizes
 
 
 def check_size(image_size: int) -> None:
@@ -24,11 +23,6 @@ def check_size(image_size: int) -> None:
         raise InputError(
             f"method pggan: expected an image size that is a power of two and at least 8, got {image_size}"
         )
-
-
-def sizes(image_size: int) -> list[int]:
-    """[4, 8, …, L]: what the generator makes, stage by stage."""
-    return [START * 2**k for k in range((image_size // START).bit_length())]
 
 
 def channels(width: int, image_size: int, size: int) -> int:

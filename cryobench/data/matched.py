@@ -1,0 +1,134 @@
+"""Recorded particles and the projections that they are pairs with.
+
+    clean   the map's projection at the particle's angles and shift, with its CTF, cropped, resampled to image_size
+    noisy   the recorded image, contrast as in the map, cropped and resampled alike
+
+on one scale: the recorded image y is brought to mean 0 and deviation 1 outside the circle inscribed in the image; one
+factor a for the whole set, the regression of training images on their projections x, makes y/a a noisy picture of x;
+and both get the x − min x over max x − min x that brings the clean image to [0, 1].
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.fft
+
+from cryobench.data.io.stack import crop_centre, resample
+from cryobench.data.io.star import ANGLES, DEFOCUS, MICROSCOPE, Star
+from cryobench.data.project import Projector
+from cryobench.data.recorded import BLOCK, Particles
+from cryobench.data.rotations import rotations_from_euler
+from cryobench.errors import InputError
+from cryobench.noise.background import outside_circle
+from cryobench.noise.ctf import Ctf
+
+REGRESSED = 500  # training images that decide the factor a
+
+
+class PairMaker:
+    """Pairs of a Particles data set, for any rows of its star file. labels (n,), rotations (n, 3, 3) of all its rows."""
+
+    def __init__(self, data: Particles):
+        star = data.particles
+        self.data, self.star, self.spacing = data, star, data.spacing
+        self.rotations, self.displaced, self.labels = pose_of(star, self.spacing, len(data.maps))
+        self.ctf = ctf_of(star) if data.ctf else None
+        self.projectors = [Projector(density) for density in data.densities()]
+        self.outside = outside_circle(data.image_size)
+        # RELION puts the centre of an odd image one pixel further than L//2, as it does in its projections.
+        self.centre = star.size // 2 + star.size % 2
+
+    def pairs(self, rows: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+        """Clean and noisy (b, L, L) float32 on one scale; factor: what recorded images are divided by."""
+        clean, noisy = self.projections(rows), self.recorded(rows)
+        low, high = clean.min(axis=(1, 2), keepdims=True), clean.max(axis=(1, 2), keepdims=True)
+        if not (high > low).all():
+            raise InputError("data.maps: expected maps with something in them, got a projection without any contrast")
+        if self.data.normalise == "background":
+            noisy = noisy / factor + self._background(clean)
+            noisy = (noisy - low) / (high - low)
+        return ((clean - low) / (high - low)).astype(np.float32), noisy.astype(np.float32)
+
+    def factor(self, rows: np.ndarray) -> float:
+        """a in y ≈ a x over these rows, evenly spaced ones if there are many. Raises InputError unless it is above 0."""
+        rows = rows[:: max(1, len(rows) // REGRESSED)]
+        products, squares, norms = 0.0, 0.0, 0.0
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
+            x, y = self.projections(block).astype(np.float64), self.recorded(block).astype(np.float64)
+            x -= self._background(x)
+            products, squares, norms = products + (x * y).sum(), squares + (x * x).sum(), norms + (y * y).sum()
+        if not products > 0:
+            correlation = products / max((squares * norms) ** 0.5, 1e-30)
+            raise InputError(f"expected particles that look like the map's projections, got a correlation of {correlation:.3g}; "
+                             f"is data.contrast={self.data.contrast} right, and are the angles of this map?")  # fmt: skip
+        return products / squares
+
+    def projections(self, rows: np.ndarray) -> np.ndarray:
+        """What the map looks like in these particles, noise-free: (b, L, L) float32 in the map's units."""
+        size, box = self.data.cropped, max(self.star.size // 2 * 2, self.data.cropped)
+        images = np.empty((len(rows), size, size), np.float32)
+        for k, projector in enumerate(self.projectors):
+            mine = self.labels[rows] == k
+            if mine.any():
+                images[mine] = projector(self.rotations[rows][mine])
+        if self.ctf is not None or self.displaced[rows].any():
+            # In the whole recorded box, since the CTF spreads the molecule beyond the crop.
+            pad = (box - size) // 2
+            images = np.pad(
+                images - self._background(images), [(0, 0), (pad, box - size - pad), (pad, box - size - pad)]
+            )
+            spectrum = scipy.fft.rfft2(images) * shift_phases(self.displaced[rows], box)
+            if self.ctf is not None:
+                spectrum *= self.ctf.transfer(rows, box, self.spacing)
+            images = crop_centre(scipy.fft.irfft2(spectrum, s=(box, box)), size, centre=pad + size // 2)
+        return resample(images, self.data.image_size)
+
+    def recorded(self, rows: np.ndarray) -> np.ndarray:
+        """The particle images themselves: (b, L, L) float32, contrast as in the map, background normalised if asked for."""
+        images = resample(
+            crop_centre(self.star.read(rows), self.data.cropped, centre=self.centre), self.data.image_size
+        )
+        if self.data.contrast == "dark":
+            images = -images
+        if self.data.normalise == "none":
+            return images
+        deviation = images[:, self.outside].std(axis=1)
+        if not (deviation > 0).all():  # what is blank all over was found before
+            raise InputError(f"{self.star.path}: expected noise around the particle, got one value there, after cropping, in "
+                             f"{self.star.named(rows[~(deviation > 0)])}; leave it out")  # fmt: skip
+        return (images - self._background(images)) / deviation[:, None, None]
+
+    def _background(self, images: np.ndarray) -> np.ndarray:
+        """Mean outside the circle, (b, 1, 1)."""
+        return images[:, outside_circle(images.shape[-1])].mean(axis=1)[:, None, None]
+
+
+def pose_of(star: Star, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rotations (n, 3, 3), displacement (n, 2) of the particle from the image's centre, x and y in pixels, and labels (n,).
+
+    Raises InputError for missing columns, and for more classes than there are maps.
+    """
+    rotations = rotations_from_euler(*(star.column(name) for name in ANGLES))
+    classes = star.column("rlnClassNumber", 1).astype(np.int64) - 1
+    labels = classes if maps > 1 else np.zeros(len(star), np.int64)
+    if not (0 <= labels.min() and labels.max() < maps):
+        raise InputError(f"data.maps: expected a map for each rlnClassNumber up to {labels.max() + 1}, got {maps}")
+    return rotations, -star.origins(spacing), labels
+
+
+def ctf_of(star: Star) -> Ctf:
+    """The CTFs of a star file's particles. Raises InputError for missing columns."""
+    missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.columns]
+    if missing:
+        raise InputError(f"{star.path}: expected columns {', '.join(missing)} for the CTF, got none; "
+                         "data.ctf=false compares with projections without one")  # fmt: skip
+    columns = [star.column(name) for name in (*DEFOCUS, *MICROSCOPE)]
+    return Ctf(np.stack([*columns, star.column("rlnPhaseShift", 0.0)], axis=-1))
+
+
+def shift_phases(displaced: np.ndarray, size: int) -> np.ndarray:
+    """exp(−2πi (k·d)) for displacements d (b, 2), x and y in pixels, over the frequencies of rfft2: (b, L, L/2+1)."""
+    y, x = scipy.fft.fftfreq(size)[:, None], scipy.fft.rfftfreq(size)[None, :]
+    dx, dy = (displaced[:, k, None, None] for k in (0, 1))
+    return np.exp(-2j * np.pi * (x * dx + y * dy)).astype(np.complex64)

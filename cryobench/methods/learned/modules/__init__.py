@@ -1,0 +1,1 @@
+"""How nets are trained: Lightning modules, one file for each file of settings beside this folder. They load torch."""

@@ -1,0 +1,88 @@
+"""What every learned denoiser is while it trains: a generator, its losses, its training curve."""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch.utils.data import Sampler
+
+from cryobench.errors import NotFinite
+from cryobench.methods.learned import ranks
+from cryobench.methods.learned.batches import InOrder
+from cryobench.methods.learned.lightning import steps_done
+from cryobench.methods.learned.shown import EpochProgress
+
+PARTS = 10  # points of an epoch in a record's curve
+
+
+class DenoisingModule(pl.LightningModule):
+    """A generator that is scored by its MSE on the validation part; subclasses say how it is trained.
+
+    one_step: a batch has one backward pass, which reaches every parameter; trainer_options: more of Lightning's own.
+    """
+
+    one_step: ClassVar[bool] = False
+    trainer_options: ClassVar[dict] = {}
+
+    def __init__(self, generator: torch.nn.Module):
+        super().__init__()
+        self.generator = generator
+        self.automatic_optimization = False
+        self.curve: list[dict] = []
+        self.latest: dict[str, float] = {}
+        self._losses: dict[str, list[float]] = {}
+
+    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
+        return self.generator(noisy)
+
+    def order(self, images: int, batch_size: int, done: int, epoch: int) -> Sampler:
+        """The whole batches of each epoch: epoch `epoch` comes first, without its `done` first batches."""
+        return InOrder(images, batch_size, drop_last=True, done=done, epoch=epoch)
+
+    def progress_bar(self, epochs: int) -> Callback:
+        return EpochProgress(epochs)
+
+    def note(self, **values: torch.Tensor) -> None:
+        """Keep this step's losses for the epoch's means; a loss that is not finite ends the run."""
+        together = ranks.mean(torch.stack([value.detach().float() for value in values.values()]))
+        for name, number in zip(values, together.tolist(), strict=True):
+            if not math.isfinite(number):
+                raise NotFinite(
+                    f"{name} became {number} at step {steps_done(self.trainer)} (epoch {self.current_epoch + 1}); "
+                    "a smaller method.lr is the usual remedy"
+                )
+            self.latest[name] = number
+            self._losses.setdefault(name, []).append(number)
+
+    def validation_step(self, batch, _):
+        noisy, clean = batch
+        error = ((self.generator(noisy) - clean) ** 2).mean(dim=(1, 2, 3))
+        self.log("val_mse", error.mean(), batch_size=len(clean), on_epoch=True, sync_dist=True)
+
+    def on_train_epoch_end(self) -> None:
+        """One point of the training curve: the means of this epoch's losses and the validation MSE after it.
+
+        "parts": the same means over each tenth of the epoch's steps, for curves against the iteration.
+        """
+        point = {name: float(np.mean(values)) for name, values in self._losses.items()}
+        point |= {"epoch": self.current_epoch + 1, "val_mse": float(self.trainer.callback_metrics["val_mse"])}
+        if not math.isfinite(point["val_mse"]):
+            raise NotFinite(f"the validation MSE became {point['val_mse']} in epoch {self.current_epoch + 1}; "
+                            "a smaller method.lr is the usual remedy")  # fmt: skip
+        point["parts"] = {
+            name: [float(f"{part.mean():.5g}") for part in np.array_split(values, min(PARTS, len(values)))]
+            for name, values in self._losses.items()
+        }
+        self.curve.append(point)
+        self._losses = {}
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        checkpoint |= {"curve": self.curve, "losses": self._losses}
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.curve, self._losses = checkpoint["curve"], checkpoint["losses"]

@@ -1,0 +1,117 @@
+"""A learned denoiser's training from its images to its report: loaders, Lightning's trainer, checkpoints, ranks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import Callback
+from torch.utils.data import DataLoader, Sampler
+
+from cryobench.data.images import NoisyImages
+from cryobench.errors import Stopped
+from cryobench.methods.learned import lightning, ranks
+from cryobench.methods.learned.batches import Batches, InOrder
+from cryobench.methods.learned.checkpoints import Checkpoints
+from cryobench.methods.learned.modules.denoising import DenoisingModule
+from cryobench.methods.learned.nets.build import parameters
+from cryobench.methods.learned.precise import IMAGES, PreciseBatchNorm
+from cryobench.methods.learned.trained import Trained, validation_part
+from cryobench.methods.learned.watch import Watching
+
+
+def fit(method: Trained, train: NoisyImages) -> None:
+    """Train on one device or several, then take what was learned."""
+    devices = method.setting.devices
+    if devices == 1:
+        learn(method, train)
+    else:
+        ranks.on_each_device(devices, method.setting.accelerator, learn, method, train)
+    take(method, train)
+
+
+def learn(method: Trained, train: NoisyImages, stop: Callable[[], bool] | None = None) -> None:
+    """Train, as the only process or as one rank of several; what was learned is in the checkpoints then."""
+    first = len(train) - validation_part(len(train))
+    positions = np.arange(len(train))
+    images = train.subset(ranks.mine(positions[: first - first % ranks.world()]))
+    validation = train.subset(ranks.mine(positions[first:]))
+    module = method.module(train.image_size)
+    if ranks.world() > 1:
+        ranks.share_batch_norm(module)
+    keeper = checkpoints(method, stop)
+    with lightning.quiet_lightning():
+        last = keeper.resume()
+        order = module.order(len(images), share(method), keeper.batches_done, keeper.epochs_done)
+        training = loader(images, method.pairs, order)
+        lightning.fit(trainer(method, module, keeper, images), module, training, in_order(method, validation), last)
+    if keeper.told:  # in the last steps
+        raise Stopped("SIGTERM")
+
+
+def take(method: Trained, train: NoisyImages) -> None:
+    """What `learn` left, from its checkpoints: the weights of the epochs chosen, and the report."""
+    keeper, held = checkpoints(method), validation_part(len(train))
+    method.also = []
+    state = keeper.state()
+    module = method.module(train.image_size)
+    curve = state["curve"]
+    epoch, *others = method.chosen_epochs(curve)
+    for other in others:
+        module.load_state_dict(keeper.weights(other))
+        method.also.append(copy.deepcopy(module.generator.state_dict()))
+    module.load_state_dict(keeper.weights(epoch))
+    method.generator = module.generator
+    if method.checkpoint == "five_best":
+        method.report["epochs_kept"] = [epoch, *others]
+    method.report.update(
+        curve=curve, chosen_epoch=epoch, val_mse=curve[epoch - 1]["val_mse"], validation_images=held,
+        parameters=parameters(method.generator),
+        images_seen=len(curve) * ((len(train) - held) // method.batch_size) * method.batch_size,
+        training_s=round(state["cryobench"]["seconds"], 3), resumed=state["cryobench"]["resumed"],
+    )  # fmt: skip
+    if watch := method.setting.watch:
+        points = state["callbacks"][Watching.__qualname__]["points"]
+        method.report["watch"] = {"images": len(watch.clean), **points}
+
+
+def checkpoints(method: Trained, stop: Callable[[], bool] | None = None) -> Checkpoints:
+    folder = method.setting.workdir / "checkpoints"
+    return Checkpoints(folder, method.chosen_epochs, method.setting.checkpoint_minutes, stop)
+
+
+def share(method: Trained) -> int:
+    """Images of a batch that this rank sees."""
+    return method.batch_size // ranks.world()
+
+
+def in_order(method: Trained, images: NoisyImages, drop_last: bool = False) -> DataLoader:
+    """All images once, as those that choose the checkpoint are shown."""
+    return loader(images, method.held_pairs, InOrder(len(images), share(method), drop_last=drop_last))
+
+
+def loader(images: NoisyImages, pairs: Callable, order: Sampler) -> DataLoader:
+    return DataLoader(Batches(images, pairs), batch_sampler=order, collate_fn=lambda batch: batch)
+
+
+def trainer(method: Trained, module: DenoisingModule, keeper: Checkpoints, images: NoisyImages) -> pl.Trainer:
+    where = method.setting
+    callbacks: list[Callback] = [keeper]
+    precise = None
+    if method.batch_norm == "precise":
+        precise = PreciseBatchNorm(in_order(method, images.subset(slice(IMAGES // ranks.world())), drop_last=True))
+        callbacks.append(precise)
+    if where.progress and ranks.rank() == 0:
+        callbacks.append(module.progress_bar(method.epochs))
+    if where.watch:
+        shown = method.inputs(where.watch.noisy.astype(np.float32, copy=False))
+        callbacks.append(Watching(where.watch, shown, method.answer, precise))
+    strategy = lightning.among_ranks(module.one_step) if ranks.world() > 1 else where.strategy
+    return pl.Trainer(
+        max_epochs=method.epochs, accelerator=where.accelerator, devices=where.devices, strategy=strategy,
+        use_distributed_sampler=False, precision=where.precision, callbacks=callbacks, logger=False,
+        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=where.workdir,
+        plugins=lightning.plugins(), **module.trainer_options,
+    )  # fmt: skip

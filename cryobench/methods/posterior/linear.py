@@ -1,0 +1,62 @@
+"""Linear estimates that turn with the image: first and second moments in a steerable basis, and the filter they make.
+
+Of images whose in-plane rotation and hand are uniform, as those of particles are, the mean is round and the covariance
+splits by the order m of a steerable basis. With the mean μ and the covariance C of the clean images' coefficients there,
+and white noise of variance σ² in the pixels, which has the covariance σ²N in the coefficients (N is their functions' Gram
+matrix), an image with coefficients a becomes
+
+    μ_m + C_m (C_m + σ²N_m)⁻¹ (a_m − μ_m)        order by order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+
+from cryobench.methods.posterior.steerable import SteerableBasis
+
+
+def moments(basis: SteerableBasis, batches: Iterable[np.ndarray]) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
+    """μ (K,) float64 and m → C_m (k, k) float64 of images, batches of (b, L, L), in all rotations and mirrors."""
+    total, n = torch.zeros(len(basis), dtype=torch.complex128, device=basis.functions.device), 0
+    second = {m: 0.0 for m in basis.blocks}
+    for batch in batches:
+        n += len(batch)
+        clean = basis.coefficients(batch).to(torch.complex128)
+        total += clean.sum(dim=0)
+        for m, block in basis.blocks.items():
+            second[m] = second[m] + (clean[:, block].mH @ clean[:, block]).real
+    # Rotations leave of the mean its round part; mirror images of each covariance its real part.
+    mean = torch.where(basis.orders == 0, total.real / n, 0.0)
+    covariances = {m: moment / n for m, moment in second.items()}
+    covariances[0] = covariances[0] - torch.outer(mean, mean)[basis.blocks[0], basis.blocks[0]]
+    return mean, covariances
+
+
+class Filter:
+    """The filter above, from μ (K,) and C_m (k, k), float64, and σ².
+
+    functions: real numbers that an image has in the basis; predicted_mse: what images with these moments and this noise
+    would be left with.
+    """
+
+    def __init__(
+        self, basis: SteerableBasis, mean: torch.Tensor, covariances: dict[int, torch.Tensor], variance: float
+    ):
+        self.basis, self.mean, self.filters, lost = basis, mean, {}, 0.0
+        real, imaginary = (part.double() for part in basis.functions.chunk(2))
+        for m, block in basis.blocks.items():
+            noise = variance * (real[block] @ real[block].T + imaginary[block] @ imaginary[block].T)
+            self.filters[m] = torch.linalg.solve(covariances[m] + noise, covariances[m]).T  # both are symmetric
+            lost += float(torch.trace(covariances[m] - self.filters[m] @ covariances[m]))
+        self.functions = len(basis) + int((basis.orders > 0).sum())
+        self.predicted_mse = lost / basis.size**2
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """(b, L, L) → (b, L, L) float32."""
+        centred = self.basis.coefficients(images).to(torch.complex128) - self.mean
+        for m, block in self.basis.blocks.items():
+            centred[:, block] = centred[:, block] @ self.filters[m].T.to(torch.complex128)
+        return self.basis.render((centred + self.mean).to(torch.complex64)).cpu().numpy()

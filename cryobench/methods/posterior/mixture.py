@@ -1,0 +1,152 @@
+"""The posterior over exemplars with all their in-plane rotations and mirror images, which none of this stores.
+
+    w ∝ exp(−‖y − x‖² / (2σ²τ))
+
+over the elements x of the exemplars' orbits (orbits.py) in a steerable basis. Where the particle may be off the centre,
+shifts of whole pixels are unknowns, too; a few exemplars at few angles rule most of them out.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from cryobench.data.images import NoisyImages
+from cryobench.methods.posterior.orbits import Orbits
+from cryobench.methods.posterior.steerable import SteerableBasis, principal
+
+BASIS_IMAGES = 2000  # training images that the basis is learnt from
+BATCH = 256  # training images read at a time
+DRAWS = 128  # from a posterior, for the standard deviation of pixels
+# A shift search: how many exemplars and angles are enough to rule a shift out, by how much, and how many may be left.
+GLANCE, GLANCE_ANGLES, RULED_OUT, KEPT = 500, 72, 12.0, 16
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Of one image: mean and standard deviation of its pixels, both (L, L); the variance, all pixels together; the
+    probabilities of the conformations (k,); effective: 1/Σw² over training images."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    variance: float
+    conformations: np.ndarray
+    effective: float
+
+
+class Mixture:
+    """Exemplars as a prior.
+
+    labels: (n,) the exemplars' conformations; tau: τ; shift: how many px a particle may be off the centre.
+    """
+
+    def __init__(self, orbits: Orbits, labels: np.ndarray, tau: float, shift: int = 0):
+        self.orbits, self.tau, self.shift = orbits, tau, shift
+        self.labels = torch.from_numpy(labels).to(orbits.norms.device)
+        self.conformations = int(labels.max()) + 1
+        step = -(-len(orbits) // GLANCE)
+        self.glance = Orbits(orbits.basis, orbits.coefficients[::step], GLANCE_ANGLES) if shift else None
+
+    def posterior(self, image: np.ndarray, sigma: float) -> Posterior:
+        """Of one noisy image (L, L) with noise of σ."""
+        orbits, heat = self.orbits, float(sigma) ** 2 * self.tau
+        found = []
+        for shift in self._shifts(image, heat):
+            energies = energies_of(orbits, np.roll(image, (-shift[0], -shift[1]), (0, 1)))
+            found.append((shift, torch.logsumexp(energies.flatten() / heat, 0), weights(energies, sigma, self.tau)))
+        odds = torch.softmax(torch.stack([log for _, log, _ in found]), dim=0)
+        means, within, traces, shares = [], [], [], []
+        for shift, _, weight in found:
+            coefficients, share = orbits.weighted_sum(weight), weight.sum(dim=(0, 1))
+            means.append(torch.roll(orbits.basis.render(coefficients[None])[0], shift, (0, 1)))
+            drawn = orbits.basis.render(elements(orbits, draws(weight, DRAWS)))
+            within.append((torch.roll(drawn, shift, (1, 2)) - means[-1]).square().mean(dim=0))
+            traces.append(share @ orbits.norms - coefficients.abs().square().sum())
+            shares.append(share)
+        means = torch.stack(means)
+        mean = torch.tensordot(odds, means, 1)
+        between = torch.tensordot(odds, (means - mean).square(), 1)
+        deviation = (torch.tensordot(odds, torch.stack(within), 1) + between).sqrt()
+        variance = max(float(odds @ torch.stack(traces) + between.sum()), 0.0)
+        share = torch.tensordot(odds, torch.stack(shares), 1)  # the weight of each training image
+        conformations = torch.bincount(self.labels, share.double(), self.conformations).cpu().numpy()
+        effective = float(1 / share.square().sum())
+        return Posterior(mean.cpu().numpy(), deviation.cpu().numpy(), variance, conformations, effective)
+
+    def widened(self, image: np.ndarray, sigma: float, widths: tuple[float, ...], without: int | None) -> np.ndarray:
+        """Posterior means at τ times each of `widths`, (len(widths), L, L); exemplar `without` gets no weight."""
+        energies = energies_of(self.orbits, image)
+        if without is not None:
+            energies[:, :, without] = -torch.inf
+        means = [self.orbits.weighted_sum(weights(energies, sigma, self.tau * width)) for width in widths]
+        return self.orbits.basis.render(torch.stack(means)).cpu().numpy()
+
+    def _shifts(self, image: np.ndarray, heat: float) -> list[tuple[int, int]]:
+        """The shifts (down, right) in px that a few exemplars at few angles don't rule out, the likeliest first."""
+        if not self.shift:
+            return [(0, 0)]
+        reach = range(-self.shift, self.shift + 1)
+        shifts = [(y, x) for y, x in itertools.product(reach, reach) if y * y + x * x <= self.shift**2]
+        back = np.stack([np.roll(image, (-y, -x), (0, 1)) for y, x in shifts])
+        glance = torch.stack([
+            torch.logsumexp((self.glance.inner_products(one) - self.glance.norms / 2).flatten() / heat, 0)
+            for one in self.orbits.basis.coefficients(back)
+        ])  # fmt: skip
+        best = glance.argsort(descending=True)[:KEPT].tolist()
+        return [shifts[k] for k in best if glance[k] > glance[best[0]] - RULED_OUT]
+
+
+def orbits_of(train: NoisyImages, n: int, general: SteerableBasis, components: int, angles: int) -> Orbits:
+    """The orbits of the first n training images, which are read a batch at a time: they may not fit into memory."""
+    batches = [slice(start, min(start + BATCH, n)) for start in range(0, n, BATCH)]
+    basis = principal(general, (train.clean(b) for b in batches[: -(-BASIS_IMAGES // BATCH)]), components)
+    return Orbits(basis, torch.cat([basis.coefficients(train.clean(b)) for b in batches]), angles)
+
+
+def errors(
+    orbits: Orbits, noisy: np.ndarray, sigma: np.ndarray, truth: np.ndarray, taus: tuple[float, ...]
+) -> np.ndarray:
+    """MSE of the posterior mean of each image under each τ: noisy and truth (n, L, L), sigma (n,) → (n, len(taus))."""
+    found = np.zeros((len(noisy), len(taus)))
+    for row, (image, level, target) in enumerate(zip(noisy, sigma, truth, strict=True)):
+        energies = energies_of(orbits, image)
+        for k, tau in enumerate(taus):
+            mean = orbits.weighted_sum(weights(energies, level, tau))
+            rendered = orbits.basis.render(mean[None])[0].cpu().numpy()
+            found[row, k] = np.mean((rendered - target) ** 2)
+    return found
+
+
+def truncated(orbits: Orbits, images: np.ndarray) -> np.ndarray:
+    """What the basis keeps of images (n, L, L)."""
+    return orbits.basis.render(orbits.basis.coefficients(images)).cpu().numpy()
+
+
+def energies_of(orbits: Orbits, image: np.ndarray) -> torch.Tensor:
+    """(‖y‖² − ‖y − x‖²)/2 = ⟨y, x⟩ − ‖x‖²/2 of every element, (2, angles, n)."""
+    return orbits.inner_products(orbits.basis.coefficients(image[None])[0]) - orbits.norms / 2
+
+
+def weights(energies: torch.Tensor, sigma: float, tau: float) -> torch.Tensor:
+    """w ∝ exp(energy / (σ²τ)), of sum 1; the largest exponent is taken off first, so nothing overflows."""
+    return torch.softmax((energies / (float(sigma) ** 2 * tau)).flatten(), dim=0).reshape(energies.shape)
+
+
+def draws(weights: torch.Tensor, n: int) -> torch.Tensor:
+    """Flat positions (n,) of elements, each as often as its weight is worth, to within one: evenly spaced marks."""
+    cumulative = weights.flatten().double().cumsum(dim=0)
+    marks = (torch.arange(n, dtype=torch.float64, device=weights.device) + 0.5) / n
+    return torch.searchsorted(cumulative, marks * cumulative[-1]).clamp(max=len(cumulative) - 1)
+
+
+def elements(orbits: Orbits, where: torch.Tensor) -> torch.Tensor:
+    """Coefficients (k, K) of the elements with these flat positions in (mirrors, angles, images)."""
+    n = len(orbits)
+    mirrored, turn, which = where // (orbits.angles * n), where // n % orbits.angles, where % n
+    plain = orbits.coefficients[which]
+    plain = torch.where((mirrored == 1)[:, None], plain.conj(), plain)
+    angle = 2 * torch.pi / orbits.angles * turn[:, None] * orbits.basis.orders
+    return plain * torch.polar(torch.ones_like(angle), angle)
