@@ -68,6 +68,24 @@ WRONG = {
     "no device": (["trainer.devices=0"], ["trainer.devices", "at least 1", "got 0"]),
     "a batch that can't be divided": (["trainer.devices=3", "method.batch_size=10"], ["method.batch_size", "got 10"]),
     "strategy": (["trainer.devices=2", "trainer.strategy=fsdp"], ["trainer.strategy", "auto or ddp", "fsdp"]),
+    "not a number of threads": (["trainer.threads=abc"], ["trainer.threads", "expected int or null", "abc"]),
+    "not a number of runs": (
+        ["trainer.side_by_side=abc", "-m"],
+        ["trainer.side_by_side", "expected int or null", "abc"],
+    ),
+    "three wrong settings of a trainer": (
+        ["trainer.threads=0", "trainer.accelerator=tpu", "trainer.precision=half"],
+        ["trainer.threads", "trainer.accelerator", "trainer.precision", "got half"],
+    ),
+    "misspelt size": (["scale.widht=9"], ["scale.widht", "did you mean width"]),
+    "misspelt size with plus": (["+scale.widht=9"], ["scale.widht", "did you mean width"]),
+    "misspelt switch with plus": (["+protocol.clipp=true"], ["protocol.clipp", "did you mean clip"]),
+    "a batch of a word": (["protocol.batch_size=many"], ["protocol.batch_size", "expected int", "many"]),
+    "no width": (["scale.width=0"], ["scale.width", "at least 1", "got 0"]),
+    "a task without code for a GPU": (
+        ["task=robust_estimation", "trainer=gpu"],
+        ["trainer.accelerator", "expected cpu for task=robust_estimation", "got gpu"],
+    ),
     "no such table": (["table", "9", "--results", "."], ["table9", "table1"]),
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
@@ -15,13 +16,15 @@ from cryobench.robust.estimation import Settings, robust_estimation
 class RobustEstimation(Settings):
     """The errors of every estimator on one contaminated sample; the record holds them in "results", a list of one."""
 
+    accelerators: ClassVar = ("cpu",)  # its nets have a few hundred weights
+
     def samples(self) -> list[Settings]:
         return [self]
 
     def run(self, config: dict, folder: Path, progress: bool) -> dict:
         """The part of the record that is this task's; everything random follows from the run's seed."""
         if config["trainer"]["threads"]:
-            torch.set_num_threads(int(config["trainer"]["threads"]))
+            torch.set_num_threads(config["trainer"]["threads"])
         return {"results": [robust_estimation(one, config["seed"], progress) for one in self.samples()]}
 
 

@@ -50,7 +50,7 @@ def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: b
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             try:
-                with time_limit(config["trainer"].get("time_limit")):
+                with time_limit(config["trainer"]["time_limit"]):
                     record |= build(config, "task").run(config, folder, progress)
                 to_json(record)  # a method's own report may hold what JSON can't
             except Exception as error:
