@@ -6,23 +6,20 @@ import re
 from pathlib import Path
 
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, layout, table, text
 
 TITLE = "ResNet-GAN: MSE, PSNR and SSIM of different (α,β) under Gaussian noise"
 
 
 def write(store: Store) -> list[Path]:
     """Write table1.md, .csv and .tex from the records; returns the files."""
-    records = store.all()
-    found, notes = table.cells(records, table.sweep_rows("alpha_beta"), 1, (0.1, 0.05), ("mse", "psnr", "ssim"))
-    names = {cell.row: "$\\alpha={},\\beta={}$".format(*numbers(cell.row)) for cell in found}
-    tex = layout.to_tex(found, TITLE.replace("(α,β)", r"$(\alpha,\beta)$"), "Parameter/SNR", "tab:alpha-beta")
-    for row, name in names.items():
-        tex = tex.replace(f"\n{row} &", f"\n{name} &")
-    return table.write(store, "table1", {
+    runs, rows = frame.frame(store.all()), frame.sweep_rows("alpha_beta")
+    found, notes = table.cells(runs, rows, 1, (0.1, 0.05), ("mse", "psnr", "ssim", "nmse"))
+    return text.write(store, "table1", {
         "md": layout.to_markdown(found, f"Table 1. {TITLE}", "(α,β)", notes),
         "csv": layout.to_csv(found),
-        "tex": tex,
+        "tex": layout.to_tex(found, TITLE.replace("(α,β)", r"$(\alpha,\beta)$"), "Parameter/SNR", "tab:alpha-beta",
+                             {row: "$\\alpha={},\\beta={}$".format(*numbers(row)) for row in rows}),
     })  # fmt: skip
 
 

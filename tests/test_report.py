@@ -129,7 +129,7 @@ def test_a_number_names_its_runs_on_hover_and_its_config_on_click(tab, store):
     told = tab.locator("#hint").inner_text()
     run = number.get_attribute("data-runs").split()[0]
     record = store.read(run)
-    assert run in told and f"seed {record['seed']}" in told and record["environment"]["commit"][:12] in told
+    assert run in told and f"seed {record.seed}" in told and record.environment["commit"][:12] in told
     number.click()
     assert '"alpha"' in tab.locator("#origin pre").first.text_content()
 

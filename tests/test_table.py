@@ -3,38 +3,47 @@
 import pytest
 
 from cryobench.config.sweep import plan
-from cryobench.tables import layout, table
+from cryobench.runs.record import Record
+from cryobench.tables import frame, layout, table, text
 
 
-def record(row: str, sweep: str = "alpha_beta", *overrides: str, mse: float = 0.01, **more) -> dict:
+def record(row: str, sweep: str = "alpha_beta", *overrides: str, mse: float = 0.01, **more) -> Record:
     """A finished record of one row, as its own plan describes it."""
     job = plan([f"+sweep={sweep}", f'row="{row}"', "noise.snr=0.1", "seed=0", *overrides]).jobs[0]
     metrics = {name: {"mean": mse, "std": 0.0} for name in ("mse", "psnr", "ssim")}
-    return {"run_id": job.run_id, "status": "done", "config": job.config, "seed": job.config["seed"], "metrics": metrics,
-            "knows": [], **more}  # fmt: skip
+    return Record(
+        job.run_id, **{"status": "done", "config": job.config, "seed": job.config["seed"], "metrics": metrics, **more}
+    )
 
 
-def cell(records: list[dict], row: str = "(1,1)") -> tuple[table.Cell, list[str]]:
-    found, notes = table.cells(records, table.sweep_rows("alpha_beta"), 1, (0.1,), ("mse",))
+def cells(records: list[Record], sweep: str = "alpha_beta", number: int = 1) -> tuple[list[table.Cell], list[str]]:
+    return table.cells(frame.frame(records), frame.sweep_rows(sweep), number, (0.1,), ("mse",))
+
+
+def cell(records: list[Record], row: str = "(1,1)") -> tuple[table.Cell, list[str]]:
+    found, notes = cells(records)
     return next(c for c in found if c.row == row), notes
 
 
 @pytest.mark.parametrize("sweep", ["alpha_beta", "methods", "gap", "lambda", "pggan", "stability", "clustering"])
 def test_every_row_finds_the_runs_that_it_stands_for(sweep):
     jobs = plan([f"+sweep={sweep}"]).jobs
-    rows = table.sweep_rows(sweep)
+    rows = frame.sweep_rows(sweep)
     assert {job.row for job in jobs} == set(rows)
     for job in jobs:
         swept = {"noise.clip": job.config["noise"]["clip"]}
         if "test_view" in job.config["data"]:
             swept["data.test_view"] = job.config["data"]["test_view"]
-        differs = table.deviations({"config": job.config}, {**rows[job.row], **swept})
-        assert differs == {}, (job.row, differs)
+        record = Record(job.run_id, "done", job.config, job.config["seed"])
+        assert len(frame.usual(frame.frame([record]), {**rows[job.row], **swept})) == 1, (
+            job.row,
+            frame.deviations(job.config),
+        )
 
 
 def test_seeds_are_averaged_and_spread_and_a_missing_one_is_counted_out():
-    three = [record("(1,1)", "alpha_beta", f"seed={s}", mse=m) for s, m in ((0, 0.01), (1, 0.02), (2, 0.03))]
-    three[2]["status"] = "failed"
+    status = ("done", "done", "failed")
+    three = [record("(1,1)", "alpha_beta", f"seed={s}", mse=0.01 * (1 + s), status=status[s]) for s in range(3)]
     found, _ = cell(three)
     assert found.mean == pytest.approx(0.015) and len(found.values) == 2
     assert found.spread == pytest.approx(0.00707, rel=1e-3)
@@ -55,8 +64,8 @@ def test_runs_with_other_settings_never_enter_a_mean(other):
 
 def test_a_trial_of_another_scale_setting_does_not_hide_a_run_that_it_does_not_change():
     trial = record("Non-local means", "methods", "scale.epochs=1")
-    assert trial["run_id"] == record("Non-local means", "methods")["run_id"]
-    assert table.deviations(trial, table.sweep_rows("methods")["Non-local means"]) == {}
+    assert trial.run_id == record("Non-local means", "methods").run_id
+    assert len(frame.usual(frame.frame([trial]), frame.sweep_rows("methods")["Non-local means"])) == 1
 
 
 def test_one_seed_counts_once():
@@ -76,19 +85,19 @@ def test_three_seeds_at_the_papers_scale_are_compared():
 
 
 def test_numbers_are_printed_as_the_paper_prints_them():
-    assert layout.formatted("mse", 2.99e-3, 3.51e-5) == "2.99e-3(3.51e-5)"
-    assert layout.formatted("psnr", 25.3, 0.05) == "25.30(0.05)"
-    assert layout.formatted("ssim", 0.82, None) == "0.82(–)"
-    assert layout.formatted("mse", None, None) == "–"
+    assert text.formatted("mse", 2.99e-3, 3.51e-5) == "2.99e-3(3.51e-5)"
+    assert text.formatted("psnr", 25.3, 0.05) == "25.30(0.05)"
+    assert text.formatted("ssim", 0.82, None) == "0.82(–)"
+    assert text.formatted("mse", None, None) == "–"
 
 
 def test_every_text_of_a_table_has_the_multiple_of_the_limit_and_latex_a_rule_above_the_controls():
     errors = {"CWF": 0.02, "noisy": 0.3, "Bayes limit": 0.005}
     records = [record(row, "methods", mse=mse) for row, mse in errors.items()]
-    found, _ = table.cells(records, table.sweep_rows("methods"), 2, (0.1,), ("mse",))
+    found, _ = cells(records, "methods", 2)
     found = [cell for cell in found if cell.row in errors]
     assert "CWF,0.1,times_bayes,4,,1,,,not published" in layout.to_csv(found).splitlines()
-    unlimited, _ = table.cells(records[:2], table.sweep_rows("methods"), 2, (0.1,), ("mse",))
+    unlimited, _ = cells(records[:2], "methods", 2)
     assert "times_bayes" not in layout.to_csv(unlimited)
     body = layout.to_tex(found, "T", "Method", "t").split(r"\midrule")
     assert (
@@ -103,7 +112,7 @@ def test_a_multiple_of_the_limit_is_that_of_its_own_seed():
     rows = [record("CWF", "methods", f"seed={s}", mse=mse) for s, mse in ((0, 0.008), (1, 0.012), (2, 0.01))]
 
     def times(some):
-        return table.cells([*limits, *some], table.sweep_rows("methods"), 2, (0.1,), ("mse",))[0][3].times
+        return next(c for c in cells([*limits, *some], "methods", 2)[0] if c.row == "CWF").times()
 
     assert times(rows[:1]) == (pytest.approx(2), None)
     assert times(rows[:2]) == times(rows) == (pytest.approx(2), pytest.approx(0))

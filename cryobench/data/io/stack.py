@@ -15,6 +15,7 @@ import numpy as np
 import scipy.fft
 
 from cryobench.errors import InputError
+from cryobench.files import replacing
 
 KEPT = ("exttyp", "nxstart", "nystart", "nzstart", "origin", "nlabl", "label")  # of a header, from stack to stack
 TOLERANCE = 0.01  # relative; pixel sizes that differ by less are taken for one
@@ -75,12 +76,10 @@ def read_map(path: Path | str) -> tuple[np.ndarray, float | None]:
 
 
 def write_map(path: Path | str, volume: np.ndarray, voxel_size: float) -> Path:
-    """Write a map (L, L, L), indexed zyx, voxel size in Å, under a temporary name first."""
+    """Write a map (L, L, L), indexed zyx, voxel size in Å, whole or not at all."""
     path = Path(path)
-    partial = path.with_name(f".{path.name}.part")
-    with mrcfile.new(partial, np.asarray(volume, np.float32), overwrite=True) as file:
+    with replacing(path) as partial, mrcfile.new(partial, np.asarray(volume, np.float32), overwrite=True) as file:
         file.voxel_size = voxel_size
-    os.replace(partial, path)
     return path
 
 

@@ -6,7 +6,6 @@ image it lies at the centre minus the origin.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,7 @@ import starfile
 
 from cryobench.data.io.stack import Stack, same_pixel_size
 from cryobench.errors import InputError
+from cryobench.files import replacing
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
@@ -170,16 +170,13 @@ def read_star(path: Path | str) -> Star:
 
 
 def write_star(path: Path | str, blocks: dict[str, pd.DataFrame]) -> Path:
-    """Write blocks under a temporary name, then move them to `path`."""
+    """Write blocks to `path`, whole or not at all."""
     path = Path(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        starfile.write(blocks, partial)
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            starfile.write(blocks, partial)
     except OSError as error:
         raise InputError(f"{path}: expected a place to write to, got '{error.strerror or error}'") from None
-    finally:
-        partial.unlink(missing_ok=True)
     return path
 
 
