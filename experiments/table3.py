@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cryobench.runs.store import Store
-from cryobench.tables import frame, layout, table, text
+from cryobench.tables import frame, layout, printed, table, text
 
 TITLE = "MSE, PSNR and SSIM of different λ in (.5,.5)-GAN + λℓ1, SNR 0.1"
 SNR = 0.1
@@ -28,6 +28,11 @@ def write(store: Store) -> list[Path]:
         "tex": layout.to_tex(in_paper, TITLE.replace("λℓ1", r"$\lambda\ell_1$").replace("λ", r"$\lambda$"),
                              r"$\lambda$", "tab:lambda"),
     })  # fmt: skip
+
+
+def as_printed(store: Store) -> list[Path]:
+    """Write table3_as_printed.md and .tex: the paper's rows and columns, our numbers."""
+    return printed.write(store, 3, "lambda", TITLE, "λ")
 
 
 def reading(runs: pd.DataFrame) -> list[str]:

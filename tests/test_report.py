@@ -31,6 +31,7 @@ def store(tmp_path_factory):
         (results / "runs" / run.name).symlink_to(run)
     record = json.loads(next((COMMITTED / "runs").glob("gan-*/record.json")).read_text(encoding="utf-8"))
     record |= {"run_id": "gan-hostile", "status": "failed", "error": HOSTILE, "metrics": None}
+    record |= dict.fromkeys(("wall_s", "peak_memory_mib"))  # as where the process of a run was killed twice
     record["config"]["method"]["note"] = HOSTILE
     (results / "runs" / "gan-hostile").mkdir()
     (results / "runs" / "gan-hostile" / "record.json").write_text(to_json(record), encoding="utf-8")

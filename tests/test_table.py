@@ -2,9 +2,11 @@
 
 import pytest
 
+from cryobench.config.compose import compose, resolve
 from cryobench.config.sweep import plan
 from cryobench.runs.record import Record
-from cryobench.tables import frame, layout, table, text
+from cryobench.runs.store import Store
+from cryobench.tables import frame, layout, printed, table, text
 
 
 def record(row: str, sweep: str = "alpha_beta", *overrides: str, mse: float = 0.01, **more) -> Record:
@@ -116,6 +118,71 @@ def test_a_multiple_of_the_limit_is_that_of_its_own_seed():
 
     assert times(rows[:1]) == (pytest.approx(2), None)
     assert times(rows[:2]) == times(rows) == (pytest.approx(2), pytest.approx(0))
+
+
+def test_the_linear_limit_and_nmse_stand_where_records_have_them():
+    def nmse(value):
+        return {name: {"mean": value, "std": 0.0} for name in ("mse", "psnr", "ssim", "nmse")}
+
+    old = [record(row, "methods", mse=mse) for row, mse in (("CWF", 0.02), ("Bayes limit", 0.005))]
+    linear = record("Linear limit", "methods", metrics=nmse(0.01))
+    other = record("Linear limit", "methods", "data.n_train=60", "seed=1", metrics=nmse(9.0))
+    runs, rows = frame.frame([*old, linear, other]), frame.sweep_rows("methods")
+    found, _ = table.cells(runs, rows, 2, (0.1,), ("mse", "nmse"))
+    lines = layout.to_csv(found).splitlines()
+    assert "CWF,0.1,times_bayes,4,,1,,,not published" in lines and "CWF,0.1,times_linear,2,,1,,,not published" in lines
+    assert "Linear limit,0.1,nmse,0.01,,1,,,not published" in lines and sum(",nmse," in line for line in lines) == 1
+    text_ = layout.to_markdown(found, "T", "Method", [])
+    assert (
+        "| Method | MSE | × Bayes 0.1 | × linear 0.1 | seeds |" in text_
+        and "| CWF | 2.00e-2(–) | 4.00 | 2.00 | 1 |" in text_
+    )
+    assert r"$\times$ limit & $\times$ linear" in layout.to_tex(found, "T", "Method", "t")
+    before = layout.to_markdown(table.cells(frame.frame(old), rows, 2, (0.1,), ("mse", "nmse"))[0], "T", "Method", [])
+    assert "linear 0.1" not in before
+
+
+@pytest.mark.parametrize("setting", ["+data.train_conformations=[0]", "data.crop=60", "data.image_size=48"])
+def test_particles_with_other_settings_never_enter_a_mean(setting):
+    """Whether the yaml has the setting or not; and recorded noise, which has no SNR, stops no table."""
+    here = ["data=particles", "data.star=a.star", "data.maps=[a.mrc]", "method=nlm"]
+    wanted = {"method.name": "nlm", "noise.name": "recorded", "data.star": "a.star", "data.maps": ["a.mrc"]}
+    plain, strange = (resolve(compose([*here, *more])) for more in ([], [setting]))
+    metrics = {name: {"mean": 0.01, "std": 0.0} for name in ("mse", "psnr", "ssim")}
+    runs = frame.frame(
+        [Record(str(n), "done", config, n, metrics=metrics) for n, config in enumerate((plain, strange))]
+    )
+    chosen, notes = frame.chosen(runs, {"nlm": wanted})
+    assert list(chosen["run_id"]) == ["0"] and setting.strip("+").partition("=")[0] in notes[0]
+    assert cells([*runs["record"], record("(1,1)")])[0][0].values == (0.01,)
+
+
+def test_the_papers_own_numbers_are_printed_as_it_prints_them():
+    for number in (1, 2, 3):
+        for (row, snr, metric), (value, spread) in table.printed(number).items():
+            same = table.Cell(row, snr, metric, (float(value),), ("a",), None, None, None)
+            assert printed.like(same, value, spread) == f"{value}(–)"
+            assert printed.as_many(float(spread), spread) == spread
+
+
+@pytest.mark.parametrize(("number", "rows", "columns"), [(1, 8, 6), (2, 9, 4), (3, 8, 3)])
+def test_a_table_as_printed_has_the_papers_rows_and_columns_and_no_others(cli, tmp_path, number, rows, columns):
+    sweep, row, name = {1: ("alpha_beta", "(1,1)", "(1,1)"), 2: ("methods", "CWF", "CWF"), 3: ("lambda", "10", "10")}[
+        number
+    ]
+    one = record(row, sweep, mse=0.01234)
+    store = Store(tmp_path / "out")
+    store.begin(one.run_id)
+    store.finish(one.run_id, one)
+    status, out, err = cli("table", str(number), "--as-printed", "--results", "out")
+    assert status == 0, err
+    head, _, *lines = (line for line in out.splitlines() if line.startswith("|"))
+    assert len(lines) == rows and all(line.count("|") == columns + 2 for line in (head, *lines))
+    (line,) = (line for line in lines if line.startswith(f"| {name} |"))
+    assert line.split("|")[2].strip() == ("1.2e-2(–)" if number == 2 else "1.23e-2(–)")
+    assert {file.name for file in (tmp_path / "out/tables").iterdir()} == {
+        f"table{number}_as_printed.{suffix}" for suffix in ("md", "tex")
+    }
 
 
 def test_images_that_a_method_refused_are_told_below_the_table():
