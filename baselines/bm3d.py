@@ -10,6 +10,7 @@ gives a times the same result.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from .image_by_image import ImageByImage
 @dataclass
 class BM3D(ImageByImage):
     """With its authors' normal profile: block 8, step 3, search window 39, which the paper's released code has too."""
+
+    needs: ClassVar[dict[str, str]] = {"bm3d": "pip install bm3d"}
 
     @property
     def smallest(self) -> tuple[int, str]:

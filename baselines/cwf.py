@@ -14,6 +14,7 @@ itself with what was learnt, so its result depends on no other.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from rich.console import Console
@@ -36,6 +37,8 @@ class CWF(WithSigma):
 
     n_fit: int | None = None
 
+    needs: ClassVar[dict[str, str]] = {"aspire": "pip install aspire"}
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.n_fit is not None and self.n_fit < 2:
@@ -44,8 +47,9 @@ class CWF(WithSigma):
     def fit(self, train: NoisyImages) -> None:
         """Estimate σ², mean and covariance from noisy images, without bad ones, which the report names.
 
-        Raises InputError for fewer than 2 good images.
+        Raises InputError for fewer than 2 good images, MissingPackage without ASPIRE.
         """
+        self.require()
         train = train.subset(slice(self.n_fit))
         sigma = np.empty(len(train))
 

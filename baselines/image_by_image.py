@@ -91,8 +91,10 @@ class ImageByImage(WithSigma):
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """(n, L, L) float32 → (n, L, L) float32.
 
-        Raises InputError for images too small, BadImages for those that hold NaN, Inf, one value, or no σ above 0.
+        Raises InputError for images too small, BadImages for those that hold NaN, Inf, one value, or no σ above 0,
+        MissingPackage where the package of the method is not installed.
         """
+        self.require()
         check_varied(noisy, *self.smallest)
         sigma = self.used_sigma(noisy, hints)
         return over_cores(self.one, noisy, sigma, setting=self.setting, prefer=self.prefer)

@@ -37,10 +37,11 @@ class Topaz(Denoiser):
 
     def fit(self, train: NoisyImages) -> None:
         """Load the network; learns nothing. Raises MissingPackage, with the command that mends it, without topaz-em."""
+        self.require()
         try:
             from topaz.denoising.models import UDenoiseNet
-        except ImportError as error:
-            raise MissingPackage(f"method=topaz: expected the package topaz-em, got '{error}'; {INSTALL}") from None
+        except ImportError as error:  # a torchvision of another build than torch's
+            raise MissingPackage(f"Topaz: expected the package topaz-em, got '{error}'; {INSTALL}") from None
         self.network = UDenoiseNet(**ARCHITECTURE)
         with files("topaz").joinpath(WEIGHTS).open("rb") as file:  # topaz's own loader would run a pickle
             self.network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))

@@ -1,10 +1,20 @@
 """The errors that people are meant to read: one line each, never a traceback; `reason` sorts failed records."""
 
+import contextlib
+import sys
+import warnings
+
 
 class InputError(ValueError):
     """A mistake in what the user gave: says what was expected, what came, and what to do (exit status 2)."""
 
     reason = "input"
+
+
+class Undeclared(InputError):
+    """A denoiser asked for side information that it does not declare."""
+
+    reason = "undeclared"
 
 
 class MissingPackage(InputError):
@@ -64,6 +74,32 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, BadImages):
         return "input"
     return getattr(error, "reason", "error")
+
+
+class Note(UserWarning):
+    """A word about input that is used, but not as it stands: shown in one line, and kept in a run's record."""
+
+
+def note(text: str) -> None:
+    """Warn of something that was understood, but not as it stands."""
+    warnings.warn(text, Note, stacklevel=2)
+
+
+@contextlib.contextmanager
+def shown_notes():
+    """Notes in one line each, on standard error, once for each text; other warnings as Python shows them."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message, category, *where) -> None:
+            if issubclass(category, Note):
+                print(f"cryobench: {message}", file=sys.stderr)
+            else:
+                usual(message, category, *where)
+
+        warnings.simplefilter("default", Note)
+        warnings.showwarning = show
+        yield
 
 
 def one_line(error) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,19 +23,42 @@ def writable(folder: Path):
                          "free some space or choose another with paths.results=DIR") from None  # fmt: skip
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Another file beside `path` to write to, which takes its place at the end of the body; after an error nothing does."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        flush(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def flush(path: Path) -> None:
     """See to it that a file is on the disk, not only on its way there."""
     with open(path, "rb") as file:
         os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved there when the body ends well and removed when it doesn't."""
+    partial = path.with_name(f".cryobench.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(OSError):  # a read-only disk has none to remove; the error says why
+            partial.unlink()
+
+
+@contextlib.contextmanager
+def whole(path: Path | str, needs: int = 0) -> Iterator[Path]:
+    """`replacing` where a user said where to.
+
+    needs: bytes that must be free. Raises InputError, before the body, for too little room, a name that the system
+    refuses or a folder in the file's place; and for whatever the system refuses later.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise InputError(f"expected a file to write to, got {path}, which is a folder")
+        with contextlib.suppress(FileNotFoundError):
+            os.lstat(path)  # a name that is too long, say, is refused here
+        if (free := shutil.disk_usage(path.parent).free) < needs:
+            raise InputError(f"expected {needs / 1e9:.2g} GB free for {path.name}, got {free / 1e9:.2g}; "
+                             "make room or write elsewhere")  # fmt: skip
+        with replacing(path) as partial:
+            yield partial
+    except OSError as error:
+        raise InputError(f"{path}: expected a place to write to, got '{error.strerror or error}'; "
+                         "make room or write elsewhere") from None  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,19 +72,36 @@ def explanations(runs: pd.DataFrame) -> dict:
 
 
 def scale(runs: pd.DataFrame) -> tuple[float, float, float] | None:
-    """What the (.5,.5)-GAN's trends make of an MSE on the way to the paper's scale: factor, and its 95 % interval."""
+    """What the (.5,.5)-GAN's trends make of an MSE on the way to the paper's scale: factor, and its 95 % interval.
+
+    The interval is that of one run more at the paper's number of pairs, and of the slope over width; None where either
+    trend has two runs only, which leave no scatter.
+    """
     points = scale_up.points(runs)
     ways = scale_up.series(points, "(.5,.5)-GAN + l1")
     more, wider = scale_up.trend(ways["pairs"], "images"), scale_up.trend(ways["width"], "width")
     desk = [p for p in ways["pairs"] if p.row.endswith("4000 pairs")]
     if not (more and wider and desk):
         return None
-    middle, room = more.at(scale_up.PAPER["images"])
-    if room is None:
+    if more.scatter is None or wider.scatter is None:
         return None
-    start = float(np.mean(desk[0].mse))
-    gain = (scale_up.PAPER["width"] / desk[0].width) ** wider.b
-    return middle / start * gain, room[0] / start * gain, room[1] / start * gain
+    reach = math.log(scale_up.PAPER["width"] / desk[0].width)
+    factor = more.at(scale_up.PAPER["images"])[0] / float(np.mean(desk[0].mse)) * math.exp(reach * wider.b)
+    errors = (more.error(scale_up.PAPER["images"]), more.degrees), (reach * wider.slope_error, wider.degrees)
+    room = math.exp(half_width_of_sum(errors))
+    return factor, factor / room, factor * room
+
+
+def half_width_of_sum(errors: Sequence[tuple[float, int]]) -> float:
+    """Half the 95 % interval of a sum of independent terms with these (standard error, degrees of freedom).
+
+    Student's t with the degrees of freedom of Welch (1947) and Satterthwaite (1946).
+    """
+    variance = sum(error**2 for error, _ in errors)
+    if not variance:
+        return 0.0
+    degrees = variance**2 / sum(error**4 / freedom for error, freedom in errors)
+    return float(stats.t.ppf(0.975, degrees)) * math.sqrt(variance)
 
 
 def reading(number: int, cell: Cell, known: dict) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryobench.runs.store import Store
-from cryobench.tables import frame, table, text
+from cryobench.tables import frame, layout, table, text
 
 INTRODUCTION = """# What explains the published classical numbers
 
@@ -22,17 +22,19 @@ def write(store: Store) -> list[Path]:
     """Write published_gap.md from the records of `+sweep=gap`."""
     runs = frame.frame(store.all())
     runs = runs[runs["done"].astype(bool)]
-    limit = frame.limit(runs, "bayes")
+    limits = {name: frame.limit(runs, method) for name, method in table.LIMITS.items()}
     parts = [INTRODUCTION, frame.measured_on(runs)]
     for snr in (0.1, 0.05):
-        lines = [["method", "σ", "images", "MSE", "× Bayes", "published", "share explained", "seeds"]]
+        known = {name: limit for name, limit in limits.items() if limit(snr) or name == "bayes"}
+        times = [layout.TIMES[name][0] for name in known]
+        lines = [["method", "σ", "images", "MSE", *times, "published", "share explained", "seeds"]]
         for method in ("BM3D", "KSVD", "Non-local means", "CWF"):
-            lines += method_lines(runs, method, snr, limit)
+            lines += method_lines(runs, method, snr, list(known.values()))
         parts += [f"## SNR {snr:g}", text.pipes(lines)]
     return text.write(store, "published_gap", {"md": text.page(*parts)})
 
 
-def method_lines(runs: pd.DataFrame, method: str, snr: float, limit) -> list[list[str]]:
+def method_lines(runs: pd.DataFrame, method: str, snr: float, limits: list) -> list[list[str]]:
     """One line for each setting of a method: σ × clipping."""
     published, _ = table.published(2)[method, snr, "mse"]
     rows = {row: wanted for row, wanted in frame.sweep_rows("gap").items() if row.startswith(method)}
@@ -46,8 +48,8 @@ def method_lines(runs: pd.DataFrame, method: str, snr: float, limit) -> list[lis
     for (row, clip), errors in found.items():
         setting = row.removeprefix(f"{method}, ")
         ours = mean(errors.values())
-        times = mean([mse / limit(snr, seed) for seed, mse in errors.items()]) if limit(snr) else None
-        lines.append([method, setting, "clipped" if clip else "unclipped", text.short(ours), text.decimal(times),
+        times = [mean([mse / limit(snr, seed) for seed, mse in errors.items() if limit(snr)]) for limit in limits]
+        lines.append([method, setting, "clipped" if clip else "unclipped", text.short(ours), *map(text.decimal, times),
                       text.short(published), share(ours, honest, published), str(len(errors))])  # fmt: skip
     return lines
 

@@ -69,9 +69,10 @@ def bracket(cell: Cell, brackets: dict[str, dict]) -> float | None:
 
 def lines(found: dict, brackets: dict, rows: dict, snr: float):
     """The head of one SNR's table, then its rows."""
-    limited = snr in layout.limited(found.values())
+    limits = [name for name in table.LIMITS if snr in layout.limited(found.values(), name)]
+    times = (f"{layout.TIMES[name][0]} {p}" for name in limits for p in PROTOCOLS)
     yield ["method", *(f"MSE {p}" for p in PROTOCOLS), "MSE published", *(f"PSNR {p}" for p in PROTOCOLS),
-           "PSNR published", *(f"× Bayes {p}" for p in PROTOCOLS if limited), "nearer", "seeds"]  # fmt: skip
+           "PSNR published", *times, "nearer", "seeds"]  # fmt: skip
     for row in rows:
         line = [row]
         for metric in ("mse", "psnr"):
@@ -79,8 +80,7 @@ def lines(found: dict, brackets: dict, rows: dict, snr: float):
             line += [text.formatted(metric, cell.mean, bracket(cell, brackets)) for cell in cells]
             line.append(text.formatted(metric, *printed(row, snr, metric)))
         means = {protocol: found[row, snr, "mse", protocol].mean for protocol in PROTOCOLS}
-        if limited:
-            line += [layout.multiple(found[row, snr, "mse", protocol]) for protocol in PROTOCOLS]
+        line += [layout.multiple(found[row, snr, "mse", protocol], name) for name in limits for protocol in PROTOCOLS]
         seeds = "/".join(str(len(found[row, snr, "mse", protocol].values)) for protocol in PROTOCOLS)
         yield [*line, nearer(means, printed(row, snr, "mse")[0]), seeds]
 

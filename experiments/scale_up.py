@@ -51,15 +51,30 @@ class Trend:
     scatter: float | None
     p: float | None = None
 
+    @property
+    def slope_error(self) -> float | None:
+        """The standard error of b; None with two runs."""
+        if self.scatter is None:
+            return None
+        logs = np.log(self.x)
+        return float(self.scatter / np.sqrt(((logs - logs.mean()) ** 2).sum()))
+
+    @property
+    def degrees(self) -> int:
+        """Degrees of freedom of the scatter."""
+        return len(self.x) - 2
+
+    def error(self, x: float) -> float:
+        """The standard error of the log MSE of one run more at x; asked with three runs or more."""
+        logs = np.log(self.x)
+        distance = (np.log(x) - logs.mean()) ** 2 / ((logs - logs.mean()) ** 2).sum()
+        return float(self.scatter * np.sqrt(1 + 1 / len(logs) + distance))
+
     def at(self, x: float) -> tuple[float, tuple[float, float] | None]:
         middle = self.a + self.b * np.log(x)
         if self.scatter is None:
             return float(np.exp(middle)), None
-        logs = np.log(self.x)
-        error = self.scatter * np.sqrt(
-            1 + 1 / len(logs) + (np.log(x) - logs.mean()) ** 2 / ((logs - logs.mean()) ** 2).sum()
-        )
-        room = stats.t.ppf(0.975, len(logs) - 2) * error
+        room = stats.t.ppf(0.975, self.degrees) * self.error(x)
         return float(np.exp(middle)), (float(np.exp(middle - room)), float(np.exp(middle + room)))
 
 

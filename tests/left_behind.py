@@ -44,9 +44,9 @@ def state() -> dict:
 
 
 def processes() -> dict[int, str]:
-    """Children and theirs that are still at work, and what they were called with."""
+    """Children that are still at work, and what they were called with; theirs end with them."""
     found = {}
-    for child in psutil.Process().children(recursive=True):
+    for child in psutil.Process().children():
         try:
             words = " ".join(child.cmdline())
             if child.status() != psutil.STATUS_ZOMBIE and TRACKER not in words:

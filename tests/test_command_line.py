@@ -1,6 +1,7 @@
 """What people type, and what they get: exit status, one readable line, nothing damaged."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -86,6 +87,13 @@ WRONG = {
         ["task=robust_estimation", "trainer=gpu"],
         ["trainer.accelerator", "expected cpu for task=robust_estimation", "got gpu"],
     ),
+    "glob": (["method=glob(no*)"], ["method", "list of values", "glob(no*)"]),
+    "glob of no group": (["seed=glob(*)"], ["seed", "list of values"]),
+    "two sweeps": (["+sweep=alpha_beta", "+sweep=lambda"], ["sweep", "one choice", "alpha_beta and lambda"]),
+    "two methods in a sweep": (
+        ["method=noisy,oracle", "method=nlm"],
+        ["method", "one choice", "noisy and oracle and nlm"],
+    ),
     "no such table": (["table", "9", "--results", "."], ["table9", "table1"]),
 }
 
@@ -152,3 +160,37 @@ def test_a_sweep_into_a_folder_that_cant_be_written_is_one_line(cli, tmp_path):
     (tmp_path / "results").write_text("a file where a folder should be")
     status, _, err = cli("method=noisy,oracle", *TINY)
     assert status == 2 and len(lines(err)) == 1 and "Traceback" not in err
+
+
+def python(folder, *arguments, stdout=subprocess.PIPE, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "cryobench", *arguments], cwd=folder, stdout=stdout, stderr=subprocess.PIPE, timeout=300,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_a_terminal_without_greek_gets_what_it_can_show(cache, tmp_path, encoding):
+    done = python(tmp_path, "--help", PYTHONIOENCODING=encoding)
+    assert done.returncode == 0 and not done.stderr and rb"(\u03b1,\u03b2)-GAN" in done.stdout
+    done = python(tmp_path, "method=noisy", f"paths.cache={cache}", *TINY, PYTHONIOENCODING=encoding)
+    assert done.returncode == 0 and not done.stderr and b"record.json" in done.stdout, done.stderr
+    done = python(tmp_path, "table", "1", "--results", "results/phantom-smoke", PYTHONIOENCODING=encoding)
+    assert done.returncode == 0 and b"Traceback" not in done.stderr and b"# Table 1" in done.stdout, done.stderr
+    assert "α" in (tmp_path / "results/phantom-smoke/tables/table1.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
+def test_output_that_nobody_takes_is_one_line(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = python(tmp_path, "--help", stdout=full)
+    assert done.returncode == 2 and b"No space left" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_tilde_is_the_home_folder(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name, words in (("res", "paths.results=~/res"), ("quoted", "paths.results='~/quoted'")):
+        assert cli("method=noisy", words, *TINY)[0] == 0
+        assert list((tmp_path / "home" / name).rglob("record.json")) and not (tmp_path / "~").exists()
+    status, _, _ = cli("table", "1", "--results=~/res")
+    assert status == 0 and (tmp_path / "home" / "res" / "tables" / "table1.md").exists()

@@ -10,7 +10,7 @@ from scipy import stats
 from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
 from cryobench.data.images import NoisyImages
-from cryobench.errors import InputError
+from cryobench.errors import InputError, Undeclared
 from cryobench.noise.contaminated import Contaminated
 from cryobench.noise.gaussian import Gaussian
 
@@ -87,7 +87,7 @@ def test_test_images_are_left_alone_and_the_noise_level_is_the_instruments(clean
 
 
 def test_no_method_is_told_which(clean):
-    with pytest.raises(PermissionError, match="contaminated"):
+    with pytest.raises(Undeclared, match="contaminated"):
         images(clean, Contaminated(0.1)).only({"clean", "sigma"}).contaminated()
 
 

@@ -1,5 +1,7 @@
-"""Every method yaml keeps the Denoiser contract; whatever is added to conf/method is tested on arrival."""
+"""Every method yaml keeps the Denoiser contract (whatever is added to conf/method is checked on arrival), and the check sees
+each promise that a denoiser breaks."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -7,83 +9,150 @@ import pytest
 
 from cryobench.config.compose import build, compose, resolve
 from cryobench.data.pairs import open_pairs
-from cryobench.errors import BadImages, InputError
-from cryobench.evaluation.metrics import mse
-from cryobench.methods.base import KNOWLEDGE, Denoiser, Setting
-
-pytestmark = pytest.mark.trains
+from cryobench.errors import InputError, MissingPackage, Undeclared
+from cryobench.methods.base import Denoiser, Setting, check_images
+from cryobench.methods.check import BrokenContract, check_denoiser, phantoms
 
 METHODS = sorted(p.stem for p in (Path(__file__).parents[1] / "conf" / "method").glob("*.yaml"))
 SMALL = ["data.n_train=72", "data.n_test=6", "scale.width=8", "scale.epochs=4", "protocol.batch_size=8"]
 
 
-@pytest.fixture(scope="module", params=METHODS)
-def fitted(request, cache, tmp_path_factory):
-    """(method, its hints as a function of an index, test images) for each method yaml, fitted once."""
-    config = resolve(compose([f"method={request.param}", *SMALL]))
+@pytest.mark.trains
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_keeps_the_contract(name, cache, tmp_path):
+    config = resolve(compose([f"method={name}", *SMALL]))
     pairs = open_pairs(build(config, "data"), cache)
     train, test = (pairs.images(split, build(config, "noise"), seed=0) for split in ("train", "test"))
     method = build(config, "method")
-    method.setting = Setting(workdir=tmp_path_factory.mktemp(request.param))
+    method.setting = Setting(workdir=tmp_path)
     try:
-        method.fit(train.only(method.knows))
+        check_denoiser(method, train, test)
     except InputError as error:
-        if "pip install" in str(error):
+        if isinstance(error, MissingPackage) or "pip install" in str(error):
             pytest.skip(str(error))
         raise
 
-    def denoise(index) -> np.ndarray:
-        hints = {"sigma": test.sigma(index), "truth": test.clean(index)}
-        told = {name: values for name, values in hints.items() if name in method.knows}
-        return method.denoise(test.noisy(index), **told)
 
-    return method, denoise, test
+@dataclass
+class Plain(Denoiser):
+    """Halves every pixel's distance from the image's mean: keeps all promises."""
 
-
-def test_shape_type_and_finite_pixels(fitted):
-    method, denoise, _ = fitted
-    out = denoise(np.arange(6))
-    assert isinstance(method, Denoiser) and out.shape == (6, 32, 32) and out.dtype == np.float32
-    assert np.isfinite(out).all()
+    def denoise(self, noisy, **hints):
+        check_images(noisy)
+        return (noisy + noisy.mean(axis=(1, 2), keepdims=True)) / 2
 
 
-def test_what_it_knows_is_declared_in_known_words(fitted):
-    method, _, _ = fitted
-    assert set(method.knows) <= set(KNOWLEDGE)
+class Unknown(Plain):
+    knows = frozenset({"everything"})
 
 
-def test_an_image_is_denoised_alike_in_any_batch_and_order(fitted):
-    _, denoise, _ = fitted
-    together = denoise(np.arange(6))
-    shuffled = np.array([4, 0, 5])
-    assert np.allclose(denoise(shuffled), together[shuffled], atol=2e-5)
-    assert np.allclose(denoise(np.array([2])), together[[2]], atol=2e-5)
+class Peeks(Plain):
+    def fit(self, train):
+        train.clean()
 
 
-def test_better_than_noisy_and_no_better_than_the_oracle(fitted):
-    method, denoise, test = fitted
-    error, noise = mse(test.clean(), denoise(np.arange(6))).mean(), mse(test.clean(), test.noisy()).mean()
-    if type(method).__name__ == "Noisy":
-        assert error == noise
-    else:
-        assert 0 <= error < noise
+class DrawsAgain(Plain):
+    def fit(self, train):
+        train.noisy(draw=1)
 
 
-def test_a_bad_pixel_is_refused_and_the_image_named(fitted):
-    method, _, test = fitted
-    noisy = test.noisy(np.arange(3))
-    noisy[1, 4, 4] = np.nan
-    hints = {"sigma": test.sigma(np.arange(3)), "truth": test.clean(np.arange(3))}
-    if not method.knows & {"truth"} and type(method).__name__ != "Noisy":
-        with pytest.raises(BadImages) as error:
-            method.denoise(noisy, **{k: v for k, v in hints.items() if k in method.knows})
-        assert error.value.indices == [1]
+class Doubles(Plain):
+    def denoise(self, noisy, **hints):
+        return super().denoise(noisy).astype(np.float64)
 
 
-def test_its_input_is_left_as_it_was(fitted):
-    method, _, test = fitted
-    noisy = test.noisy(np.arange(2))
-    before = noisy.copy()
-    hints = {"sigma": test.sigma(np.arange(2)), "truth": test.clean(np.arange(2))}
-    method.denoise(noisy, **{k: v for k, v in hints.items() if k in method.knows})
-    assert np.array_equal(noisy, before)
+class Infinite(Plain):
+    def denoise(self, noisy, **hints):
+        out = super().denoise(noisy)
+        out[-1, 0, 0] = np.inf
+        return out
+
+
+class LooksAside(Plain):
+    def denoise(self, noisy, **hints):
+        return super().denoise(noisy) + noisy.mean() / 10
+
+
+class Overwrites(Plain):
+    def denoise(self, noisy, **hints):
+        out = super().denoise(noisy)
+        noisy[:] = 0
+        return out
+
+
+class Worse(Plain):
+    def denoise(self, noisy, **hints):
+        check_images(noisy)
+        return 2 * noisy
+
+
+class TakesAnything(Plain):
+    def denoise(self, noisy, **hints):
+        return super().denoise(np.nan_to_num(noisy))
+
+
+class RefusesAll(Plain):
+    def denoise(self, noisy, **hints):
+        if np.isnan(noisy).any():
+            raise ValueError("NaN")
+        return super().denoise(noisy)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return phantoms(tmp_path_factory.mktemp("phantoms"))
+
+
+def test_a_denoiser_of_ones_own_is_checked_without_any_data_and_its_setting_is_left_alone():
+    method = Plain()
+    before = method.setting
+    check_denoiser(method)
+    assert method.setting is before
+
+
+@pytest.mark.parametrize(("cls", "words"), [
+    (Unknown, "`knows` has everything"), (Doubles, "got float64"), (Infinite, "not finite"), (LooksAside, "depends on its batch"),
+    (Overwrites, "changes its input"), (Worse, "above the noisy"), (TakesAnything, "got an answer"), (RefusesAll, "ValueError"),
+])  # fmt: skip
+def test_each_broken_promise_is_named(cls, words, images):
+    with pytest.raises(BrokenContract, match=words) as caught:
+        check_denoiser(cls(), *images)
+    assert str(caught.value).startswith(f"{cls.__name__}: expected") and "\n" not in str(caught.value)
+
+
+def test_all_that_is_broken_is_named_at_once(images):
+    both = type(
+        "Both", (LooksAside,), {"denoise": lambda self, noisy: np.nan_to_num(20 * noisy) + np.nan_to_num(noisy).mean()}
+    )
+    with pytest.raises(BrokenContract) as caught:
+        check_denoiser(both(), *images)
+    assert len(caught.value.broken) == 3
+
+
+@pytest.mark.parametrize(("cls", "what"), [(Peeks, "clean"), (DrawsAgain, "draws")])
+def test_side_information_that_is_not_declared_is_refused_by_name(cls, what, images):
+    with pytest.raises(Undeclared, match=f"{cls.__name__}: expected '{what}' to be declared .* add it to `knows`"):
+        check_denoiser(cls(), *images)
+    declared = type("Declared", (cls,), {"knows": frozenset({what})})
+    check_denoiser(declared(), *images)
+
+
+def test_an_undeclared_look_ends_a_run_in_one_line(cli, tmp_path, monkeypatch):
+    (tmp_path / "conf/method").mkdir(parents=True)
+    (tmp_path / "conf/method/peek.yaml").write_text("name: peek\n_target_: peek.Peek\n")
+    (tmp_path / "peek.py").write_text(
+        "from cryobench.methods.base import Denoiser\n\n\nclass Peek(Denoiser):\n"
+        "    def fit(self, train):\n        train.noisy(draw=3)\n\n    def denoise(self, noisy):\n        return noisy\n"
+    )
+    status, _, err = cli("--config-dir", "conf", "method=peek", "data.n_train=36", "data.n_test=6")
+    assert status == 2 and "method peek: expected 'draws' to be declared" in err and "Traceback" not in err
+
+
+def test_recorded_images_have_no_second_draw():
+    from cryobench.data.images import NoisyImages
+    from cryobench.noise.recorded import Recorded
+
+    one = np.zeros((2, 8, 8), np.float32)
+    images = NoisyImages("train", one, None, None, None, 1.0, Recorded(), 0, recorded=one)
+    with pytest.raises(InputError, match="got recorded ones"):
+        images.noisy(slice(None), draw=1)

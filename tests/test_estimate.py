@@ -64,6 +64,7 @@ def test_bench_alone_measures_all_there_is_and_less_when_asked():
     assert asked_for(["method=nlm"]) == [["method=nlm"]] and asked_for(["+sweep=gap"]) == [["+sweep=gap"]]
 
 
+@pytest.mark.slow
 def test_a_method_that_cannot_be_measured_leaves_the_others(monkeypatch, tmp_path):
     from cryobench.cost import bench
 

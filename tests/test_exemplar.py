@@ -1,5 +1,7 @@
 """The exemplar posterior against brute force, its symmetries, and what it says of itself."""
 
+from copy import copy
+
 import numpy as np
 import pytest
 import torch
@@ -158,3 +160,26 @@ def test_settings_and_images_that_cant_be_used_are_named(fitted, images):
     with pytest.raises(BadImages) as error:
         fitted.denoise(flat)
     assert error.value.indices == [1]
+
+
+class OneDevice(torch.overrides.TorchFunctionMode):
+    """Notes functions that were given tensors of several devices. CUDA refuses even scalars of the CPU in some of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.mixed: list[str] = []
+
+    def __torch_function__(self, function, types, arguments=(), named=None):
+        given = [value for value in (*arguments, *(named or {}).values()) if isinstance(value, torch.Tensor)]
+        if len({value.device.type for value in given}) > 1:
+            self.mixed.append(function.__name__)
+        return function(*arguments, **(named or {}))
+
+
+def test_elements_are_made_on_the_device_of_the_orbits(fitted):
+    """On a device that computes nothing and is on every machine."""
+    orbits, basis = copy(fitted.orbits), copy(fitted.orbits.basis)
+    orbits.basis, orbits.coefficients, basis.orders = basis, orbits.coefficients.to("meta"), basis.orders.to("meta")
+    with OneDevice() as seen:
+        made = elements(orbits, torch.zeros(5, dtype=torch.int64, device="meta"))
+    assert made.device.type == "meta" and made.shape == (5, len(orbits.basis)) and not seen.mixed

@@ -2,15 +2,22 @@
 
 import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
+from pathlib import Path
 
+import mrcfile
+import numpy as np
 import pytest
 import torch
 from conftest import TINY
+from filelock import FileLock
 
+from cryobench.data.cache import build_once, is_whole
 from cryobench.errors import InputError, Killed, MissingPackage, NotFinite, RunFailed, TimeLimit, reason_of
 from cryobench.launch.workers import own_gpu
 from cryobench.methods.learned.checkpoints import Checkpoints
@@ -120,6 +127,16 @@ def test_a_read_only_folder_is_named_and_earlier_records_stay(cli, small_disk):
     assert records(folder) == before
 
 
+def test_a_stack_for_a_read_only_disk_is_one_line(cli, small_disk, tmp_path):
+    """What is left to clean up there must not hide why nothing could be written."""
+    folder, freeze = small_disk
+    mrcfile.write(tmp_path / "a.mrcs", np.random.default_rng(0).normal(size=(4, 32, 32)).astype(np.float32))
+    freeze()
+    status, _, err = cli("denoise", "a.mrcs", "method=noisy", "-o", str(folder / "out.mrcs"))
+    last = err.strip().splitlines()[-1]
+    assert status == 2 and "Read-only file system" in last and "Traceback" not in err and not list(folder.iterdir())
+
+
 def test_each_worker_takes_a_gpu_of_its_own(tmp_path):
     first, one = own_gpu(["0", "3"], tmp_path)
     second, two = own_gpu(["0", "3"], tmp_path)
@@ -132,6 +149,43 @@ def test_each_worker_takes_a_gpu_of_its_own(tmp_path):
         lock.release()
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root, who can be another user for a while")
+def test_a_gpu_lock_in_shared_temporary_space_is_everybodys():
+    """Another user sees that a GPU is held, takes it once it is free, and passes by a lock that may not be opened."""
+    with tempfile.TemporaryDirectory() as shared:  # pytest's own folders are closed to others
+        os.chmod(shared, 0o1777)
+        held, _ = own_gpu(["0"], Path(shared))
+        closed = Path(shared, "cryobench-gpu-1.lock")
+        closed.touch(mode=0o600)
+        os.seteuid(65534)
+        try:
+            lock, name = own_gpu(["0", "1", "2"], Path(shared))
+            lock.release()
+            assert name == "2"
+            held.release()
+            lock, name = own_gpu(["0"], Path(shared))
+            assert (name, lock is None) == ("0", False)
+            lock.release()
+        finally:
+            os.seteuid(0)
+
+
+def test_a_shared_cache_is_swept_around_what_is_another_users(tmp_path, monkeypatch):
+    """A half-built data set whose lock may not be opened stays, and the next one is built beside it."""
+
+    def refused(lock, *_, **__):
+        if "theirs" in str(lock.lock_file):
+            raise PermissionError(13, "Permission denied", lock.lock_file)
+        return acquire(lock)
+
+    acquire = FileLock.acquire
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    (tmp_path / "theirs.partial").mkdir()
+    folder = build_once(tmp_path / "ours", lambda part: (part / "a").write_text("1"), key={})
+    assert is_whole(folder) and (tmp_path / "theirs.partial").exists()
+
+
+@pytest.mark.slow
 @pytest.mark.trains
 def test_side_by_side_gives_the_same_numbers_as_one_after_the_other(cli, tmp_path, monkeypatch):
     words = ["method=autoencoder", "seed=0,1", *TINY]

@@ -121,6 +121,7 @@ def test_a_broken_yaml_of_ones_own_is_named_in_one_line(tmp_path, capsys):
 
 def test_a_verb_takes_methods_of_ones_own_too(tmp_path, monkeypatch, capsys):
     """`plan` of a method whose yaml is in --config-dir, which stands before or after the verb."""
+    monkeypatch.setattr(sys, "path", list(sys.path))  # main() puts the folder there
     (tmp_path / "conf" / "method").mkdir(parents=True)
     (tmp_path / "conf" / "method" / "gentle.yaml").write_text("defaults: [noisy]\nname: gentle\n")
     for words in (["--config-dir", "conf", "plan"], ["plan", "--config-dir=conf"]):

@@ -15,7 +15,8 @@ from conftest import PATIENCE
 from cryobench.config.compose import compose, resolve
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.base import Setting
+from cryobench.methods.base import Setting, Watch
+from cryobench.methods.learned import pggan as growing
 from cryobench.methods.learned.nets import pggan
 from cryobench.methods.learned.pggan import PARTS, Pggan, PgganModule, schedule
 from cryobench.noise.gaussian import Gaussian
@@ -226,3 +227,17 @@ def test_the_sweep_ends_in_its_table_and_figures(cli, tmp_path):
     assert svg.count("<image") == 4 * 6, "(a) with ℓ1, (b) its references, (c) without, (d) its references"
     for name in ("fig4_pggan", "fig4_pggan_training"):
         assert all((tmp_path / f"out/figures/{name}.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg"))
+
+
+@pytest.mark.trains
+def test_the_watch_counts_steps_where_parts_differ_in_length(tmp_path, monkeypatch):
+    """At full size batches are half as large and parts twice as long; a look at the end of each part, and every fourth step."""
+    monkeypatch.setattr(growing, "HALVED_FROM", 16)
+    method, images = small(tmp_path), discs()
+    few = images.subset(slice(0, 3))
+    method.setting = Setting(workdir=tmp_path, watch=Watch(4, few.noisy(), few.clean()))
+    method.fit(images)
+    ends = np.cumsum([part.steps for part in method.parts])
+    assert len({part.steps for part in method.parts}) == 2
+    expected = sorted({*ends, *range(4, ends[-1] + 1, 4)})
+    assert method.report["watch"]["step"] == expected

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
-from cryobench.experiments import published_cells
+from cryobench.experiments import published_cells, scale_up
+from scipy import stats
 
 from cryobench.runs.store import Store
 from cryobench.tables.table import Cell
@@ -44,3 +46,33 @@ def test_a_cell_without_a_run_is_missing():
     assert (
         published_cells.reading(1, Cell("(1,1)", 0.1, "mse", (), (), 3e-3, None, None), {"scale": None})[0] == "missing"
     )
+
+
+def test_the_interval_of_two_independent_errors_is_welchs():
+    """That of the difference of two means, as scipy gives it, and Student's where there is but one."""
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(0, 1, 7), rng.normal(0, 5, 4)
+    errors = [(sample.std(ddof=1) / len(sample) ** 0.5, len(sample) - 1) for sample in (first, second)]
+    interval = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
+    assert published_cells.half_width_of_sum(errors) == pytest.approx((interval.high - interval.low) / 2)
+    alone = stats.ttest_1samp(first, 0).confidence_interval()
+    assert published_cells.half_width_of_sum(errors[:1]) == pytest.approx((alone.high - alone.low) / 2)
+
+
+def test_the_way_to_the_papers_scale_is_as_uncertain_as_both_its_trends(monkeypatch):
+    """A power law over pairs without any scatter: all doubt is that of the slope over width, which scipy knows, too."""
+    name, rng = "(.5,.5)-GAN + l1", np.random.default_rng(0)
+    law = {pairs: 0.4 * (6 * pairs) ** -0.5 for pairs in (1000, 2000, 4000, 8000)}
+    points = [scale_up.Point(f"{name}, {n} pairs", name, n, 6 * n, 16, (mse,) * 3) for n, mse in law.items()]
+    wide = {
+        8: tuple(law[4000] * np.exp(rng.normal(0.2, 0.3, 3))),
+        32: tuple(law[4000] * np.exp(rng.normal(-0.2, 0.3, 3))),
+    }
+    points += [scale_up.Point(f"{name}, d = {d}", name, 4000, 24_000, d, mse) for d, mse in wide.items()]
+    monkeypatch.setattr(scale_up, "points", lambda records: points)
+    factor, low, high = published_cells.scale([])
+    x, y = np.log([8] * 3 + [16] * 3 + [32] * 3), np.log([*wide[8], *(law[4000],) * 3, *wide[32]])
+    fit = stats.linregress(x, y)
+    middle = 0.5 * np.log(24_000 / scale_up.PAPER["images"]) + fit.slope * np.log(64 / 16)
+    room = stats.t.ppf(0.975, len(x) - 2) * fit.stderr * np.log(64 / 16)
+    assert np.log([factor, low, high]) == pytest.approx([middle, middle - room, middle + room], rel=1e-6)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import TINY
+from torch_fourier_shell_correlation import fourier_shell_correlation
 from torch_fourier_slice import backproject_2d_to_3d
 
 from cryobench.config.compose import build, compose, resolve
@@ -46,6 +47,17 @@ def test_shell_correlation_is_one_with_itself_and_falls_where_noise_begins(volum
     assert frequency[-1] == pytest.approx(1 / 4) and len(frequency) == SIZE // 2
     np.testing.assert_allclose(curves["noisy"], 1, atol=1e-5)
     assert curves["equal"][2:6].mean() == pytest.approx(0.5**0.5, abs=0.12)
+
+
+@pytest.mark.parametrize(
+    ("snr", "words"), [(1, "0.71 where signal and noise\nare equal"), (1 / 3, "0.5 where there is a third")]
+)
+def test_what_a_correlation_with_the_truth_says_of_the_signal(snr, words):
+    """√(SNR/(1 + SNR)), by torch_fourier_shell_correlation from white signal and white noise; and so says the module."""
+    signal, noise = torch.randn(2, 48, 48, 48, generator=torch.Generator().manual_seed(0))
+    correlation = fourier_shell_correlation(signal + snr**-0.5 * noise, signal)[8:24].mean()
+    assert float(correlation) == pytest.approx((snr / (1 + snr)) ** 0.5, abs=0.01)
+    assert float(words.split()[0]) == pytest.approx(float(correlation), abs=0.02) and words in module.__doc__
 
 
 def test_the_verdict_compares_with_the_noisy_images():

@@ -1,5 +1,6 @@
 """Recorded particles as pairs: against RELION's own projections, a simulated set read back, and closed forms."""
 
+import shutil
 from pathlib import Path
 
 import mrcfile
@@ -187,6 +188,73 @@ def test_a_run_on_particles_takes_the_images_as_recorded(simulated, cli):
     assert status == 0 and "noise recorded" in out, err
     status, _, err = cli("noise=recorded", "method=noisy")
     assert status == 2 and "data=particles" in err
+
+
+def test_a_sweep_over_particles_without_a_pixel_size_stops_before_its_runs(simulated, cli, tmp_path):
+    *_, folder = simulated
+    new = rewritten(folder, tmp_path / "none", lambda image, i: image)
+    blocks = starfile.read(new / "train.star")
+    starfile.write(
+        {**blocks, "optics": blocks["optics"].drop(columns="rlnImagePixelSize")}, new / "train.star", overwrite=True
+    )
+    for name in ("train.mrcs", *MAPS):
+        with mrcfile.open(new / name, "r+") as file:
+            file.voxel_size = 0
+    words = ["data=particles", "data.star=train.star", f"data.maps=[{','.join(MAPS)}]", f"paths.data={new}", "data.ctf=false",
+             "data.n_train=16", "data.n_test=8", "method=noisy,nlm"]  # fmt: skip
+    status, _, err = cli(*words)
+    assert status == 2 and len(err.strip().splitlines()) == 1 and "data.pixel_size_angstrom" in err, err
+    assert not list(tmp_path.rglob("record.json")) and not list(tmp_path.rglob("runs/.*"))
+    assert cli(*words, "data.pixel_size_angstrom=6.4")[0] == 0
+
+
+def test_unusable_particles_are_all_named_before_they_are_used(simulated, cache, tmp_path):
+    *_, folder = simulated
+
+    def change(image, i):
+        return np.full_like(image, {3: 1, 9: np.nan, 20: np.inf}[i]) if i in (3, 9, 20) else image
+
+    with pytest.raises(InputError, match=r"image 4,10,21 \(lines"):
+        open_pairs(particles(rewritten(folder, tmp_path / "bad", change)), cache)
+
+
+def test_a_map_with_its_axes_in_another_order_gives_the_same_images(simulated, cache, tmp_path):
+    *_, folder = simulated
+    new = rewritten(folder, tmp_path / "axes", lambda image, i: image)
+    for name in MAPS:
+        with mrcfile.open(new / name, "r+") as file:
+            file.set_data(np.ascontiguousarray(mrcfile.read(folder / name).transpose(1, 0, 2)))  # sections y, rows z
+            file.header.mapc, file.header.mapr, file.header.maps = 1, 3, 2
+    one, other = (open_pairs(particles(place), cache) for place in (folder, new))
+    np.testing.assert_array_equal(one.train.clean, other.train.clean)
+
+
+def test_two_data_sets_with_the_same_names_are_two_runs(simulated, cli, tmp_path):
+    """RELION's lists are all called run_data.star: what the files hold decides, and files replaced under their names count."""
+    *_, folder = simulated
+    one = rewritten(folder, tmp_path / "one", lambda image, i: image)
+    two = rewritten(folder, tmp_path / "two", lambda image, i: image[::-1].copy())
+    words = ["data=particles", "data.star=train.star", f"data.maps=[{','.join(MAPS)}]", "data.ctf=false", "data.n_train=16",
+             "data.n_test=8", "method=noisy", "paths.results=same", "data.normalise=none"]  # fmt: skip
+
+    def run(place) -> tuple[str, bool]:
+        status, out, err = cli(*words, f"paths.data={place}")
+        assert status == 0, err
+        return out[out.index("record: ") :].split()[1], "done before" in out
+
+    first, second = run(one), run(two)
+    assert first[0] != second[0] and not first[1] and not second[1]
+    assert run(one) == (first[0], True)
+    copied = shutil.copytree(one, tmp_path / "copied")
+    assert run(copied) == (first[0], True), "the same content elsewhere is the same data"
+    seen = {first[0], second[0]}
+    for name in ("train.mrcs", MAPS[0], "train.star"):
+        content = bytearray((one / name).read_bytes())
+        content[-100 if name != "train.star" else content.index(b"000001@") + 5] ^= 3  # 000002@
+        (one / name).write_bytes(content)
+        record, before = run(one)
+        assert record not in seen and not before, name
+        seen.add(record)
 
 
 def wrong(folder, tmp_path, name, table=None, optics=None):

@@ -93,9 +93,19 @@ def test_divergence_is_named():
         ({"widths": ()}, "widths"),
         ({"compare": ("mean", "guess")}, "compare: expected some of mean.*got guess"),
         ({"alpha": float("nan")}, "alpha"),
+        ({"steps": 4}, "steps: expected at least d_steps, 5, for the generator's first step, got 4"),
+        ({"d_steps": 0, "g_steps": 0}, "d_steps: expected at least 1, got 0; g_steps: expected at least 1, got 0"),
+        ({"average": 1.5}, r"average: expected a share in \[0, 1\], got 1.5"),
     ],
 )
 def test_mistakes_are_one_line(wrong, message):
     with pytest.raises(InputError, match=message) as caught:
         Settings(**wrong)
     assert "\n" not in str(caught.value)
+
+
+def test_the_generators_last_step_is_averaged_however_short_the_last_share_is():
+    """Its only step of eight is the fifth, before the last sixth begins; a game cut to nothing has one of its steps, too."""
+    settings = Settings(p=5, n=500, steps=8, batch=100, compare=())
+    assert np.isfinite(robust_estimation(settings, seed=0)["location"]["gan"])
+    assert Settings(size=1e-6).at_size().steps == Settings().d_steps

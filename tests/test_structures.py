@@ -6,6 +6,7 @@ import gemmi
 import numpy as np
 import pytest
 import scipy.ndimage
+import yaml
 from conftest import RCSB, SHARED, needs
 from scipy.spatial.transform import Rotation
 
@@ -143,6 +144,12 @@ def test_damaged_files_are_refused_in_one_line(tmp_path):
     refused(lambda: read_structure(whole, ["A", "Z"]), "chain Z", "data.chains")
 
 
+@pytest.mark.parametrize("value", ["     nan", "     inf", "1.0e9999"])
+def test_coordinates_that_are_none_are_named(tmp_path, value):
+    (tmp_path / "a.pdb").write_text(PDB.replace("  13.000", value))
+    refused(lambda: read_structure(tmp_path / "a.pdb"), "coordinates", "A 1A GLY CA")
+
+
 def test_structures_of_two_molecules_are_refused(planted):
     other = make(np.zeros((120, 3)), start=90)
     refused(lambda: shared_atoms(planted[0], other), "at least 60 atoms", "data.chains")
@@ -190,6 +197,23 @@ def test_data_set_from_own_files(planted, tmp_path):
     np.testing.assert_allclose(centre, 8, atol=0.1)
     swapped = Rnap(open=dataset.closed, closed=dataset.open, data_dir=None, **settings)
     assert swapped.key() != dataset.key()
+
+
+def test_a_structure_given_by_its_path_is_what_it_holds(planted, cli, tmp_path):
+    def ids() -> str:
+        words = ["data=rnap_ecoli", "data.open=a.pdb", "data.closed=b.pdb"]
+        status, out, err = cli("--cfg", *words)
+        assert status == 0, err
+        return yaml.safe_load(out)["data"]["content"]
+
+    write_pdb(tmp_path / "a.pdb", planted[0])
+    write_pdb(tmp_path / "b.pdb", planted[1])
+    first = ids()
+    assert ids() == first
+    (tmp_path / "b.pdb").write_text((tmp_path / "b.pdb").read_text().replace("ALA", "GLY"))
+    assert ids() != first
+    status, out, _ = cli("--cfg", "data=rnap_ecoli")
+    assert status == 0 and "content" not in yaml.safe_load(out)["data"], "an entry of the PDB is known by its name"
 
 
 @needs(REAL / "5UAG.cif", f"{RCSB}, and 5TBZ.cif")

@@ -1,15 +1,21 @@
 """The U-Net: what it is shown in which epoch, that it sees the whole particle, and that no image is its own exemplar."""
 
+from functools import partial
+
 import numpy as np
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import LambdaCallback
+from pytorch_lightning.plugins import MixedPrecision
 
 from cryobench.data.images import NoisyImages
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.data.project import project, random_rotations
 from cryobench.errors import InputError
-from cryobench.methods.base import Setting
+from cryobench.methods.base import Setting, Watch
+from cryobench.methods.learned.lightning import quiet_lightning
 from cryobench.methods.learned.nets import unet
 from cryobench.methods.learned.symmetries import COUNT, turned, turned_back
 from cryobench.methods.learned.unet import UNet
@@ -140,3 +146,68 @@ def test_wrong_sizes_and_settings_are_refused():
         UNet(draws=0)
     with pytest.raises(InputError, match="needs the training images"):
         UNet().load_weights({}, 32)
+
+
+def guided(folder, watch=None, **settings) -> UNet:
+    method = UNet(**{"width": 8, "epochs": 1, "batch_size": 8, "draws": 1, "checkpoint": "last", **settings})
+    method.exemplar = Exemplar(tau=1.0, components=[200], angles=[36], n_validation=2)
+    method.setting = Setting(workdir=folder, watch=watch)
+    return method
+
+
+def test_the_watch_sees_what_the_guided_net_gives(images, tmp_path):
+    few = images.subset(slice(0, 3))
+    method = guided(tmp_path, Watch(1000, few.noisy(), few.clean()))
+    method.fit(images)
+    error = float(((method.denoise(few.noisy()) - few.clean()) ** 2).mean())
+    assert method.report["watch"]["test_mse"] == [pytest.approx(error, rel=1e-4)]
+
+
+def test_a_fit_without_a_folder_trains_and_touches_nothing_of_the_users(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "guides").mkdir()
+    (tmp_path / "guides" / "mine.txt").write_text("keep")
+    curves = []
+    for lr in (1e-3, 1e-2):
+        method = guided(None, lr=lr)
+        method.fit(images)
+        assert method.report["resumed"] == 0 and method.setting.workdir is None
+        curves.append(method.report["curve"])
+    assert curves[0] != curves[1], "the second fit found what the first one left, and trained nothing"
+    assert [path.name for path in sorted(tmp_path.rglob("*"))] == ["guides", "mine.txt"]
+
+
+def test_gradients_are_cut_to_the_same_length_at_half_precision(images, tmp_path):
+    """float16's gradients are multiplied by a number, here 256, until the optimizer's step: cut before, they would be
+    next to nothing after it."""
+    norms: dict[str, float] = {}
+
+    def note(trainer, module, *_, name: str) -> None:
+        norms[name] = float(torch.stack([p.grad.norm() for p in module.parameters() if p.grad is not None]).norm())
+
+    method = UNet(width=8, epochs=1, batch_size=8, guide="none")
+    for name in ("32-true", "16-mixed"):
+        half = (
+            [MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=256))]
+            if name == "16-mixed"
+            else None
+        )
+        module = method.module(32)
+        module.generator.last[-1].weight.data.fill_(1.0)  # so that gradients are longer than 1
+        trainer = pl.Trainer(
+            max_epochs=1,
+            limit_train_batches=1,
+            accelerator="cpu",
+            plugins=half,
+            logger=False,
+            default_root_dir=tmp_path,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            num_sanity_val_steps=0,
+            callbacks=LambdaCallback(on_train_batch_end=partial(note, name=name)),
+        )
+        with quiet_lightning():
+            trainer.fit(module, method.loader(images, drop_last=True, epoch=0), method.loader(images))
+    assert norms["32-true"] == pytest.approx(1, rel=1e-3)
+    assert norms["16-mixed"] == pytest.approx(1, rel=1e-2)

@@ -13,10 +13,12 @@ from cryobench.cli.options import (
     Images,
     Method,
     ModelFile,
+    PixelSize,
     Run,
     RunResults,
     checked,
     choose_model,
+    opened,
     say,
 )
 from cryobench.errors import InputError
@@ -33,22 +35,22 @@ def denoise(
     results: str = RunResults,
     images: str = Images,
     contrast: str = Contrast,
+    pixel_size: float = PixelSize,
+    skip_bad: bool = typer.Option(False, "--skip-bad", help="Leave out images that are blank or hold NaN."),
     force: bool = Force,
 ) -> None:
     """Denoise a particle stack: order, size, scale and header are kept.
 
     By a run (--run), an exported file (--model), or a method that needs no training, fitted on the stack (method=cwf).
     """
-    from cryobench.data.io.star import open_images
-    from cryobench.particles.denoise import chosen_rows, denoise_stack
+    from cryobench.particles.denoise import denoise_stack
 
-    path = Path(out)
-    if path.suffix.lower() not in (".mrcs", ".mrc"):
-        raise InputError(f"-o: expected a file that ends in .mrcs or .mrc, got {out}")
-    source = open_images(stack)
-    source.pixel_size  # noqa: B018 (pixel sizes that disagree are an error before anything is done)
-    rows = chosen_rows(images, len(source))
+    path, listed = Path(out), Path(stack).suffix.lower() == ".star"
+    if path.suffix.lower() not in ((".mrcs",) if listed else (".mrcs", ".mrc")):
+        endings = ".mrcs (RELION takes 1@x.mrc for a volume)" if listed else ".mrcs or .mrc"
+        raise InputError(f"-o: expected a file that ends in {endings}, got {out}")
+    source, rows = opened(stack, images, pixel_size)
     chosen = choose_model(run, model, results, overrides)
-    for file in denoise_stack(chosen, source, rows, path, contrast=checked(contrast), force=force, say=say,
+    for file in denoise_stack(chosen, source, rows, path, contrast=checked(contrast), force=force, skip_bad=skip_bad, say=say,
                               progress=sys.stderr.isatty()):  # fmt: skip
         print(f"written: {file}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
 
 from cryobench.config.identity import searching
-from cryobench.errors import InputError, Stopped
+from cryobench.errors import InputError, Stopped, shown_notes
 from cryobench.signals import stopping
 
 HELP = """cryobench: where cryo-EM denoisers are compared.
@@ -35,15 +36,18 @@ Exit status: 0 all done; 1 some run failed; 2 a mistake on the command line or i
 
 def main(arguments: list[str] | None = None) -> int:
     """Do what the command line says and return the exit status."""
-    arguments = [word for word in (sys.argv[1:] if arguments is None else arguments) if word]
+    arguments = [at_home(word) for word in (sys.argv[1:] if arguments is None else arguments) if word]
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())  # a denoiser of the user's own lies where they stand
+    print_what_can_be_printed()
     try:
         words, folders = config_folders(arguments)
-        with searching(folders):
-            return do(words, folders)
+        with shown_notes(), stopping(), searching(folders):
+            status = do(words, folders)
+            sys.stdout.flush()
+            return status
     except Stopped:
-        print("cryobench: stopped by SIGTERM; the same command goes on where this one stopped", file=sys.stderr)
+        print("cryobench: stopped by SIGTERM; nothing is left half-written: the same command goes on", file=sys.stderr)
         return 143
     except InputError as error:
         print(f"cryobench: {error}", file=sys.stderr)
@@ -51,6 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except OSError as error:
+        where = f" for {error.filename}" if error.filename else ""
+        print(f"cryobench: expected the system to allow it, got '{error.strerror or error}'{where}", file=sys.stderr)
+        leave_standard_output()
+        return 2
     except KeyboardInterrupt:
         print("cryobench: interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130
@@ -70,8 +79,26 @@ def do(words: list[str], folders: list[Path]) -> int:
         from cryobench.config.compose import search_path
 
         overrides.append(search_path(folders))  # the processes of a sweep know of its overrides alone
-    with stopping():
-        return launch(overrides, multirun, show_config)
+    return launch(overrides, multirun, show_config)
+
+
+def at_home(word: str) -> str:
+    """key=~/folder with the home folder's name, which a shell leaves to us, and Hydra's grammar knows no ~."""
+    key, equals, value = word.partition("=")
+    return f"{key}={os.path.expanduser(value)}" if equals and (value == "~" or value.startswith("~/")) else word
+
+
+def print_what_can_be_printed() -> None:
+    """Where the terminal, the pipe or the log has no α, it gets \\u03b1."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):  # a stream that somebody put in the place of ours
+            stream.reconfigure(errors="backslashreplace")
+
+
+def leave_standard_output() -> None:
+    """What is still to be written can't be: Python would try once more at its end, and say so in its own words."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def launch(overrides: list[str], multirun: bool, show_config: bool) -> int:

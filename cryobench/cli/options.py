@@ -16,6 +16,7 @@ Run = typer.Option(None, "--run", help="Id of a finished run in --results.")
 ModelFile = typer.Option(None, "--model", help="A file written by `cryobench export`.")
 Force = typer.Option(False, "--force", help="Write over files that exist.")
 Images = typer.Option(None, "--images", help="Which images, as 1-200,951-1000.", show_default="all")
+PixelSize = typer.Option(None, "--pixel-size", help="Å per pixel.", show_default="what the files say")
 Contrast = typer.Option(
     "white", "--contrast", help="white: molecules brighter than the ice, as RELION has them; or dark."
 )
@@ -34,6 +35,22 @@ def choose_model(run: str | None, file: str | None, results: str, overrides: lis
     if file is not None:
         return model.from_file(file, overrides)
     return model.from_overrides(overrides, progress=sys.stderr.isatty())
+
+
+def opened(stack: str, images: str | None, pixel_size: float | None):
+    """A stack or .star file and the chosen rows of it; of a .star file only the stacks of those are looked at."""
+    import numpy as np
+
+    from cryobench.data.io.star import Star, open_images
+    from cryobench.particles.denoise import chosen_rows
+
+    if pixel_size is not None and not 0 < pixel_size < float("inf"):
+        raise InputError(f"--pixel-size: expected a number of Å above 0, got {pixel_size}")
+    source = open_images(stack, pixel_size)
+    rows = chosen_rows(images, len(source))
+    if isinstance(source, Star):
+        source, rows = source.take(rows), np.arange(len(rows))
+    return source, rows
 
 
 def checked(contrast: str) -> str:

@@ -13,10 +13,12 @@ from cryobench.cli.options import (
     Images,
     Method,
     ModelFile,
+    PixelSize,
     Run,
     RunResults,
     checked,
     choose_model,
+    opened,
     say,
 )
 from cryobench.errors import InputError
@@ -33,13 +35,13 @@ def trust(
     results: str = RunResults,
     images: str = Images,
     contrast: str = Contrast,
+    pixel_size: float = PixelSize,
     n: int = typer.Option(200, "--number", help="How many images at most."),
     force: bool = Force,
 ) -> None:
     """Is a feature real? Pure noise, half the dose twice, and a conformation never seen, through a method."""
-    from cryobench.data.io.star import open_images
     from cryobench.particles import trust as questions
-    from cryobench.particles.denoise import chosen_rows, prepare
+    from cryobench.particles.denoise import prepare
     from cryobench.particles.model import new_file
 
     path = Path(out)
@@ -48,12 +50,12 @@ def trust(
     if stack is not None and "=" in stack:
         stack, overrides = None, [stack, *(overrides or [])]
     new_file(path, force)
-    source = None if stack is None else open_images(stack)
+    source, rows = (None, None) if stack is None else opened(stack, images, pixel_size)
     chosen = choose_model(run, model, results, overrides)
     if source is None:
         taken, pixel_size = questions.test_images(chosen, n, sys.stderr.isatty())
     else:
-        prepared = prepare(chosen, source, chosen_rows(images, len(source)), checked(contrast), say)
+        prepared = prepare(chosen, source, rows, checked(contrast), say)
         taken = questions.stack_images(prepared, n)
         pixel_size = source.pixel_size and source.pixel_size * source.size / prepared.size
     unseen = (

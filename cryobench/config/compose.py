@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+import os
 import re
 import typing
 from dataclasses import asdict, make_dataclass
@@ -16,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cryobench.config.hydra import composed
-from cryobench.config.identity import BUILT, check_name, own_folders
+from cryobench.config.identity import BUILT, PLACES, at_present, check_name, fault_of_config, own_folders, task_name
 from cryobench.config.schema import SETTINGS
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis import check
@@ -49,7 +50,9 @@ def resolve(config: DictConfig) -> dict:
         # First what others refer to, so that a wrong value is named where it was given.
         checked = {name: settings(groups[name], name) for name in SETTINGS}
         plain = {name: plainest(typed(groups[name], name)) for name in BUILT} | checked
-        plain["paths"] = OmegaConf.to_container(config.paths, resolve=True)
+        paths = OmegaConf.to_container(config.paths, resolve=True)
+        plain["paths"] = {key: value and os.path.expanduser(value) for key, value in paths.items()}
+        plain["data"] = with_content(plain)
         check_device(build(plain, "task"), plain)  # building refuses what can't be before anything runs
         plain["seed"] = typed_value("seed", config.seed, int)
         plain["watch"] = typed_value("watch", config.watch, int)
@@ -65,6 +68,21 @@ def resolve(config: DictConfig) -> dict:
     if plain["watch"] < 0:
         raise InputError(f"watch: expected a number of steps, or 0 for none, got {plain['watch']}")
     return plain
+
+
+def with_content(config: dict) -> dict:
+    """The settings of a data set, with a digest of the files that they name by a path, as far as these are there.
+
+    Files that are missing or wrong are told when they are needed, which may be on another machine.
+    """
+    from cryobench.data.content import content_of
+
+    settings = {key: value for key, value in config["data"].items() if key != "content"}
+    try:
+        content = content_of(build({"data": settings}, "data"), cache_folder(config))
+    except InputError:
+        return settings
+    return settings if content is None else {**settings, "content": content}
 
 
 def typed(node: DictConfig, group: str) -> dict:
@@ -89,10 +107,16 @@ def settings(node: DictConfig, group: str) -> dict:
 def coerced(values: dict, cls: type, group: str) -> dict:
     """Settings as the signature of `cls` has them: no unknown key, none missing, each of its declared type."""
     hints = typing.get_type_hints(cls.__init__)
-    parameters = dict(list(inspect.signature(cls.__init__).parameters.items())[1:])
+    _, *named = inspect.signature(cls.__init__).parameters.values()
+    # A class without settings has object's *args and **kwargs.
+    parameters = {one.name: one for one in named if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
     if unknown := [key for key in values if key not in parameters]:
         keys, meant = ", ".join(f"{group}.{key}" for key in unknown), suggestion(unknown[0], parameters)
-        raise InputError(f"unknown key {keys}: expected one of {', '.join(parameters)}{meant}")
+        known = (
+            ", ".join(parameters)
+            or f"none, as {cls.__module__}.{cls.__qualname__} has no settings (is it a @dataclass?)"
+        )
+        raise InputError(f"unknown key {keys}: expected one of {known}{meant}")
     needed = [key for key, parameter in parameters.items() if parameter.default is parameter.empty]
     if missing := [key for key in needed if key not in values]:
         raise InputError(
@@ -108,6 +132,30 @@ def check_device(task, config: dict) -> None:
         raise InputError(
             f"trainer.accelerator: expected {' or '.join(known)} for task={config['task']['name']}, got {got}"
         )
+
+
+def from_elsewhere(config, what: str) -> dict:
+    """The config in a record or model file, as if it had been given on this command line.
+
+    Its classes are those that its names have here (`at_present`), its settings are checked against their signatures, and
+    what says where files are is left out. Raises InputError, before any of it is used, naming the file by `what`.
+    """
+    if fault := fault_of_config(config):
+        raise InputError(f"{what}: expected the config of a run, got something else ({fault})")
+    if task_name(config) != "denoising":
+        raise InputError(f"{what}: expected a run that denoises, got the task {task_name(config)}")
+    try:
+        known = at_present(config)
+        for group in BUILT:
+            if group in known:
+                places = PLACES.get(group, ())
+                node = {key: value for key, value in known[group].items() if key not in places}
+                known[group] = typed(OmegaConf.create(node), group)
+        return {**known, "seed": typed_value("seed", config.get("seed", 0), int)}
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from None
+    except OmegaConfBaseException as error:
+        raise InputError(f"{what}: {readable(error)}") from None
 
 
 def plainest(node: dict) -> dict:

@@ -14,11 +14,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from unittest import mock
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
 from omegaconf import DictConfig
 
 CONFIG = "cryobench.conf"
@@ -37,6 +37,11 @@ def parsed(overrides: Sequence[str]) -> list:
     return OverridesParser.create().parse_overrides(list(overrides))
 
 
+def is_glob(override) -> bool:
+    """Whether an Override stands for all names of a pattern, which only Hydra's own launchers could look up."""
+    return isinstance(override.value(), Glob)
+
+
 def launch(job: Callable[[DictConfig], object], overrides: Sequence[str], environment: dict[str, str]) -> None:
     """Let Hydra's launcher (hydra/launcher=…) call `job` with each config of a sweep; errors are raised, not printed.
 
@@ -44,9 +49,16 @@ def launch(job: Callable[[DictConfig], object], overrides: Sequence[str], enviro
     """
     import hydra
 
-    words = [sys.argv[0], "--multirun", *overrides]
-    with mock.patch.object(sys, "argv", words), mock.patch.dict(os.environ, {"HYDRA_FULL_ERROR": "1", **environment}):
+    words, variables = sys.argv, os.environ.copy()
+    sys.argv = [words[0], "--multirun", *overrides]
+    os.environ |= {"HYDRA_FULL_ERROR": "1", **environment}
+    try:
         hydra.main(version_base="1.3", config_path=f"pkg://{CONFIG}", config_name="config")(job)()
+    finally:
+        sys.argv = words
+        for name in ("HYDRA_FULL_ERROR", *environment):
+            os.environ.pop(name)
+            os.environ |= {name: variables[name]} if name in variables else {}
 
 
 def current_job() -> tuple[str, list[str]]:

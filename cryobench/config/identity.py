@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -75,6 +76,8 @@ FIRST_PLACES = {
         "robust_rates": "cryobench.robust.runs.RobustRates",
     },
 }
+
+NAME = re.compile(r"[\w+-]+(\.[\w+-]+)*")  # of a group's choice: nothing that could lead out of a folder
 
 _OWN: ContextVar[tuple[Path, ...]] = ContextVar("_OWN", default=())
 
@@ -147,6 +150,35 @@ def at_present(config: dict) -> dict:
         group: {**node, "_target_": target_of(group, node["name"])} if group in BUILT else node
         for group, node in config.items()
     }
+
+
+def fault_of_config(config) -> str | None:
+    """Why something can't be the config of a run, in a few words; None if it can.
+
+    Each group is a mapping with a plain word for its name, and no text in it refers to something else (${…}), which
+    OmegaConf would look up: in the environment, say.
+    """
+    if not isinstance(config, dict):
+        return "config is no mapping"
+    needed = (*BUILT[1:], "protocol", "scale") if task_of(config) == "denoising" else ("task",)
+    for group in needed:
+        if not isinstance(config.get(group), dict):
+            return f"config.{group} is missing"
+    for group in (*BUILT, "protocol", "scale", "trainer"):
+        node = config.get(group, {})
+        if not isinstance(node, dict):
+            return f"config.{group} is no mapping"
+        name = node.get("name", "" if group not in needed else None)
+        if not isinstance(name, str) or not (NAME.fullmatch(name) or group not in needed):
+            return f"config.{group}.name is no plain word"
+    return "config refers to something outside (${)" if "${" in json.dumps(config) else None
+
+
+def task_of(config: dict) -> str | None:
+    """`task_name`, or None where the config of a file from elsewhere has none that is a text."""
+    task = config.get("task", {"name": "denoising"})
+    name = task.get("name") if isinstance(task, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def target_of(group: str, name: str) -> str:

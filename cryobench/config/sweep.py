@@ -98,7 +98,7 @@ def put(config: DictConfig, key: str, value: str) -> None:
 
 
 def parse(overrides: list[str]) -> dict[str, tuple[list[str], bool]]:
-    """Overrides → key: (its values as text, whether it is swept over); a later override of a key wins."""
+    """Overrides → key: (its values as text, whether it is swept over); a later override of a key wins, but not of a group."""
     try:
         read = hydra.parsed(overrides)
     except HydraException as error:
@@ -106,6 +106,11 @@ def parse(overrides: list[str]) -> dict[str, tuple[list[str], bool]]:
     found: dict[str, tuple[list[str], bool]] = {}
     for override in read:
         key = override.get_key_element()
+        if (group := key.lstrip("+").split("@")[0]) in (*GROUPS, "sweep") and key in found:
+            raise InputError(f"{group}: expected one choice, got {' and '.join(found[key][0])} and "
+                             f"{override.get_value_element_as_str()}")  # fmt: skip
+        if hydra.is_glob(override):
+            raise InputError(f"{key}: expected a list of values a,b,c, got {override.input_line.partition('=')[2]}")
         if override.is_sweep_override():
             if not override.is_discrete_sweep():
                 raise InputError(f"{key}: expected a list of values a,b,c, got an interval")

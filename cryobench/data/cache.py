@@ -39,7 +39,7 @@ def build_once(folder: Path, write: Callable[[Path], None], *, key: dict, needs:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep(folder.parent)
-        with FileLock(folder.with_suffix(".lock")):
+        with FileLock(folder.with_suffix(".lock"), mode=0o666):  # the cache may be shared among users
             if not is_whole(folder):
                 _build(folder, write, key, needs)
     except OSError as error:
@@ -79,7 +79,7 @@ def _sweep(parent: Path) -> None:
     """Remove what killed builds left: a `.partial` folder whose lock nobody holds."""
     for partial in parent.glob("*.partial"):
         try:
-            with FileLock(partial.with_suffix(".lock"), timeout=0):
+            with FileLock(partial.with_suffix(".lock"), timeout=0, mode=0o666):
                 shutil.rmtree(partial, ignore_errors=True)
-        except Timeout:
-            pass  # being built right now
+        except (Timeout, PermissionError):
+            pass  # being built right now, or another user's

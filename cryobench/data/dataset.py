@@ -20,7 +20,7 @@ from cryobench.errors import InputError
 # Raised whenever the same settings would give other volumes or images than before.
 FORMAT = 1
 # Settings that say how many images are drawn, or where files lie; the volumes do not depend on them.
-NOT_THE_VOLUMES = ("n_train", "n_test", "seed", "test_view", "train_conformations", "data_dir", "source")
+NOT_THE_VOLUMES = ("n_train", "n_test", "seed", "test_view", "train_conformations", "data_dir", "source", "content")
 
 
 @dataclass
@@ -34,6 +34,8 @@ class DataSet(ABC):
     test_view: "random" (test images from uniformly drawn views, as training images always are) or "motion" (all from the
         one view, in-plane angle included, in which the conformations differ most: they differ in nothing else).
     train_conformations: the labels that training images may have, of those that are made; None for all.
+    content: sha256 of the files that are given by path, filled in when a config is read; None where there are none. It is
+        part of a run's identity, and what is opened later must still be that.
     recorded: whether a microscope recorded the images; else they are simulated from the volumes, as many as are asked for.
     """
 
@@ -46,6 +48,7 @@ class DataSet(ABC):
     box: float = 204.8
     test_view: str = field(default="random", kw_only=True)
     train_conformations: list[int] | None = field(default=None, kw_only=True, metadata={"later": True})
+    content: str | None = field(default=None, kw_only=True, metadata={"later": True})
 
     def __post_init__(self) -> None:
         if self.image_size < 16 or self.image_size % 8:
@@ -69,6 +72,13 @@ class DataSet(ABC):
     @abstractmethod
     def volumes(self) -> np.ndarray:
         """(k, L, L, L) float32, indexed zyx, one scattering density for each conformation, centred on voxel L//2."""
+
+    def check(self) -> None:  # noqa: B027 (a data set without files of its own has nothing to check)
+        """Raise InputError for files that are not as they should be; called before a sweep, so it takes no long."""
+
+    def given_files(self) -> list[Path]:
+        """The files that settings name by a path, whose content is part of what a run is. Raises InputError without them."""
+        return []
 
     @property
     def bytes_per_pair(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cryobench.errors import InputError
+from cryobench.errors import InputError, Undeclared
 from cryobench.noise.base import NoiseModel
 
 
@@ -19,14 +19,14 @@ class NoisyImages:
     """
 
     def __init__(self, split, clean, labels, rotations, volumes, pixel_size, noise: NoiseModel, seed, indices=None, allowed=None,
-                 recorded=None):  # fmt: skip
+                 recorded=None, method="a denoiser"):  # fmt: skip
         if noise.recorded and recorded is None:
             raise InputError("noise=recorded: expected recorded images (data=particles), got a simulated data set; "
                              "give noise=gaussian")  # fmt: skip
         self.split, self.pixel_size, self.noise, self.seed = split, pixel_size, noise, seed
         self._clean, self._labels, self._rotations, self._volumes = clean, labels, rotations, volumes
         self.indices = np.arange(len(clean)) if indices is None else np.asarray(indices)
-        self.allowed, self._recorded = allowed, recorded
+        self.allowed, self._recorded, self._method = allowed, recorded, method
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -35,27 +35,39 @@ class NoisyImages:
     def image_size(self) -> int:
         return self._clean.shape[-1]
 
-    def _view(self, indices, allowed) -> NoisyImages:
+    def _view(self, indices, allowed, method) -> NoisyImages:
         return NoisyImages(self.split, self._clean, self._labels, self._rotations, self._volumes, self.pixel_size,
-                           self.noise, self.seed, indices, allowed, self._recorded)  # fmt: skip
+                           self.noise, self.seed, indices, allowed, self._recorded, method)  # fmt: skip
 
     def subset(self, index) -> NoisyImages:
         """The images at `index` (positions in this view), with the noise that they always have."""
-        return self._view(self.indices[index], self.allowed)
+        return self._view(self.indices[index], self.allowed, self._method)
 
-    def only(self, knows) -> NoisyImages:
-        """The same images, of which only the noisy ones and what `knows` names can be seen."""
-        return self._view(self.indices, frozenset(knows))
+    def only(self, knows, method: str = "a denoiser") -> NoisyImages:
+        """The same images, of which `method` can see only the noisy ones and what `knows` names."""
+        return self._view(self.indices, frozenset(knows), method)
 
     def _permit(self, what: str) -> None:
         if self.allowed is not None and what not in self.allowed:
-            raise PermissionError(f"a denoiser asked for '{what}' without declaring it in `knows`")
+            raise Undeclared(
+                f"{self._method}: expected '{what}' to be declared before it is asked for; add it to `knows`"
+            )
 
     def noisy(self, index=slice(None), draw: int = 0) -> np.ndarray:
-        """(b, L, L) float32, the noisy images at these positions; with another `draw` than 0, under other noise."""
+        """(b, L, L) float32, the noisy images at these positions; with another `draw` than 0, under other noise.
+
+        Draws are side information: the mean of many is the clean image. Raises Undeclared without it, InputError for recorded
+        images, which have one noise.
+        """
         which = self.indices[index]
+        if draw:
+            self._permit("draws")
         if self.noise.recorded:
-            return np.array(self._recorded[which])  # of which there is one noise, whatever draw is asked for
+            if draw:
+                raise InputError(
+                    f"{self._method}: expected simulated images, whose noise can be drawn again, got recorded ones"
+                )
+            return np.array(self._recorded[which])
         return self.noise.add(self._clean[which], which, seed=self.seed, split=self.split, draw=draw)
 
     def clean(self, index=slice(None)) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 from rich.progress import Progress
 
 from cryobench.data.cache import build_once, content_hash
+from cryobench.data.content import check_content
 from cryobench.data.dataset import DataSet
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
@@ -62,6 +63,7 @@ def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -
     However many processes ask at once, one of them builds. Raises InputError for no room or no right to write.
     """
     cache = Path(cache)
+    check_content(dataset, cache)
     volume_key, key = dataset.volume_key(), dataset.key()
     volume_folder = cache / "volumes" / content_hash(volume_key)
     voxels = dataset.image_size**3

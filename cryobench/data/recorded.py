@@ -23,6 +23,7 @@ from cryobench.data.cache import new_array
 from cryobench.data.dataset import DataSet
 from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_size
 from cryobench.data.io.star import ANGLES, DEFOCUS, MICROSCOPE, Star, agreed_pixel_size, read_star
+from cryobench.data.io.unusable import refuse, unusable
 from cryobench.data.project import Projector, rotations_from_euler
 from cryobench.errors import InputError
 from cryobench.noise.background import outside_circle
@@ -78,6 +79,15 @@ class Particles(DataSet):
                              "to fewer")  # fmt: skip
         return star
 
+    def check(self) -> None:
+        """Raise InputError for a star file, stacks or maps that a run could not use."""
+        star, _ = self.particles, self.spacing
+        pose_of(star, self.spacing, len(self.maps))
+        if self.ctf:
+            ctf_of(star)
+        for _ in self._densities():
+            pass
+
     @cached_property
     def spacing(self) -> float:
         """Å per pixel of the stack and voxel of the maps."""
@@ -111,9 +121,15 @@ class Particles(DataSet):
         return {"data": type(self).__name__, "image_size": self.image_size, "crop": self.cropped,
                 "maps": [_sha256(self._find(name)) for name in self.maps]}  # fmt: skip
 
+    def given_files(self) -> list[Path]:
+        """The star file, the maps, and the stacks that the star file names."""
+        return [self._find(self.star), *map(self._find, self.maps), *(stack.path for stack in self.particles.stacks)]
+
     def key(self) -> dict:
-        """The star file and the maps by content; stacks, which may be large, by name, length and time."""
-        stacks = [[str(s.path), s.path.stat().st_size, s.path.stat().st_mtime_ns] for s in self.particles.stacks]
+        """All files by content where that is known, as it is in a run; else the stacks by name, length and time."""
+        stacks = self.content or [
+            [str(s.path), s.path.stat().st_size, s.path.stat().st_mtime_ns] for s in self.particles.stacks
+        ]
         own = {
             name: getattr(self, name)
             for name in ("n_train", "n_test", "seed", "ctf", "contrast", "normalise", "shuffle")
@@ -130,6 +146,8 @@ class Particles(DataSet):
         """As DataSet.write_pairs, and SPLIT_noisy.npy beside the clean images."""
         maker = PairMaker(self)
         train, test = self.rows()
+        chosen = np.concatenate([train, test])
+        refuse(self.particles, chosen[unusable(self.particles, chosen)], "leave them out of the star file")
         factor = 1.0 if self.normalise == "none" else maker.factor(train)
         for split, rows in (("train", train), ("test", test)):
             shape = (len(rows), self.image_size, self.image_size)
@@ -178,13 +196,7 @@ class PairMaker:
     def __init__(self, data: Particles):
         star = data.particles
         self.data, self.star, self.spacing = data, star, data.spacing
-        self.rotations = rotations_from_euler(*(star.column(name) for name in ANGLES))
-        self.displaced = -star.origins(self.spacing)  # of the particle from the image's centre, x and y in pixels
-        classes = star.column("rlnClassNumber", 1).astype(np.int64) - 1
-        self.labels = classes if len(data.maps) > 1 else np.zeros(len(star), np.int64)
-        if not (0 <= self.labels.min() and self.labels.max() < len(data.maps)):
-            raise InputError(f"data.maps: expected a map for each rlnClassNumber up to {self.labels.max() + 1}, got "
-                             f"{len(data.maps)}")  # fmt: skip
+        self.rotations, self.displaced, self.labels = pose_of(star, self.spacing, len(data.maps))
         self.ctf = ctf_of(star) if data.ctf else None
         self.projectors = [Projector(density) for density in data._densities()]
         self.outside = outside_circle(data.image_size)
@@ -247,9 +259,9 @@ class PairMaker:
         if self.data.normalise == "none":
             return images
         deviation = images[:, self.outside].std(axis=1)
-        if not (deviation > 0).all():
-            raise InputError(f"{self.star.path}: expected noise around the particle, got one value there in row "
-                             f"{int(rows[np.argmin(deviation)]) + 1}; leave it out")  # fmt: skip
+        if not (deviation > 0).all():  # what is blank all over was found before
+            raise InputError(f"{self.star.path}: expected noise around the particle, got one value there, after cropping, in "
+                             f"{self.star.named(rows[~(deviation > 0)])}; leave it out")  # fmt: skip
         return (images - self._background(images)) / deviation[:, None, None]
 
     def _background(self, images: np.ndarray) -> np.ndarray:
@@ -257,9 +269,22 @@ class PairMaker:
         return images[:, outside_circle(images.shape[-1])].mean(axis=1)[:, None, None]
 
 
+def pose_of(star: Star, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rotations (n, 3, 3), displacement (n, 2) of the particle from the image's centre, x and y in pixels, and labels (n,).
+
+    Raises InputError for missing columns, and for more classes than there are maps.
+    """
+    rotations = rotations_from_euler(*(star.column(name) for name in ANGLES))
+    classes = star.column("rlnClassNumber", 1).astype(np.int64) - 1
+    labels = classes if maps > 1 else np.zeros(len(star), np.int64)
+    if not (0 <= labels.min() and labels.max() < maps):
+        raise InputError(f"data.maps: expected a map for each rlnClassNumber up to {labels.max() + 1}, got {maps}")
+    return rotations, -star.origins(spacing), labels
+
+
 def ctf_of(star: Star) -> Ctf:
     """The CTFs of a star file's particles. Raises InputError for missing columns."""
-    missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.particles]
+    missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.columns]
     if missing:
         raise InputError(f"{star.path}: expected columns {', '.join(missing)} for the CTF, got none; "
                          "data.ctf=false compares with projections without one")  # fmt: skip

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 import tempfile
 from concurrent.futures.process import BrokenProcessPool
 from importlib.util import find_spec
 
+from cryobench.config.compose import build
 from cryobench.config.hydra import launch
-from cryobench.config.sweep import Plan, naming_rows
+from cryobench.config.identity import task_name
+from cryobench.config.sweep import Job, Plan, naming_rows
 from cryobench.errors import InputError, MissingPackage, Stopped, one_line
 from cryobench.launch.job import SINCE, lacks, on_a_cluster, one_thread, run_job, run_of
 from cryobench.launch.loky import shut_workers, stop_workers
@@ -37,6 +40,7 @@ def run_sweep(planned: Plan, overrides: list[str]) -> int:
     together = min(side_by_side(jobs[0].config["trainer"]), max(1, len(jobs) - done))
     print(f"{len(jobs)} runs, {done} done before", flush=True)
     if done < len(jobs):
+        check_data([job for job in jobs if not sweep.finished(job)])
         start_all(sweep, overrides, together)
 
     failed = [job for job in jobs if not sweep.finished(job)]
@@ -53,6 +57,15 @@ def run_sweep(planned: Plan, overrides: list[str]) -> int:
             for file in experiment.write(Store(path)):
                 print(f"written: {file}")
     return 1 if failed else 0
+
+
+def check_data(jobs: list[Job]) -> None:
+    """Raise InputError, once for all runs, if the files of a data set are not as they should be."""
+    different = {
+        json.dumps(job.config["data"], sort_keys=True): job for job in jobs if task_name(job.config) == "denoising"
+    }
+    for job in different.values():
+        build(job.config, "data").check()
 
 
 def start_all(sweep: Sweep, overrides: list[str], together: int) -> None:

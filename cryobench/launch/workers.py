@@ -47,10 +47,14 @@ def share_the_machine(trainer: dict) -> None:
 
 
 def own_gpu(names: list[str], folder: Path) -> tuple[FileLock | None, str]:
-    """The first GPU that no other process here holds, and the lock on it; the first one of all if none is free."""
+    """The first GPU that no other process here holds, and the lock on it; the first one of all if none is free.
+
+    The locks are files in `folder`, which all users of the machine share: whoever makes one lets everybody take it, and one
+    that may not be opened is taken for held.
+    """
     for name in names:
-        lock = FileLock(folder / f"cryobench-gpu-{name}.lock")
-        with contextlib.suppress(Timeout):
+        lock = FileLock(folder / f"cryobench-gpu-{name}.lock", mode=0o666)
+        with contextlib.suppress(Timeout, PermissionError):
             lock.acquire(timeout=0)
             return lock, name
     return None, names[0]

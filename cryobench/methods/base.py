@@ -17,13 +17,14 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from cryobench.data.images import NoisyImages
-from cryobench.errors import BadImages, InputError
+from cryobench.errors import BadImages, InputError, MissingPackage
 from cryobench.noise.background import border_sigma
 
 # What a method may be told beyond the noisy images themselves.
@@ -31,6 +32,7 @@ KNOWLEDGE = {
     "clean": "clean training images",
     "labels": "the conformation of each training image",
     "rotations": "the orientation of each training image",
+    "draws": "other noisy images of each training image, under independent noise",
     "sigma": "the true noise level of each image",
     "volumes": "the true volumes",
     "truth": "the clean test image itself (a control)",
@@ -50,7 +52,8 @@ class Watch:
 class Setting:
     """Where and how a denoiser runs; none of it may change what it computes beyond rounding.
 
-    seed: for anything random in the method; workdir: a folder of its own for checkpoints and logs, or None;
+    seed: for anything random in the method; workdir: a folder of its own for checkpoints, from
+    which the next fit goes on, or None for a temporary one;
     workers: processes or threads to use; accelerator, devices, precision, strategy: as Lightning names them;
     checkpoint_minutes: how often, within an epoch, a learned method writes what it would go on from;
     progress: show progress bars; watch: what to score a net on while it trains, or None.
@@ -100,6 +103,14 @@ class Denoiser(ABC):
     @property
     def report(self) -> dict:
         return self.__dict__.setdefault("_report", {})
+
+    def require(self) -> None:
+        """Raise MissingPackage, with the command that installs it, where something that this method needs is missing."""
+        for module, command in self.needs.items():
+            if find_spec(module) is None:
+                raise MissingPackage(
+                    f"{type(self).__name__}: expected the package {module}, which is installed apart, got none; {command}"
+                )
 
     def fit(self, train: NoisyImages) -> None:  # noqa: B027 (an empty fit is what most classical methods want)
         """Learn from training images; sees no more of them than `knows` declares."""

@@ -6,6 +6,7 @@ outside the inscribed circle), denoised, and brought back to its own background,
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cryobench.data.images import NoisyImages
-from cryobench.data.io.stack import Stack, StackWriter, resample, same_pixel_size
-from cryobench.data.io.star import Star, write_star
+from cryobench.data.io.stack import Stack, new_stack, resample, same_pixel_size
+from cryobench.data.io.star import Star
+from cryobench.data.io.unusable import faulty, images_at_once, refuse, unusable
 from cryobench.errors import BadImages, InputError
+from cryobench.files import whole
 from cryobench.noise.background import outside_circle
 from cryobench.noise.recorded import Recorded
 from cryobench.particles.model import Model, new_file
 
-PIXELS_AT_ONCE = 2**22  # 64 images of 256 px
+LEAVE_OUT = "leave out what is wrong, by --images or --skip-bad"
 FITTED = 4000  # images of a stack that a method is fitted on, evenly spaced: as many as a desk-scale run has
 
 
@@ -51,13 +54,12 @@ class Prepared:
 
     def take(self, index) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The images (b, L, L), and the gain and level (b, 1, 1) that bring each back: image·gain + level."""
-        images = resample(self.source.read(self.rows[index]), self.size)
+        rows = self.rows[index]
+        images = self.source.raw(rows)
+        refuse(self.source, rows[faulty(images)], LEAVE_OUT)
+        images = resample(images, self.size)
         outside = images[:, outside_circle(self.size)].astype(np.float64)
         deviation = outside.std(axis=1)
-        if not (deviation > 0).all():
-            row = int(self.rows[index][int(np.argmin(deviation))]) + 1
-            raise InputError(f"{self.source.path}: expected noise around the particle, got one value in image {row}; leave it "
-                             "out with --images")  # fmt: skip
         sign = -1.0 if self.contrast == "dark" else 1.0
         mean, spread = self.background
         gain = sign * deviation / spread
@@ -99,41 +101,59 @@ def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str,
 
 
 def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Path, *, contrast: str = "white",
-                  force: bool = False, say=lambda text: None, progress: bool = False) -> list[Path]:  # fmt: skip
+                  force: bool = False, skip_bad: bool = False, say=lambda text: None,
+                  progress: bool = False) -> list[Path]:  # fmt: skip
     """Denoise these rows into `out`, and write a .star beside it if they came from one; returns what was written.
 
-    Images keep their order, size, background, pixel size and header. Raises InputError; nothing is half-written then.
+    Images keep their order, size, background, pixel size and header. All are looked at first: those that are blank or
+    not finite are refused, or left out where `skip_bad`. Raises InputError; nothing is half-written then.
     """
+    source.pixel_size  # noqa: B018 (pixel sizes that disagree are an error before anything is done)
     star = out.with_suffix(".star") if isinstance(source, Star) else None
     inputs = [source.path, *(s.path for s in source.stacks)] if isinstance(source, Star) else [source.path]
     for path in filter(None, (out, star)):
+        new_file(path, force=True)  # a name that the system allows
         if any(path.exists() and path.samefile(given) for given in inputs):
             raise InputError(f"-o: expected another file than the input, got {path}")
         new_file(path, force)
+    with bar(progress) as shown:
+        task = shown.add_task("checking", total=len(rows))
+        bad = unusable(source, rows, lambda done: shown.advance(task, done))
+    if not skip_bad or bad.all():
+        refuse(source, rows[bad], LEAVE_OUT)
+    elif bad.any():
+        say(f"left out, since blank or not finite: {source.named(rows[bad])}")
+        rows = rows[~bad]
     prepared = prepare(model, source, rows, contrast, say)
     like = source.stacks[0] if isinstance(source, Star) else source
-    step = max(1, PIXELS_AT_ONCE // max(prepared.size, source.size) ** 2)
-    with StackWriter(out, len(rows), source.size, like.pixel_size, like=like) as stack, bar(progress) as shown:
-        task = shown.add_task("denoising", total=len(rows))
-        for start in range(0, len(rows), step):
-            block = slice(start, min(start + step, len(rows)))
-            stack.append(denoise_block(model, prepared, block))
-            shown.advance(task, block.stop - start)
-    if star is None:
-        return [out]
-    return [out, write_star(star, source.pointing_to(out.name, rows))]
+    step = images_at_once(max(prepared.size, source.size))
+    with contextlib.ExitStack() as files:
+        if star is not None:
+            files.enter_context(whole(star)).write_bytes(source.pointing_to(out.name, rows))
+        stack = files.enter_context(new_stack(out, len(rows), source.size, source.pixel_size, like=like))
+        with bar(progress) as shown:
+            task = shown.add_task("denoising", total=len(rows))
+            for start in range(0, len(rows), step):
+                block = slice(start, min(start + step, len(rows)))
+                stack.append(denoise_block(model, prepared, block))
+                shown.advance(task, block.stop - start)
+    return [path for path in (out, star) if path is not None]
 
 
 def denoise_block(model: Model, prepared: Prepared, block: slice) -> np.ndarray:
     """These images denoised, in their own units and size: (b, L, L) float32."""
     images, gain, level = prepared.take(block)
+    rows = prepared.rows[block]
     try:
         denoised = model.method.denoise(images)
     except BadImages as bad:
-        raise InputError(
-            f"{prepared.source.path}: {BadImages(prepared.rows[block][bad.indices] + 1, bad.reason)}"
-        ) from None
-    return resample(denoised * gain + level, prepared.source.size)
+        raise InputError(f"{prepared.source.path}: {prepared.source.named(rows[bad.indices])}: {bad.reason}") from None
+    with np.errstate(over="ignore", invalid="ignore"):
+        denoised = resample(denoised * gain + level, prepared.source.size)
+    if not (finite := np.isfinite(denoised).all(axis=(1, 2))).all():
+        raise InputError(f"{prepared.source.path}: expected values that float32 can hold, got more in "
+                         f"{prepared.source.named(rows[~finite])}; leave it out with --images")  # fmt: skip
+    return denoised
 
 
 def bar(shown: bool) -> Progress:

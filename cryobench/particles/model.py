@@ -11,16 +11,16 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from hydra.utils import get_class
 
-from cryobench.config.compose import build, cache_folder, compose, resolve, suggestion
-from cryobench.config.identity import at_present
-from cryobench.errors import InputError
+from cryobench.config.compose import build, cache_folder, compose, from_elsewhere, resolve, suggestion
+from cryobench.errors import InputError, one_line
+from cryobench.files import whole
 from cryobench.methods.base import Denoiser
 from cryobench.noise.background import outside_circle
+from cryobench.runs.damage import is_number, is_whole
 from cryobench.runs.store import Store
 
 MEASURED = 200  # training images that the background is measured on
@@ -55,21 +55,26 @@ def from_run(run_id: str, results: Path | str, overrides: list[str], progress: b
         known = sorted(r.run_id for r in store.all() if r.done)
         raise InputError(f"--run: expected a finished run in {store.runs}, got {run_id}{suggestion(run_id, known)}; "
                          "--results names another folder")  # fmt: skip
-    config = at_home(record.config, overrides)
+    config = at_home(record.config, overrides, f"--run {run_id}")
     if not is_learned(config):
         return fitted(config, run_id, progress)
     weights = store.folder(run_id) / "model.safetensors"
     if not weights.is_file():
         raise InputError(f"--run: expected the weights {weights}, which are not kept with committed records; do the run "
                          "again with paths.results elsewhere, and name that folder with --results")  # fmt: skip
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
-    with safe_open(weights, "pt") as file:
-        if HEADER in (file.metadata() or {}):  # an exported file in its place needs no data set
-            return from_file(weights, overrides)
+    try:
+        with safe_open(weights, "pt") as file:
+            exported = HEADER in (file.metadata() or {})
+        tensors = load_file(weights)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"--run: expected weights in {weights}, got '{one_line(error)[:200]}'") from None
+    if exported:  # in its place; it needs no data set
+        return from_file(weights, overrides)
     background, pixel_size = training_images(config)
-    return with_weights(config, run_id, load_file(weights), config["data"]["image_size"], pixel_size, background)
+    return with_weights(config, run_id, tensors, config["data"]["image_size"], pixel_size, background)
 
 
 def from_file(path: Path | str, overrides: list[str]) -> Model:
@@ -81,14 +86,37 @@ def from_file(path: Path | str, overrides: list[str]) -> Model:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})[HEADER])
         weights = load_file(path)
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise InputError(
             f"--model: expected a file written by cryobench export, got {path} ({type(error).__name__})"
         ) from None
-    config = at_home(about["config"], overrides)
+    if fault := fault_of_header(about):
+        raise InputError(f"--model: expected a file written by cryobench export, got {path} ({fault})")
+    config = at_home(about["config"], overrides, f"--model {path}")
+    if not is_learned(config):
+        raise InputError(f"--model: expected a method with weights in {path}, got {config['method']['name']}")
     return with_weights(
         config, about["run_id"], weights, about["image_size"], about["pixel_size"], tuple(about["background"])
     )
+
+
+def fault_of_header(about) -> str | None:
+    """Why something is not what `export` writes beside the weights, in a few words; None if it is."""
+    if not isinstance(about, dict) or not isinstance(about.get("run_id"), str):
+        return "no run_id in its header"
+    size, pixel, background = (about.get(name) for name in ("image_size", "pixel_size", "background"))
+    if not is_whole(size) or not 16 <= size <= 4096:
+        return "no image_size from 16 to 4096"
+    if not is_number(pixel) or pixel <= 0:
+        return "no pixel_size above 0"
+    if (
+        not isinstance(background, list)
+        or len(background) != 2
+        or not all(map(is_number, background))
+        or background[1] <= 0
+    ):
+        return "no background of a mean and a deviation"
+    return None
 
 
 def from_overrides(overrides: list[str], progress: bool = False) -> Model:
@@ -104,7 +132,14 @@ def from_overrides(overrides: list[str], progress: bool = False) -> Model:
 def with_weights(config, name, weights, image_size, pixel_size, background) -> Model:
     """A learned method, its weights in place."""
     method = set_up(build(config, "method"), config)
-    method.load_weights(weights, image_size)
+    try:
+        method.load_weights(weights, image_size)
+    except (RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{name}: expected weights of the net that its config names, got others ({one_line(error)[:200]})"
+        ) from None
     return Model(name, method, config, image_size, pixel_size, background)
 
 
@@ -155,15 +190,18 @@ def is_learned(config: dict) -> bool:
     return hasattr(get_class(config["method"]["_target_"]), "load_weights")
 
 
-def at_home(config: dict, overrides: list[str]) -> dict:
-    """A record's config with this machine's folders, devices and classes; overrides may only be of trainer and paths."""
+def at_home(config: dict, overrides: list[str], what: str) -> dict:
+    """The config in a record or model file (`what`) with this machine's folders, devices and classes.
+
+    overrides may only be of trainer and paths. Raises InputError.
+    """
     wrong = [
         word for word in overrides if word.lstrip("+~").partition("=")[0].partition(".")[0] not in ("trainer", "paths")
     ]
     if wrong:
         raise InputError(f"expected no settings but trainer and paths beside --run or --model, got {wrong[0]}")
     here = resolve(compose(overrides))
-    config = at_present({**config, "paths": here["paths"], "trainer": here["trainer"]})
+    config = from_elsewhere(config, what) | {"paths": here["paths"], "trainer": here["trainer"]}
     if "data_dir" in inspect.signature(get_class(config["data"]["_target_"])).parameters:
         config["data"] = {**config["data"], "data_dir": here["paths"]["data"]}
     return config
@@ -219,16 +257,20 @@ def learned(model: Model) -> Denoiser:
 def written(path: Path, force: bool, write) -> Path:
     """What `write(partial)` makes, moved to `path` when whole. Raises InputError if that exists, unless `force`."""
     new_file(path, force)
-    with TemporaryDirectory(prefix=".export", dir=path.parent) as folder:
-        partial = Path(folder) / path.name
+    with whole(path) as partial:
         write(partial)
-        os.replace(partial, path)
     return path
 
 
 def new_file(path: Path, force: bool) -> None:
-    """Raise InputError if `path` exists (unless `force`) or its folder doesn't."""
-    if path.exists() and not force:
-        raise InputError(f"expected a new file, got {path}, which exists; --force writes over it")
-    if not path.parent.is_dir():
-        raise InputError(f"expected a folder to write to, got {path.parent}, which does not exist")
+    """Raise InputError if `path` exists (unless `force`), its folder doesn't, or the system allows no such name."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.is_dir():
+            raise InputError(f"expected a folder to write to, got {path.parent}, which does not exist") from None
+    except OSError as error:
+        raise InputError(f"expected a file to write to, got '{error.strerror}' for {path}") from None
+    else:
+        if not force:
+            raise InputError(f"expected a new file, got {path}, which exists; --force writes over it")

@@ -2,8 +2,9 @@
 
 Test images of one conformation, noisy, denoised and clean, are inserted as central slices (torch-fourier-slice) into one
 3-D transform, divided by the weights that fell on each voxel. Each reconstruction is compared with the true volume by
-Fourier shell correlation within a soft sphere. Against the truth, 0.5 is where signal and noise are equal, as 0.143 is
-between two half maps; both are given.
+Fourier shell correlation within a soft sphere. Against the truth a shell has √(SNR/(1 + SNR)): 0.71 where signal and noise
+are equal, and 0.5 where there is a third as much signal as noise, the level that 0.143 is between two half maps
+(Rosenthal & Henderson 2003). Resolutions at 0.5 and at 0.143 are given.
 """
 
 from __future__ import annotations

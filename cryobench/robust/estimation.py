@@ -56,6 +56,7 @@ class Settings(Training):
     compare: tuple[str, ...] = ("mean", "coordinate_median")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, choices in (
             ("target", ("location", "scatter")),
             ("contamination", CONTAMINATIONS),
@@ -83,9 +84,9 @@ class Settings(Training):
         Elliptical(np.zeros(2), scatter_matrix(self.scatter, 2), self.tail)
 
     def at_size(self) -> Settings:
-        """These settings with p, n and steps cut to their share, p to no less than 2 and n to no less than p."""
+        """These settings with p, n and steps cut to their share: no less than p = 2, n = p and d_steps steps."""
         p = max(2, round(self.size * self.p))
-        n, steps = max(p, round(self.size * self.n)), max(1, round(self.size * self.steps))
+        n, steps = max(p, round(self.size * self.n)), max(self.d_steps, round(self.size * self.steps))
         return replace(self, p=p, n=n, steps=steps, size=1.0)
 
     @property

@@ -12,7 +12,7 @@ import torch
 from rich.progress import track
 from torch import nn
 
-from cryobench.errors import RunFailed
+from cryobench.errors import InputError, RunFailed
 from cryobench.methods.learned.scores import AlphaBeta, discriminator_loss, generator_loss
 from cryobench.robust.elliptical import Generator
 
@@ -23,8 +23,9 @@ class Training:
 
     steps: discriminator steps in all; batch: points in each; lr_d, lr_g: learning rates in units of the logarithmic
     score, see `play`; d_steps discriminator steps, then g_steps generator steps; average: the last share of the steps
-    over which the estimate is averaged (the published mean of the last 25 epochs of 150); decay: the last share of the
-    steps over which both learning rates fall linearly to 0 (0: never); clamp: see cryobench.methods.learned.scores.
+    over which the estimate is averaged (the published mean of the last 25 epochs of 150; 0: the last one alone); decay: the
+    last share of the steps over which both learning rates fall linearly to 0 (0: never); clamp: see
+    cryobench.methods.learned.scores. Raises InputError, naming all that is wrong at once.
     """
 
     steps: int = 15_000
@@ -36,6 +37,18 @@ class Training:
     average: float = 1 / 6
     decay: float = 0.0
     clamp: float = 0.01
+
+    def __post_init__(self) -> None:
+        counts = {name: getattr(self, name) for name in ("steps", "batch", "d_steps", "g_steps")}
+        shares = {name: getattr(self, name) for name in ("average", "decay")}
+        wrong = [f"{name}: expected at least 1, got {value}" for name, value in counts.items() if not value >= 1]
+        wrong += [f"{name}: expected a share in [0, 1], got {v}" for name, v in shares.items() if not 0 <= v <= 1]
+        if self.steps < self.d_steps:
+            wrong.append(
+                f"steps: expected at least d_steps, {self.d_steps}, for the generator's first step, got {self.steps}"
+            )
+        if wrong:
+            raise InputError("; ".join(wrong))
 
 
 def play(
@@ -59,7 +72,8 @@ def play(
     optimise_d = torch.optim.SGD(discriminator.parameters(), lr=training.lr_d * scale)
     optimise_g = torch.optim.SGD(learned, lr=training.lr_g * scale)
     data = torch.as_tensor(white, dtype=torch.float32)
-    batch, first_averaged = min(training.batch, len(data)), training.steps * (1 - training.average)
+    batch, last = min(training.batch, len(data)), training.steps - training.steps % training.d_steps - 1
+    first_averaged = min(training.steps * (1 - training.average), last)  # the generator's last step counts in any case
     location, scatter = (np.zeros(shape) for shape in (data.shape[1], (data.shape[1],) * 2))
     averaged, position = 0, len(data)
     falling = training.decay * training.steps

@@ -32,6 +32,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     from cryobench.methods.base import Watch
 
     noise, method = build(config, "noise"), build(config, "method")
+    method.require()
     method.setting = setting(config, folder, progress)
     pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
     train, test = (pairs.images(split, noise, config["seed"]) for split in ("train", "test"))
@@ -40,9 +41,10 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen)))
 
     clock = [time.perf_counter()]
-    method.fit(train.only(method.knows))
+    method.fit(train.only(method.knows, f"method {config['method']['name']}"))
     clock.append(time.perf_counter())
     clean, noisy = test.clean(), test.noisy()
+    clock.append(time.perf_counter())
     beliefs, outcomes = [], []
     for variant in method.variants():
         outcomes.append(denoise(variant, test, noisy, clean))
@@ -68,7 +70,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         "bad_images": bad,
         "knows": sorted(method.knows),
         "realised_snr": number(np.mean(clean.var(axis=(1, 2)) / (noisy - clean).var(axis=(1, 2)))),
-        "images_per_s": number(len(outcomes) * (len(noisy) - len(bad)) / (clock[2] - clock[1])),
+        "images_per_s": number(len(outcomes) * (len(noisy) - len(bad)) / (clock[3] - clock[2])),
         "fit_s": number(clock[1] - clock[0]),
         "contaminated": train.contaminated(),
         "data": {"key": pairs.key, "pixel_size": pairs.pixel_size, "train": len(train), "test": len(test)},

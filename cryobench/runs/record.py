@@ -14,7 +14,9 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from cryobench.config.identity import task_name
-from cryobench.files import replacing
+from cryobench.errors import note
+from cryobench.files import flush, replacing
+from cryobench.runs.damage import fault_of
 
 DENOISING = {"part": "denoising"}  # metadata of what only a finished denoising run has
 
@@ -98,16 +100,23 @@ def write_record(folder: Path, record: Record) -> None:
     """record.json, whole or not at all."""
     with replacing(folder / "record.json") as part:
         part.write_text(to_json(record.document()), encoding="utf-8")
+        flush(part)
 
 
 def read_record(path: Path) -> Record | None:
-    """A record.json, or None if there is none; a damaged one counts as none."""
+    """A record.json, or None if there is none; a damaged one counts as none, with a word (`damage`)."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: bad JSON, or bytes that are no text
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    whole = isinstance(document, dict) and "status" in document
-    return Record.of({"run_id": path.parent.name, **document}) if whole else None
+    except (OSError, ValueError, RecursionError):  # ValueError: bad JSON, or bytes that are no text
+        fault = "no JSON"
+    else:
+        fault = fault_of(document)
+    if fault:
+        note(f"{path}: counts as none, since it is no record of a run ({fault})")
+        return None
+    return Record.of(document)
 
 
 def to_json(value: dict) -> str:

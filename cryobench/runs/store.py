@@ -25,7 +25,7 @@ class Store:
     """The records of one results folder. Raises InputError where the folder can't be written."""
 
     def __init__(self, results: Path | str):
-        self.results = Path(results)
+        self.results = Path(os.path.expanduser(results))
         self.runs = self.results / "runs"
 
     def folder(self, run_id: str) -> Path:
@@ -61,7 +61,7 @@ class Store:
         """Hold this run; yields False if another process does. The system frees the lock of a process that dies."""
         with writable(self.runs):
             self.runs.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.runs / f".{run_id}.lock")
+            lock = FileLock(self.runs / f".{run_id}.lock", mode=0o666)  # results may be shared among users
             try:
                 lock.acquire(timeout=-1 if wait else 0)
             except Timeout:
@@ -151,7 +151,7 @@ class Store:
 
 def results_folder(given: str | None) -> Path:
     """--results DIR, by default the committed folder. Raises InputError if it holds no runs."""
-    folder = Path(given or "results/rnap_ecoli-desk")
+    folder = Path(os.path.expanduser(given or "results/rnap_ecoli-desk"))
     if not (folder / "runs").is_dir():
         raise InputError(
             f"--results: expected a folder with runs in it, got {folder}; run a sweep first, or name its folder"

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import starfile
 
-from cryobench.data.io.stack import StackWriter, write_map
+from cryobench.data.io.stack import new_stack, write_map
 from cryobench.data.project import euler_from_rotations
 from cryobench.errors import InputError
 
@@ -76,7 +76,7 @@ def _write_images(path: Path, blocks: Iterable[np.ndarray], n: int, pixel_size: 
     """One .mrcs of n images, block by block. Returns their size in pixels."""
     blocks = iter(blocks)
     first = next(blocks)
-    with StackWriter(path, n, first.shape[-1], pixel_size) as stack:
+    with new_stack(path, n, first.shape[-1], pixel_size) as stack:
         for block in itertools.chain([first], blocks):
             stack.append(block)
     return stack.size

@@ -5,17 +5,18 @@ Memory is that of the images asked for, however large a stack is: nothing stays 
 
 from __future__ import annotations
 
-import os
-import shutil
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import mrcfile
 import numpy as np
 import scipy.fft
 
-from cryobench.errors import InputError
-from cryobench.files import replacing
+from cryobench.data.io.mrc import SAME, Header, read_header, read_whole
+from cryobench.errors import InputError, note
+from cryobench.files import whole
 
 KEPT = ("exttyp", "nxstart", "nystart", "nzstart", "origin", "nlabl", "label")  # of a header, from stack to stack
 TOLERANCE = 0.01  # relative; pixel sizes that differ by less are taken for one
@@ -24,22 +25,21 @@ TOLERANCE = 0.01  # relative; pixel sizes that differ by less are taken for one
 class Stack:
     """A stack of square images on disk.
 
-    path; shape (n, L, L); pixel_size in Å, or None where the header has none; header: as mrcfile reads it;
-    is_volume: whether the header calls it a volume, as many programs do with stacks. Raises InputError for a file that
-    is missing, truncated, no MRC file, complex, empty, or whose images are not square.
+    path; shape (n, L, L); pixel_size in Å: the one given, else the header's, else None; header: its fields, as mrcfile
+    names them; is_volume: whether the header calls it a volume, as many programs do with stacks. Raises InputError for a
+    file that is missing, packed, truncated, no MRC file, complex, empty, or whose images are not square.
     """
 
-    def __init__(self, path: Path | str):
+    def __init__(self, path: Path | str, pixel_size: float | None = None):
         self.path = Path(path)
-        with _opened(self.path) as file:
-            data = file.data if file.data.ndim == 3 else file.data[None]
-            self.shape = data.shape
-            self._place = {"dtype": data.dtype, "offset": file.data.offset, "shape": data.shape}
-            self.pixel_size = _voxel_size(file)
-            self.header, self.extended = file.header.copy(), np.array(file.extended_header)
-            self.is_volume = bool(file.is_volume())
+        self._header: Header = read_header(self.path)
+        self.shape, self.header, self.is_volume = self._header.shape, self._header.fields, self._header.is_volume
+        self.pixel_size = pixel_size or pixel_of(self._header, (0, 1), self.path)
         if self.shape[1] != self.shape[2]:
             raise InputError(f"{self.path}: expected square images, got {self.shape[2]} × {self.shape[1]} pixels")
+        if self._header.axes != (1, 2, 3):
+            raise InputError(f"{self.path}: expected images with x along their rows (mapc, mapr, maps = 1, 2, 3), got "
+                             f"{self._header.axes}; a map may have its axes in another order")  # fmt: skip
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -49,36 +49,83 @@ class Stack:
         """L in pixels."""
         return self.shape[-1]
 
+    @property
+    def extended(self) -> np.ndarray:
+        """The extended header as single bytes, as mrcfile takes it."""
+        with open(self.path, "rb") as file:
+            file.seek(1024)
+            return np.frombuffer(file.read(self._header.offset - 1024), "V1")
+
+    def named(self, indices: np.ndarray) -> str:
+        """Images at these positions, as people count them."""
+        return f"image {numbers(np.asarray(indices) + 1)}"
+
     def read(self, indices: np.ndarray) -> np.ndarray:
         """The images at these positions, (b, L, L) float32. Raises InputError for NaN, infinity, or beyond the stack."""
+        images = self.raw(indices)
+        finite = np.isfinite(images).all(axis=(1, 2))
+        if not finite.all():
+            raise InputError(f"{self.path}: expected finite pixels, got NaN or infinity in "
+                             f"{self.named(np.asarray(indices)[~finite])}; leave it out")  # fmt: skip
+        return images
+
+    def raw(self, indices: np.ndarray) -> np.ndarray:
+        """As `read`, whatever the values are."""
         indices = np.asarray(indices)
         if len(indices) and not (0 <= indices.min() and indices.max() < len(self)):
             raise InputError(f"{self.path}: expected images 1 to {len(self)}, got number {indices.max() + 1}")
-        images = np.memmap(self.path, mode="r", **self._place)[indices].astype(np.float32)
-        finite = np.isfinite(images).all(axis=(1, 2))
-        if not finite.all():
-            raise InputError(f"{self.path}: expected finite pixels, got NaN or infinity in image "
-                             f"{int(indices[np.argmin(finite)]) + 1}; leave it out")  # fmt: skip
-        return images
+        place = {"dtype": self._header.dtype, "offset": self._header.offset, "shape": self.shape}
+        return np.memmap(self.path, mode="r", **place)[indices].astype(np.float32)
+
+
+def numbers(values: np.ndarray) -> str:
+    """Numbers in rising order as people and --images write them: 1-12,40; of many ranges the first eight."""
+    values = np.unique(values)
+    starts = np.flatnonzero(np.diff(values, prepend=values[0] - 2) > 1)
+    ends = [*(starts[1:] - 1), len(values) - 1]
+    ranges = [f"{values[a]}" if a == b else f"{values[a]}-{values[b]}" for a, b in zip(starts, ends, strict=True)]
+    return ",".join(ranges[:8]) + (f" and {len(ranges) - 8} ranges more" if len(ranges) > 8 else "")
+
+
+def pixel_of(header: Header, axes: tuple[int, ...], path: Path) -> float | None:
+    """The edge of a pixel in Å, None where it isn't known, or where a header names another one for each axis."""
+    known = [header.pixels[axis] for axis in axes if header.pixels[axis] is not None]
+    if not known:
+        return None
+    if max(known) - min(known) > SAME * max(known):
+        text = " × ".join(f"{value:g}" for value in known)
+        note(f"{path}: its header's pixel size is not used, since pixels of {text} Å are not square")
+        return None
+    return header.pixels[0]
 
 
 def read_map(path: Path | str) -> tuple[np.ndarray, float | None]:
-    """A map (L, L, L) float32, indexed zyx, and its voxel size in Å or None. Raises InputError for anything else."""
-    with _opened(Path(path)) as file:
-        if file.data.ndim != 3 or len(set(file.data.shape)) != 1:
-            raise InputError(
-                f"{path}: expected a cubic map, got one of {' × '.join(map(str, file.data.shape[::-1]))} voxels"
-            )
-        volume = np.array(file.data, dtype=np.float32)
-        if not np.isfinite(volume).all():
-            raise InputError(f"{path}: expected finite voxels, got NaN or infinity")
-        return volume, _voxel_size(file)
+    """A map (L, L, L) float32, indexed zyx whatever its order in the file, and its voxel size in Å or None.
+
+    The file may be packed by gzip, bzip2 or xz. Raises InputError for anything else than a cube of finite numbers.
+    """
+    path = Path(path)
+    header, data = read_whole(path)
+    place = [header.axes[::-1].index(axis) for axis in (3, 2, 1)]  # of z, y and x in the file
+    if len(set(data.shape)) != 1:
+        raise InputError(f"{path}: expected a cubic map, got one of {' × '.join(map(str, data.shape[::-1]))} voxels")
+    volume = np.ascontiguousarray(data.transpose(place), dtype=np.float32)
+    if not np.isfinite(volume).all():
+        raise InputError(f"{path}: expected finite voxels, got NaN or infinity")
+    start = [int(header.fields[f"n{axis}start"]) for axis in "xyz"]
+    origin = [float(header.fields["origin"][axis]) for axis in "xyz"]
+    if any(start) or any(origin):
+        where = " and ".join(f"{name} ({', '.join(f'{v:g}' for v in values)})"
+                             for name, values in (("nstart", start), ("origin", origin)) if any(values))  # fmt: skip
+        note(f"{path}: its {where} {'are' if any(start) and any(origin) else 'is'} not used: the centre of the map is "
+             "taken for that of its box")  # fmt: skip
+    return volume, pixel_of(header, (0, 1, 2), path)
 
 
 def write_map(path: Path | str, volume: np.ndarray, voxel_size: float) -> Path:
     """Write a map (L, L, L), indexed zyx, voxel size in Å, whole or not at all."""
     path = Path(path)
-    with replacing(path) as partial, mrcfile.new(partial, np.asarray(volume, np.float32), overwrite=True) as file:
+    with whole(path) as partial, mrcfile.new(partial, np.asarray(volume, np.float32), overwrite=True) as file:
         file.voxel_size = voxel_size
     return path
 
@@ -88,119 +135,55 @@ def same_pixel_size(one: float | None, other: float | None) -> bool:
     return one is None or other is None or abs(one - other) <= TOLERANCE * max(one, other)
 
 
-class StackWriter:
-    """Writes n images (L, L) as float32 to `path`, a block at a time, under a temporary name until all are there.
+@contextmanager
+def new_stack(
+    path: Path | str, n: int, size: int, pixel_size: float | None, *, like: Stack | None = None
+) -> Iterator[StackWriter]:
+    """Write n images (L, L) as float32 to `path`, a block at a time; the file appears when all are there.
 
-        with StackWriter(path, n, size, pixel_size) as stack:
+        with new_stack(path, n, size, pixel_size) as stack:
             stack.append(images)
 
     like: a Stack whose header (labels, origin, extended header, stack or volume flag) is kept. Raises InputError if there
     is no room, the folder can't be written, or other images come than those announced; nothing is left behind then.
     """
+    with whole(path, needs=4 * n * size**2) as partial:
+        with mrcfile.new_mmap(partial, (n, size, size), mrc_mode=2, overwrite=True) as file:
+            (file.set_volume if like is not None and like.is_volume else file.set_image_stack)()
+            file.voxel_size = pixel_size or 0
+            if like is not None and len(extended := like.extended):
+                file.set_extended_header(extended)
+            for name in KEPT if like is not None else ():
+                file.header[name] = like.header[name]
+            offset = file.data.offset
+        with open(partial, "r+b") as file:
+            file.seek(offset)
+            stack = StackWriter(file, n, size)
+            yield stack
+        if stack.done < n:
+            raise InputError(f"{path}: expected {n} images, got {stack.done}")
+        mean, square = stack.sums / (n * size**2)
+        with mrcfile.mmap(partial, mode="r+") as file:
+            file.header.dmin, file.header.dmax, file.header.dmean = stack.low, stack.high, mean
+            file.header.rms = max(square - mean**2, 0) ** 0.5
 
-    def __init__(self, path: Path | str, n: int, size: int, pixel_size: float | None, *, like: Stack | None = None):
-        self.path, self.n, self.size, self.pixel_size, self.like = Path(path), n, size, pixel_size, like
-        self.partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
 
-    def __enter__(self) -> StackWriter:
-        try:
-            free, needs = shutil.disk_usage(self.path.parent).free, 4 * self.n * self.size**2
-            if free < needs:
-                raise InputError(f"expected {needs / 1e9:.2g} GB free for {self.path.name}, got {free / 1e9:.2g}; "
-                                 "make room or write elsewhere")  # fmt: skip
-            with mrcfile.new_mmap(self.partial, (self.n, self.size, self.size), mrc_mode=2, overwrite=True) as file:
-                self._head(file)
-                offset = file.data.offset
-            self._file = open(self.partial, "r+b")
-            self._file.seek(offset)
-        except OSError as error:
-            self._forget()
-            raise InputError(f"{self.path}: expected a place to write to, got '{error.strerror or error}'; "
-                             "make room or write elsewhere") from None  # fmt: skip
-        except BaseException:
-            self._forget()
-            raise
-        self.done, self._low, self._high, self._sums = 0, np.inf, -np.inf, np.zeros(2)
-        return self
+class StackWriter:
+    """Puts images behind one another into an open file, and keeps what its header is to say of them."""
 
-    def _head(self, file) -> None:
-        volume = self.like is not None and self.like.is_volume
-        (file.set_volume if volume else file.set_image_stack)()
-        file.voxel_size = self.pixel_size or 0
-        if self.like is not None:
-            if len(self.like.extended):
-                file.set_extended_header(self.like.extended)
-            for name in KEPT:
-                file.header[name] = self.like.header[name]
+    def __init__(self, file: BinaryIO, n: int, size: int):
+        self.file, self.n, self.size = file, n, size
+        self.done, self.low, self.high, self.sums = 0, np.inf, -np.inf, np.zeros(2)
 
     def append(self, images: np.ndarray) -> None:
         """The next images (b, L, L)."""
         if images.shape[1:] != (self.size, self.size) or self.done + len(images) > self.n:
             raise InputError(f"expected {self.n} images of {self.size} px, got more, or one of another size")
         images = np.ascontiguousarray(images, dtype="<f4")
-        self._file.write(images.data)
+        self.file.write(images.data)
         self.done += len(images)
-        self._low, self._high = min(self._low, images.min()), max(self._high, images.max())
-        self._sums += images.sum(dtype=np.float64), np.square(images, dtype=np.float64).sum()
-
-    def __exit__(self, kind, error, _) -> None:
-        try:
-            if kind is None:
-                self._file.flush()
-                if self.done < self.n:
-                    raise InputError(f"expected {self.n} images, got {self.done}")
-                mean, square = self._sums / (self.n * self.size**2)
-                with mrcfile.mmap(self.partial, mode="r+") as file:
-                    file.header.dmin, file.header.dmax, file.header.dmean = self._low, self._high, mean
-                    file.header.rms = max(square - mean**2, 0) ** 0.5
-                os.replace(self.partial, self.path)
-        except OSError as error:
-            raise InputError(f"{self.path}: expected to write to the end, got '{error.strerror or error}'; "
-                             "make room or write elsewhere") from None  # fmt: skip
-        finally:
-            self._forget()
-        if isinstance(error, OSError):
-            raise InputError(f"{self.path}: expected room for {self.n} images, got '{error.strerror or error}'; "
-                             "make room or write elsewhere") from None  # fmt: skip
-
-    def _forget(self) -> None:
-        if file := getattr(self, "_file", None):
-            file.close()
-        self.partial.unlink(missing_ok=True)
-
-
-def _opened(path: Path):
-    """An MRC file, memory-mapped. Raises InputError for what can't be read as real numbers."""
-    if not path.is_file():
-        raise InputError(f"{path}: expected an .mrc or .mrcs file, there is none")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # bytes after the end of the data, say
-            file = mrcfile.mmap(path, mode="r")
-    except (ValueError, OSError) as error:
-        size = path.stat().st_size
-        raise InputError(
-            f"{path}: expected a whole MRC file, got {size} bytes that are not one ({_words(error)})"
-        ) from None
-    if file.data is None or file.data.size == 0:
-        file.close()
-        raise InputError(f"{path}: expected images, got an empty stack")
-    if file.data.dtype.kind not in "fiu" or file.data.ndim not in (2, 3):
-        kind, axes = file.data.dtype, file.data.ndim
-        file.close()
-        raise InputError(
-            f"{path}: expected images of real numbers (MRC mode 0, 1, 2, 6 or 12), got {kind} with {axes} axes"
-        )
-    return file
-
-
-def _voxel_size(file) -> float | None:
-    size = float(file.voxel_size.x)
-    return size if np.isfinite(size) and size > 0 else None
-
-
-def _words(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+        self.low, self.high = min(self.low, images.min()), max(self.high, images.max())
+        self.sums += images.sum(dtype=np.float64), np.square(images, dtype=np.float64).sum()
 
 
 def crop_centre(

@@ -48,6 +48,11 @@ def find_structure(
     return path
 
 
+def given_by_path(*names: str) -> list[Path]:
+    """Those of these structures that are files of the user's own, not entries of the PDB."""
+    return [Path(name).expanduser() for name in names if Path(name).expanduser().is_file()]
+
+
 def _look_for(name: str, folders: list[Path]) -> Path | None:
     wanted = {(name + suffix).lower() for suffix in SUFFIXES}
     for folder in folders:

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from cryobench.data.dataset import DataSet
 from cryobench.data.molecules.density import Atoms, density
-from cryobench.data.molecules.fetch import SOURCE, content_sha256, find_structure
+from cryobench.data.molecules.fetch import SOURCE, content_sha256, find_structure, given_by_path
 from cryobench.data.molecules.structures import in_ranges, read_structure
 from cryobench.errors import InputError
 
@@ -70,6 +70,9 @@ class Hinged(DataSet):
     def file(self) -> Path:
         """The structure's file, downloaded if need be."""
         return find_structure(self.structure, self.data_dir, self.source, (self.sha256 or {}).get(self.structure))
+
+    def given_files(self) -> list[Path]:
+        return given_by_path(self.structure)
 
     def volume_key(self) -> dict:
         """As for any data set, with the content of the file in place of its name."""

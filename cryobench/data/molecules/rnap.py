@@ -9,7 +9,7 @@ import numpy as np
 
 from cryobench.data.dataset import DataSet
 from cryobench.data.molecules.density import Atoms, density
-from cryobench.data.molecules.fetch import SOURCE, content_sha256, find_structure
+from cryobench.data.molecules.fetch import SOURCE, content_sha256, find_structure, given_by_path
 from cryobench.data.molecules.structures import ClampMotion, Structure, clamp_motion, read_structure, shared_atoms
 from cryobench.errors import InputError
 
@@ -61,6 +61,9 @@ class Rnap(DataSet):
         open_, closed = (find_structure(name, self.data_dir, self.source, known.get(name))
                          for name in (self.open, self.closed))  # fmt: skip
         return open_, closed
+
+    def given_files(self) -> list[Path]:
+        return given_by_path(self.open, self.closed)
 
     def volume_key(self) -> dict:
         """As for any data set, with the content of the files in place of their names."""

@@ -9,6 +9,7 @@ which is the open structure at 0 and the closed one at 1; core atoms go straight
 from __future__ import annotations
 
 import gzip
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from cryobench.errors import InputError
 
+FARTHEST = 1e5  # Å from the origin; also not NaN
 KEEP = 0.5  # share of the atoms, those that fit best, from which a rigid motion is found
 STEPS = 100  # at most: each lowers the trimmed sum of squares, so the choice of atoms settles, but for rounding
 
@@ -58,7 +60,8 @@ def read_structure(path: Path, chains: list[str] | None = None) -> Structure:
     """
     import gemmi
 
-    text = read_bytes(path).decode("utf-8", errors="replace")
+    # What is no ASCII (in a title, say) would become two bytes, and shift the columns of a PDB file.
+    text = re.sub(rb"[\x80-\xff]", b"?", read_bytes(path)).decode("ascii")
     if _is_cut_short(text):
         raise InputError(f"expected a whole structure file, got one cut short: {path}; fetch it again")
     try:
@@ -81,6 +84,10 @@ def read_structure(path: Path, chains: list[str] | None = None) -> Structure:
         raise InputError(f"expected atoms in {'chain ' + ', '.join(missing) if missing else 'the first model'}, "
                          f"got none in {path}; see data.chains")  # fmt: skip
     residues, elements, positions = zip(*rows.values(), strict=True)
+    lost = [" ".join(name) for name, place in zip(rows, positions, strict=True) if not np.abs(place).max() < FARTHEST]
+    if lost:
+        raise InputError(f"{path}: expected coordinates of less than {FARTHEST:g} Å for every atom, got others for "
+                         f"{', '.join(lost[:5])}{f' and {len(lost) - 5} more' if len(lost) > 5 else ''}")  # fmt: skip
     return Structure(list(rows), found, np.array(residues), np.array(elements), np.array(positions))
 
 

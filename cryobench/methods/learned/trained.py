@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
+import tempfile
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -130,6 +132,29 @@ class Trained(Denoiser):
         return nets.build(self.net, "generator", width=self.width, image_size=image_size, seed=self.setting.seed)
 
     def fit(self, train: NoisyImages) -> None:
+        """Train on pairs (n, L, L); a fit that was ended goes on from the checkpoints in `setting.workdir`.
+
+        Raises InputError for too few images or a batch size that the devices can't share, NotFinite for a loss that is
+        not finite, Stopped where the process is told to end.
+        """
+        with self.own_folder():
+            self.fit_in_folder(train)
+
+    @contextlib.contextmanager
+    def own_folder(self) -> Iterator[None]:
+        """Where the setting names no folder, a temporary one in its place for this fit, which no other fit can find."""
+        given = self.setting
+        if given.workdir is not None:
+            yield
+            return
+        with tempfile.TemporaryDirectory(prefix="cryobench-") as folder:
+            self.setting = replace(given, workdir=Path(folder))
+            try:
+                yield
+            finally:
+                self.setting = given
+
+    def fit_in_folder(self, train: NoisyImages) -> None:
         held = validation_part(len(train))
         if len(train) - held < self.batch_size:
             raise InputError(
@@ -151,6 +176,7 @@ class Trained(Denoiser):
     def take(self, train: NoisyImages) -> None:
         """What `learn` left, from its checkpoints: the weights of the epochs chosen, and the report."""
         keeper, held = self.keeper(), validation_part(len(train))
+        self.also = []
         state = keeper.state()
         module = self.module(train.image_size)
         curve = state["curve"]
@@ -169,12 +195,13 @@ class Trained(Denoiser):
             training_s=round(state["cryobench"]["seconds"], 3), resumed=state["cryobench"]["resumed"],
         )  # fmt: skip
         if watch := self.setting.watch:
-            points = state["callbacks"][Watching(watch).state_key]["points"]
+            points = state["callbacks"][Watching.__qualname__]["points"]
             self.report["watch"] = {"images": len(watch.clean), **points}
 
     def keeper(self, stop: Callable[[], bool] | None = None) -> Checkpoints:
-        folder = (self.setting.workdir or Path()) / "checkpoints"
-        return Checkpoints(folder, self.chosen_epochs, self.setting.checkpoint_minutes, stop)
+        return Checkpoints(
+            self.setting.workdir / "checkpoints", self.chosen_epochs, self.setting.checkpoint_minutes, stop
+        )
 
     def learn(self, train: NoisyImages, stop: Callable[[], bool] | None = None) -> None:
         """Train, as the only process or as one rank of several; what was learned is in the checkpoints then."""
@@ -233,7 +260,8 @@ class Trained(Denoiser):
         if where.progress and ranks.rank() == 0:
             callbacks.append(self.progress_bar())
         if where.watch:
-            callbacks.append(Watching(where.watch, precise))
+            shown = self.inputs(where.watch.noisy.astype(np.float32, copy=False))
+            callbacks.append(Watching(where.watch, shown, self.answer, precise))
         return pl.Trainer(
             max_epochs=self.epochs, accelerator=where.accelerator, devices=where.devices,
             strategy=lightning.among_ranks(self.one_step) if ranks.world() > 1 else where.strategy, use_distributed_sampler=False,
@@ -263,15 +291,19 @@ class Trained(Denoiser):
         out = np.empty_like(noisy, dtype=np.float32)
         for start in range(0, len(noisy), BATCH_AT_TEST):
             chunk = slice(start, start + BATCH_AT_TEST)
-            predicted = self.predict(net, noisy[chunk].astype(np.float32, copy=False), device)
+            predicted = self.answer(net, self.inputs(noisy[chunk].astype(np.float32, copy=False)).to(device))
             out[chunk] = predicted[:, 0].float().cpu().numpy()
         net.load_state_dict(before)  # batch norm in training mode moves its running statistics
         net.eval()
         return out
 
-    def predict(self, net: torch.nn.Module, noisy: np.ndarray, device: str) -> torch.Tensor:
-        """(b, L, L) float32 → (b, 1, L, L)."""
-        return net(as_batch(noisy).to(device))
+    def inputs(self, noisy: np.ndarray) -> torch.Tensor:
+        """What a net is shown of noisy images at test time, (b, L, L) float32 → (b, channels, L, L)."""
+        return as_batch(noisy)
+
+    def answer(self, net: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        """What a net makes of `inputs`, on their device: (b, channels, L, L) → denoised (b, 1, L, L)."""
+        return net(inputs)
 
     def weights(self) -> dict:
         return {name: value.contiguous() for name, value in self.generator.state_dict().items()}

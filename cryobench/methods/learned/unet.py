@@ -54,10 +54,13 @@ class UNetModule(DenoisingModule):
         optimizer = self.optimizers()
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.generator.parameters(), 1.0)
         optimizer.step()
         self.lr_schedulers().step()
         self.note(loss=loss, train_mse=loss)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Gradients longer than 1 are cut to 1; with 16-mixed it is only here that they are no longer scaled."""
+        torch.nn.utils.clip_grad_norm_(self.generator.parameters(), 1.0)
 
 
 @dataclass
@@ -84,7 +87,8 @@ class UNet(Trained):
 
     @property
     def knows(self) -> frozenset[str]:
-        return self.exemplar.knows if self.exemplar else frozenset({"clean"})
+        draws = {"draws"} if self.draws > 1 else set()
+        return (self.exemplar.knows if self.exemplar else frozenset({"clean"})) | draws
 
     def module(self, image_size: int) -> UNetModule:
         return UNetModule(self.build_generator(image_size), self.lr, self.weight_decay)
@@ -93,20 +97,20 @@ class UNet(Trained):
         shown = {"inputs": 1 + len(WIDTHS), "base": MIDDLE} if self.exemplar else {"inputs": 1, "base": None}
         return unet.build(self.width, image_size, seed=self.setting.seed, **shown)
 
-    def fit(self, train: NoisyImages) -> None:
+    def fit_in_folder(self, train: NoisyImages) -> None:
         if not self.exemplar:
-            return super().fit(train)
+            return super().fit_in_folder(train)
         self.exemplar.setting = self.setting
         self.exemplar.fit(train)
         self.exemplars = train.indices
-        folder = (self.setting.workdir or Path()) / "guides"
+        folder = self.setting.workdir / "guides"
         folder.mkdir(parents=True, exist_ok=True)
         self.guides = [self._guides(train, draw, folder / f"draw_{draw}.npy") for draw in range(self.draws)]
         held = np.arange(len(train) - validation_part(len(train)), len(train))
         middle = self.guides[0][held, MIDDLE - 1].astype(np.float32)
         self.report["guide"] = {name: self.exemplar.report[name] for name in ("tau", "components", "angles")}
         self.report["guide_val_mse"] = float(np.mean((middle - train.clean(held)) ** 2))
-        super().fit(train)
+        super().fit_in_folder(train)
         del self.guides
         shutil.rmtree(folder)
 
@@ -146,11 +150,15 @@ class UNet(Trained):
             inputs = np.concatenate([inputs, guides.astype(np.float32)], axis=1)
         return inputs, clean
 
-    def predict(self, net: torch.nn.Module, noisy: np.ndarray, device: str) -> torch.Tensor:
-        inputs = noisy[:, None]
+    def inputs(self, noisy: np.ndarray) -> torch.Tensor:
+        """The noisy images, and beside them what the exemplars' posteriors say of them if they are the guide."""
+        channels = noisy[:, None]
         if self.exemplar:
-            inputs = np.concatenate([inputs, self.exemplar.widened(noisy, WIDTHS)], axis=1)
-        inputs = torch.from_numpy(inputs).to(device)
+            channels = np.concatenate([channels, self.exemplar.widened(noisy, WIDTHS)], axis=1)
+        return torch.from_numpy(channels)
+
+    def answer(self, net: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+        """The mean of the net's answers to all eight symmetries of `inputs`, each turned back."""
         answers = [turned_back(net(turned(inputs, symmetry)), symmetry) for symmetry in range(COUNT)]
         return torch.stack(answers).mean(dim=0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import numpy as np
@@ -9,11 +10,15 @@ import torch
 from pytorch_lightning.callbacks import Callback
 
 from cryobench.methods.base import Watch
+from cryobench.methods.learned.lightning import steps_done
 from cryobench.methods.learned.precise import PreciseBatchNorm
 
 
 class Watching(Callback):
     """Every `watch.every` steps, and at the end of each epoch, one point of each curve in `points`.
+
+    shown (n, channels, L, L): what a net sees of the watched images; answer(net, shown) → (n, 1, L, L): what the denoiser
+    makes of it.
 
     "step": from 1; "train_mse": mean over the training batches since the last point, as they were when they were trained
     on; "test_mse": of the watched images with batch norm's running statistics, or with those that `precise` estimates anew;
@@ -21,8 +26,8 @@ class Watching(Callback):
     points go with the checkpoints.
     """
 
-    def __init__(self, watch: Watch, precise: PreciseBatchNorm | None = None):
-        self.watch, self.precise = watch, precise
+    def __init__(self, watch: Watch, shown: torch.Tensor, answer: Callable, precise: PreciseBatchNorm | None = None):
+        self.watch, self.shown, self.answer, self.precise = watch, shown, answer, precise
         self.points: dict[str, list] = {"step": [], "train_mse": [], "test_mse": [], "test_mse_batch": []}
         self.since: list[float] = []
 
@@ -34,7 +39,7 @@ class Watching(Callback):
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         self.since.append(module.latest["train_mse"])
-        step = module.current_epoch * trainer.num_training_batches + batch_idx + 1
+        step = steps_done(trainer)  # epochs may differ in length
         if step % self.watch.every and batch_idx + 1 < trainer.num_training_batches:
             return
         values = {"step": step, "train_mse": np.mean(self.since), **self.look(module)}
@@ -47,9 +52,9 @@ class Watching(Callback):
         net = deepcopy(module.generator)
         if self.precise:
             self.precise.estimate(net, module.device)
-        pair = (self.watch.noisy, self.watch.clean)
-        noisy, clean = (torch.from_numpy(images)[:, None].to(module.device, module.dtype) for images in pair)
+        pair = (self.shown, torch.from_numpy(self.watch.clean)[:, None])
+        shown, clean = (images.to(module.device, module.dtype) for images in pair)
         return {
-            name: float((net.train(own_statistics)(noisy) - clean).square().mean())
+            name: float((self.answer(net.train(own_statistics), shown) - clean).square().mean())
             for name, own_statistics in (("test_mse", False), ("test_mse_batch", True))
         }

@@ -228,4 +228,5 @@ def elements(orbits: Orbits, where: torch.Tensor) -> torch.Tensor:
     mirrored, turn, which = where // (orbits.angles * n), where // n % orbits.angles, where % n
     plain = orbits.coefficients[which]
     plain = torch.where((mirrored == 1)[:, None], plain.conj(), plain)
-    return plain * torch.polar(torch.ones(()), 2 * torch.pi / orbits.angles * turn[:, None] * orbits.basis.orders)
+    angle = 2 * torch.pi / orbits.angles * turn[:, None] * orbits.basis.orders
+    return plain * torch.polar(torch.ones_like(angle), angle)

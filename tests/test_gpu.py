@@ -1,0 +1,79 @@
+"""On a GPU: what the methods that compute there make of images is what they make of them on a CPU, but for rounding."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from cryobench.data.molecules.phantom import Phantom
+from cryobench.data.pairs import open_pairs
+from cryobench.methods.base import Setting
+from cryobench.methods.learned.autoencoder import Autoencoder
+from cryobench.methods.learned.gan import WassersteinGan
+from cryobench.methods.learned.pggan import Pggan
+from cryobench.methods.learned.unet import UNet
+from cryobench.methods.posterior.bayes import Bayes
+from cryobench.methods.posterior.exemplar import Exemplar
+from cryobench.methods.posterior.rebuilt import Rebuilt
+from cryobench.methods.posterior.wiener import Wiener
+from cryobench.noise.gaussian import Gaussian
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.trains,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU and a torch that was built for it"),
+]
+
+POSTERIOR = {
+    "exemplar": Exemplar(components=[200], angles=[36], n_validation=4),
+    "exemplar, shifted": Exemplar(components=[200], angles=[36], n_validation=4, shift=1),
+    "bayes": Bayes(step=6.0, components=100, draws=32, max_draws=32),
+    "rebuilt": Rebuilt(step=6.0, components=100, draws=32, max_draws=32),
+    "wiener": Wiener(),
+}
+LEARNED = {
+    "autoencoder": Autoencoder(width=4, epochs=1, batch_size=8),
+    "precise": Autoencoder(width=4, epochs=1, batch_size=8, batch_norm="precise"),
+    "wgan_gp": WassersteinGan(width=4, epochs=1, batch_size=8),
+    "pggan": Pggan(width=4, phase_images=60, batch_size=4),
+    "unet": UNet(width=8, epochs=1, batch_size=8, draws=1),
+}
+
+
+@pytest.fixture(scope="module")
+def images(cache):
+    pairs = open_pairs(Phantom(image_size=32, n_train=48, n_test=4), cache)
+    return {split: pairs.images(split, Gaussian(0.1), 0) for split in ("train", "test")}
+
+
+def denoised(method, test) -> np.ndarray:
+    return method.denoise(test.noisy(), **({"sigma": test.sigma()} if "sigma" in method.knows else {}))
+
+
+@pytest.mark.parametrize("name", POSTERIOR)
+def test_a_posterior_is_the_same_on_a_gpu(images, name):
+    found = {}
+    for accelerator in ("cpu", "gpu"):
+        method = copy.deepcopy(POSTERIOR[name])
+        method.setting = Setting(accelerator=accelerator)
+        method.fit(images["train"].only(method.knows))
+        found[accelerator] = denoised(method, images["test"])
+    spread = found["cpu"].std()
+    assert np.sqrt(np.mean((found["gpu"] - found["cpu"]) ** 2)) < 0.02 * spread
+
+
+@pytest.mark.parametrize("precision", ["32-true", "16-mixed", "bf16-mixed"])
+@pytest.mark.parametrize("name", LEARNED)
+def test_a_net_trains_on_a_gpu_and_denoises_there_as_on_a_cpu(images, tmp_path, name, precision):
+    """Trained at any of Lightning's precisions; what it learned is looked at in single precision."""
+    method = copy.deepcopy(LEARNED[name])
+    method.setting = Setting(workdir=tmp_path, accelerator="gpu", precision=precision)
+    method.fit(images["train"].only(method.knows))
+    found = {}
+    for accelerator in ("gpu", "cpu"):
+        method.setting = replace(method.setting, accelerator=accelerator)
+        found[accelerator] = denoised(method, images["test"])
+    assert np.isfinite(found["gpu"]).all()
+    assert np.sqrt(np.mean((found["gpu"] - found["cpu"]) ** 2)) < 0.02 * max(found["cpu"].std(), 0.1)
