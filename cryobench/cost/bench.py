@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from cryobench.config.sweep import Job
 from cryobench.cost.speed import SLICES, cost_key, images_needed, measure, simulation, torch_threads
 from cryobench.errors import one_line
 from cryobench.evaluation import metrics
-from cryobench.files import writable
+from cryobench.files import replacing, writable
 from cryobench.methods.base import Setting
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.modules.gan import ADAM
@@ -136,9 +135,8 @@ def keep(found: dict, results: Path) -> Path:
     path = results / "bench.json"
     with writable(results):
         results.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(found, indent=1), encoding="utf-8")
-        os.replace(part, path)
+        with replacing(path) as part:
+            part.write_text(json.dumps(found, indent=1), encoding="utf-8")
     return path
 
 

@@ -20,7 +20,7 @@ from cryobench.errors import InputError, one_line
 from cryobench.files import whole
 from cryobench.methods.base import Denoiser
 from cryobench.noise.background import outside_circle
-from cryobench.runs.record import is_number, is_whole
+from cryobench.runs.damage import is_number, is_whole
 from cryobench.runs.store import Store
 
 MEASURED = 200  # training images that the background is measured on
@@ -51,11 +51,11 @@ def from_run(run_id: str, results: Path | str, overrides: list[str], progress: b
     """The method of a finished run. Raises InputError where there is none, or its weights are gone."""
     store = Store(results)
     record = store.read(run_id)
-    if record is None or record["status"] != "done":
-        known = sorted(r["run_id"] for r in store.all() if r["status"] == "done")
+    if record is None or not record.done:
+        known = sorted(r.run_id for r in store.all() if r.done)
         raise InputError(f"--run: expected a finished run in {store.runs}, got {run_id}{suggestion(run_id, known)}; "
                          "--results names another folder")  # fmt: skip
-    config = at_home(record["config"], overrides, f"--run {run_id}")
+    config = at_home(record.config, overrides, f"--run {run_id}")
     if not is_learned(config):
         return fitted(config, run_id, progress)
     weights = store.folder(run_id) / "model.safetensors"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from cryobench.errors import InputError
 from cryobench.robust.settings import Settings
@@ -12,6 +13,8 @@ from cryobench.robust.settings import Settings
 @dataclass(frozen=True)
 class RobustEstimation(Settings):
     """The errors of every estimator on one contaminated sample; the record holds them in "results", a list of one."""
+
+    accelerators: ClassVar = ("cpu",)  # its nets have a few hundred weights
 
     def samples(self) -> list[Settings]:
         return [self]
@@ -23,7 +26,7 @@ class RobustEstimation(Settings):
         from cryobench.robust.estimation import robust_estimation
 
         if config["trainer"]["threads"]:
-            torch.set_num_threads(int(config["trainer"]["threads"]))
+            torch.set_num_threads(config["trainer"]["threads"])
         return {"results": [robust_estimation(one, config["seed"], progress) for one in self.samples()]}
 
 
