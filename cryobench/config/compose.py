@@ -185,7 +185,7 @@ def readable(error: Exception) -> str:
         key = found[1]
         return f"unknown key {key}: it is not in the config{known_beside(key)}; `python -m cryobench --cfg` prints all keys"
     if found := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
-        options = re.findall(r"^\t(\S+)$", found[3], re.M)
+        options = re.findall(r"^\t([^\s_]\S*)$", found[3], re.M)  # a name that begins with _ is for others to build on
         group, _, name = found[1].partition("/")
         return f"{group}: expected one of {', '.join(options)}, got {name}{suggestion(name, options)}"
     if found := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
@@ -197,6 +197,8 @@ def readable(error: Exception) -> str:
         or "no viable alternative" in text
     ):
         return f"expected overrides like key=value, got {first_line(text)}"
+    if found := re.search(r"raised while resolving interpolation: (.*)\n\s+full_key: (\S+)", text):
+        return f"{found[2]}: {found[1]}"
     return f"config: {first_line(text)}"
 
 
