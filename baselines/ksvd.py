@@ -58,8 +58,10 @@ class KSVD(ImageByImage):
         if self.patch < 2:
             raise InputError("method.patch: expected 2 pixels or more, got 1; the paper takes 8")
         if self.sparsity > min(self.patch**2, self.atoms):
-            raise InputError(f"method.sparsity: expected no more atoms than pixels in a patch ({self.patch**2}) or atoms in "
-                             f"the dictionary ({self.atoms}), got {self.sparsity}")  # fmt: skip
+            raise InputError(
+                f"method.sparsity: expected no more atoms than pixels in a patch ({self.patch**2}) or atoms in "
+                f"the dictionary ({self.atoms}), got {self.sparsity}"
+            )
 
     @property
     def knows(self) -> frozenset[str]:
@@ -102,9 +104,14 @@ class KSVD(ImageByImage):
             )
         first = patches[: self.atoms] / np.linalg.norm(patches[: self.atoms], axis=1, keepdims=True)
         learning = DictionaryLearning(
-            self.atoms, fit_algorithm="ksvd", transform_algorithm=lambda rows, atoms, **_: self.encode(rows, atoms),
-            max_iter=self.iterations, replace_unused_atoms="worst", dict_init=first, random_state=self.setting.seed,
-        )  # fmt: skip
+            self.atoms,
+            fit_algorithm="ksvd",
+            transform_algorithm=lambda rows, atoms, **_: self.encode(rows, atoms),
+            max_iter=self.iterations,
+            replace_unused_atoms="worst",
+            dict_init=first,
+            random_state=self.setting.seed,
+        )
         self.dictionary = learning.fit(patches).components_
         self.report["dictionary"] = {"atoms": self.atoms, "patches": len(patches), "rmse": learning.error_.tolist()}
 

@@ -36,5 +36,6 @@ class NLM(ImageByImage):
     def one(self, image: np.ndarray, sigma: float) -> np.ndarray:
         from skimage.restoration import denoise_nl_means
 
-        return denoise_nl_means(image, patch_size=self.patch, patch_distance=self.distance, h=self.h * sigma,
-                                sigma=sigma, fast_mode=True)  # fmt: skip
+        return denoise_nl_means(
+            image, patch_size=self.patch, patch_distance=self.distance, h=self.h * sigma, sigma=sigma, fast_mode=True
+        )

@@ -18,11 +18,26 @@ class NoisyImages:
     asked for to what a method declares that it knows.
     """
 
-    def __init__(self, split, clean, labels, rotations, volumes, pixel_size, noise: NoiseModel, seed, indices=None, allowed=None,
-                 recorded=None, method="a denoiser"):  # fmt: skip
+    def __init__(
+        self,
+        split,
+        clean,
+        labels,
+        rotations,
+        volumes,
+        pixel_size,
+        noise: NoiseModel,
+        seed,
+        indices=None,
+        allowed=None,
+        recorded=None,
+        method="a denoiser",
+    ):
         if noise.recorded and recorded is None:
-            raise InputError("noise=recorded: expected recorded images (data=particles), got a simulated data set; "
-                             "give noise=gaussian")  # fmt: skip
+            raise InputError(
+                "noise=recorded: expected recorded images (data=particles), got a simulated data set; "
+                "give noise=gaussian"
+            )
         self.split, self.pixel_size, self.noise, self.seed = split, pixel_size, noise, seed
         self._clean, self._labels, self._rotations, self._volumes = clean, labels, rotations, volumes
         self.indices = np.arange(len(clean)) if indices is None else np.asarray(indices)
@@ -36,8 +51,20 @@ class NoisyImages:
         return self._clean.shape[-1]
 
     def _view(self, indices, allowed, method) -> NoisyImages:
-        return NoisyImages(self.split, self._clean, self._labels, self._rotations, self._volumes, self.pixel_size,
-                           self.noise, self.seed, indices, allowed, self._recorded, method)  # fmt: skip
+        return NoisyImages(
+            self.split,
+            self._clean,
+            self._labels,
+            self._rotations,
+            self._volumes,
+            self.pixel_size,
+            self.noise,
+            self.seed,
+            indices,
+            allowed,
+            self._recorded,
+            method,
+        )
 
     def subset(self, index) -> NoisyImages:
         """The images at `index` (positions in this view), with the noise that they always have."""

@@ -184,8 +184,14 @@ def described(fields: np.record, raw: bytes, order: str, size: int | None, path:
         axes = (1, 2, 3)
     if sorted(axes) != [1, 2, 3]:
         raise InputError(f"{path}: expected axes 1, 2, 3 in some order in its header (mapc, mapr, maps), got {axes}")
-    header = Header(fields, dimensions(fields), np.dtype(kind).newbyteorder(order), HEAD + int(fields["nsymbt"]), axes,
-                    tuple(pixel(fields, axis, path) for axis in "xyz"))  # fmt: skip
+    header = Header(
+        fields,
+        dimensions(fields),
+        np.dtype(kind).newbyteorder(order),
+        HEAD + int(fields["nsymbt"]),
+        axes,
+        tuple(pixel(fields, axis, path) for axis in "xyz"),
+    )
     if size is not None and (more := size - header.offset - header.bytes):
         note(f"{path}: {more} bytes after the {header.shape[0]} sections that its header announces are not read")
     return header
