@@ -65,10 +65,12 @@ class KSVD(ImageByImage):
 
     @property
     def knows(self) -> frozenset[str]:
+        """σ, where it is told and the coding goes by it."""
         return super().knows if self.coding == "error" else frozenset()
 
     @property
     def smallest(self) -> tuple[int, str]:
+        """One patch."""
         return self.patch, f"method.patch is {self.patch}"
 
     def used_sigma(self, noisy: np.ndarray, hints: dict) -> np.ndarray:
@@ -150,6 +152,7 @@ class KSVD(ImageByImage):
         return np.concatenate([orthogonal_matching_pursuit(patches[i : i + CHUNK], dictionary, **stop) for i in starts])
 
     def one(self, image: np.ndarray, sigma: float) -> np.ndarray:
+        """Every patch coded by the dictionary, each pixel the mean of the patches over it: (L, L) → (L, L)."""
         from sklearn.feature_extraction.image import extract_patches_2d, reconstruct_from_patches_2d
 
         patches = extract_patches_2d(image / sigma, (self.patch, self.patch)).reshape(-1, self.patch**2)

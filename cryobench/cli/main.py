@@ -153,6 +153,7 @@ def split_flags(arguments: list[str]) -> tuple[list[str], bool, bool]:
 
 
 def help_text() -> str:
+    """What --help prints: how to begin, the choices of each group, the verbs."""
     from importlib import resources
 
     from cryobench.cli.app import verb_lines

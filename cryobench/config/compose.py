@@ -174,6 +174,7 @@ def cache_folder(config: dict) -> Path:
 
 
 def suggestion(key: str, known) -> str:
+    """ "; did you mean …?" where something known is close to `key`, else nothing."""
     close = difflib.get_close_matches(key, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -203,6 +204,7 @@ def readable(error: Exception) -> str:
 
 
 def first_line(text: str) -> str:
+    """A message of several lines in one of at most 300 characters."""
     return " ".join(line.strip() for line in text.splitlines() if line.strip())[:300]
 
 

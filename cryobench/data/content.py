@@ -81,6 +81,7 @@ class Digests:
 
 
 def size(path: Path) -> int:
+    """Bytes of a file; 0 for one that is not there."""
     return path.stat().st_size if path.is_file() else 0
 
 

@@ -48,6 +48,7 @@ class NoisyImages:
 
     @property
     def image_size(self) -> int:
+        """L in pixels."""
         return self._clean.shape[-1]
 
     def _view(self, indices, allowed, method) -> NoisyImages:
@@ -115,15 +116,18 @@ class NoisyImages:
 
     @property
     def labels(self) -> np.ndarray:
+        """(n,) int64, the conformation of each image. Raises Undeclared if the method does not know it."""
         self._permit("labels")
         return self._labels[self.indices]
 
     @property
     def rotations(self) -> np.ndarray:
+        """(n, 3, 3), the orientation of each image. Raises Undeclared if the method does not know it."""
         self._permit("rotations")
         return self._rotations[self.indices]
 
     @property
     def volumes(self) -> np.ndarray:
+        """(k, L, L, L), the volume of each conformation. Raises Undeclared if the method does not know them."""
         self._permit("volumes")
         return self._volumes

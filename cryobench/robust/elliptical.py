@@ -47,6 +47,7 @@ class Elliptical:
 
     @property
     def p(self) -> int:
+        """Dimension of the law."""
         return len(self.location)
 
     @property

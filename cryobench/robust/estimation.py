@@ -94,6 +94,7 @@ class Settings(Training):
 
     @property
     def rule(self) -> AlphaBeta:
+        """The scoring rule of generator and discriminator."""
         return AlphaBeta(self.alpha, self.beta)
 
     @property
@@ -145,6 +146,7 @@ def robust_estimation(settings: Settings, seed: int, progress: bool = False) -> 
 
 
 def both(pair: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+    """A pair (location, scatter) under their names."""
     return dict(zip(("location", "scatter"), pair, strict=True))
 
 
@@ -196,6 +198,7 @@ def by_gan(
 
 
 def build_discriminator(settings: Settings) -> Bounded | Plain:
+    """A discriminator of the class that the settings name; its weights are not drawn yet."""
     if settings.discriminator == "plain":
         return Plain(settings.p, settings.widths, settings.activation)
     kappa = settings.order if settings.kappa is None else settings.kappa

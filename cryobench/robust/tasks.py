@@ -16,6 +16,7 @@ class RobustEstimation(Settings):
     """The errors of every estimator on one contaminated sample; the record holds them in "results", a list of one."""
 
     def samples(self) -> list[Settings]:
+        """The settings of each sample that the task looks at: one."""
         return [self]
 
     def run(self, config: dict, folder: Path, progress: bool) -> dict:
@@ -43,6 +44,7 @@ class RobustRates(RobustEstimation):
         self.samples()
 
     def samples(self) -> list[Settings]:
+        """The settings of each sample: along ε at n, then along n at ε."""
         shared = {name: getattr(self, name) for name in Settings.__dataclass_fields__}
         one = Settings(**shared)
         return [replace(one, epsilon=value) for value in self.epsilons] + [replace(one, n=value) for value in self.ns]

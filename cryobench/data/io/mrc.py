@@ -99,6 +99,7 @@ def read_whole(path: Path) -> tuple[Header, np.ndarray]:
 
 
 def first_bytes(path: Path) -> bytes:
+    """The main header, or what there is of its 1024 bytes. Raises InputError for a file that can't be read."""
     if not path.is_file():
         raise InputError(
             f"{path}: expected an .mrc or .mrcs file, {'got a folder' if path.is_dir() else 'there is none'}"
@@ -162,6 +163,7 @@ def wrong(fields: np.record, size: int | None) -> str | None:
 
 
 def has_map(fields: np.record) -> bool:
+    """Whether a header says that it is one (MRC2014): "MAP" in word 53."""
     return bytes(fields["map"])[:3] == b"MAP"
 
 
