@@ -39,6 +39,7 @@ def experiments(pattern: str) -> list[str]:
 
 
 def regenerate(name: str, known: list[str], results: str | None, maker: str, show: bool) -> None:
+    """Write a table or a figure anew from the records, and print what is for reading. Raises InputError for an unknown name."""
     if name not in known:
         raise InputError(f"expected one of {', '.join(known)}, got {name}")
     from cryobench.runs.store import Store, results_folder

@@ -192,6 +192,7 @@ def cache_folder(config: dict) -> Path:
 
 
 def suggestion(key: str, known) -> str:
+    """ "; did you mean …?" where something known is close to `key`, else nothing."""
     close = difflib.get_close_matches(key, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -203,7 +204,7 @@ def readable(error: Exception) -> str:
         key = found[1]
         return f"unknown key {key}: it is not in the config{known_beside(key)}; `python -m cryobench --cfg` prints all keys"
     if found := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
-        options = re.findall(r"^\t(\S+)$", found[3], re.M)
+        options = re.findall(r"^\t([^\s_]\S*)$", found[3], re.M)  # a name that begins with _ is for others to build on
         group, _, name = found[1].partition("/")
         return f"{group}: expected one of {', '.join(options)}, got {name}{suggestion(name, options)}"
     if found := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
@@ -215,10 +216,13 @@ def readable(error: Exception) -> str:
         or "no viable alternative" in text
     ):
         return f"expected overrides like key=value, got {first_line(text)}"
+    if found := re.search(r"raised while resolving interpolation: (.*)\n\s+full_key: (\S+)", text):
+        return f"{found[2]}: {found[1]}"
     return f"config: {first_line(text)}"
 
 
 def first_line(text: str) -> str:
+    """A message of several lines in one of at most 300 characters."""
     return " ".join(line.strip() for line in text.splitlines() if line.strip())[:300]
 
 

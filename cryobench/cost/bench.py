@@ -108,6 +108,7 @@ def measure_one(job: Job, threads: int) -> dict:
 
 
 def failed(job: Job, threads: int, error: BaseException) -> dict:
+    """The entry of a job whose method could not be measured, with the reason in place of the speed."""
     return {"key": cost_key(job.config), "row": job.row, "cores": threads, "error": one_line(error)}
 
 

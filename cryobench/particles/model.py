@@ -44,6 +44,7 @@ class Model:
 
     @property
     def fits_stack(self) -> bool:
+        """Whether the method is fitted on the stack that it denoises."""
         return self.image_size is None
 
 
@@ -187,6 +188,7 @@ def background_of(images: np.ndarray) -> tuple[float, float]:
 
 
 def is_learned(config: dict) -> bool:
+    """Whether the method of a config has weights that can be loaded."""
     return hasattr(get_class(config["method"]["_target_"]), "load_weights")
 
 
@@ -208,6 +210,7 @@ def at_home(config: dict, overrides: list[str], what: str) -> dict:
 
 
 def set_up(method: Denoiser, config: dict, progress: bool = False) -> Denoiser:
+    """The same method with where and how it runs, by the trainer group of its config."""
     from cryobench.runs.denoising import setting
 
     method.setting = setting(config, None, progress)
@@ -247,6 +250,7 @@ def export_onnx(model: Model, path: Path, force: bool) -> Path:
 
 
 def learned(model: Model) -> Denoiser:
+    """The method of a model that has weights. Raises InputError for one without."""
     if not is_learned(model.config):
         raise InputError(
             f"expected a run of a method with weights, got {model.config['method']['name']}; name a trained run"

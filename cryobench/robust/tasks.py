@@ -17,6 +17,7 @@ class RobustEstimation(Settings):
     accelerators: ClassVar = ("cpu",)  # its nets have a few hundred weights
 
     def samples(self) -> list[Settings]:
+        """The settings of each sample that the task looks at: one."""
         return [self]
 
     def run(self, config: dict, folder: Path, progress: bool) -> dict:
@@ -48,6 +49,7 @@ class RobustRates(RobustEstimation):
         self.samples()
 
     def samples(self) -> list[Settings]:
+        """The settings of each sample: along ε at n, then along n at ε."""
         shared = {name: getattr(self, name) for name in Settings.__dataclass_fields__}
         one = Settings(**shared)
         return [replace(one, epsilon=value) for value in self.epsilons] + [replace(one, n=value) for value in self.ns]
