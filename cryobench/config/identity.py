@@ -222,19 +222,30 @@ def shipped_targets(group: str) -> dict[str, str]:
 
 def targets_in(folder, group: str) -> dict[str, str]:
     """name → `_target_` of the yamls in a folder of one group, by their `defaults` where they name none themselves."""
+    nodes = [node for node in settings_in(folder, group).values() if isinstance(node.get("_target_"), str)]
+    return {node.get("name", node["_target_"].rpartition(".")[2].lower()): node["_target_"] for node in nodes}
+
+
+@cache
+def shipped_settings(group: str) -> dict[str, dict]:
+    """A choice of a group in cryobench.conf → its settings, unresolved, with those of its `defaults`."""
+    return settings_in(resources.files("cryobench.conf") / group, group)
+
+
+def settings_in(folder, group: str) -> dict[str, dict]:
+    """The same for the yamls in a folder, whose `defaults` may name shipped ones."""
     files = sorted(folder.iterdir(), key=lambda p: p.name) if folder.is_dir() else []
     documents = {p.name[:-5]: document(p) for p in files if p.name.endswith(".yaml")}
 
     def settings(stem: str, below: tuple[str, ...] = ()) -> dict:
         if stem not in documents:
-            return {"_target_": shipped_targets(group).get(stem)}
+            return {} if folder == resources.files("cryobench.conf") / group else shipped_settings(group).get(stem, {})
         bases = [base for base in documents[stem].get("defaults", []) if isinstance(base, str)]
         inherited = [settings(base, (*below, stem)) for base in bases if base not in ("_self_", stem, *below)]
         own = documents[stem].get(group, documents[stem])  # one level down where the yaml is `# @package _global_`
-        return {key: value for node in (*inherited, own) for key, value in node.items()}
+        return {key: value for node in (*inherited, own) for key, value in node.items() if key != "defaults"}
 
-    nodes = [node for node in map(settings, documents) if isinstance(node.get("_target_"), str)]
-    return {node.get("name", node["_target_"].rpartition(".")[2].lower()): node["_target_"] for node in nodes}
+    return {stem: settings(stem) for stem in documents}
 
 
 def document(file) -> dict:

@@ -18,7 +18,7 @@ import pandas as pd
 import yaml
 from omegaconf import OmegaConf
 
-from cryobench.config.identity import DENOISING, FULL, PLACES, own_folders
+from cryobench.config.identity import DENOISING, FULL, PLACES, own_folders, settings_in, shipped_settings
 from cryobench.runs.record import Record
 
 FREE = {"noise.snr"}  # a table's columns, as the seeds are its replicates: no deviation
@@ -81,11 +81,8 @@ def defaults(group: str, config: dict) -> dict:
 @cache
 def resolved(group: str, choice: str, around: str, own: tuple[Path, ...] = ()) -> dict:
     """A yaml, shipped or in a folder of the user's own, with its references to scale, protocol and data (as JSON) filled in."""
-    document = shipped(f"{group}/{choice}") or {}
-    for file in (folder / group / f"{choice}.yaml" for folder in own):
-        if not document and file.is_file():
-            document = yaml.safe_load(file.read_text(encoding="utf-8"))
-    node = document.get(group, document)  # one level down where the yaml is `# @package _global_`
+    folders = (shipped_settings(group), *(settings_in(folder / group, group) for folder in own))
+    node = next((settings[choice] for settings in folders if choice in settings), {})
     # Names say which class it is; where it lay when a record was made tells nothing.
     node = {key: value for key, value in node.items() if key != "_target_" and "${paths" not in str(value)}
     return OmegaConf.to_container(OmegaConf.create({**json.loads(around), group: node}), resolve=True)[group]
