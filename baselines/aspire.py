@@ -65,7 +65,13 @@ def filtered(denoiser, images: np.ndarray) -> np.ndarray:
 
     basis, covariance = denoiser.basis, denoiser.cov2d
     coefficients = basis.evaluate_t(Image(images.astype(np.float64)))
-    return basis.evaluate(covariance.get_cwf_coefs(
-        coefficients, covariance.ctf_basis, np.zeros(len(images), int), mean_coef=denoiser.mean_est,
-        covar_coef=denoiser.covar_est, noise_var=denoiser.var_noise,
-    )).asnumpy()  # fmt: skip
+    return basis.evaluate(
+        covariance.get_cwf_coefs(
+            coefficients,
+            covariance.ctf_basis,
+            np.zeros(len(images), int),
+            mean_coef=denoiser.mean_est,
+            covar_coef=denoiser.covar_est,
+            noise_var=denoiser.var_noise,
+        )
+    ).asnumpy()

@@ -25,10 +25,12 @@ class BM3D(ImageByImage):
 
     @property
     def smallest(self) -> tuple[int, str]:
+        """More than one block."""
         # One block and a pixel: on an image of exactly one block the package crashes, rather than raises.
         return 9, "more than one block of BM3D"
 
     def one(self, image: np.ndarray, sigma: float) -> np.ndarray:
+        """The package's own normal profile: (L, L) → (L, L)."""
         from bm3d import BM3DProfile, bm3d
 
         profile = BM3DProfile()

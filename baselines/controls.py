@@ -31,6 +31,7 @@ class MeanImage(Denoiser):
     knows = frozenset({"clean"})
 
     def fit(self, train: NoisyImages) -> None:
+        """Take the mean of the clean training images, a batch of them at a time."""
         total = np.zeros((train.image_size, train.image_size))
         for start in range(0, len(train), BATCH):
             total += train.clean(slice(start, start + BATCH)).sum(axis=0, dtype=np.float64)

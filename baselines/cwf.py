@@ -88,8 +88,9 @@ class CWF(WithSigma):
         if noisy.shape[-1] != basis.nres:
             raise InputError(f"expected images of {basis.nres} pixels, as in training, got {noisy.shape[-1]}")
         denoised = np.empty(noisy.shape, np.float32)
-        starts = track(range(0, len(noisy), BATCH), "denoising", console=Console(stderr=True),
-                       disable=not self.setting.progress)  # fmt: skip
+        starts = track(
+            range(0, len(noisy), BATCH), "denoising", console=Console(stderr=True), disable=not self.setting.progress
+        )
         for start in starts:
             batch = slice(start, start + BATCH)
             denoised[batch] = filtered(self._filter, noisy[batch])

@@ -58,15 +58,19 @@ class KSVD(ImageByImage):
         if self.patch < 2:
             raise InputError("method.patch: expected 2 pixels or more, got 1; the paper takes 8")
         if self.sparsity > min(self.patch**2, self.atoms):
-            raise InputError(f"method.sparsity: expected no more atoms than pixels in a patch ({self.patch**2}) or atoms in "
-                             f"the dictionary ({self.atoms}), got {self.sparsity}")  # fmt: skip
+            raise InputError(
+                f"method.sparsity: expected no more atoms than pixels in a patch ({self.patch**2}) or atoms in "
+                f"the dictionary ({self.atoms}), got {self.sparsity}"
+            )
 
     @property
     def knows(self) -> frozenset[str]:
+        """σ, where it is told and the coding goes by it."""
         return super().knows if self.coding == "error" else frozenset()
 
     @property
     def smallest(self) -> tuple[int, str]:
+        """One patch."""
         return self.patch, f"method.patch is {self.patch}"
 
     def used_sigma(self, noisy: np.ndarray, hints: dict) -> np.ndarray:
@@ -102,9 +106,14 @@ class KSVD(ImageByImage):
             )
         first = patches[: self.atoms] / np.linalg.norm(patches[: self.atoms], axis=1, keepdims=True)
         learning = DictionaryLearning(
-            self.atoms, fit_algorithm="ksvd", transform_algorithm=lambda rows, atoms, **_: self.encode(rows, atoms),
-            max_iter=self.iterations, replace_unused_atoms="worst", dict_init=first, random_state=self.setting.seed,
-        )  # fmt: skip
+            self.atoms,
+            fit_algorithm="ksvd",
+            transform_algorithm=lambda rows, atoms, **_: self.encode(rows, atoms),
+            max_iter=self.iterations,
+            replace_unused_atoms="worst",
+            dict_init=first,
+            random_state=self.setting.seed,
+        )
         self.dictionary = learning.fit(patches).components_
         self.report["dictionary"] = {"atoms": self.atoms, "patches": len(patches), "rmse": learning.error_.tolist()}
 
@@ -143,6 +152,7 @@ class KSVD(ImageByImage):
         return np.concatenate([orthogonal_matching_pursuit(patches[i : i + CHUNK], dictionary, **stop) for i in starts])
 
     def one(self, image: np.ndarray, sigma: float) -> np.ndarray:
+        """Every patch coded by the dictionary, each pixel the mean of the patches over it: (L, L) → (L, L)."""
         from sklearn.feature_extraction.image import extract_patches_2d, reconstruct_from_patches_2d
 
         patches = extract_patches_2d(image / sigma, (self.patch, self.patch)).reshape(-1, self.patch**2)

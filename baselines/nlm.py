@@ -31,10 +31,13 @@ class NLM(ImageByImage):
 
     @property
     def smallest(self) -> tuple[int, str]:
+        """One patch."""
         return self.patch, f"method.patch is {self.patch}"
 
     def one(self, image: np.ndarray, sigma: float) -> np.ndarray:
+        """scikit-image's fast non-local means: (L, L) → (L, L)."""
         from skimage.restoration import denoise_nl_means
 
-        return denoise_nl_means(image, patch_size=self.patch, patch_distance=self.distance, h=self.h * sigma,
-                                sigma=sigma, fast_mode=True)  # fmt: skip
+        return denoise_nl_means(
+            image, patch_size=self.patch, patch_distance=self.distance, h=self.h * sigma, sigma=sigma, fast_mode=True
+        )

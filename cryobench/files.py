@@ -30,14 +30,25 @@ def flush(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved there when the body ends well and removed when it doesn't."""
+    partial = path.with_name(f".cryobench.{os.getpid()}.{secrets.token_hex(4)}.part")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(OSError):  # a read-only disk has none to remove; the error says why
+            partial.unlink()
+
+
+@contextlib.contextmanager
 def whole(path: Path | str, needs: int = 0) -> Iterator[Path]:
-    """A temporary path beside `path`, moved there when the body ends well and removed when it doesn't.
+    """`replacing` where a user said where to.
 
     needs: bytes that must be free. Raises InputError, before the body, for too little room, a name that the system
     refuses or a folder in the file's place; and for whatever the system refuses later.
     """
     path = Path(path)
-    partial = path.with_name(f".cryobench.{os.getpid()}.{secrets.token_hex(4)}.part")
     try:
         if path.is_dir():
             raise InputError(f"expected a file to write to, got {path}, which is a folder")
@@ -46,11 +57,8 @@ def whole(path: Path | str, needs: int = 0) -> Iterator[Path]:
         if (free := shutil.disk_usage(path.parent).free) < needs:
             raise InputError(f"expected {needs / 1e9:.2g} GB free for {path.name}, got {free / 1e9:.2g}; "
                              "make room or write elsewhere")  # fmt: skip
-        yield partial
-        os.replace(partial, path)
+        with replacing(path) as partial:
+            yield partial
     except OSError as error:
         raise InputError(f"{path}: expected a place to write to, got '{error.strerror or error}'; "
                          "make room or write elsewhere") from None  # fmt: skip
-    finally:
-        with contextlib.suppress(OSError):  # a read-only disk has none to remove; the error above says why
-            partial.unlink()

@@ -57,6 +57,7 @@ def mermaid(found: dict[str, set[str]]) -> str:
 
 
 def main() -> int:
+    """Check the rules, or write the picture into the page. Returns the exit status."""
     page = PAGE.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         lay_out(Path(folder))

@@ -6,17 +6,17 @@ corrected together (Holm), those of another claim are not.
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cryobench.evaluation import statistics
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables import table
-from cryobench.tables.layout import pipes
+from cryobench.tables import frame, text
+from cryobench.tables.text import page, pipes, sheet, significant
 
 Side = tuple[str, str, float]  # sweep, row, SNR
 PAIRS = ("(1,1)", "(.5,.5)", "(-.5,-.5)", "(-1,-1)", "(1,-1)", "(.5,-.5)", "(0,0)", "(.1,-.1)")
@@ -24,6 +24,8 @@ CLASSICAL = ("BM3D", "KSVD", "Non-local means", "CWF")
 LEARNED = ("l2-Autoencoder", "(0,0)-GAN + l1", "WGANgp + l1", "(1,-1)-GAN + l1", "(.5,-.5)-GAN + l1")
 LAMBDAS = ("0.1", "1", "5", "10", "50", "100", "500", "10000")
 SNRS = (0.1, 0.05)
+COLUMNS = ("claim", "sweep", "row", "than_sweep", "than_row", "snr", "than_snr", "effect", "low", "high", "p", "p_equivalent",
+           "margin", "seeds", "verdict", "detectable", "seeds_to_decide")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,22 +86,20 @@ class Finding:
 
 def write(store: Store) -> list[Path]:
     """Write claims.md (a line for each claim, then every comparison) and claims.csv from the records."""
-    found = findings(store.all())
-    return table.write(store, "claims", {"md": to_markdown(found), "csv": to_csv(found)})
+    found = findings(frame.frame(store.all()))
+    return text.write(store, "claims", {"md": to_markdown(found), "csv": to_csv(found)})
 
 
-def findings(records: list[dict], claims: tuple[Claim, ...] = CLAIMS) -> list[Finding]:
+def findings(runs: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS) -> list[Finding]:
     """Every comparison of every claim; a row's spread is moderated by all rows of its kind that any claim names."""
-    shown = {side: chosen(records, side) for claim in claims for pair in claim.pairs for side in pair}
+    shown = {side: chosen(runs, side) for claim in claims for pair in claim.pairs for side in pair}
     values = {side: {seed: per_image(record) for seed, record in found.items()} for side, found in shown.items()}
-    once = {tuple(record["run_id"] for record in found.values()): side for side, found in shown.items() if found}
+    names = {side: tuple(record.run_id for record in found.values()) for side, found in shown.items()}
+    once = {ids: side for side, ids in names.items() if ids}  # one row may stand in two sweeps: its runs count once
     logs = {side: {seed: np.log(np.nanmean(mse)) for seed, mse in values[side].items()} for side in once.values()}
     kinds = {side: kind(next(iter(shown[side].values()))) for side in once.values()}
-    by_runs = statistics.spreads(logs, kinds)  # one row may stand in two sweeps: its runs count once
-    spread = {
-        side: by_runs.get(once.get(tuple(record["run_id"] for record in found.values())))
-        for side, found in shown.items()
-    }
+    by_runs = statistics.spreads(logs, kinds)
+    spread = {side: by_runs.get(once.get(ids)) for side, ids in names.items()}
     out = []
     for claim in claims:
         compared = [statistics.compare(values[a], values[b], spread[a], spread[b]) for a, b in claim.pairs]
@@ -108,31 +108,26 @@ def findings(records: list[dict], claims: tuple[Claim, ...] = CLAIMS) -> list[Fi
     return out
 
 
-def chosen(records: list[dict], side: Side) -> dict[int, dict]:
+def chosen(runs: pd.DataFrame, side: Side) -> dict[int, Record]:
     """Seed → the finished run of a (sweep, row, SNR) with the shipped settings."""
     sweep, row, snr = side
     wanted = rows(sweep).get(row)
-    found = [] if wanted is None else [
-        record for record in records
-        if record["status"] == "done" and table.look_up(record["config"], "noise.snr") == snr
-        and table.deviations(record, wanted) == {}
-    ]  # fmt: skip
-    return {record["seed"]: record for record in sorted(found, key=lambda record: record["seed"])}
+    here = runs[:0] if wanted is None else frame.usual(runs, {**wanted, "noise.snr": snr})
+    here = here.sort_values("seed", kind="stable")
+    return dict(zip(here["seed"], here["record"], strict=True))
 
 
-def per_image(record: dict) -> np.ndarray:
-    return np.array([np.nan if value is None else value for value in record["per_image"]["mse"]])
+def per_image(record: Record) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in record.per_image["mse"]])
 
 
-def kind(record: dict) -> str:
+def kind(record: Record) -> str:
     """Rows that vary alike over seeds: those that train the same net, and those that train none."""
-    method = record["config"]["method"]
+    method = record.config["method"]
     return method.get("net", method["name"]) if "checkpoint" in method else "no net"
 
 
-def rows(sweep: str) -> dict[str, dict]:
-    """The rows of a sweep, none if there is no such sweep."""
-    return table.sweep_rows(sweep) if table.shipped(f"sweep/{sweep}") else {}
+rows = frame.sweep_rows
 
 
 def counted(found: list[Finding]) -> dict[str, int]:
@@ -185,13 +180,12 @@ def to_markdown(found: list[Finding]) -> str:
         span = f"{min(effects):+.1%} to {max(effects):+.1%}" if effects else "–"
         lines.append([claim.source, claim.says, verdict(group), span, f"{claim.margin:.0%}",
                       "–".join(map(str, seeds)) or "–"])  # fmt: skip
-    parts = [
+    return page(
         "# What the supplement claims", f"{len(claims)} claims; of all comparisons, {verdict(found)}.", decided_by(found),
         pipes(lines, left=3), NOTES, "## Every comparison",
         pipes([["claim", "lower, it says", "than", "effect (95 % over seeds)", "p", "p within margin", "seeds", "answer",
                 "could have shown", "seeds that would decide"], *(one_line(f) for f in found)], left=3),
-    ]  # fmt: skip
-    return "\n\n".join(part for part in parts if part) + "\n"
+    )  # fmt: skip
 
 
 def one_line(f: Finding) -> list[str]:
@@ -219,17 +213,14 @@ def one_line(f: Finding) -> list[str]:
 
 
 def to_csv(found: list[Finding]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["claim", "sweep", "row", "than_sweep", "than_row", "snr", "than_snr", "effect", "low", "high", "p",
-                     "p_equivalent", "margin", "seeds", "verdict", "detectable", "seeds_to_decide"])  # fmt: skip
+    lines = []
     for f in found:
         (sweep, row, snr), (sweep_b, row_b, snr_b) = f.pair
         answer, one = f.answer, f.answer.found
-        numbers = [one.effect if one else None, *(one.interval if answer.p is not None else (None, None)),
-                   answer.p, answer.p_equivalent, f.claim.margin]  # fmt: skip
-        texts = [None if value is None else f"{value:.6g}" for value in numbers]
-        detectable = None if answer.detectable is None else f"{answer.detectable:.6g}"
-        writer.writerow([f.claim.name, sweep, row, sweep_b, row_b, f"{snr:g}", f"{snr_b:g}", *texts,
-                         one.seeds if one else 0, answer.says, detectable, answer.seeds_to_decide])  # fmt: skip
-    return out.getvalue()
+        interval = one.interval if answer.p is not None else (None, None)
+        lines.append([
+            f.claim.name, sweep, row, sweep_b, row_b, f"{snr:g}", f"{snr_b:g}", significant(one.effect if one else None),
+            *map(significant, interval), significant(answer.p), significant(answer.p_equivalent), f.claim.margin,
+            one.seeds if one else 0, answer.says, significant(answer.detectable), answer.seeds_to_decide,
+        ])  # fmt: skip
+    return sheet(COLUMNS, lines)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from cryobench import figure
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, table, text
 from cryobench.tables.table import Cell
 
 TYPES = {"A": "clean references", "B": "noisy inputs", "C": "both, independently"}
@@ -18,6 +17,7 @@ UNITS = {"image": "image by image", "batch": "batch by batch"}
 SHARES = (0.0, 0.1, 0.2, 0.3)
 SNRS = (0.1, 0.05)
 COLUMNS = ("row", "unit", "type", "share", "snr", "metric", "mean", "spread", "n_seeds", "times_clean")
+SHOWN = ("mse", "psnr", "ssim", "nmse")
 # Colour, marker and line of each method; autoencoders dashed.
 LOOKS = {
     row: (colour, marker, "--" if row.endswith("Autoencoder") else "-")
@@ -31,33 +31,34 @@ Grid = dict[tuple[str, str, float, str], Cell]  # (row, type, share, metric) →
 
 def write(store: Store) -> list[Path]:
     """Write tables/contamination.{md,csv,tex}, and figures/contamination_*.{png,svg} for each unit and SNR with records."""
-    records = store.all()
-    limit = table.bayes_limit(records)
+    runs = frame.frame(store.all())
+    limit = frame.limit(runs, "bayes")
     grids, notes = {}, []
     for snr in SNRS:
         for unit in UNITS:
-            grid, said = cells(records, unit, snr)
+            grid, said = cells(runs, unit, snr)
             if any(cell.values and share for (_, _, share, _), cell in grid.items()):
                 grids[unit, snr] = grid
                 notes += [note for note in said if note not in notes]
     tables = {"md": to_markdown(grids, notes), "csv": to_csv(grids), "tex": to_tex(grids)}
-    files = table.write(store, "contamination", tables)
+    files = text.write(store, "contamination", tables)
     for (unit, snr), grid in grids.items():
         name = f"contamination_snr{snr:g}{'' if unit == 'image' else '_batches'}"
         files += figure.save(draw(grid, snr, unit, limit(snr)), store.results, name)
     return files
 
 
-def cells(records: list[dict], unit: str, snr: float) -> tuple[Grid, list[str]]:
+def cells(runs: pd.DataFrame, unit: str, snr: float) -> tuple[Grid, list[str]]:
     """Every cell of one unit at one SNR; a share of 0 is the run with plain Gaussian noise, the same in every type."""
-    wanted = {}
-    for row, settings in table.sweep_rows("contamination").items():
+    places, wanted = {}, {}
+    for row, settings in frame.sweep_rows("contamination").items():
         for kind in TYPES:
             for share in SHARES:
-                spoilt = {"noise.name": "contaminated", "noise.type": kind, "noise.share": share, "noise.unit": unit}
-                wanted[row, kind, share] = settings | (spoilt if share else {})
-    found, notes = table.cells(records, wanted, None, (snr,), tuple(layout.HEADINGS))
-    return {(*cell.row, cell.metric): cell for cell in found}, notes
+                noise = {"noise.name": "contaminated", "noise.type": kind, "noise.share": share, "noise.unit": unit}
+                name = f"{row}, {kind} {share:g}"
+                places[name], wanted[name] = (row, kind, share), settings | (noise if share else {})
+    found, notes = table.cells(runs, wanted, None, (snr,), SHOWN)
+    return {(*places[cell.row], cell.metric): cell for cell in found}, notes
 
 
 def times_clean(grid: Grid, row: str, kind: str, share: float) -> float | None:
@@ -78,48 +79,39 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
         columns = [("A", 0.0), *((kind, share) for kind in kinds for share in SHARES[1:])]
         head = ["", *("clean" if not share else f"{kind} {share:g}" for kind, share in columns)]
         errors, times = [[*head, "seeds"]], [head]
-        for row in table.sweep_rows("contamination"):
+        for row in frame.sweep_rows("contamination"):
             here = [grid[(row, *column, "mse")] for column in columns]
             seeds = sorted({len(cell.values) for cell in here if cell.values}) or [0]
-            errors.append([row, *(layout.formatted("mse", c.mean, c.spread) for c in here), "–".join(map(str, seeds))])
-            multiples = [times_clean(grid, row, *column) for column in columns]
-            times.append([row, *("–" if value is None else f"{value:.2f}" for value in multiples)])
+            errors.append([row, *(text.formatted("mse", c.mean, c.spread) for c in here), "–".join(map(str, seeds))])
+            times.append([row, *(text.decimal(times_clean(grid, row, *column)) for column in columns)])
         scales = {cell.scale for cell in grid.values() if cell.scale}
         parts += [f"## SNR {snr:g}, contaminated {UNITS[unit]} (scale {', '.join(sorted(scales))})",
-                  layout.pipes(errors), layout.pipes(times)]  # fmt: skip
-    return "\n\n".join([*parts, *(notes if grids else ["No runs yet."])]) + "\n"
+                  text.pipes(errors), text.pipes(times)]  # fmt: skip
+    return text.page(*parts, *(notes if grids else ["No runs yet."]))
 
 
 def to_csv(grids: dict[tuple[str, float], Grid]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines = []
     for (unit, snr), grid in grids.items():
         for (row, kind, share, metric), cell in grid.items():
             times = times_clean(grid, row, kind, share) if metric == "mse" else None
-            numbers = [None if value is None else f"{value:.6g}" for value in (cell.mean, cell.spread)]
-            writer.writerow([row, unit, kind, share, snr, metric, *numbers, len(cell.values),
-                             None if times is None else f"{times:.4g}"])  # fmt: skip
-    return out.getvalue()
+            lines.append([row, unit, kind, str(share), str(snr), metric, cell.mean, cell.spread, len(cell.values),
+                          text.significant(times, 4)])  # fmt: skip
+    return text.sheet(COLUMNS, lines)
 
 
 def to_tex(grids: dict[tuple[str, float], Grid]) -> str:
     """One booktabs table for each unit and SNR: methods down, types and shares across."""
-    texts = []
+    columns = [("A", 0.0), *((kind, share) for kind in TYPES for share in SHARES[1:])]
+    head = [["", "clean", *(rf"\multicolumn{{{len(SHARES) - 1}}}{{c}}{{type {kind}}}" for kind in TYPES)],
+            ["share", *(f"{share:g}" for _, share in columns)]]  # fmt: skip
+    tables = []
     for (unit, snr), grid in grids.items():
-        columns = [("A", 0.0), *((kind, share) for kind in TYPES for share in SHARES[1:])]
-        top = " & ".join(["", "clean", *(rf"\multicolumn{{{len(SHARES) - 1}}}{{c}}{{type {kind}}}" for kind in TYPES)])
-        second = " & ".join(["share", *(f"{share:g}" for _, share in columns)])
-        body = [" & ".join([row, *(layout.formatted("mse", (c := grid[(row, *column, "mse")]).mean, c.spread)
-                                   for column in columns)]) for row in table.sweep_rows("contamination")]  # fmt: skip
-        texts.append("\n".join([
-            r"\begin{table}", r"\centering",
-            rf"\caption{{MSE with contaminated training pairs ({UNITS[unit]}), SNR {snr:g}}}",
-            rf"\label{{tab:contamination-{unit}-{snr:g}}}", rf"\begin{{tabular}}{{l{'c' * len(columns)}}}", r"\toprule",
-            rf"{top} \\", rf"{second} \\", r"\midrule", *(rf"{line} \\" for line in body), r"\bottomrule",
-            r"\end{tabular}", r"\end{table}",
-        ]))  # fmt: skip
-    return "\n\n".join(texts).replace("–", "--") + "\n"
+        body = [[row, *(text.formatted("mse", (cell := grid[(row, *column, "mse")]).mean, cell.spread) for column in columns)]
+                for row in frame.sweep_rows("contamination")]  # fmt: skip
+        caption = f"MSE with contaminated training pairs ({UNITS[unit]}), SNR {snr:g}"
+        tables.append(text.booktabs(caption, f"tab:contamination-{unit}-{snr:g}", 1 + len(columns), head, [body]))
+    return "\n".join(tables)
 
 
 def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
@@ -129,10 +121,10 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
     axes = drawn.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axis, kind in zip(axes, kinds, strict=True):
         for row, (colour, marker, line) in LOOKS.items():
-            here = [cell for share in SHARES if (cell := grid[row, kind, share, "mse"]).values]
+            here = {share: cell for share in SHARES if (cell := grid[row, kind, share, "mse"]).values}
             if here:
-                axis.errorbar([cell.row[2] for cell in here], [cell.mean for cell in here],
-                              [cell.spread or 0.0 for cell in here], color=colour, marker=marker, linestyle=line,
+                axis.errorbar(list(here), [cell.mean for cell in here.values()],
+                              [cell.spread or 0.0 for cell in here.values()], color=colour, marker=marker, linestyle=line,
                               capsize=2, linewidth=1.3, markersize=5,
                               label=row.replace("l1", "ℓ1").replace("l2", "ℓ2"))  # fmt: skip
         if limit:

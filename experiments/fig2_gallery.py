@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cryobench import figure
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame
+from cryobench.tables.text import short
 
 # The paper's order, then what it doesn't show.
 ORDER = ("oracle", "noisy", "BM3D", "l2-Autoencoder", "KSVD", "(0,0)-GAN + l1", "WGANgp + l1", "(1,-1)-GAN + l1",
@@ -19,26 +21,22 @@ NAMES = {"oracle": "clean", "(0,0)-GAN + l1": "JSGAN + l1", "KSVD": "K-SVD"}
 
 def write(store: Store) -> list[Path]:
     """Write fig2_gallery_snr*.png and .svg for each noise level that has records; the lowest seed stands for a method."""
-    records = [record for record in store.all() if record["status"] == "done"]
-    rows = table.sweep_rows("methods")
+    runs, rows = frame.frame(store.all()), frame.sweep_rows("methods")
     files = []
     for snr in (0.1, 0.05):
         panels = []
         for row in ORDER:
-            found = [r for r in records if r["config"]["noise"]["snr"] == snr and table.deviations(r, rows[row]) == {}]
-            panels += panel(store, found, NAMES.get(row, row))
+            panels += panel(store, frame.usual(runs, {**rows[row], "noise.snr": snr}), NAMES.get(row, row))
         if panels:
             files += figure.save(figure.gallery(panels), store.results, f"fig2_gallery_snr{snr:g}")
     return files
 
 
-def panel(store: Store, records: list[dict], name: str, image: int = 0) -> list[tuple[str, np.ndarray]]:
-    """(title, image) of the record with the lowest seed that kept its images, and its MSE in the title; or nothing."""
-    kept = [r for r in records if (store.folder(r["run_id"]) / "gallery.npz").exists()]
-    if not kept:
-        return []
-    record = min(kept, key=lambda r: r["seed"])
-    with np.load(store.folder(record["run_id"]) / "gallery.npz", allow_pickle=False) as file:
-        denoised = file["denoised"][image].astype(np.float32)
-    title = name.replace("l1", "ℓ1").replace("l2", "ℓ2")
-    return [(title if name == "clean" else f"{title}\nMSE {layout.short(record['per_image']['mse'][image])}", denoised)]
+def panel(store: Store, runs: pd.DataFrame, name: str, image: int = 0) -> list[tuple[str, np.ndarray]]:
+    """(title, image) of the run with the lowest seed that kept its images, and its MSE in the title; or nothing."""
+    for record in runs.sort_values("seed", kind="stable")["record"]:
+        if (images := store.gallery(record.run_id)) is not None:
+            title = name.replace("l1", "ℓ1").replace("l2", "ℓ2")
+            words = title if name == "clean" else f"{title}\nMSE {short(record.per_image['mse'][image])}"
+            return [(words, images[image])]
+    return []

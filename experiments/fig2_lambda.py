@@ -9,17 +9,18 @@ from cryobench.experiments.table3 import LIMIT, SNR
 
 from cryobench import figure
 from cryobench.runs.store import Store
-from cryobench.tables import table
+from cryobench.tables import frame
 
 
 def write(store: Store) -> list[Path]:
     """Write fig2_lambda.png and .svg: the paper's nine panels in its order, then the limit λ → ∞."""
-    rows = table.sweep_rows("lambda")
-    records, _ = table.chosen([r for r in store.all() if r["config"]["noise"]["snr"] == SNR], rows)
+    rows = frame.sweep_rows("lambda")
+    runs = frame.frame(store.all())
+    chosen = frame.by_row(frame.chosen(runs[runs["snr"] == SNR], rows)[0])
     names = {
         "oracle": "clean",
         **{row: f"λ = {row}" for row in rows if row not in ("oracle", LIMIT)},
         LIMIT: "l1-AE (λ → ∞)",
     }
-    panels = [found for row, name in names.items() for found in panel(store, records.get(row, []), name)]
+    panels = [found for row, name in names.items() for found in panel(store, chosen.get(row, runs[:0]), name)]
     return figure.save(figure.gallery(panels), store.results, "fig2_lambda") if panels else []

@@ -12,6 +12,7 @@ from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, named
 
 from cryobench import figure
 from cryobench.runs.store import Store
+from cryobench.tables import frame
 
 FILES = {"random": "fig3_clustering", "motion": "fig3_clustering_fixed_view"}
 COLUMNS = 3
@@ -19,10 +20,10 @@ COLUMNS = 3
 
 def write(store: Store) -> list[Path]:
     """Write fig3_clustering.png and .svg (random views) and fig3_clustering_fixed_view; the lowest seed is shown."""
-    files = []
+    files, runs = [], frame.frame(store.all())
     for view, name in FILES.items():
-        rows, _ = records_of(store, view)
-        first = {row: mine[0]["analysis"]["clustering"] for row, mine in rows.items() if mine}
+        rows, _ = records_of(runs, view)
+        first = {row: mine[0].analysis["clustering"] for row, mine in rows.items() if mine}
         if first:
             files += figure.save(draw(first, view), store.results, name)
     return files

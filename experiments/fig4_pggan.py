@@ -5,46 +5,43 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from cryobench.experiments.table_pggan import ROWS, at_snr
+import pandas as pd
+from cryobench.experiments.table_pggan import ROWS, SNR
 
 from cryobench import figure
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables import table
+from cryobench.tables import frame
 
 NAMES = {"PGGAN + l1": "WGANgp + ℓ1", "PGGAN": "WGANgp"}  # the paper's
 
 
 def write(store: Store) -> list[Path]:
     """Write fig4_pggan and fig4_pggan_training, .png and .svg, of what has records; the lowest seed shows its images."""
-    everything, rows = store.all(), table.sweep_rows("pggan")
-    records, _ = table.chosen(at_snr(everything), {row: rows[row] for row in ROWS})
-    trained = {row: records[row] for row in ROWS if records.get(row)}
+    runs, rows = frame.frame(store.all()), frame.sweep_rows("pggan")
+    chosen, _ = frame.chosen(runs[runs["snr"] == SNR], {row: rows[row] for row in ROWS})
+    trained = {row: list(here["record"]) for row, here in frame.by_row(chosen).items()}
     if not trained:
         return []
     files = figure.save(training(trained), store.results, "fig4_pggan_training")
     lines = []
     for row, (denoised, reference) in zip(ROWS, ("ab", "cd"), strict=True):
         found = trained.get(row, [])
-        for letter, what, kept in ((denoised, "denoised", found), (reference, "reference", clean(everything, found))):
+        for letter, what, kept in ((denoised, "denoised", found), (reference, "reference", clean(runs, found))):
             if (shown := images(store, kept)) is not None:
                 lines.append((f"({letter}) {NAMES[row]}\n{what}", shown))
     return [*files, *(figure.save(strips(lines), store.results, "fig4_pggan") if lines else [])]
 
 
-def clean(records: list[dict], found: list[dict]) -> list[dict]:
+def clean(runs: pd.DataFrame, found: list[Record]) -> list[Record]:
     """The oracle's records on the data of `found`, at whatever noise: they keep the clean images."""
-    same = [r for r in records if found and r["status"] == "done" and r["config"]["data"] == found[0]["config"]["data"]]
-    return [r for r in same if r["config"]["method"]["name"] == "oracle"]
+    oracles = runs.loc[runs["done"].astype(bool) & (runs["method"] == "oracle"), "record"]
+    return [one for one in oracles if found and one.config["data"] == found[0].config["data"]]
 
 
-def images(store: Store, records: list[dict]) -> np.ndarray | None:
-    """The denoised test images (n, L, L) that the record of the lowest seed kept."""
-    for record in records:
-        path = store.folder(record["run_id"]) / "gallery.npz"
-        if path.exists():
-            with np.load(path, allow_pickle=False) as file:
-                return file["denoised"].astype(np.float32)
-    return None
+def images(store: Store, records: list[Record]) -> np.ndarray | None:
+    """The denoised test images (n, L, L) of the first record that kept them."""
+    return next((kept for record in records if (kept := store.gallery(record.run_id)) is not None), None)
 
 
 def strips(lines: list[tuple[str, np.ndarray]]):
@@ -60,18 +57,18 @@ def strips(lines: list[tuple[str, np.ndarray]]):
     return sheet
 
 
-def training(trained: dict[str, list[dict]]):
+def training(trained: dict[str, list[Record]]):
     """Validation MSE at full size, and variety, against the images seen, every seed a line; stages shaded."""
     sheet = figure.new(7.5, 4.6)
     upper, lower = sheet.subplots(2, 1, sharex=True)
     for colour, (row, records) in zip(figure.COLOURS, trained.items(), strict=False):
         for number, record in enumerate(records):
-            curve = record["method"]["curve"]
+            curve = record.method["curve"]
             seen = [point["images"] for point in curve]
             label = f"{NAMES[row]} ({len(records)} seed{'s' if len(records) > 1 else ''})" if number == 0 else None
             for axis, name in ((upper, "val_mse"), (lower, "variety")):
                 axis.plot(seen, [point[name] for point in curve], color=colour, linewidth=1.2, label=label)
-    stages = next(iter(trained.values()))[0]["method"]["curve"]
+    stages = next(iter(trained.values()))[0].method["curve"]
     for size in dict.fromkeys(point["size"] for point in stages):
         fading = [point["images"] for point in stages if point["size"] == size and point["fading"]]
         first = stages[0]["images"]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from cryobench import figure
 from cryobench.runs.store import Store
-from cryobench.tables import table
-from cryobench.tables.layout import short
+from cryobench.tables import frame
+from cryobench.tables.text import short
 
 METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF")
 STYLES = {name: (figure.COLOURS[k], "osD^"[k]) for k, name in enumerate(METHODS)}
@@ -20,29 +21,25 @@ SNRS = (0.1, 0.05)
 
 def write(store: Store) -> list[Path]:
     """Write fig_exemplars.png and .svg, two panels, one for each noise level."""
-    records = [record for record in store.all() if record["status"] == "done"]
+    runs = frame.frame(store.all())
     canvas = figure.new(9.0, 4.0)
     axes = canvas.subplots(1, len(SNRS), sharey=True)
     for axis, snr in zip(axes, SNRS, strict=True):
-        panel(axis, curves(records, snr), table.bayes_limit(records)(snr))
+        panel(axis, curves(runs, snr), frame.limit(runs, "bayes")(snr))
         axis.set_title(f"SNR {snr:g}", fontsize=10)
     axes[0].set_ylabel("mean squared error (clean images span [0, 1])", fontsize=9)
     axes[0].legend(fontsize=8)
     return figure.save(canvas, store.results, "fig_exemplars")
 
 
-def curves(records: list[dict], snr: float) -> dict[str, list[tuple[int, list[float]]]]:
+def curves(runs: pd.DataFrame, snr: float) -> dict[str, list[tuple[int, list[float]]]]:
     """Method → (number of training images, the MSE of each seed), ascending; of runs with the shipped settings else."""
     found: dict[str, list[tuple[int, list[float]]]] = {}
-    for row, wanted in table.sweep_rows("exemplars").items():
+    for row, wanted in frame.sweep_rows("exemplars").items():
         method, _, count = row.rpartition(" ")
-        values = [
-            record["metrics"]["mse"]["mean"]
-            for record in records
-            if record["config"]["noise"]["snr"] == snr and table.deviations(record, wanted) == {}
-        ]
-        if method in STYLES and values:
-            found.setdefault(method, []).append((int(count), values))
+        here = frame.usual(runs, {**wanted, "noise.snr": snr})
+        if method in STYLES and len(here):
+            found.setdefault(method, []).append((int(count), list(here["mse"])))
     return {method: sorted(points) for method, points in found.items()}
 
 

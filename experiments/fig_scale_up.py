@@ -10,7 +10,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from cryobench import figure
 from cryobench.runs.store import Store
-from cryobench.tables.layout import short
+from cryobench.tables import frame
+from cryobench.tables.text import short
 
 PANELS = (("pairs", "images", "images seen (more pairs)"), ("epochs", "images", "images seen (more epochs)"),
           ("width", "width", "width d"))  # fmt: skip
@@ -18,7 +19,7 @@ PANELS = (("pairs", "images", "images seen (more pairs)"), ("epochs", "images", 
 
 def write(store: Store) -> list[Path]:
     """Write fig_scale_up.png and .svg: three panels, points with their trends drawn on to the paper's scale."""
-    found = scale_up.points(store.all())
+    found = scale_up.points(frame.frame(store.all()))
     canvas = figure.new(11.0, 3.8)
     for axis, (kind, by, label) in zip(canvas.subplots(1, 3, sharey=True), PANELS, strict=True):
         for number, method in enumerate(scale_up.METHODS):

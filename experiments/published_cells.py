@@ -8,22 +8,22 @@ number is within that interval; or unexplained. A trend that may be none explain
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from cryobench.experiments import scale_up
 from scipy import stats
 
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, layout, table, text
 from cryobench.tables.table import Cell
 
 SWEEPS = {1: "alpha_beta", 2: "methods", 3: "lambda"}
+COLUMNS = ("table", "row", "snr", "metric", "paper", "mean", "spread", "n_seeds", "verdict", "why")
 FACTOR, DECIBEL, SIMILARITY = 1.25, 1.0, 0.05
 # Where a row of Table 2 stands in the other sweeps: switches of classical methods, and the released protocol.
 SWITCHES = {"clipped": {"noise.clip": True}, "unclipped": {"noise.clip": False}}
@@ -31,16 +31,16 @@ SWITCHES = {"clipped": {"noise.clip": True}, "unclipped": {"noise.clip": False}}
 
 def write(store: Store) -> list[Path]:
     """Write published_cells.md (counts, order, then all cells) and .csv from the records."""
-    records = [record for record in store.all() if record["status"] == "done"]
-    found = [(number, cell) for number in SWEEPS for cell in cells(records, number) if cell.paper is not None]
-    known = explanations(records)
+    runs = frame.frame(store.all())
+    found = [(number, cell) for number in SWEEPS for cell in cells(runs, number) if cell.paper is not None]
+    known = explanations(runs)
     lines = [(number, cell, *reading(number, cell, known)) for number, cell in found]
-    return table.write(store, "published_cells", {"md": to_markdown(lines), "csv": to_csv(lines)})
+    return text.write(store, "published_cells", {"md": to_markdown(lines), "csv": to_csv(lines)})
 
 
-def cells(records: list[dict], number: int) -> list[Cell]:
+def cells(runs: pd.DataFrame, number: int) -> list[Cell]:
     snrs = (0.1,) if number == 3 else (0.1, 0.05)
-    return table.cells(records, table.sweep_rows(SWEEPS[number]), number, snrs, ("mse", "psnr", "ssim"))[0]
+    return table.cells(runs, frame.sweep_rows(SWEEPS[number]), number, snrs, ("mse", "psnr", "ssim"))[0]
 
 
 def near(metric: str, ours: float, paper: float) -> bool:
@@ -50,38 +50,34 @@ def near(metric: str, ours: float, paper: float) -> bool:
     return abs(ours - paper) <= (DECIBEL if metric == "psnr" else SIMILARITY)
 
 
-def explanations(records: list[dict]) -> dict:
+def explanations(runs: pd.DataFrame) -> dict:
     """(row, SNR, metric) → [(switch, value)] of Table 2's rows under other settings; "scale": factor and its interval."""
     found: dict = {}
     variants = [
         (row.partition(", ")[0], f"{row.partition(', ')[2]}, {images}", {**wanted, **clip})
-        for row, wanted in table.sweep_rows("gap").items()
+        for row, wanted in frame.sweep_rows("gap").items()
         for images, clip in SWITCHES.items()
     ]
     variants += [(row, "protocol=released", {**wanted, "protocol.name": "released", "noise.clip": True})
-                 for row, wanted in table.sweep_rows("released").items()]  # fmt: skip
+                 for row, wanted in frame.sweep_rows("released").items()]  # fmt: skip
     for row, switch, wanted in variants:
-        values: dict[float, list[dict]] = {}
-        for record in records:
-            snr = table.look_up(record["config"], "noise.snr")
-            if snr is not None and table.deviations(record, wanted) in ({}, {"protocol.ssim_range": 2.0}):
-                values.setdefault(snr, []).append(record)
-        for snr, here in values.items():
+        here = frame.rows(runs, {row: wanted})
+        here = here[here["variant"].isin(["", "protocol.ssim_range=2.0"])]
+        for snr, some in here.groupby("snr", sort=False):
             for metric in ("mse", "psnr", "ssim"):
-                means = [r["metrics"][metric]["mean"] for r in here if r["metrics"][metric]["mean"] is not None]
-                if means:
-                    found.setdefault((row, snr, metric), []).append((switch, float(np.mean(means))))
-    found["scale"] = scale(records)
+                if (values := some[metric].dropna()).size:
+                    found.setdefault((row, snr, metric), []).append((switch, float(np.mean(list(values)))))
+    found["scale"] = scale(runs)
     return found
 
 
-def scale(records: list[dict]) -> tuple[float, float, float] | None:
+def scale(runs: pd.DataFrame) -> tuple[float, float, float] | None:
     """What the (.5,.5)-GAN's trends make of an MSE on the way to the paper's scale: factor, and its 95 % interval.
 
     The interval is that of one run more at the paper's number of pairs, and of the slope over width; None where either
     trend has two runs only, which leave no scatter.
     """
-    points = scale_up.points(records)
+    points = scale_up.points(runs)
     ways = scale_up.series(points, "(.5,.5)-GAN + l1")
     more, wider = scale_up.trend(ways["pairs"], "images"), scale_up.trend(ways["width"], "width")
     desk = [p for p in ways["pairs"] if p.row.endswith("4000 pairs")]
@@ -116,13 +112,13 @@ def reading(number: int, cell: Cell, known: dict) -> tuple[str, str]:
         return "agrees", ""
     for switch, value in known.get((cell.row, cell.snr, cell.metric), []) if number == 2 else []:
         if near(cell.metric, value, cell.paper):
-            return "protocol", f"{switch}: {layout.formatted(cell.metric, value, None).split('(')[0]}"
+            return "protocol", f"{switch}: {text.formatted(cell.metric, value, None).split('(')[0]}"
     factors = known["scale"]
     if "clean" in cell.knows and factors and cell.metric in ("mse", "psnr"):
         low, high = sorted(predicted(cell, factor) for factor in factors[1:])
         if low <= cell.paper <= high:
             middle, *ends = (
-                layout.formatted(cell.metric, value, None).split("(")[0]
+                text.formatted(cell.metric, value, None).split("(")[0]
                 for value in (predicted(cell, factors[0]), low, high)
             )
             said = f"the (.5,.5)-GAN's trends carry it to {middle} (95 %: {ends[0]} to {ends[1]})"
@@ -153,13 +149,13 @@ def to_markdown(lines: list) -> str:
     for number in SWEEPS:
         head = ["row", "SNR", "metric", "paper", "ours", "seeds", "verdict", "why"]
         rows = [line_of(cell, status, why) for n, cell, status, why in lines if n == number]
-        parts += [f"## Table {number}", layout.pipes([head, *rows])]
-    return "\n\n".join(parts) + "\n"
+        parts += [f"## Table {number}", text.pipes([head, *rows])]
+    return text.page(*parts)
 
 
 def line_of(cell: Cell, status: str, why: str) -> list[str]:
     paper, ours = (
-        layout.formatted(cell.metric, *pair) for pair in ((cell.paper, cell.paper_spread), (cell.mean, cell.spread))
+        text.formatted(cell.metric, *pair) for pair in ((cell.paper, cell.paper_spread), (cell.mean, cell.spread))
     )
     seeds = str(len(cell.values))
     return [cell.row, f"{cell.snr:g}", layout.HEADINGS[cell.metric], paper, ours, seeds, status, why or "–"]
@@ -177,16 +173,11 @@ def order(lines: list) -> str:
             found = stats.kendalltau(*zip(*pairs, strict=True))
             column = f"{layout.HEADINGS[metric]} {snr:g}"
             rows.append([str(number), column, str(len(pairs)), f"{found.statistic:+.2f}", f"{found.pvalue:.2g}"])
-    return layout.pipes(rows, left=2)
+    return text.pipes(rows, left=2)
 
 
 def to_csv(lines: list) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["table", "row", "snr", "metric", "paper", "mean", "spread", "n_seeds", "verdict", "why"])
-    for number, cell, status, why in lines:
-        ours = [None if value is None else f"{value:.6g}" for value in (cell.mean, cell.spread)]
-        writer.writerow(
-            [number, cell.row, f"{cell.snr:g}", cell.metric, cell.paper, *ours, len(cell.values), status, why]
-        )
-    return out.getvalue()
+    return text.sheet(COLUMNS, (
+        [number, cell.row, f"{cell.snr:g}", cell.metric, str(cell.paper), cell.mean, cell.spread, len(cell.values), status, why]
+        for number, cell, status, why in lines
+    ))  # fmt: skip

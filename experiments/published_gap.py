@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import pandas as pd
+
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, layout, table, text
 
 INTRODUCTION = """# What explains the published classical numbers
 
@@ -18,24 +20,26 @@ honest number to the published one a setting goes, on a logarithmic scale: log(M
 
 def write(store: Store) -> list[Path]:
     """Write published_gap.md from the records of `+sweep=gap`."""
-    records = [record for record in store.all() if record["status"] == "done"]
-    places = sorted({f"{r['config']['data']['name']}, {r['config']['scale']['name']} scale" for r in records})
-    limit = table.bayes_limit(records)
-    parts = [INTRODUCTION, f"Measured on: {'; '.join(places) or 'nothing yet'}."]
+    runs = frame.frame(store.all())
+    runs = runs[runs["done"].astype(bool)]
+    limits = {name: frame.limit(runs, method) for name, method in table.LIMITS.items()}
+    parts = [INTRODUCTION, frame.measured_on(runs)]
     for snr in (0.1, 0.05):
-        lines = [["method", "σ", "images", "MSE", "× Bayes", "published", "share explained", "seeds"]]
+        known = {name: limit for name, limit in limits.items() if limit(snr) or name == "bayes"}
+        times = [layout.TIMES[name][0] for name in known]
+        lines = [["method", "σ", "images", "MSE", *times, "published", "share explained", "seeds"]]
         for method in ("BM3D", "KSVD", "Non-local means", "CWF"):
-            lines += method_lines(records, method, snr, limit)
-        parts += [f"## SNR {snr:g}", layout.pipes(lines)]
-    return table.write(store, "published_gap", {"md": "\n\n".join(parts) + "\n"})
+            lines += method_lines(runs, method, snr, list(known.values()))
+        parts += [f"## SNR {snr:g}", text.pipes(lines)]
+    return text.write(store, "published_gap", {"md": text.page(*parts)})
 
 
-def method_lines(records: list[dict], method: str, snr: float, limit) -> list[list[str]]:
+def method_lines(runs: pd.DataFrame, method: str, snr: float, limits: list) -> list[list[str]]:
     """One line for each setting of a method: σ × clipping."""
     published, _ = table.published(2)[method, snr, "mse"]
-    rows = {row: wanted for row, wanted in table.sweep_rows("gap").items() if row.startswith(method)}
+    rows = {row: wanted for row, wanted in frame.sweep_rows("gap").items() if row.startswith(method)}
     found = {
-        (row, clip): mses(records, {**wanted, "noise.clip": clip}, snr)
+        (row, clip): mses(runs, {**wanted, "noise.clip": clip}, snr)
         for row, wanted in rows.items()
         for clip in (False, True)
     }
@@ -44,20 +48,16 @@ def method_lines(records: list[dict], method: str, snr: float, limit) -> list[li
     for (row, clip), errors in found.items():
         setting = row.removeprefix(f"{method}, ")
         ours = mean(errors.values())
-        times = mean([mse / limit(snr, seed) for seed, mse in errors.items()]) if limit(snr) else None
-        lines.append([method, setting, "clipped" if clip else "unclipped", layout.short(ours) if ours else "–",
-                      f"{times:.2f}" if times else "–",
-                      layout.short(published), share(ours, honest, published), str(len(errors))])  # fmt: skip
+        times = [mean([mse / limit(snr, seed) for seed, mse in errors.items() if limit(snr)]) for limit in limits]
+        lines.append([method, setting, "clipped" if clip else "unclipped", text.short(ours), *map(text.decimal, times),
+                      text.short(published), share(ours, honest, published), str(len(errors))])  # fmt: skip
     return lines
 
 
-def mses(records: list[dict], wanted: dict, snr: float) -> dict[int, float]:
+def mses(runs: pd.DataFrame, wanted: dict, snr: float) -> dict[int, float]:
     """Seed → MSE of the runs with these settings and the shipped ones elsewhere."""
-    return {
-        r["seed"]: r["metrics"]["mse"]["mean"]
-        for r in records
-        if r["config"]["noise"]["snr"] == snr and table.deviations(r, wanted) == {}
-    }
+    here = frame.usual(runs, {**wanted, "noise.snr": snr})
+    return dict(zip(here["seed"], here["mse"], strict=True))
 
 
 def mean(values) -> float | None:

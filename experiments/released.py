@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from pathlib import Path
 
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, layout, table, text
 from cryobench.tables.table import Cell
 
 PROTOCOLS = ("described", "released")
-METRICS = ("mse", "psnr", "ssim")
+METRICS = ("mse", "psnr", "ssim", "nmse")
 SNRS = (0.1, 0.05)
+COLUMNS = (
+    "row",
+    "snr",
+    "metric",
+    "protocol",
+    "mean",
+    "spread",
+    "spread_over_epochs",
+    "n_seeds",
+    "paper",
+    "paper_spread",
+)
 INTRODUCTION = """# The paper as described, and as its code does it
 
 Every row was run twice: as the paper's text says (`protocol=described`) and with the habits of its released code
@@ -25,21 +35,20 @@ printed one on a logarithmic scale, and by what factor each misses it. Another s
 
 def write(store: Store) -> list[Path]:
     """Write released.md, .csv and .tex from the records of `+sweep=released` (or of any sweep that has such runs)."""
-    records = store.all()
-    rows = table.sweep_rows("released")
+    runs = frame.frame(store.all())
+    rows = frame.sweep_rows("released")
     found, notes = {}, []
     for protocol in PROTOCOLS:
         wanted = {row: {**settings, "protocol.name": protocol} for row, settings in rows.items()}
-        here, said = table.cells(records, wanted, None, SNRS, METRICS)
+        here, said = table.cells(runs, wanted, None, SNRS, METRICS)
         found |= {(cell.row, cell.snr, cell.metric, protocol): cell for cell in here}
         notes += [f"{protocol.capitalize()}: {note}" for note in said if note.startswith("Settings")]
-    brackets = {run: over for record in records if (run := record["run_id"]) and (over := record.get("variants"))}
-    places = sorted({f"{r['config']['data']['name']}, {r['config']['scale']['name']} scale" for r in records})
-    parts = [INTRODUCTION, f"Measured on: {'; '.join(places) or 'nothing yet'}."]
+    brackets = {record.run_id: record.variants for record in runs["record"] if record.variants}
+    parts = [INTRODUCTION, frame.measured_on(runs)]
     for snr in SNRS:
-        parts += [f"## SNR {snr:g}", layout.pipes(list(lines(found, brackets, rows, snr)))]
-    return table.write(store, "released", {
-        "md": "\n\n".join([*parts, *notes]) + "\n",
+        parts += [f"## SNR {snr:g}", text.pipes(list(lines(found, brackets, rows, snr)))]
+    return text.write(store, "released", {
+        "md": text.page(*parts, *notes),
         "csv": to_csv(found, brackets),
         "tex": to_tex(found, brackets, rows),
     })  # fmt: skip
@@ -59,18 +68,19 @@ def bracket(cell: Cell, brackets: dict[str, dict]) -> float | None:
 
 
 def lines(found: dict, brackets: dict, rows: dict, snr: float):
-    limited = snr in layout.limited(found.values())
+    """The head of one SNR's table, then its rows."""
+    limits = [name for name in table.LIMITS if snr in layout.limited(found.values(), name)]
+    times = (f"{layout.TIMES[name][0]} {p}" for name in limits for p in PROTOCOLS)
     yield ["method", *(f"MSE {p}" for p in PROTOCOLS), "MSE published", *(f"PSNR {p}" for p in PROTOCOLS),
-           "PSNR published", *(f"× Bayes {p}" for p in PROTOCOLS if limited), "nearer", "seeds"]  # fmt: skip
+           "PSNR published", *times, "nearer", "seeds"]  # fmt: skip
     for row in rows:
         line = [row]
         for metric in ("mse", "psnr"):
             cells = [found[row, snr, metric, protocol] for protocol in PROTOCOLS]
-            line += [layout.formatted(metric, cell.mean, bracket(cell, brackets)) for cell in cells]
-            line.append(layout.formatted(metric, *printed(row, snr, metric)))
+            line += [text.formatted(metric, cell.mean, bracket(cell, brackets)) for cell in cells]
+            line.append(text.formatted(metric, *printed(row, snr, metric)))
         means = {protocol: found[row, snr, "mse", protocol].mean for protocol in PROTOCOLS}
-        if limited:
-            line += [layout.multiple(found[row, snr, "mse", protocol]) for protocol in PROTOCOLS]
+        line += [layout.multiple(found[row, snr, "mse", protocol], name) for name in limits for protocol in PROTOCOLS]
         seeds = "/".join(str(len(found[row, snr, "mse", protocol].values)) for protocol in PROTOCOLS)
         yield [*line, nearer(means, printed(row, snr, "mse")[0]), seeds]
 
@@ -86,30 +96,31 @@ def nearer(means: dict[str, float | None], paper: float | None) -> str:
 
 def to_csv(found: dict, brackets: dict) -> str:
     """One line a cell and protocol; spread is over seeds, spread_over_epochs over the epochs kept."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["row", "snr", "metric", "protocol", "mean", "spread", "spread_over_epochs", "n_seeds", "paper",
-                     "paper_spread", "times_bayes"])  # fmt: skip
+    known = [name for name in table.LIMITS if any(cell.times(name) for cell in found.values()) or name == "bayes"]
+    lines = []
     for (row, snr, metric, protocol), cell in found.items():
         epochs = bracket(cell, brackets) if any(run in brackets for run in cell.run_ids) else None
-        numbers = [None if value is None else f"{value:.6g}" for value in (cell.mean, cell.spread, epochs)]
-        writer.writerow([row, f"{snr:g}", metric, protocol, *numbers, len(cell.values), *printed(row, snr, metric),
-                         f"{cell.times[0]:.4g}" if cell.times else None])  # fmt: skip
-    return out.getvalue()
+        paper = (None if value is None else str(value) for value in printed(row, snr, metric))
+        times = (text.significant(cell.times(name)[0], 4) if cell.times(name) else None for name in known)
+        lines.append(
+            [row, f"{snr:g}", metric, protocol, cell.mean, cell.spread, epochs, len(cell.values), *paper, *times]
+        )
+    return text.sheet((*COLUMNS, *(f"times_{name}" for name in known)), lines)
 
 
 def to_tex(found: dict, brackets: dict, rows: dict) -> str:
     """MSE at both noise levels: described, released, published."""
-    top = " & ".join(["", *(rf"\multicolumn{{3}}{{c}}{{MSE, SNR {snr:g}}}" for snr in SNRS)])
+    top = ["", *(rf"\multicolumn{{3}}{{c}}{{MSE, SNR {snr:g}}}" for snr in SNRS)]
     body = []
     for row in rows:
-        texts = [row.replace("l1", r"$\ell_1$").replace("l2", r"$\ell_2$")]
+        line = [row]
         for snr in SNRS:
             cells = [found[row, snr, "mse", protocol] for protocol in PROTOCOLS]
-            texts += [layout.formatted("mse", cell.mean, bracket(cell, brackets)) for cell in cells]
-            texts.append(layout.formatted("mse", *printed(row, snr, "mse")))
-        body.append(" & ".join(texts))
-    return layout.booktabs(
+            line += [text.formatted("mse", cell.mean, bracket(cell, brackets)) for cell in cells]
+            line.append(text.formatted("mse", *printed(row, snr, "mse")))
+        body.append(line)
+    return text.booktabs(
         "The paper as described and as its released code does it", "tab:released", 7,
-        [top, " & ".join(["Method", *(name for _ in SNRS for name in (*PROTOCOLS, "published"))])], [body],
+        [top, ["Method", *(name for _ in SNRS for name in (*PROTOCOLS, "published"))]], [body],
+        {"l1": r"$\ell_1$", "l2": r"$\ell_2$"},
     )  # fmt: skip

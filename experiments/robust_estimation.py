@@ -6,8 +6,6 @@ and one seed.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +16,7 @@ from cryobench.methods.learned.scores import TABLE_1, AlphaBeta
 from cryobench.robust.contamination import CONTAMINATIONS
 from cryobench.robust.elliptical import TAILS
 from cryobench.runs.store import Store
-from cryobench.tables import table as tables
+from cryobench.tables import text
 
 RESULTS = "results/robust"
 TASK = ("target", "tail", "scatter", "contamination", "p", "n", "epsilon")
@@ -36,7 +34,7 @@ COLUMNS = (*TASK, "error", "row", "mean", "spread", "n_seeds", "published")
 def write(store: Store) -> list[Path]:
     """Write robust_location and robust_scatter, each .md, .csv and .tex, from the records of +sweep=robust_estimation."""
     found = results(store, "robust_estimation")
-    return [file for kind in ERRORS for file in tables.write(store, f"robust_{kind}", table(found, kind))]
+    return [file for kind in ERRORS for file in text.write(store, f"robust_{kind}", table(found, kind))]
 
 
 def results(store: Store, task: str) -> list[dict]:
@@ -49,7 +47,7 @@ def results(store: Store, task: str) -> list[dict]:
                 chosen["discriminator"], pair != (0, 0), TABLE_1.index(pair) if pair in TABLE_1 else len(TABLE_1),
                 chosen["epsilon"], chosen["n"], result["seed"])  # fmt: skip
 
-    return sorted((r for record in store.all(task) if record["status"] == "done" for r in record["results"]), key=order)
+    return sorted((r for record in store.all(task) if record.done for r in record.results), key=order)
 
 
 @dataclass(frozen=True)
@@ -129,13 +127,10 @@ def heading(task: tuple) -> str:
 
 
 def to_csv(found: Sequence[Cell], kind: str) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for cell in found:
-        spread = None if cell.spread is None else f"{cell.spread:.6g}"
-        writer.writerow([*cell.task, kind, cell.row, f"{cell.mean:.6g}", spread, len(cell.by_seed), cell.published])
-    return out.getvalue()
+    return text.sheet(COLUMNS, (
+        [*map(str, cell.task), kind, cell.row, cell.mean, cell.spread, len(cell.by_seed),
+         None if cell.published is None else str(cell.published)] for cell in found
+    ))  # fmt: skip
 
 
 def grid(found: Sequence[Cell]) -> list[list[str]]:
@@ -151,9 +146,6 @@ def grid(found: Sequence[Cell]) -> list[list[str]]:
 
 
 def to_markdown(found: Sequence[Cell], kind: str) -> str:
-    lines = grid(found)
-    rule = [":--", *("--:" for _ in lines[0][1:])]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in [lines[0], rule, *lines[1:]])
     notes = [
         f"{ERRORS[kind]}, mean(spread over seeds). The oracle is the maximum likelihood estimate from the uncontaminated "
         "points (under strong contamination: from the sample before it).",
@@ -163,21 +155,15 @@ def to_markdown(found: Sequence[Cell], kind: str) -> str:
         notes.append("Where the law is not normal a scatter has no scale of its own and is given the trace of Σ.")
     else:
         notes.append("GANs and iterative filtering know Σ; iterative filtering and the trimmed mean know ε.")
-    return "\n\n".join([f"# Robust estimation of {kind}", table, *notes]) + "\n"
+    return text.page(f"# Robust estimation of {kind}", text.pipes(grid(found)), *notes)
 
 
 def to_tex(found: Sequence[Cell], kind: str) -> str:
     """A booktabs table with the lines of the markdown one."""
-    symbols = {"ε": r"$\varepsilon$", "κ": r"$\kappa$", "₃": "$_3$", "–": "--", OUTSIDE: r"$^\dagger$"}
-    lines = [" & ".join(line) for line in grid(found)]
-    for symbol, tex in symbols.items():
-        lines = [line.replace(symbol, tex) for line in lines]
-    width = lines[0].count("&")
-    return "\n".join([
-        r"\begin{table}", r"\centering", rf"\caption{{Robust estimation of {kind}: error, mean(spread over seeds)}}",
-        rf"\label{{tab:robust-{kind}}}", rf"\begin{{tabular}}{{l{'c' * width}}}", r"\toprule", rf"{lines[0]} \\",
-        r"\midrule", *(rf"{line} \\" for line in lines[1:]), r"\bottomrule", r"\end{tabular}", r"\end{table}",
-    ]) + "\n"  # fmt: skip
+    signs = {"ε": r"$\varepsilon$", "κ": r"$\kappa$", "₃": "$_3$", OUTSIDE: r"$^\dagger$"}
+    head, *lines = grid(found)
+    caption = f"Robust estimation of {kind}: error, mean(spread over seeds)"
+    return text.booktabs(caption, f"tab:robust-{kind}", len(head), [head], [lines], signs)
 
 
 def table(results: Iterable[dict], kind: str) -> dict[str, str]:

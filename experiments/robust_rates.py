@@ -8,8 +8,6 @@ The theorem bounds the error from above; its own slope on a grid is that of √(
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +21,7 @@ from cryobench import figure as figures
 from cryobench.errors import InputError
 from cryobench.evaluation.statistics import half_width
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import text
 
 __all__ = ["RESULTS", "write"]
 
@@ -46,8 +44,8 @@ def write(store: Store) -> list[Path]:
             ]
             lines += [rate for axis in AXES for rate in rates(here, "location", axis)]
             files += figures.save(figure(here), store.results, name)
-    text = "\n\n".join(["# Rates of the error of location", *(parts or ["No runs yet."])])
-    return table.write(store, "robust_rates", {"md": text.rstrip() + "\n", "csv": to_csv(lines)}) + files
+    page = text.page("# Rates of the error of location", *(parts or ["No runs yet."]))
+    return text.write(store, "robust_rates", {"md": page, "csv": to_csv(lines)}) + files
 
 
 @dataclass(frozen=True)
@@ -183,21 +181,19 @@ def summary(results: Iterable[dict], kind: str = "location") -> str:
                 lines.append([line.row, AXES[axis], slope_text(line), f"{line.theorem:.2f}",
                               line.verdict])  # fmt: skip
     return "\n".join([
-        layout.pipes(lines, left=2), "",
+        text.pipes(lines, left=2), "",
         'The theorem bounds the error from above. By the 95 % interval of the slope over seeds: "agrees", all of it is within '
         f'{TOLERANCE:g} of the bound\'s; "slower", the error grows less along ε or falls more along n than the bound, which '
         'the theorem allows; "faster", it does not keep to the bound\'s rate; "undecided", too wide to say. '
         f"{OUTSIDE} |α−β| ≥ 1: the theorem says nothing of these pairs.",
-    ]) + "\n"  # fmt: skip
+    ])  # fmt: skip
 
 
 def to_csv(lines: Sequence[Rate]) -> str:
     """One line for each point of the figure, with the slope of its curve."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["row", "axis", "x", "fixed", "p", "mean", "spread", "slope", "slope_spread", "theorem", "verdict"])
-    for line in lines:
-        for x, mean, spread in zip(line.x, line.mean, line.spread, strict=True):
-            writer.writerow([line.row, line.axis, f"{x:g}", f"{line.fixed:g}", line.p, f"{mean:.6g}", f"{spread:.6g}",
-                             f"{line.slope:.4g}", f"{line.slope_spread:.4g}", f"{line.theorem:.4g}", line.verdict])  # fmt: skip
-    return out.getvalue()
+    columns = ("row", "axis", "x", "fixed", "p", "mean", "spread", "slope", "slope_spread", "theorem", "verdict")
+    return text.sheet(columns, (
+        [line.row, line.axis, f"{x:g}", f"{line.fixed:g}", line.p, mean, spread,
+         *(text.significant(value, 4) for value in (line.slope, line.slope_spread, line.theorem)), line.verdict]
+        for line in lines for x, mean, spread in zip(line.x, line.mean, line.spread, strict=True)
+    ))  # fmt: skip

@@ -8,17 +8,16 @@ desk point on, as if they were independent: an extrapolation of a factor 22 in i
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from cryobench.runs.store import Store
-from cryobench.tables import table
-from cryobench.tables.layout import formatted, pipes, short
+from cryobench.tables import frame, table, text
+from cryobench.tables.text import formatted, pipes, short
 
 METHODS = ("l1-Autoencoder", "(.5,.5)-GAN + l1")
 SNR = 0.1
@@ -81,26 +80,22 @@ class Trend:
 
 def write(store: Store) -> list[Path]:
     """Write scale_up.md and .csv from the records of `+sweep=scale_up`."""
-    found = points(store.all())
-    return table.write(store, "scale_up", {"md": to_markdown(found), "csv": to_csv(found)})
+    found = points(frame.frame(store.all()))
+    return text.write(store, "scale_up", {"md": to_markdown(found), "csv": to_csv(found)})
 
 
-def points(records: list[dict]) -> list[Point]:
+def points(runs: pd.DataFrame) -> list[Point]:
     """The rows that have records; what a row leaves unsaid is the desk scale's."""
-    done = [record for record in records if record["status"] == "done"]
     out = []
-    for row, wanted in table.sweep_rows("scale_up").items():
-        here = [
-            r for r in done
-            if table.look_up(r["config"], "noise.snr") == SNR and r["config"]["scale"]["name"] == "desk"
-            and table.deviations(r, wanted) == {}
-        ]  # fmt: skip
-        here = list({r["seed"]: r for r in here}.values())
-        if here:
-            first = here[0]
+    for row, wanted in frame.sweep_rows("scale_up").items():
+        here = frame.usual(runs, {**wanted, "noise.snr": SNR, "scale.name": "desk"}).drop_duplicates(
+            "seed", keep="last"
+        )
+        if len(here):
+            first = here["record"].iloc[0]
             out.append(Point(
-                row, row.rpartition(", ")[0], first["config"]["data"]["n_train"], first["method"]["images_seen"],
-                first["config"]["method"]["width"], tuple(r["metrics"]["mse"]["mean"] for r in here),
+                row, row.rpartition(", ")[0], first.config["data"]["n_train"], first.method["images_seen"],
+                first.config["method"]["width"], tuple(here["mse"]),
             ))  # fmt: skip
     return out
 
@@ -134,8 +129,8 @@ def to_markdown(found: list[Point]) -> str:
     ]
     said = f"ResNet, SNR {SNR:g}, steps away from the desk scale. MSE: mean(spread over seeds)."
     parts = ["# Toward the paper's scale", said, pipes(lines)]
-    parts += [text for method in METHODS if (text := reading(found, method))]
-    return "\n\n".join(parts) + "\n"
+    parts += [reading(found, method) for method in METHODS]
+    return text.page(*parts)
 
 
 def mean_and_spread(mse: tuple[float, ...]) -> str:
@@ -155,7 +150,7 @@ def reading(found: list[Point], method: str) -> str:
             said.append(f"{what}: MSE ∝ {by}^{fit.b:+.2f}{sure}, {short(value)}{span} at the paper's {PAPER[by]:,}")
     if not said:
         return ""
-    text = f"**{method}.** " + "; ".join(said) + "."
+    words = f"**{method}.** " + "; ".join(said) + "."
     more, wider = trend(ways["pairs"], "images"), trend(ways["width"], "width")
     if more and wider:
         desk = [p for p in found if p.method == method and p.row.endswith("4000 pairs")]
@@ -165,18 +160,15 @@ def reading(found: list[Point], method: str) -> str:
                 * (PAPER["images"] / desk[0].images) ** more.b
                 * (PAPER["width"] / desk[0].width) ** wider.b
             )
-            text += f" Both together, as if independent: {short(both)}"
+            words += f" Both together, as if independent: {short(both)}"
             if method in PUBLISHED:
                 number, row = PUBLISHED[method]
-                text += f"; the paper has {short(table.published(number)[row, SNR, 'mse'][0])}"
-            text += ". An extrapolation far outside what was measured."
-    return text
+                words += f"; the paper has {short(table.published(number)[row, SNR, 'mse'][0])}"
+            words += ". An extrapolation far outside what was measured."
+    return words
 
 
 def to_csv(found: list[Point]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["row", "method", "pairs", "images_seen", "width", "mse", "n_seeds"])
-    for p in found:
-        writer.writerow([p.row, p.method, p.pairs, p.images, p.width, f"{np.mean(p.mse):.6g}", len(p.mse)])
-    return out.getvalue()
+    return text.sheet(("row", "method", "pairs", "images_seen", "width", "mse", "n_seeds"), (
+        [p.row, p.method, p.pairs, p.images, p.width, float(np.mean(p.mse)), len(p.mse)] for p in found
+    ))  # fmt: skip

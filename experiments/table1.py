@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, layout, printed, table, text
 
+SWEEP, CORNER = "alpha_beta", "Parameter/SNR"
 TITLE = "ResNet-GAN: MSE, PSNR and SSIM of different (α,β) under Gaussian noise"
 
 
 def write(store: Store) -> list[Path]:
     """Write table1.md, .csv and .tex from the records; returns the files."""
-    records = store.all()
-    found, notes = table.cells(records, table.sweep_rows("alpha_beta"), 1, (0.1, 0.05), ("mse", "psnr", "ssim"))
-    names = {cell.row: "$\\alpha={},\\beta={}$".format(*numbers(cell.row)) for cell in found}
-    tex = layout.to_tex(found, TITLE.replace("(α,β)", r"$(\alpha,\beta)$"), "Parameter/SNR", "tab:alpha-beta")
-    for row, name in names.items():
-        tex = tex.replace(f"\n{row} &", f"\n{name} &")
-    return table.write(store, "table1", {
+    runs, rows = frame.frame(store.all()), frame.sweep_rows(SWEEP)
+    found, notes = table.cells(runs, rows, 1, (0.1, 0.05), ("mse", "psnr", "ssim", "nmse"))
+    return text.write(store, "table1", {
         "md": layout.to_markdown(found, f"Table 1. {TITLE}", "(α,β)", notes),
         "csv": layout.to_csv(found),
-        "tex": tex,
+        "tex": layout.to_tex(found, TITLE.replace("(α,β)", r"$(\alpha,\beta)$"), CORNER, "tab:alpha-beta",
+                             names(rows)),
     })  # fmt: skip
+
+
+def as_printed(store: Store) -> list[Path]:
+    """Write table1_as_printed.md and .tex: the paper's rows and columns, our numbers."""
+    return printed.write(store, 1, SWEEP, TITLE, CORNER, names(frame.sweep_rows(SWEEP)))
+
+
+def names(rows: Iterable[str]) -> dict[str, str]:
+    """How LaTeX calls a row."""
+    return {row: "$\\alpha={},\\beta={}$".format(*numbers(row)) for row in rows}
 
 
 def numbers(row: str) -> list[str]:

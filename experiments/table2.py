@@ -5,29 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, layout, printed, table, text
 
 TITLE = "Deep convolution results: MSE and PSNR of different models under Gaussian noise"
+NAMES = {"l2-Autoencoder": r"$\ell_2$-Autoencoder", "GAN + l1": r"GAN + $\ell_1$", "WGANgp + l1": r"WGANgp + $\ell_1$"}
 
 
 def write(store: Store) -> list[Path]:
     """Write table2.md, .csv (with SSIM, and with what the paper doesn't have) and .tex from the records."""
-    records = store.all()
-    found, notes = table.cells(records, table.sweep_rows("methods"), 2, (0.1, 0.05), ("mse", "psnr", "ssim"))
+    runs, rows = frame.frame(store.all()), frame.sweep_rows("methods")
+    found, notes = table.cells(runs, rows, 2, (0.1, 0.05), ("mse", "psnr", "ssim", "nmse"))
     shown = [cell for cell in found if cell.metric != "ssim"]
-    return table.write(store, "table2", {
-        "md": layout.to_markdown(shown, f"Table 2. {TITLE}", "Method", notes),
-        "csv": layout.to_csv(found),
-        "tex": latex(shown),
+    tex = layout.to_tex(shown, TITLE, "Method/SNR", "tab:methods")
+    for row, name in NAMES.items():
+        tex = tex.replace(row, name)
+    return text.write(store, "table2", {
+        "md": layout.to_markdown(shown, f"Table 2. {TITLE}", "Method", notes), "csv": layout.to_csv(found), "tex": tex,
     })  # fmt: skip
 
 
-def latex(found: list[table.Cell]) -> str:
-    text = layout.to_tex(found, TITLE, "Method/SNR", "tab:methods")
-    for row, name in (
-        ("l2-Autoencoder", r"$\ell_2$-Autoencoder"),
-        ("GAN + l1", r"GAN + $\ell_1$"),
-        ("WGANgp + l1", r"WGANgp + $\ell_1$"),
-    ):
-        text = text.replace(row, name)
-    return text
+def as_printed(store: Store) -> list[Path]:
+    """Write table2_as_printed.md and .tex: the paper's rows and columns, our numbers."""
+    names = {row: row.replace("l1", r"$\ell_1$").replace("l2", r"$\ell_2$") for row in frame.sweep_rows("methods")}
+    return printed.write(store, 2, "methods", TITLE, "Method/SNR", names)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, layout, printed, table, text
 
 TITLE = "MSE, PSNR and SSIM of different λ in (.5,.5)-GAN + λℓ1, SNR 0.1"
 SNR = 0.1
@@ -16,12 +17,12 @@ LIMIT = "l1-Autoencoder"
 
 def write(store: Store) -> list[Path]:
     """Write table3.md, .csv and .tex from the records; the ℓ1-autoencoder stands below the λs as their limit."""
-    records = store.all()
-    rows = {row: wanted for row, wanted in table.sweep_rows("lambda").items() if row != "oracle"}
-    found, notes = table.cells(records, rows, 3, (SNR,), ("mse", "psnr", "ssim"))
-    notes = [*reading(table.chosen(records, rows)[0]), *notes]
+    runs = frame.frame(store.all())
+    rows = {row: wanted for row, wanted in frame.sweep_rows("lambda").items() if row != "oracle"}
+    found, notes = table.cells(runs, rows, 3, (SNR,), ("mse", "psnr", "ssim", "nmse"))
+    notes = [*reading(frame.chosen(runs, rows)[0]), *notes]
     in_paper = [cell for cell in found if cell.row != LIMIT]
-    return table.write(store, "table3", {
+    return text.write(store, "table3", {
         "md": layout.to_markdown(found, f"Table 3. {TITLE}", "λ", notes),
         "csv": layout.to_csv(found),
         "tex": layout.to_tex(in_paper, TITLE.replace("λℓ1", r"$\lambda\ell_1$").replace("λ", r"$\lambda$"),
@@ -29,17 +30,19 @@ def write(store: Store) -> list[Path]:
     })  # fmt: skip
 
 
-def reading(records: dict[str, list[dict]]) -> list[str]:
+def as_printed(store: Store) -> list[Path]:
+    """Write table3_as_printed.md and .tex: the paper's rows and columns, our numbers."""
+    return printed.write(store, 3, "lambda", TITLE, "λ")
+
+
+def reading(runs: pd.DataFrame) -> list[str]:
     """What the table says of the paper's two claims: where the MSE is lowest, and whether it tends to the limit.
 
-    records: by row. λs are compared with the limit on the seeds that both have.
+    λs are compared with the limit on the seeds that both have.
     """
-    mse = {
-        row: {r["seed"]: r["metrics"]["mse"]["mean"] for r in found if r["config"]["noise"]["snr"] == SNR}
-        for row, found in records.items()
-    }
+    here = runs[runs["snr"] == SNR]
+    mse = {row: dict(zip(one["seed"], one["mse"], strict=True)) for row, one in frame.by_row(here).items()}
     limit = mse.pop(LIMIT, {})
-    mse = {row: values for row, values in mse.items() if values}
     if not mse:
         return []
     lines = [f"Lowest MSE at λ = {min(mse, key=lambda row: np.mean(list(mse[row].values())))}; in the paper at λ = 10."]

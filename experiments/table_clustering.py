@@ -8,17 +8,17 @@ replicates; images are. All p values of one view, and those of the paper, are co
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 
 from cryobench.evaluation import statistics
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, text
 
 SNR = 0.05
 VIEWS = {"random": "Random views (as in the paper)", "motion": "One fixed view: nothing but the clamp differs"}
@@ -38,21 +38,8 @@ CLAIMS = tuple(
     ]
     + [((GAN, "isomap"), (GAN, other)) for other in ("spectral", "mds", "tsne")]
 )
-COLUMNS = (
-    "view",
-    "row",
-    "embedding",
-    "images",
-    "draws",
-    "seeds",
-    "mean",
-    "sd",
-    "median",
-    "low",
-    "high",
-    "beyond_coin",
-    "paper",
-)
+COLUMNS = ("view", "row", "embedding", "images", "draws", "seeds", "mean", "sd", "median", "low", "high", "beyond_coin",
+           "paper")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,51 +72,46 @@ def write(store: Store) -> list[Path]:
              "flip gets 33.1 of 60; *beyond a coin* counts draws with a two-sided binomial p below 5 %; the interval is the "
              "binomial one of the median draw. *Our p* is over images, so it is of these trained nets, not of all that could "
              "be."]  # fmt: skip
-    lines, tex = [], []
+    lines, tex, runs = [], {}, frame.frame(store.all())
     for view, title in VIEWS.items():
-        rows, notes = records_of(store, view)
+        rows, notes = records_of(runs, view)
         found = {row: clusterings(mine) for row, mine in rows.items()}
         if not any(found.values()):
             continue
         lines += csv_lines(view, found)
-        tex += tex_lines(title, found)
+        tex[title] = tex_lines(found)
         posterior = by_posterior(rows.get("exemplar", []))
-        parts += [f"## {title}", layout.pipes(by_method(found)), *posterior, layout.pipes(by_embedding(found)),
-                  layout.pipes(comparisons(found)), *notes]  # fmt: skip
+        parts += [f"## {title}", text.pipes(by_method(found)), *posterior, text.pipes(by_embedding(found)),
+                  text.pipes(comparisons(found)), *notes]  # fmt: skip
     parts.append("The paper's t-SNE and MDS are printed as 46/50 and taken as 46 of 60 here.")
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([COLUMNS, *lines])
-    return table.write(
-        store, "table_clustering", {"md": "\n\n".join(parts) + "\n", "csv": out.getvalue(), "tex": latex(tex)}
-    )
+    texts = {"md": text.page(*parts), "csv": text.sheet(COLUMNS, lines), "tex": latex(tex)}
+    return text.write(store, "table_clustering", texts)
 
 
-def records_of(store: Store, view: str) -> tuple[dict[str, list[dict]], list[str]]:
+def records_of(runs: pd.DataFrame, view: str) -> tuple[dict[str, list[Record]], list[str]]:
     """Row → its records with a clustering from one choice of test views, by seed; and notes for the reader."""
-    there = [
-        r for r in store.all()
-        if r["config"]["noise"]["snr"] == SNR and (r.get("analysis") or {}).get("clustering")
-        and r["config"]["data"].get("test_view", "random") == view
-    ]  # fmt: skip
+    views = runs["record"].map(lambda record: record.config["data"].get("test_view", "random"))
+    clustered = runs["record"].map(lambda record: bool(record.analysis.get("clustering")))
     extra = {} if view == "random" else {"data.test_view": view}
-    rows = {row: {**wanted, **extra} for row, wanted in table.sweep_rows("clustering").items()}
-    return table.chosen(there, rows)
+    rows = {row: {**wanted, **extra} for row, wanted in frame.sweep_rows("clustering").items()}
+    found, notes = frame.chosen(runs[(runs["snr"] == SNR) & clustered & (views == view)], rows)
+    return {row: list(here["record"]) for row, here in frame.by_row(found).items()}, notes
 
 
-def clusterings(records: list[dict]) -> dict[str, Clustering]:
+def clusterings(records: list[Record]) -> dict[str, Clustering]:
     """Embedding → all draws of all seeds of one row."""
     out = {}
     for name in EMBEDDINGS if records else ():
         right: dict[tuple[int, int], list[int]] = {}
         correct = []
         for record in records:
-            found = record["analysis"]["clustering"]
+            found = record.analysis["clustering"]
             for images, draw in zip(found["drawn"], found[name]["right"], strict=True):
                 correct.append(draw.count("1"))
                 for image, one in zip(images, draw, strict=True):
-                    right.setdefault((record["seed"], image), []).append(int(one))
+                    right.setdefault((record.seed, image), []).append(int(one))
         share = {image: float(np.mean(values)) for image, values in right.items()}
-        size = 2 * records[0]["analysis"]["clustering"]["each"]
+        size = 2 * records[0].analysis["clustering"]["each"]
         out[name] = Clustering(np.array(correct), size, share, len(records))
     return out
 
@@ -161,15 +143,15 @@ def by_embedding(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
     return lines + [[text, *counted(each[e]), str(PAPER[GAN, e])] for e, text in EMBEDDINGS.items() if e in each]
 
 
-def by_posterior(records: list[dict]) -> list[str]:
+def by_posterior(records: list[Record]) -> list[str]:
     """What a supervised classifier gets out of the same images: the exemplar method's posterior names a conformation."""
     right = images = 0
     for record in records:
-        named_by = ((record.get("method") or {}).get("per_image") or {}).get("conformation")
-        found = record["analysis"]["clustering"]
-        if not named_by or record["bad_images"]:
+        named_by = record.method.get("per_image", {}).get("conformation")
+        found = record.analysis["clustering"]
+        if not named_by or record.bad_images:
             return []
-        last = record["config"]["data"].get("conformations", 5) - 1
+        last = record.config["data"].get("conformations", 5) - 1
         truth = {i: label for draw in found["drawn"] for i, label in zip(draw, [0] * found["each"] + [last] * found["each"],
                                                                         strict=True)}  # fmt: skip
         for image, label in truth.items():
@@ -242,28 +224,26 @@ def csv_lines(view: str, found: dict[str, dict[str, Clustering]]) -> list[list]:
     for row, each in found.items():
         for name, one in each.items():
             middle, low, high = one.interval
-            sd = one.correct.std(ddof=1)
-            lines.append([view, row, name, one.images, len(one.correct), one.seeds, f"{one.correct.mean():.6g}", f"{sd:.6g}",
-                          middle, f"{low:.4g}", f"{high:.4g}", one.beyond_coin, PAPER.get((row, name))])  # fmt: skip
+            mean, sd = float(one.correct.mean()), float(one.correct.std(ddof=1))
+            interval = (text.significant(low, 4), text.significant(high, 4))
+            lines.append([view, row, name, one.images, len(one.correct), one.seeds, mean, sd, middle, *interval,
+                          one.beyond_coin, PAPER.get((row, name))])  # fmt: skip
     return lines
 
 
-def tex_lines(title: str, found: dict[str, dict[str, Clustering]]) -> list[str]:
-    lines = [rf"\multicolumn{{6}}{{l}}{{{title}}} \\"]
+def tex_lines(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
+    lines = []
     for row, each in found.items():
         cells = [
-            f"{each[e].correct.mean():.1f}({each[e].correct.std(ddof=1):.1f})" if each else "--" for e in EMBEDDINGS
+            f"{each[e].correct.mean():.1f}({each[e].correct.std(ddof=1):.1f})" if each else "–" for e in EMBEDDINGS
         ]
-        lines.append(" & ".join([row, *cells, str(PAPER.get((row, "isomap"), "--"))]) + r" \\")
+        lines.append([row, *cells, str(PAPER.get((row, "isomap"), "–"))])
     return lines
 
 
-def latex(body: list[str]) -> str:
+def latex(blocks: dict[str, list[list[str]]]) -> str:
     """A booktabs table: one line for each method, one column for each embedding, the paper's Isomap count last."""
-    text = "\n".join(body).replace("l1", r"$\ell_1$").replace("l2", r"$\ell_2$")
-    head = " & ".join(["Method", *EMBEDDINGS.values(), "paper (Isomap)"])
-    return "\n".join([
-        r"\begin{table}", r"\centering", r"\caption{Correct of 60 images, open or closed: mean(sd) over draws, SNR 0.05}",
-        r"\label{tab:clustering}", r"\begin{tabular}{lccccc}", r"\toprule", head + r" \\", r"\midrule", text, r"\bottomrule",
-        r"\end{tabular}", r"\end{table}",
-    ]) + "\n"  # fmt: skip
+    head = ["Method", *EMBEDDINGS.values(), "paper (Isomap)"]
+    lines = [line for title, body in blocks.items() for line in ([rf"\multicolumn{{6}}{{l}}{{{title}}}"], *body)]
+    caption = "Correct of 60 images, open or closed: mean(sd) over draws, SNR 0.05"
+    return text.booktabs(caption, "tab:clustering", len(head), [head], [lines], {"l1": r"$\ell_1$", "l2": r"$\ell_2$"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, layout, table, text
 
 INTRODUCTION = """# The same methods on other molecules
 
@@ -15,18 +15,18 @@ learned methods know clean training images of the molecule, the limit its true v
 
 def write(store: Store) -> list[Path]:
     """Write table_molecules.md and .csv from the records here and in the folders beside of the same scale."""
-    rows = table.sweep_rows("molecules")
+    rows = frame.sweep_rows("molecules")
     folders = {store.results.resolve(), *beside(store.results.resolve())}
     parts, found = [INTRODUCTION], []
     for folder in sorted(folders, key=lambda folder: (folder != store.results.resolve(), folder.name)):
-        records = Store(folder).all()
-        cells, notes = table.cells(records, rows, None, (0.1, 0.05), ("mse",))
+        runs = frame.frame(Store(folder).all())
+        cells, notes = table.cells(runs, rows, None, (0.1, 0.05), ("mse", "nmse"))
         if not any(cell.values for cell in cells):
             continue
-        names = sorted({r["config"]["data"]["name"] for r in records if r["status"] == "done"})
-        parts += [f"## {', '.join(names)}", layout.pipes(lines(cells)), *notes]
+        names = sorted(set(runs.loc[runs["done"].astype(bool), "data"]))
+        parts += [f"## {', '.join(names)}", text.pipes(lines(cells)), *notes]
         found.append((", ".join(names), cells))
-    return table.write(store, "table_molecules", {"md": "\n\n".join(parts) + "\n", "csv": to_csv(found)})
+    return text.write(store, "table_molecules", {"md": text.page(*parts), "csv": to_csv(found)})
 
 
 def beside(folder: Path) -> list[Path]:
@@ -36,22 +36,19 @@ def beside(folder: Path) -> list[Path]:
 
 
 def lines(cells: list[table.Cell]) -> list[list[str]]:
-    """One line for each row: MSE and multiple of the limit at each noise level, and how many seeds."""
-    snrs = list(dict.fromkeys(cell.snr for cell in cells))
-    out = [["", *(f"MSE {snr:g}" for snr in snrs), *(f"× Bayes {snr:g}" for snr in snrs), "seeds"]]
-    for row in dict.fromkeys(cell.row for cell in cells):
-        here = {cell.snr: cell for cell in cells if cell.row == row}
-        times = [layout.multiple(here[snr]) for snr in snrs]
-        seeds = "–".join(map(str, sorted({len(here[snr].values) for snr in snrs})))
-        out.append([row, *(layout.formatted("mse", here[s].mean, here[s].spread) for s in snrs), *times, seeds])
-    return out
+    """One line for each row: MSE and its multiple of each limit at each noise level, and how many seeds."""
+    grid = layout.Grid(cells)
+    # Dashes where a data set has no Bayes limit, so that all have the same columns.
+    grid.limits = {"bayes": grid.snrs, **({"linear": grid.snrs} if "linear" in grid.limits else {})}
+    times = [f"{layout.TIMES[name][0]} {snr:g}" for name, snrs in grid.limits.items() for snr in snrs]
+    out = [["", *(f"MSE {snr:g}" for snr in grid.snrs), *times, "seeds"]]
+    return out + [[row, *grid.texts(row), layout.counted(grid.line(row))] for row in grid.rows]
 
 
 def to_csv(found: list[tuple[str, list[table.Cell]]]) -> str:
     """The table's usual columns behind one for the data set."""
-    text = []
+    lines = []
     for name, cells in found:
         head, *body = layout.to_csv(cells).splitlines()
-        text += [f"data,{head}"] if not text else []
-        text += [f"{name},{line}" for line in body]
-    return "\n".join(text) + "\n"
+        lines += ([] if lines else [f"data,{head}"]) + [f"{name},{line}" for line in body]
+    return "\n".join(lines) + "\n"

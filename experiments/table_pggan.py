@@ -7,14 +7,14 @@ is there, right or not).
 
 from __future__ import annotations
 
-import csv
-import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, layout, table, text
 
 TITLE = "PGGAN under Gaussian noise, SNR 0.05"
 SNR = 0.05
@@ -24,28 +24,27 @@ SHARPNESS = {"frc_resolution": "FRC ½ (Å)", "power_resolution": "power ½ (Å)
 
 def write(store: Store) -> list[Path]:
     """Write table_pggan.md, .csv (with sharpness and the training's steadiness as further metrics) and .tex."""
-    records = store.all()
-    rows = {row: wanted for row, wanted in table.sweep_rows("pggan").items() if row != "oracle"}
-    found, notes = table.cells(records, rows, "pggan", (SNR,), ("mse", "psnr", "ssim"))
-    chosen = {row: at_snr(list_) for row, list_ in table.chosen(records, rows)[0].items()}
-    sharp = {row: spreads([sharpness(r) for r in chosen.get(row, [])]) for row in rows}
-    steady = {row: spreads([steadiness(r) for r in chosen.get(row, [])]) for row in ROWS}
+    runs = frame.frame(store.all())
+    rows = {row: wanted for row, wanted in frame.sweep_rows("pggan").items() if row != "oracle"}
+    found, notes = table.cells(runs, rows, "pggan", (SNR,), ("mse", "psnr", "ssim", "nmse"))
+    chosen, _ = frame.chosen(runs, rows)
+    chosen = frame.by_row(chosen[chosen["snr"] == SNR])
+    records = {row: list(chosen[row]["record"]) if row in chosen else [] for row in rows}
+    sharp = {row: spreads(map(sharpness, records[row])) for row in rows}
+    steady = {row: spreads(map(steadiness, records[row])) for row in ROWS}
     tables = ["## Sharpness", pipes("Method", sharp, SHARPNESS), "## Training without ℓ1", pipes("Method", steady, STEADY),
               *(READING if any(steady.values()) else [])]  # fmt: skip
-    return table.write(store, "table_pggan", {
+    more = more_lines({row: {**sharp[row], **steady.get(row, {})} for row in rows})
+    return text.write(store, "table_pggan", {
         "md": layout.to_markdown(found, TITLE, "Method", [*tables, *notes]),
-        "csv": layout.to_csv(found) + more_csv({row: {**sharp[row], **steady.get(row, {})} for row in rows}),
+        "csv": layout.to_csv(found, more),
         "tex": layout.to_tex(found, TITLE, "Method", "tab:pggan").replace("l1", r"$\ell_1$"),
     })  # fmt: skip
 
 
-def at_snr(records: list[dict]) -> list[dict]:
-    return [record for record in records if record["config"]["noise"]["snr"] == SNR]
-
-
-def sharpness(record: dict) -> dict[str, float | None]:
+def sharpness(record: Record) -> dict[str, float | None]:
     """What SHARPNESS names; the power is the geometric mean of the rings' ratios. Empty for a record without it."""
-    found = record.get("analysis", {}).get("sharpness")
+    found = record.analysis.get("sharpness")
     if not found:
         return {}
     outer = [value for value in found["power_ratio"][len(found["power_ratio"]) // 2 :] if value]
@@ -66,18 +65,18 @@ READING = [
 ]
 
 
-def steadiness(record: dict) -> dict[str, float]:
+def steadiness(record: Record) -> dict[str, float]:
     """What STEADY names, from the training curve's points at full size once it has faded in."""
-    curve = record["method"]["curve"]
+    curve = record.method["curve"]
     last = [point for point in curve if point["size"] == curve[-1]["size"] and not point["fading"]]
     mse = [point["val_mse"] for point in last]
     return {"val_mse_last": mse[-1], "val_mse_std": float(np.std(mse)), "val_mse_worst": max(mse),
             "variety_last": last[-1]["variety"]}  # fmt: skip
 
 
-def spreads(runs: list[dict]) -> dict[str, tuple[float, float | None, int]]:
+def spreads(runs: Iterable[dict]) -> dict[str, tuple[float, float | None, int]]:
     """name → (mean, standard deviation over seeds, number of seeds) of what the runs have."""
-    out = {}
+    out, runs = {}, list(runs)
     for name in dict.fromkeys(name for run in runs for name in run):
         values = [run[name] for run in runs if run.get(name) is not None]
         if values:
@@ -92,17 +91,14 @@ def pipes(corner: str, rows: dict[str, dict], columns: dict[str, str]) -> str:
         for name in columns:
             mean, spread, _ = values.get(name, (None, None, 0))
             kind = "mse" if name.startswith("val_mse") else "number"
-            cells.append(layout.formatted(kind, mean, spread))
+            cells.append(text.formatted(kind, mean, spread))
         lines.append([row, *cells])
-    return layout.pipes(lines)
+    return text.pipes(lines)
 
 
-def more_csv(rows: dict[str, dict]) -> str:
+def more_lines(rows: dict[str, dict]) -> list[list]:
     """Lines below the usual columns; the paper has none of these numbers."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    for row, values in rows.items():
-        for name, (mean, spread, n) in values.items():
-            shown = [f"{mean:.6g}", None if spread is None else f"{spread:.6g}"]
-            writer.writerow([row, f"{SNR:g}", name, *shown, n, None, None, "not published"])
-    return out.getvalue()
+    return [
+        [row, f"{SNR:g}", name, mean, spread, n, None, None, "not published"]
+        for row, values in rows.items() for name, (mean, spread, n) in values.items()
+    ]  # fmt: skip

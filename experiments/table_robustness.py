@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, table, text
 
 TITLE = "What happens when an assumption fails"
 COLUMNS = ("row", "snr", "mse", "spread", "n_seeds", "times_own", "times_bayes", "within_one", "accuracy", "mse_unseen")
+LATER = ("nmse", "times_linear")  # columns where records have them
+SIGNS = {"%": r"\%", "τ": r"$\tau$", "×": r"$\times$", "l2-": r"$\ell_2$-"}
 NOTES = (
     "*× own* is the MSE over that of the same method with every assumption kept; *within one* the share of particle pixels "
     "whose error is at most one posterior standard deviation (0.68 if Gaussian and right); *accuracy* how often the most "
@@ -29,33 +30,39 @@ NOTES = (
 
 def write(store: Store) -> list[Path]:
     """Write table_robustness.md, .csv and .tex from the records."""
-    records = store.all()
-    lines = []
-    for snr in (0.1, 0.05):
-        lines += summary(records, snr)
-    text = [f"# {TITLE}", "MSE: mean(spread over seeds)."]
-    for snr in dict.fromkeys(line["snr"] for line in lines):
-        text += [f"## SNR {snr:g}", layout.pipes(grid([line for line in lines if line["snr"] == snr]))]
-    return table.write(store, "table_robustness", {
-        "md": "\n\n".join([*text, *NOTES]) + "\n", "csv": to_csv(lines), "tex": to_tex(lines)
+    runs = frame.frame(store.all())
+    lines = [line for snr in (0.1, 0.05) for line in summary(runs, snr)]
+    blocks = {
+        snr: [line for line in lines if line["snr"] == snr] for snr in dict.fromkeys(line["snr"] for line in lines)
+    }
+    later = [name for name in LATER if any(line[name] is not None for line in lines)]
+    parts = [part for snr, here in blocks.items() for part in (f"## SNR {snr:g}", text.pipes(grid(here, later)))]
+    return text.write(store, "table_robustness", {
+        "md": text.page(f"# {TITLE}", "MSE: mean(spread over seeds).", *parts, *NOTES),
+        "csv": text.sheet((*COLUMNS, *later), lines),
+        "tex": text.booktabs(
+            TITLE, "tab:robustness", len(grid([], later)[0]), grid([], later),
+            [grid(here, later)[1:] for here in blocks.values()], SIGNS, [f"SNR {snr:g}" for snr in blocks],
+        ),
     })  # fmt: skip
 
 
-def summary(records: list[dict], snr: float) -> list[dict]:
+def summary(runs: pd.DataFrame, snr: float) -> list[dict]:
     """One dict of COLUMNS for each row with records at this SNR; None where there is no number."""
-    rows = table.sweep_rows("robustness")
-    found, _ = table.cells(records, rows, None, (snr,), ("mse",))
-    by_id = {record["run_id"]: record for record in records}
-    own = {cell.row: cell.mean for cell in found}
+    found, _ = table.cells(runs, frame.sweep_rows("robustness"), None, (snr,), ("mse", "nmse"))
+    by_id = dict(zip(runs["run_id"], runs["record"], strict=True))
+    own = {cell.row: cell.mean for cell in found if cell.metric == "mse"}
+    nmse = {cell.row: cell.mean for cell in found if cell.metric == "nmse"}
     lines = []
     for cell in found:
-        if not cell.values:
+        if not cell.values or cell.metric != "mse":
             continue
-        analyses = [by_id[name].get("analysis", {}) for name in cell.run_ids]
+        analyses = [by_id[name].analysis for name in cell.run_ids]
         least = own.get(cell.row.partition(",")[0])
+        times = {f"times_{name}": times[0] if (times := cell.times(name)) else None for name in table.LIMITS}
         lines.append({
             "row": cell.row, "snr": snr, "mse": cell.mean, "spread": cell.spread, "n_seeds": len(cell.values),
-            "times_own": cell.mean / least if least else None, "times_bayes": cell.times[0] if cell.times else None,
+            "times_own": cell.mean / least if least else None, "nmse": nmse.get(cell.row), **times,
             "within_one": mean([a.get("posterior", {}).get("within_one") for a in analyses]),
             "accuracy": mean([a.get("posterior", {}).get("accuracy") for a in analyses]),
             "mse_unseen": mean([a.get("views", {}).get("mse_unseen") for a in analyses]),
@@ -69,41 +76,14 @@ def mean(values: list[float | None]) -> float | None:
     return float(np.mean(there)) if there else None
 
 
-def grid(lines: list[dict]) -> list[list[str]]:
-    """Texts of the lines of one SNR under a heading."""
-    out = [["", "MSE", "× own", "× Bayes", "within one", "accuracy", "MSE unseen", "seeds"]]
+def grid(lines: list[dict], later: list[str]) -> list[list[str]]:
+    """Texts of the lines of one SNR under a heading; later: those of LATER that are known."""
+    ratios = {"times_own": "× own", "times_bayes": "× Bayes", "times_linear": "× linear", "within_one": "within one",
+              "accuracy": "accuracy"}  # fmt: skip
+    ratios = {name: head for name, head in ratios.items() if name not in LATER or name in later}
+    out = [["", "MSE", *ratios.values(), "MSE unseen", "seeds"]]
     for line in lines:
-        numbers = ["–" if line[key] is None else f"{line[key]:.2f}"
-                   for key in ("times_own", "times_bayes", "within_one", "accuracy")]  # fmt: skip
-        unseen = "–" if line["mse_unseen"] is None else layout.short(line["mse_unseen"])
-        out.append(
-            [line["row"], layout.formatted("mse", line["mse"], line["spread"]), *numbers, unseen, str(line["n_seeds"])]
-        )
+        numbers = (text.decimal(line[name]) for name in ratios)
+        mse = text.formatted("mse", line["mse"], line["spread"])
+        out.append([line["row"], mse, *numbers, text.short(line["mse_unseen"]), str(line["n_seeds"])])
     return out
-
-
-def to_csv(lines: list[dict]) -> str:
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    for line in lines:
-        writer.writerow({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in line.items()})
-    return out.getvalue()
-
-
-def to_tex(lines: list[dict]) -> str:
-    """A booktabs table, one block for each SNR."""
-    head, *_ = grid([])
-    body = []
-    for snr in dict.fromkeys(line["snr"] for line in lines):
-        body += [rf"\midrule \multicolumn{{{len(head)}}}{{l}}{{SNR {snr:g}}} \\ \midrule"]
-        body += [" & ".join(row) + r" \\" for row in grid([line for line in lines if line["snr"] == snr])[1:]]
-    text = "\n".join([
-        r"\begin{table}", r"\centering", rf"\caption{{{TITLE}}}", r"\label{tab:robustness}",
-        rf"\begin{{tabular}}{{l{'c' * (len(head) - 1)}}}", r"\toprule", " & ".join(head) + r" \\", *body, r"\bottomrule",
-        r"\end{tabular}", r"\end{table}",
-    ])  # fmt: skip
-    signs = {"%": r"\%", "σ": r"$\sigma$", "τ": r"$\tau$", "×": r"$\times$", "–": "--", "l2-": r"$\ell_2$-"}
-    for sign, tex in signs.items():
-        text = text.replace(sign, tex)
-    return text + "\n"

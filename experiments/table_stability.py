@@ -7,14 +7,12 @@ distance between the quartiles stands beside it.
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
 
 from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+from cryobench.tables import frame, text
 
 ROWS = ("JSGAN", "JSGAN + l1")
 CURVES = {
@@ -30,31 +28,29 @@ def write(store: Store) -> list[Path]:
     """Write table_stability.md and .csv from the records of `+sweep=stability`."""
     runs, notes = watched(store)
     lines = [line for row in ROWS if runs.get(row) for line in measures(runs, row)]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in line.items()} for line in lines)
     head = ["", "curve", "seeds", "mean", "std", "std/mean", "quartiles apart", "std: JSGAN over JSGAN + ℓ1",
             "std/mean: the same", "quartiles: the same"]  # fmt: skip
     body = [
         [line["row"].replace("l1", "ℓ1"), CURVES[line["curve"]], str(line["seeds"]),
-         *(layout.short(line[name]) for name in ("mean", "std")), f"{line['relative']:.3f}",
-         layout.short(line["quartiles"]),
+         *(text.short(line[name]) for name in ("mean", "std")), f"{line['relative']:.3f}",
+         text.short(line["quartiles"]),
          *("" if line[name] is None else f"{line[name]:.2f}" for name in COLUMNS[-3:])]
         for line in lines
     ]  # fmt: skip
     parts = ["# Does training oscillate? (supplemental note 2)",
              "MSE over the second half of the iterations: its mean and standard deviation there, each the mean over seeds. "
              "SNR 0.1, ResNet; the first 100 test images.",
-             layout.pipes([head, *body]), *notes]  # fmt: skip
-    return table.write(store, "table_stability", {"md": "\n\n".join(parts) + "\n", "csv": out.getvalue()})
+             text.pipes([head, *body]), *notes]  # fmt: skip
+    return text.write(store, "table_stability", {"md": text.page(*parts), "csv": text.sheet(COLUMNS, lines)})
 
 
 def watched(store: Store) -> tuple[dict[str, list[dict]], list[str]]:
     """Row → the curves of its runs, one dict of arrays a seed, of equal length; and notes. Runs without a watch have none."""
-    records = [r for r in store.all() if r["config"]["noise"]["snr"] == 0.1 and (r.get("method") or {}).get("watch")]
-    found, notes = table.chosen(records, {row: table.sweep_rows("stability")[row] for row in ROWS})
-    curves = {row: [r["method"]["watch"] for r in mine] for row, mine in found.items()}
+    runs = frame.frame(store.all())
+    seen = runs[(runs["snr"] == 0.1) & runs["record"].map(lambda record: bool(record.method.get("watch")))]
+    rows = frame.sweep_rows("stability")
+    found, notes = frame.chosen(seen, {row: rows[row] for row in ROWS})
+    curves = {row: [record.method["watch"] for record in here["record"]] for row, here in frame.by_row(found).items()}
     return {
         row: [{name: np.array(c[name]) for name in ("step", *CURVES)} for c in mine if c["step"] == mine[0]["step"]]
         for row, mine in curves.items()

@@ -47,3 +47,34 @@ def test_building_makes_what_the_config_says():
 def test_a_target_that_is_no_class_is_named():
     with pytest.raises(InputError, match=r"method: expected _target_ to name a class, got nowhere\.Nothing"):
         resolve(compose(["method._target_=nowhere.Nothing"]))
+
+
+@pytest.mark.parametrize(("scale", "images", "lr", "epochs"), [
+    ("smoke", 240, 0.01, 2), ("desk", 3000, 0.01, 12), ("desk128", 20_000, 0.003, 6), ("paper", 200_000, 0.0001, 40),
+])  # fmt: skip
+def test_what_belongs_to_one_method_stands_with_it_for_each_scale(scale, images, lr, epochs):
+    """2e5 images a phase at the paper's scale, as published; a scale itself holds sizes that methods and data share."""
+    pggan, unet = (resolve(compose([f"method={name}", f"scale={scale}"])) for name in ("pggan", "unet"))
+    assert (pggan["method"]["phase_images"], pggan["method"]["lr"], unet["method"]["epochs"]) == (images, lr, epochs)
+    shared = {"name", "image_size", "n_train", "n_test", "width", "epochs", "size"}
+    assert {key for key, value in pggan["scale"].items() if value is not None} == shared
+
+
+def test_at_a_scale_of_ones_own_such_a_setting_is_asked_for():
+    with pytest.raises(
+        InputError, match=r"^method\.epochs: expected one of scale=smoke, desk, desk128, paper, got mine; "
+    ):
+        resolve(compose(["method=unet", "scale.name=mine"]))
+    assert resolve(compose(["method=unet", "scale.name=mine", "method.epochs=3"]))["method"]["epochs"] == 3
+
+
+def test_what_others_build_on_is_no_choice():
+    from cryobench.cli.main import help_text
+
+    (line,) = (line for line in help_text().splitlines() if line.strip().startswith("data="))
+    names = [name.strip() for name in line.split("=")[1].split("|")]
+    assert "rnap_mtb" in names and "_rnap" not in names
+    with pytest.raises(
+        InputError, match=r"data: expected one of empiar10028, particles, phantom, rnap, .*, got nothing"
+    ):
+        compose(["data=nothing"])

@@ -9,6 +9,7 @@ from cryobench.experiments import contamination
 from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
 from cryobench.config.sweep import plan
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 
 
@@ -25,7 +26,7 @@ def test_the_sweep_has_each_clean_run_once_and_ends_in_the_table():
 def record(mse, seed, *overrides):
     config = resolve(compose([*overrides, f"seed={seed}"]))
     metrics = {name: {"mean": mse, "std": 0.0} for name in ("mse", "psnr", "ssim")}
-    return {"run_id": run_id(config), "status": "done", "config": config, "seed": seed, "metrics": metrics, "knows": []}
+    return Record(run_id(config), "done", config, seed, metrics=metrics)
 
 
 @pytest.fixture
@@ -38,14 +39,14 @@ def store(tmp_path):
             one = record(
                 1e-3 * (1 + 10 * share) + 1e-4 * seed, seed, *method, "noise=contaminated", f"noise.share={share}"
             )
-            store.begin(one["run_id"])
-            store.finish(one["run_id"], one)
+            store.begin(one.run_id)
+            store.finish(one.run_id, one)
     other = ["noise=contaminated", "noise.share=0.1"]
     for odd in ([*method, *other, "method.lr=0.5"], [*method, *other, "noise.snr=0.05"],
                 [*method, *other, "noise.unit=batch"], [*method, *other, "noise.type=B", "noise.clip=true"]):  # fmt: skip
         one = record(0.9, 0, *odd)
-        store.begin(one["run_id"])
-        store.finish(one["run_id"], one)
+        store.begin(one.run_id)
+        store.finish(one.run_id, one)
     return store
 
 

@@ -189,10 +189,10 @@ def test_a_run_on_two_devices_has_the_record_of_one(cache, tmp_path):
         assert outcome.status == "done", outcome.error
         records.append(Store(tmp_path / folder).read(outcome.run_id))
     one, two = records
-    assert one["run_id"] == two["run_id"] and two["config"]["trainer"]["devices"] == 2
-    assert numbers(two["metrics"]) == pytest.approx(numbers(one["metrics"]), rel=1e-5)
-    assert numbers(two["method"]["curve"]) == pytest.approx(numbers(one["method"]["curve"]), rel=1e-5)
-    assert [p.name for p in (tmp_path / "two" / "runs").iterdir()] == [two["run_id"]]
+    assert one.run_id == two.run_id and two.config["trainer"]["devices"] == 2
+    assert numbers(two.metrics) == pytest.approx(numbers(one.metrics), rel=1e-5)
+    assert numbers(two.method["curve"]) == pytest.approx(numbers(one.method["curve"]), rel=1e-5)
+    assert [p.name for p in (tmp_path / "two" / "runs").iterdir()] == [two.run_id]
 
 
 def test_images_on_disk_go_to_another_process_by_name(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import cryobench
 from cryobench.cli.app import app
 from cryobench.config.compose import GROUPS, compose, resolve
 from cryobench.config.sweep import parse, unquoted
@@ -15,6 +16,7 @@ from cryobench.config.sweep import parse, unquoted
 ROOT = Path(__file__).parents[1]
 PAGES = [
     ROOT / "README.md",
+    ROOT / "CHANGELOG.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "results" / "README.md",
     *sorted((ROOT / "docs").glob("*.md")),
@@ -78,8 +80,30 @@ def test_a_command_of_the_documents_is_one_that_there_is(command):
 
 def test_the_citation_names_the_version_of_the_package():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
-    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'version = "{citation["version"]}"' in text and citation["preferred-citation"]["authors"]
+    assert citation["version"] == cryobench.__version__ and citation["preferred-citation"]["authors"]
+
+
+def test_the_version_stands_in_one_place_and_the_changelog_begins_with_what_is_newer():
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert cryobench.__version__ not in project.partition("[project.optional-dependencies]")[0]
+    assert 'version = {attr = "cryobench.__version__"}' in project, "test_installation.py sees what comes of it"
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[(.+?)\]", changes, re.MULTILINE)
+    assert versions[0] == "Unreleased" and versions[1:2] in ([], [cryobench.__version__])
+    kinds = set(re.findall(r"^### (.+)$", changes, re.MULTILINE))
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}, "as Keep a Changelog names them"
+
+
+def test_github_can_read_the_templates():
+    """Each field of a form has a type and an id of its own, as GitHub asks."""
+    forms = [p for p in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if p.name != "config.yml"]
+    for form in forms:
+        content = yaml.safe_load(form.read_text(encoding="utf-8"))
+        fields = content["body"]
+        assert {"name", "description", "body"} <= set(content) and len({field["id"] for field in fields}) == len(fields)
+        assert {field["type"] for field in fields} <= {"input", "textarea", "checkboxes", "dropdown"}
+        assert all(field["attributes"]["label"] for field in fields)
+    assert len(forms) == 3
 
 
 def test_every_group_of_the_config_is_in_the_help():

@@ -8,7 +8,9 @@ from cryobench.experiments import fig_exemplars, table_molecules, table_robustne
 from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
 from cryobench.config.sweep import plan
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
+from cryobench.tables.frame import frame
 
 
 def put(store: Store, mse: float, *overrides: str, seed: int = 0, **more) -> None:
@@ -16,8 +18,8 @@ def put(store: Store, mse: float, *overrides: str, seed: int = 0, **more) -> Non
     metrics = {name: {"mean": mse, "std": 0.0} for name in ("mse", "psnr", "ssim")}
     name = run_id(config)
     store.begin(name)
-    store.finish(name, {"run_id": name, "status": "done", "config": config, "seed": seed, "metrics": metrics,
-                        "knows": [], "data": {"train": config["data"]["n_train"]}, **more})  # fmt: skip
+    data = {"train": config["data"]["n_train"]}
+    store.finish(name, Record(name, "done", config, seed, metrics=metrics, data=data, **more))
 
 
 def test_curves_hold_each_number_of_images_and_nothing_else(tmp_path):
@@ -29,7 +31,7 @@ def test_curves_hold_each_number_of_images_and_nothing_else(tmp_path):
     put(store, 5e-4, "method=bayes", "scale=desk")
     put(store, 8e-3, "method=autoencoder", "method.net=conv", "scale=desk", "data.n_train=500", "method.epochs=48")
     put(store, 9.0, "method=autoencoder", "method.net=conv", "scale=desk", "data.n_train=500", "method.epochs=6")
-    found = fig_exemplars.curves(store.all(), 0.1)
+    found = fig_exemplars.curves(frame(store.all()), 0.1)
     assert {method: [(n, sorted(values)) for n, values in points] for method, points in found.items()} == {
         "exemplar": [(500, [2e-3, 4e-3]), (4000, [1e-3])],
         "l2-Autoencoder": [(500, [8e-3])],

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from conftest import PATIENCE, TINY
 
+import cryobench
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -25,6 +27,7 @@ def test_a_wheel_runs_in_an_empty_folder(tmp_path, cache):
     site, empty = tmp_path / "site", tmp_path / "empty"
     subprocess.run([*pip, "install", "--no-deps", "--target", site, wheel], check=True, timeout=PATIENCE)
     assert sorted(p.name for p in site.iterdir() if not p.name.endswith(".dist-info")) == ["bin", "cryobench"]
+    assert (site / "cryobench" / "py.typed").exists() and wheel.name.startswith(f"cryobench-{cryobench.__version__}-")
 
     empty.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(site), "CRYOBENCH_CACHE": str(cache)}

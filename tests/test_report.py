@@ -31,6 +31,7 @@ def store(tmp_path_factory):
         (results / "runs" / run.name).symlink_to(run)
     record = json.loads(next((COMMITTED / "runs").glob("gan-*/record.json")).read_text(encoding="utf-8"))
     record |= {"run_id": "gan-hostile", "status": "failed", "error": HOSTILE, "metrics": None}
+    record |= dict.fromkeys(("wall_s", "peak_memory_mib"))  # as where the process of a run was killed twice
     record["config"]["method"]["note"] = HOSTILE
     (results / "runs" / "gan-hostile").mkdir()
     (results / "runs" / "gan-hostile" / "record.json").write_text(to_json(record), encoding="utf-8")
@@ -129,7 +130,7 @@ def test_a_number_names_its_runs_on_hover_and_its_config_on_click(tab, store):
     told = tab.locator("#hint").inner_text()
     run = number.get_attribute("data-runs").split()[0]
     record = store.read(run)
-    assert run in told and f"seed {record['seed']}" in told and record["environment"]["commit"][:12] in told
+    assert run in told and f"seed {record.seed}" in told and record.environment["commit"][:12] in told
     number.click()
     assert '"alpha"' in tab.locator("#origin pre").first.text_content()
 

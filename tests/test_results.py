@@ -55,7 +55,7 @@ def test_committed_records_are_clean_and_of_no_machine(folder):
     records = Store(folder).all(task=None)
     assert records
     for record in records:
-        assert record["status"] == "done" and record["environment"]["dirty"] is False, record["run_id"]
+        assert record.done and record.environment["dirty"] is False, record.run_id
         text = str(record)
         assert "/home/" not in text and "/root/" not in text and "/tmp/" not in text
 
@@ -72,26 +72,26 @@ def test_committed_weights_name_their_config_and_no_folder(file):
 
 def test_no_method_beats_the_limit_and_none_loses_to_the_noisy_image():
     """Image by image on the same test images: a mean difference below zero by three standard errors would refute the limit."""
-    records = [r for r in Store(COMMITTED).all() if r["config"].get("noise", {}).get("name") == "gaussian"]
-    records = [r for r in records if not r["config"]["noise"]["clip"]]  # the limit is that of unclipped images
+    records = [r for r in Store(COMMITTED).all() if r.name("noise") == "gaussian"]
+    records = [r for r in records if not r.config["noise"]["clip"]]  # the limit is that of unclipped images
 
     def key(r):
-        return r["config"]["noise"]["snr"], r["seed"], r["data"]["key"]
+        return r.snr, r.seed, r.data["key"]
 
     def mse(r):
-        return np.array(r["per_image"]["mse"], dtype=float)
+        return np.array(r.per_image["mse"], dtype=float)
 
     def of(name):
-        return {key(r): mse(r) for r in records if r["config"]["method"]["name"] == name}
+        return {key(r): mse(r) for r in records if r.name("method") == name}
 
     limits, noisy, compared = of("bayes"), of("noisy"), 0
     for record in records:
-        name, limit = record["config"]["method"]["name"], limits.get(key(record))
+        name, limit = record.name("method"), limits.get(key(record))
         if limit is None or name in ("oracle", "bayes", "noisy"):
             continue
         above = mse(record) - limit
-        assert above.mean() > -3 * above.std() / len(above) ** 0.5, record["run_id"]
-        assert mse(record).mean() <= 1.001 * noisy[key(record)].mean(), record["run_id"]  # σ set far too low: unchanged
+        assert above.mean() > -3 * above.std() / len(above) ** 0.5, record.run_id
+        assert mse(record).mean() <= 1.001 * noisy[key(record)].mean(), record.run_id  # σ set far too low: unchanged
         compared += 1
     assert compared >= 40
 

@@ -37,8 +37,8 @@ def test_the_sweep_leaves_tables_and_the_figure_and_no_table_of_denoising_sees_i
     store = Store(results)
     assert store.all() == [] and len(store.all("robust_estimation")) == 2 == len(store.all("robust_rates"))
     record = store.all("robust_rates")[0]
-    assert set(record["config"]) == {"task", "seed", "scale", "trainer"} and record["environment"]["versions"]["torch"]
-    assert len(record["results"]) == 8 and record["wall_s"] > 0
+    assert set(record.config) == {"task", "seed", "scale", "trainer"} and record.environment["versions"]["torch"]
+    assert len(record.results) == 8 and record.wall_s > 0
 
     status, out, _ = cli(*command)
     assert status == 0 and "4 done before" in out

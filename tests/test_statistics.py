@@ -19,7 +19,9 @@ from scipy import stats
 
 from cryobench.config.compose import compose, resolve
 from cryobench.evaluation import statistics
-from cryobench.tables.table import Cell, setting
+from cryobench.runs.record import Record
+from cryobench.tables.frame import frame, setting
+from cryobench.tables.table import Cell
 
 DRAWS, ROWS_OF_A_KIND = 1000, 24
 
@@ -238,12 +240,11 @@ def judged(monkeypatch, templates):
 
     def judge(a, b, claim=CLAIM) -> claims.Finding:
         records = [
-            {"run_id": f"{row}-{seed}", "status": "done", "seed": seed, "config": templates[row],
-             "per_image": {"mse": list(values)}}
+            Record(f"{row}-{seed}", "done", templates[row], seed, per_image={"mse": list(values)})
             for row, all_seeds in (("a", a), ("b", b))
             for seed, values in enumerate(all_seeds)
         ]  # fmt: skip
-        (finding,) = claims.findings(records, (claim,))
+        (finding,) = claims.findings(frame(records), (claim,))
         return finding
 
     return judge
@@ -278,7 +279,7 @@ def test_one_or_two_seeds_decide_nothing(judged):
 
 def test_a_row_without_records_is_named_not_run(judged):
     assert judged(rows_of(0.5, 3), []).answer.says == "not run"
-    assert claims.verdict(claims.findings([], (CLAIM,))) == "not run"
+    assert claims.verdict(claims.findings(frame([]), (CLAIM,))) == "not run"
 
 
 def test_a_claim_adds_up_its_answers_and_calls_silence_no_refutation():
@@ -294,10 +295,9 @@ def test_a_row_of_two_sweeps_counts_once_toward_its_kind(monkeypatch):
     seen = []
     monkeypatch.setattr(statistics, "spreads", lambda logs, kinds: seen.append(len(logs)) or {})
     config = resolve(compose(["method=nlm", "protocol=described"]))
-    records = [{"run_id": f"r{s}", "status": "done", "seed": s, "config": config, "per_image": {"mse": [1.0, 2.0]}}
-               for s in range(3)]  # fmt: skip
+    records = [Record(f"r{s}", "done", config, s, per_image={"mse": [1.0, 2.0]}) for s in range(3)]
     monkeypatch.setattr(claims, "rows", lambda sweep: {"a": {"method.name": "nlm"}, "b": {"method.name": "nlm"}})
-    claims.findings(records, (CLAIM,))
+    claims.findings(frame(records), (CLAIM,))
     assert seen == [1]
 
 

@@ -153,6 +153,7 @@ def split_flags(arguments: list[str]) -> tuple[list[str], bool, bool]:
 
 
 def help_text() -> str:
+    """What --help prints: how to begin, the choices of each group, the verbs."""
     from importlib import resources
 
     from cryobench.cli.app import verb_lines
@@ -160,7 +161,7 @@ def help_text() -> str:
     groups = []
     for group in ("data", "scale", "noise", "protocol", "method", "trainer", "task", "sweep"):
         folder = resources.files("cryobench.conf") / group
-        names = sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml"))
+        names = sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".yaml") and p.name[0] != "_")
         groups.append(f"  {'+' if group == 'sweep' else ''}{group}=".ljust(13) + " | ".join(names))
     return HELP.format(groups="\n".join(groups), verbs=verb_lines())
 

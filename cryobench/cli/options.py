@@ -54,10 +54,12 @@ def opened(stack: str, images: str | None, pixel_size: float | None):
 
 
 def checked(contrast: str) -> str:
+    """The value of --contrast. Raises InputError for one that it can't have."""
     if contrast not in ("white", "dark"):
         raise InputError(f"--contrast: expected white or dark, got {contrast}")
     return contrast
 
 
 def say(text: str) -> None:
+    """Print a line for people, on standard error."""
     print(text, file=sys.stderr)

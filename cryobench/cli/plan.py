@@ -20,7 +20,7 @@ def plan(overrides: list[str] = Overrides) -> None:
     jobs = sweep.plan(list(overrides or [])).jobs
     states = {job.run_id: estimate.state(job) for job in jobs}
     trainer = jobs[0].config["trainer"]
-    together, threads = side_by_side(trainer), int(trainer["threads"] or 1)
+    together, threads = side_by_side(trainer), trainer["threads"] or 1
     path = Path(jobs[0].config["paths"]["results"]) / "bench.json"
     speeds = estimate.read_bench(path)
     for job in jobs:

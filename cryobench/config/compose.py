@@ -8,7 +8,7 @@ import math
 import os
 import re
 import typing
-from dataclasses import MISSING, make_dataclass
+from dataclasses import asdict, make_dataclass
 from functools import cache
 from pathlib import Path
 
@@ -19,10 +19,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cryobench.config.hydra import composed
 from cryobench.config.identity import BUILT, PLACES, at_present, check_name, fault_of_config, own_folders, task_name
+from cryobench.config.schema import SETTINGS
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis import check
 
-GROUPS = (*BUILT, "protocol", "scale", "trainer")
+GROUPS = (*BUILT, *SETTINGS)
 
 
 def compose(overrides: list[str]) -> DictConfig:
@@ -47,18 +48,16 @@ def resolve(config: DictConfig) -> dict:
             raise InputError(f"{name}: expected one of the group's choices, got {config.get(name)}; see --help")
     try:
         groups = {name: OmegaConf.create(OmegaConf.to_container(config[name], resolve=True)) for name in GROUPS}
-        plain = {
-            name: plainest(typed(node, name)) if name in BUILT else OmegaConf.to_container(node)
-            for name, node in groups.items()
-        }
+        # First what others refer to, so that a wrong value is named where it was given.
+        checked = {name: settings(groups[name], name) for name in SETTINGS}
+        plain = {name: plainest(typed(groups[name], name)) for name in BUILT} | checked
         paths = OmegaConf.to_container(config.paths, resolve=True)
         plain["paths"] = {key: value and os.path.expanduser(value) for key, value in paths.items()}
         plain["data"] = with_content(plain)
-        build(plain, "task")  # refuses what can't be before anything runs
+        check_device(build(plain, "task"), plain)  # building refuses what can't be before anything runs
         plain["seed"] = typed_value("seed", config.seed, int)
         plain["watch"] = typed_value("watch", config.watch, int)
         plain["analysis"] = check(typed_value("analysis", config.analysis, list[str]))
-        plain["protocol"]["ssim_range"] = typed_value("protocol.ssim_range", plain["protocol"]["ssim_range"], float)
     except OmegaConfBaseException as error:
         raise InputError(readable(error)) from None
     known = {*plain, "hydra", "row", "rows", "writes"}
@@ -98,23 +97,42 @@ def typed(node: DictConfig, group: str) -> dict:
         ) from None
     chosen = {"name": node.get("name", cls.__name__.lower()), "_target_": target}
     check_name(group, chosen)
+    return chosen | coerced({key: value for key, value in node.items() if key not in chosen}, cls, group)
+
+
+def settings(node: DictConfig, group: str) -> dict:
+    """Check a group of sizes or switches against its dataclass, and coerce its values; what it leaves out is at its default."""
+    return asdict(SETTINGS[group](**coerced(dict(node), SETTINGS[group], group)))
+
+
+def coerced(values: dict, cls: type, group: str) -> dict:
+    """Settings as the signature of `cls` has them: no unknown key, none missing, each of its declared type."""
     hints = typing.get_type_hints(cls.__init__)
-    fields = {}
-    for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
-        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):  # a class without settings has object's
-            continue
-        default = MISSING if parameter.default is parameter.empty else parameter.default
-        fields[name] = (hints.get(name, typing.Any), default)
-    values = {key: value for key, value in node.items() if key not in ("_target_", "name")}
-    for key in values:
-        if key not in fields:
-            names = ", ".join(fields) or f"none, as {target} has no settings (is it a @dataclass?)"
-            raise InputError(f"unknown key {group}.{key}: expected one of {names}{suggestion(key, fields)}")
-    missing = [key for key, (_, default) in fields.items() if default is MISSING and key not in values]
-    if missing:
-        raise InputError(f"{group}: expected a value for {', '.join(missing)} of {target}, got none")
-    checked = {key: typed_value(f"{group}.{key}", value, fields[key][0]) for key, value in values.items()}
-    return chosen | checked
+    _, *named = inspect.signature(cls.__init__).parameters.values()
+    # A class without settings has object's *args and **kwargs.
+    parameters = {one.name: one for one in named if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
+    if unknown := [key for key in values if key not in parameters]:
+        keys, meant = ", ".join(f"{group}.{key}" for key in unknown), suggestion(unknown[0], parameters)
+        known = (
+            ", ".join(parameters)
+            or f"none, as {cls.__module__}.{cls.__qualname__} has no settings (is it a @dataclass?)"
+        )
+        raise InputError(f"unknown key {keys}: expected one of {known}{meant}")
+    needed = [key for key, parameter in parameters.items() if parameter.default is parameter.empty]
+    if missing := [key for key in needed if key not in values]:
+        raise InputError(
+            f"{group}: expected a value for {', '.join(missing)} of {cls.__module__}.{cls.__qualname__}, got none"
+        )
+    return {key: typed_value(f"{group}.{key}", value, hints.get(key, typing.Any)) for key, value in values.items()}
+
+
+def check_device(task, config: dict) -> None:
+    """Raise InputError for a device that the task has no code for, so that no record names one that nothing ran on."""
+    known, got = getattr(task, "accelerators", None), config["trainer"]["accelerator"]
+    if known and got not in known:
+        raise InputError(
+            f"trainer.accelerator: expected {' or '.join(known)} for task={config['task']['name']}, got {got}"
+        )
 
 
 def from_elsewhere(config, what: str) -> dict:
@@ -161,7 +179,7 @@ def typed_value(name: str, value, kind):
             raise InputError(f"{name}: expected a finite number, got {value!r}")
         return checked
     except OmegaConfBaseException:
-        kind_name = getattr(kind, "__name__", str(kind))
+        kind_name = getattr(kind, "__name__", str(kind)).replace(" | None", " or null").replace(" | ", " or ")
         raise InputError(f"{name}: expected {kind_name}, got {value!r}") from None
 
 
@@ -180,6 +198,7 @@ def cache_folder(config: dict) -> Path:
 
 
 def suggestion(key: str, known) -> str:
+    """ "; did you mean …?" where something known is close to `key`, else nothing."""
     close = difflib.get_close_matches(key, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -191,7 +210,7 @@ def readable(error: Exception) -> str:
         key = found[1]
         return f"unknown key {key}: it is not in the config{known_beside(key)}; `python -m cryobench --cfg` prints all keys"
     if found := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
-        options = re.findall(r"^\t(\S+)$", found[3], re.M)
+        options = re.findall(r"^\t([^\s_]\S*)$", found[3], re.M)  # a name that begins with _ is for others to build on
         group, _, name = found[1].partition("/")
         return f"{group}: expected one of {', '.join(options)}, got {name}{suggestion(name, options)}"
     if found := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
@@ -203,10 +222,13 @@ def readable(error: Exception) -> str:
         or "no viable alternative" in text
     ):
         return f"expected overrides like key=value, got {first_line(text)}"
+    if found := re.search(r"raised while resolving interpolation: (.*)\n\s+full_key: (\S+)", text):
+        return f"{found[2]}: {found[1]}"
     return f"config: {first_line(text)}"
 
 
 def first_line(text: str) -> str:
+    """A message of several lines in one of at most 300 characters."""
     return " ".join(line.strip() for line in text.splitlines() if line.strip())[:300]
 
 

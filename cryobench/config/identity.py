@@ -116,6 +116,7 @@ def task_name(config: dict) -> str:
 
 
 def hashed(name: str, deciding: dict) -> str:
+    """NAME-HASH, the first twelve digits of the sha256 of what decides a result."""
     return f"{name}-{hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:12]}"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from cryobench.config.sweep import Job
 from cryobench.cost.speed import SLICES, cost_key, images_needed, measure, simulation, torch_threads
 from cryobench.errors import one_line
 from cryobench.evaluation import metrics
-from cryobench.files import writable
+from cryobench.files import replacing, writable
 from cryobench.methods.base import Setting
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.modules.gan import ADAM
@@ -109,6 +108,7 @@ def measure_one(job: Job, threads: int) -> dict:
 
 
 def failed(job: Job, threads: int, error: BaseException) -> dict:
+    """The entry of a job whose method could not be measured, with the reason in place of the speed."""
     return {"key": cost_key(job.config), "row": job.row, "cores": threads, "error": one_line(error)}
 
 
@@ -136,9 +136,8 @@ def keep(found: dict, results: Path) -> Path:
     path = results / "bench.json"
     with writable(results):
         results.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(json.dumps(found, indent=1), encoding="utf-8")
-        os.replace(part, path)
+        with replacing(path) as part:
+            part.write_text(json.dumps(found, indent=1), encoding="utf-8")
     return path
 
 

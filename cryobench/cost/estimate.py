@@ -44,7 +44,7 @@ class Cost:
 def state(job: Job) -> str:
     """done, failed or pending."""
     record = Store(job.config["paths"]["results"]).read(job.run_id)
-    return record["status"] if record else "pending"
+    return record.status if record else "pending"
 
 
 def read_bench(path: Path) -> dict:

@@ -79,6 +79,7 @@ def measure(config: dict, train: NoisyImages, test: NoisyImages, threads: int) -
 
 
 def clock_for(config: dict, threads: int) -> Callable[[], float]:
+    """The clock that a config's method is timed by: the process's own where it has one thread on a CPU, else the wall's."""
     return time.process_time if threads == 1 and config["trainer"]["accelerator"] == "cpu" else time.perf_counter
 
 
@@ -142,6 +143,7 @@ def denoise_seconds(method, test: NoisyImages, clock: Callable[[], float]) -> fl
 
 @contextmanager
 def torch_threads(threads: int):
+    """In the body torch has this many threads; afterwards as many as before."""
     import torch
 
     before = torch.get_num_threads()

@@ -43,8 +43,10 @@ def build_once(folder: Path, write: Callable[[Path], None], *, key: dict, needs:
             if not is_whole(folder):
                 _build(folder, write, key, needs)
     except OSError as error:
-        raise InputError(f"expected a cache folder with room to write in, got '{error.strerror or error}' for "
-                         f"{folder.parent}; make room or give another one with paths.cache") from error  # fmt: skip
+        raise InputError(
+            f"expected a cache folder with room to write in, got '{error.strerror or error}' for "
+            f"{folder.parent}; make room or give another one with paths.cache"
+        ) from error
     return folder
 
 
@@ -60,8 +62,10 @@ def _build(folder: Path, write: Callable[[Path], None], key: dict, needs: int) -
     shutil.rmtree(folder, ignore_errors=True)  # what is there is damaged
     free = shutil.disk_usage(folder.parent).free
     if free < needs:
-        raise InputError(f"expected {needs / 1e9:.2g} GB free in {folder.parent}, got {free / 1e9:.2g}; "
-                         "make room, give another folder with paths.cache, or lower data.n_train")  # fmt: skip
+        raise InputError(
+            f"expected {needs / 1e9:.2g} GB free in {folder.parent}, got {free / 1e9:.2g}; "
+            "make room, give another folder with paths.cache, or lower data.n_train"
+        )
     partial = folder.with_suffix(".partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:

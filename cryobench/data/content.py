@@ -38,8 +38,10 @@ def check_content(dataset, cache: Path) -> None:
     """Raise InputError if the files are no longer those that the data set's settings were made for."""
     if dataset.content is not None and content_of(dataset, cache) != dataset.content:
         names = ", ".join(str(path) for path in dataset.given_files()[:3])
-        raise InputError(f"expected the files that this run was made with, got others under their names ({names} …); put "
-                         "them back, or do the run again with these")  # fmt: skip
+        raise InputError(
+            f"expected the files that this run was made with, got others under their names ({names} …); put "
+            "them back, or do the run again with these"
+        )
 
 
 class Digests:
@@ -79,6 +81,7 @@ class Digests:
 
 
 def size(path: Path) -> int:
+    """Bytes of a file; 0 for one that is not there."""
     return path.stat().st_size if path.is_file() else 0
 
 

@@ -18,11 +18,26 @@ class NoisyImages:
     asked for to what a method declares that it knows.
     """
 
-    def __init__(self, split, clean, labels, rotations, volumes, pixel_size, noise: NoiseModel, seed, indices=None, allowed=None,
-                 recorded=None, method="a denoiser"):  # fmt: skip
+    def __init__(
+        self,
+        split,
+        clean,
+        labels,
+        rotations,
+        volumes,
+        pixel_size,
+        noise: NoiseModel,
+        seed,
+        indices=None,
+        allowed=None,
+        recorded=None,
+        method="a denoiser",
+    ):
         if noise.recorded and recorded is None:
-            raise InputError("noise=recorded: expected recorded images (data=particles), got a simulated data set; "
-                             "give noise=gaussian")  # fmt: skip
+            raise InputError(
+                "noise=recorded: expected recorded images (data=particles), got a simulated data set; "
+                "give noise=gaussian"
+            )
         self.split, self.pixel_size, self.noise, self.seed = split, pixel_size, noise, seed
         self._clean, self._labels, self._rotations, self._volumes = clean, labels, rotations, volumes
         self.indices = np.arange(len(clean)) if indices is None else np.asarray(indices)
@@ -33,11 +48,24 @@ class NoisyImages:
 
     @property
     def image_size(self) -> int:
+        """L in pixels."""
         return self._clean.shape[-1]
 
     def _view(self, indices, allowed, method) -> NoisyImages:
-        return NoisyImages(self.split, self._clean, self._labels, self._rotations, self._volumes, self.pixel_size,
-                           self.noise, self.seed, indices, allowed, self._recorded, method)  # fmt: skip
+        return NoisyImages(
+            self.split,
+            self._clean,
+            self._labels,
+            self._rotations,
+            self._volumes,
+            self.pixel_size,
+            self.noise,
+            self.seed,
+            indices,
+            allowed,
+            self._recorded,
+            method,
+        )
 
     def subset(self, index) -> NoisyImages:
         """The images at `index` (positions in this view), with the noise that they always have."""
@@ -88,15 +116,18 @@ class NoisyImages:
 
     @property
     def labels(self) -> np.ndarray:
+        """(n,) int64, the conformation of each image. Raises Undeclared if the method does not know it."""
         self._permit("labels")
         return self._labels[self.indices]
 
     @property
     def rotations(self) -> np.ndarray:
+        """(n, 3, 3), the orientation of each image. Raises Undeclared if the method does not know it."""
         self._permit("rotations")
         return self._rotations[self.indices]
 
     @property
     def volumes(self) -> np.ndarray:
+        """(k, L, L, L), the volume of each conformation. Raises Undeclared if the method does not know them."""
         self._permit("volumes")
         return self._volumes

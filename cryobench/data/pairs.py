@@ -51,10 +51,22 @@ class Pairs:
         if split == "train" and self.train_conformations is not None:
             chosen = np.flatnonzero(np.isin(part.labels, self.train_conformations))
             if not len(chosen):
-                raise InputError(f"data.train_conformations: expected labels out of 0 to {part.labels.max()}, got "
-                                 f"{self.train_conformations}")  # fmt: skip
-        return NoisyImages(split, part.clean, part.labels, part.rotations, self.volumes, self.pixel_size, noise, seed, chosen,
-                           recorded=part.noisy)  # fmt: skip
+                raise InputError(
+                    f"data.train_conformations: expected labels out of 0 to {part.labels.max()}, got "
+                    f"{self.train_conformations}"
+                )
+        return NoisyImages(
+            split,
+            part.clean,
+            part.labels,
+            part.rotations,
+            self.volumes,
+            self.pixel_size,
+            noise,
+            seed,
+            chosen,
+            recorded=part.noisy,
+        )
 
 
 def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -> Pairs:
@@ -67,22 +79,41 @@ def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -
     volume_key, key = dataset.volume_key(), dataset.key()
     volume_folder = cache / "volumes" / content_hash(volume_key)
     voxels = dataset.image_size**3
-    build_once(volume_folder, lambda folder: np.save(folder / "volumes.npy", dataset.volumes()), key=volume_key,
-               needs=20 * voxels)  # fmt: skip
+    build_once(
+        volume_folder,
+        lambda folder: np.save(folder / "volumes.npy", dataset.volumes()),
+        key=volume_key,
+        needs=20 * voxels,
+    )
     volumes = np.load(volume_folder / "volumes.npy", mmap_mode="r")
 
     folder = cache / "pairs" / content_hash(key)
     total = dataset.n_train + dataset.n_test
     with Progress(transient=True, disable=not progress) as bar:
         task = bar.add_task("making images", total=total)
-        build_once(folder, lambda path: dataset.write_pairs(path, volumes, lambda done: bar.advance(task, done)), key=key,
-                   needs=dataset.bytes_per_pair * total)  # fmt: skip
-    return Pairs(_open(folder, "train"), _open(folder, "test"), volumes, dataset.pixel_size, folder.name, folder,
-                 dataset.train_conformations)  # fmt: skip
+        build_once(
+            folder,
+            lambda path: dataset.write_pairs(path, volumes, lambda done: bar.advance(task, done)),
+            key=key,
+            needs=dataset.bytes_per_pair * total,
+        )
+    return Pairs(
+        _open(folder, "train"),
+        _open(folder, "test"),
+        volumes,
+        dataset.pixel_size,
+        folder.name,
+        folder,
+        dataset.train_conformations,
+    )
 
 
 def _open(folder: Path, split: str) -> Split:
     clean = np.load(folder / f"{split}_clean.npy", mmap_mode="r")
     recorded = folder / f"{split}_noisy.npy"
-    return Split(clean, np.load(folder / f"{split}_labels.npy"), np.load(folder / f"{split}_rotations.npy"),
-                 np.load(recorded, mmap_mode="r") if recorded.exists() else None)  # fmt: skip
+    return Split(
+        clean,
+        np.load(folder / f"{split}_labels.npy"),
+        np.load(folder / f"{split}_rotations.npy"),
+        np.load(recorded, mmap_mode="r") if recorded.exists() else None,
+    )

@@ -7,9 +7,9 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from cryobench.config.identity import task_name
 from cryobench.config.sweep import Job
 from cryobench.launch.progress import noise_label
+from cryobench.runs.record import Record
 from cryobench.runs.run import run
 from cryobench.runs.store import Store
 
@@ -26,22 +26,22 @@ def run_alone(job: Job) -> int:
     record = store.read(outcome.run_id)
     if not outcome.fresh:
         console.print("This run was done before; its record is shown.")
-    console.print(metrics_table(record) if task_name(record["config"]) == "denoising" else errors_table(record))
+    console.print(metrics_table(record) if record.task == "denoising" else errors_table(record))
     for what, name in (("pictures", "strip.png"), ("record", "record.json")):
         if (folder / name).exists():
             console.print(f"{what}: {folder / name}", soft_wrap=True, highlight=False)
     return 0
 
 
-def metrics_table(record: dict) -> Table:
+def metrics_table(record: Record) -> Table:
     """Noisy, denoised and oracle, each MSE, PSNR and SSIM as mean(spread over images)."""
-    config = record["config"]
-    table = Table(title=f"{config['method']['name']} on {config['data']['name']}, {config['scale']['name']} scale, "
-                        f"{noise_label(config)}, seed {record['seed']}: mean (spread over images)")  # fmt: skip
+    method, data, scale = map(record.name, ("method", "data", "scale"))
+    table = Table(title=f"{method} on {data}, {scale} scale, {noise_label(record.config)}, seed {record.seed}: "
+                        "mean (spread over images)")  # fmt: skip
     for column in ("", "MSE", "PSNR (dB)", "SSIM"):
         table.add_column(column, justify="left" if not column else "right")
-    for name, key in (("noisy", "noisy_metrics"), ("denoised", "metrics")):
-        mse, psnr, ssim = (record[key][metric] for metric in ("mse", "psnr", "ssim"))
+    for name, metrics in (("noisy", record.noisy_metrics), ("denoised", record.metrics)):
+        mse, psnr, ssim = (metrics[metric] for metric in ("mse", "psnr", "ssim"))
         table.add_row(name, f"{mse['mean']:.2e} ({mse['std']:.1e})", *(
             f"{m['mean']:.2f} ({m['std']:.2f})" if m["mean"] is not None else "∞" for m in (psnr, ssim)
         ))  # fmt: skip
@@ -49,16 +49,14 @@ def metrics_table(record: dict) -> Table:
     return table
 
 
-def errors_table(record: dict) -> Table:
+def errors_table(record: Record) -> Table:
     """Errors of every estimator, one line for each sample of a robust estimation."""
     from cryobench.tables.layout import short
 
-    table = Table(
-        title=f"{task_name(record['config'])}, seed {record['seed']}: ‖θ̂−θ‖₂, and ‖Σ̂−Σ‖op where Σ is estimated"
-    )
+    table = Table(title=f"{record.task}, seed {record.seed}: ‖θ̂−θ‖₂, and ‖Σ̂−Σ‖op where Σ is estimated")
     for column in ("ε", "n", "errors"):
         table.add_column(column, justify="left" if column == "errors" else "right")
-    for result in record["results"]:
+    for result in record.results:
         settings = result["settings"]
         errors = (f"{name} {short(value)}" for kind in ("location", "scatter") for name, value in result[kind].items())
         table.add_row(f"{settings['epsilon']:g}", str(settings["n"]), ", ".join(errors))

@@ -33,8 +33,7 @@ def run_by_itself(job: Job, since: str) -> None:
             with store.claim(job.run_id) as mine:
                 if mine and not store.finished(job.run_id):
                     error = Killed("its process was killed, twice; the system does so when memory runs out")
-                    record = failure(job.config, error) | {"wall_s": None, "peak_memory_mib": None, "warnings": []}
-                    store.fail(job.run_id, record, f"{error}\n", keep_checkpoints=True)
+                    store.fail(job.run_id, failure(job.config, error), f"{error}\n", keep_checkpoints=True)
 
 
 def in_a_process(config: dict, since: str) -> None:

@@ -99,13 +99,13 @@ class SweepProgress:
         still = []
         for job in self.open:
             record = self.sweep.store(job).read(job.run_id)
-            if record and (record["status"] == "done" or record.get("started", "") >= self.since):
+            if record and (record.done or record.started >= self.since):
                 self.fresh += 1
-                self.failed += record["status"] == "failed"
+                self.failed += not record.done
                 if self.bar.disable:
-                    print(f"{label(job)}: {record['status']} ({self.state(still)})", flush=True)
+                    print(f"{label(job)}: {record.status} ({self.state(still)})", flush=True)
                 else:
-                    self.bar.console.print(f"{label(job)}: {record['status']}", highlight=False, markup=False)
+                    self.bar.console.print(f"{label(job)}: {record.status}", highlight=False, markup=False)
             else:
                 still.append(job)
         self.open = still

@@ -47,7 +47,7 @@ def run_sweep(planned: Plan, overrides: list[str]) -> int:
     for job in failed:
         store = sweep.store(job)
         if record := store.read(job.run_id):
-            why = f"failed: {record['error']}; log: {store.folder(job.run_id) / 'log.txt'}"
+            why = f"failed: {record.error}; log: {store.folder(job.run_id) / 'log.txt'}"
         else:
             why = "was not finished; the same command goes on with it"
         print(f"cryobench: {label(job)} {why}", file=sys.stderr)

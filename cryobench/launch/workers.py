@@ -20,14 +20,14 @@ def side_by_side(trainer: dict) -> int:
     On a CPU several runs with one thread each beat one run with several threads; cores that others keep busy (load
     average of the last minute) are left to them.
     """
-    if trainer.get("side_by_side"):
-        return int(trainer["side_by_side"])
+    if trainer["side_by_side"]:
+        return trainer["side_by_side"]
     if trainer["accelerator"] in ("gpu", "cuda"):
         import torch
 
-        return max(1, torch.cuda.device_count() // max(1, int(trainer["devices"])))
+        return max(1, torch.cuda.device_count() // trainer["devices"])
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
-    return max(1, round(cores() - load) // max(int(trainer["threads"] or 1), int(trainer["devices"])))
+    return max(1, round(cores() - load) // max(trainer["threads"] or 1, trainer["devices"]))
 
 
 def share_the_machine(trainer: dict) -> None:
@@ -39,7 +39,7 @@ def share_the_machine(trainer: dict) -> None:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         names = visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
         taken: list[str] = []
-        while len(taken) < min(int(trainer["devices"]), len(names)):
+        while len(taken) < min(trainer["devices"], len(names)):
             lock, name = own_gpu([name for name in names if name not in taken], Path(tempfile.gettempdir()))
             _GPU.append(lock)
             taken.append(name)

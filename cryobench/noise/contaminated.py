@@ -57,13 +57,16 @@ class Contaminated(Gaussian):
         return {"name": "gaussian", "_target_": "cryobench.noise.gaussian.Gaussian", **kept}
 
     def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str, draw: int = 0) -> np.ndarray:
+        """Noisy images (n, L, L) float32, those whose input is contaminated U[0, 1] noise."""
         noisy = super().add(clean, indices, seed=seed, split=split, draw=draw)
         return self._spoil(noisy, indices, "input", seed, split)
 
     def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
+        """Clean images (n, L, L), those whose reference is contaminated U[0, 1] noise."""
         return self._spoil(clean, indices, "reference", seed, split)
 
     def contaminated(self, indices: np.ndarray, *, seed: int, split: str) -> dict[str, list[int]]:
+        """Of these images, the indices of those with a contaminated reference, and of those with a contaminated input."""
         return {
             part: [int(i) for i in indices if self._is_spoilt(int(i), part, seed)]
             for part in TYPES[self.type]

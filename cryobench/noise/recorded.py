@@ -17,10 +17,12 @@ class Recorded:
     recorded: ClassVar[bool] = True
 
     def sigma(self, clean: np.ndarray) -> np.ndarray:
+        """Raises InputError: the true noise level of a recorded image is known to nobody."""
         raise InputError("noise=recorded: nobody knows the true noise level of recorded images; expected "
                          "method.sigma=border or a number")  # fmt: skip
 
     def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str, draw: int = 0) -> np.ndarray:
+        """Raises InputError: recorded images have their noise, simulated ones want another model."""
         raise InputError(
             "noise=recorded: expected recorded images (data=particles), got simulated ones; give noise=gaussian"
         )
@@ -30,4 +32,5 @@ class Recorded:
         return clean
 
     def contaminated(self, indices: np.ndarray, *, seed: int, split: str) -> dict[str, list[int]]:
+        """{}: no reference and no input is replaced."""
         return {}

@@ -44,6 +44,7 @@ class Prepared:
 
     @property
     def shape(self) -> tuple[int, int, int]:
+        """(n, L, L), as an array has it."""
         return len(self.rows), self.size, self.size
 
     def __len__(self) -> int:
@@ -157,6 +158,7 @@ def denoise_block(model: Model, prepared: Prepared, block: slice) -> np.ndarray:
 
 
 def bar(shown: bool) -> Progress:
+    """A progress bar on standard error with the time left, or one that is not shown."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     return Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True)
 

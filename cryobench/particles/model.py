@@ -20,7 +20,7 @@ from cryobench.errors import InputError, one_line
 from cryobench.files import whole
 from cryobench.methods.base import Denoiser
 from cryobench.noise.background import outside_circle
-from cryobench.runs.record import is_number, is_whole
+from cryobench.runs.damage import is_number, is_whole
 from cryobench.runs.store import Store
 
 MEASURED = 200  # training images that the background is measured on
@@ -44,6 +44,7 @@ class Model:
 
     @property
     def fits_stack(self) -> bool:
+        """Whether the method is fitted on the stack that it denoises."""
         return self.image_size is None
 
 
@@ -51,11 +52,11 @@ def from_run(run_id: str, results: Path | str, overrides: list[str], progress: b
     """The method of a finished run. Raises InputError where there is none, or its weights are gone."""
     store = Store(results)
     record = store.read(run_id)
-    if record is None or record["status"] != "done":
-        known = sorted(r["run_id"] for r in store.all() if r["status"] == "done")
+    if record is None or not record.done:
+        known = sorted(r.run_id for r in store.all() if r.done)
         raise InputError(f"--run: expected a finished run in {store.runs}, got {run_id}{suggestion(run_id, known)}; "
                          "--results names another folder")  # fmt: skip
-    config = at_home(record["config"], overrides, f"--run {run_id}")
+    config = at_home(record.config, overrides, f"--run {run_id}")
     if not is_learned(config):
         return fitted(config, run_id, progress)
     weights = store.folder(run_id) / "model.safetensors"
@@ -187,6 +188,7 @@ def background_of(images: np.ndarray) -> tuple[float, float]:
 
 
 def is_learned(config: dict) -> bool:
+    """Whether the method of a config has weights that can be loaded."""
     return hasattr(get_class(config["method"]["_target_"]), "load_weights")
 
 
@@ -208,6 +210,7 @@ def at_home(config: dict, overrides: list[str], what: str) -> dict:
 
 
 def set_up(method: Denoiser, config: dict, progress: bool = False) -> Denoiser:
+    """The same method with where and how it runs, by the trainer group of its config."""
     from cryobench.runs.denoising import setting
 
     method.setting = setting(config, None, progress)
@@ -247,6 +250,7 @@ def export_onnx(model: Model, path: Path, force: bool) -> Path:
 
 
 def learned(model: Model) -> Denoiser:
+    """The method of a model that has weights. Raises InputError for one without."""
     if not is_learned(model.config):
         raise InputError(
             f"expected a run of a method with weights, got {model.config['method']['name']}; name a trained run"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from importlib import resources
 from pathlib import Path
 
-from cryobench.files import writable
+from cryobench.files import replacing, writable
 from cryobench.report import findings, gallery, plots, tables
 from cryobench.runs.store import Store
+from cryobench.tables import frame
 
 ROBUST = "../robust"
 LARGEST = 10 * 2**20  # bytes; figures that would not fit are named instead
@@ -23,16 +23,16 @@ def write(store: Store) -> Path:
     """
     import jinja2
 
-    records = store.all()
+    runs = frame.frame(store.all())
     beside = Store(store.results / ROBUST)  # note 1 has no data set, so its results lie in a folder of their own
     everything = [*store.all(task=None), *beside.all(task=None)]
     page = {
         "title": store.results.resolve().name,
-        "sentences": findings.sentences(store, records),
+        "sentences": findings.sentences(store, runs),
         "failed": findings.failed(everything),
-        "tables": [*tables.all_tables(store, records), *tables.all_tables(beside, beside.all(task=None))],
-        "plots": plots.all_plots(store, records),
-        "gallery": gallery.panels(store, records),
+        "tables": [*tables.all_tables(store, runs), *tables.all_tables(beside, frame.frame(beside.all(task=None)))],
+        "plots": plots.all_plots(store, runs),
+        "gallery": gallery.panels(store, runs),
         "runs": findings.provenance(everything),
     }
     source = resources.files(__name__)
@@ -46,9 +46,8 @@ def write(store: Store) -> Path:
     )  # fmt: skip
     file = store.results / "report.html"
     with writable(store.results):
-        temporary = store.results / ".report.html.part"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, file)
+        with replacing(file) as part:
+            part.write_text(text, encoding="utf-8")
     return file
 
 

@@ -6,8 +6,11 @@ import csv
 from collections import Counter
 from pathlib import Path
 
+import pandas as pd
+
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables import table
+from cryobench.tables import frame, table
 
 PAPERS = ("alpha_beta", "methods")  # sweeps whose rows are the paper's
 ANSWERS = {
@@ -16,44 +19,44 @@ ANSWERS = {
 }  # fmt: skip
 
 
-def sentences(store: Store, records: list[dict]) -> list[str]:
+def sentences(store: Store, runs: pd.DataFrame) -> list[str]:
     """What was run, how near to the limit it came, what became of the supplement's claims."""
-    return [text for text in (ran(records), nearest(records), claims(store.results / "tables" / "claims.csv")) if text]
+    return [text for text in (ran(runs), nearest(runs), claims(store.results / "tables" / "claims.csv")) if text]
 
 
-def ran(records: list[dict]) -> str:
-    done = [record for record in records if record["status"] == "done"]
-    if not done:
+def ran(runs: pd.DataFrame) -> str:
+    done = runs[runs["done"].astype(bool)]
+    if done.empty:
         return "No run is finished here yet."
-    configs = [record["config"] for record in done]
-    methods = {config["method"]["name"] for config in configs if "method" in config}
-    places = sorted(
-        {f"{config['data']['name']} at {config['scale']['name']} scale" for config in configs if "data" in config}
-    )
-    days = sorted(record["started"][:10] for record in done)
-    seeds = {record["seed"] for record in done}
+    places = sorted({f"{data} at {scale} scale" for data, scale in zip(done["data"], done["scale"], strict=True)})
+    days = sorted(day_of(record) for record in done["record"])
     when = f"on {days[0]}" if days[0] == days[-1] else f"between {days[0]} and {days[-1]}"
-    failed = sum(record["status"] == "failed" for record in records)
-    where = " and ".join(places)
-    text = f"{len(done)} runs of {len(methods)} methods on {where}, with up to {len(seeds)} seeds, were made {when}"
-    return text + (f"; {failed} failed and are named below." if failed else ".")
+    words = (f"{len(done)} runs of {done['method'].nunique()} methods on {' and '.join(places)}, with up to "
+             f"{done['seed'].nunique()} seeds, were made {when}")  # fmt: skip
+    failed = len(runs) - len(done)
+    return words + (f"; {failed} failed and are named below." if failed else ".")
 
 
-def nearest(records: list[dict]) -> str:
+def day_of(record: Record) -> str:
+    return record.started[:10]
+
+
+def nearest(runs: pd.DataFrame) -> str:
     """The Bayes limit, the method nearest to it, and the best row of the paper's, at each noise level."""
-    limit, parts = table.bayes_limit(records), []
+    limit, parts = frame.limit(runs, "bayes"), []
     for snr in (0.1, 0.05):
         floor = limit(snr)
         if floor is None:
             continue
         best: dict[str, tuple[float, str]] = {}
         for number, sweep in enumerate(PAPERS, start=1):
-            cells, _ = table.cells(records, table.sweep_rows(sweep), number, (snr,), ("mse",))
+            cells, _ = table.cells(runs, frame.sweep_rows(sweep), number, (snr,), ("mse",))
             for cell in cells:
-                if cell.times and cell.row not in ("oracle", "Bayes limit"):
+                times = cell.times()
+                if times and cell.row not in ("oracle", "Bayes limit"):
                     kind = "net" if "clean" in cell.knows else "classical"
                     kind = kind if cell.paper is not None else "other"
-                    best[kind] = min(best.get(kind, (float("inf"), "")), (cell.times[0], cell.row))
+                    best[kind] = min(best.get(kind, (float("inf"), "")), (times[0], cell.row))
         said = [
             f"{text.format(best[kind][1])} {best[kind][0]:.{digits}f} times"
             for kind, text, digits in (
@@ -88,24 +91,24 @@ def claims(file: Path) -> str:
     )
 
 
-def failed(records: list[dict]) -> list[dict]:
+def failed(records: list[Record]) -> list[dict]:
     """Runs that failed: id, method, error."""
     return [
-        {"id": record["run_id"], "method": record["config"].get("method", {}).get("name", ""), "error": record["error"]}
-        for record in records if record["status"] == "failed"
+        {"id": record.run_id, "method": record.name("method") or "", "error": record.error}
+        for record in records if not record.done
     ]  # fmt: skip
 
 
-def provenance(records: list[dict]) -> dict[str, dict]:
-    """Run id → what a reader asks of a number: seed, config, commit, machine, day, seconds."""
+def provenance(records: list[Record]) -> dict[str, dict]:
+    """Run id → what a reader asks of a number: seed, config, commit, machine, day, seconds (None for a killed run)."""
+    return {record.run_id: provenance_of(record) for record in records}
+
+
+def provenance_of(record: Record) -> dict:
+    made = record.environment
+    machine = [made.get("cpu"), f"{made['cores']} cores" if made.get("cores") else None, made.get("gpu")]
     return {
-        record["run_id"]: {
-            "seed": record["seed"], "status": record["status"], "day": record["started"][:10],
-            "seconds": round(record["wall_s"]), "commit": (record["environment"]["commit"] or "none")[:12],
-            "machine": f"{record['environment']['cpu']}, {record['environment']['cores']} cores"
-                       + (f", {record['environment']['gpu']}" if record["environment"]["gpu"] else ""),
-            "mse": ((record.get("metrics") or {}).get("mse") or {}).get("mean"),
-            "config": record["config"],
-        }
-        for record in records
+        "seed": record.seed, "status": record.status, "day": day_of(record),
+        "seconds": None if record.wall_s is None else round(record.wall_s), "commit": (made.get("commit") or "none")[:12],
+        "machine": ", ".join(filter(None, machine)), "mse": record.mean("mse"), "config": record.config,
     }  # fmt: skip

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables import table
+from cryobench.tables import frame
 
 SWEEPS = ("methods", "alpha_beta")
 IMAGES = 4
@@ -17,35 +18,31 @@ ORDER = ("oracle", "noisy")
 NAMES = {"oracle": "clean"}
 
 
-def panels(store: Store, records: list[dict]) -> dict[str, list[dict]]:
+def panels(store: Store, runs: pd.DataFrame) -> dict[str, list[dict]]:
     """SNR → methods, clean and noisy first: {"name", "images": data URIs, "mse": one for each}."""
-    done = [record for record in records if record["status"] == "done"]
-    found: dict[str, list[dict]] = {}
+    shown: dict[str, list[dict]] = {}
+    rows = {sweep: frame.chosen(runs, frame.sweep_rows(sweep))[0] for sweep in SWEEPS}
     for snr in (0.1, 0.05):
         here = []
-        for sweep in SWEEPS:
-            chosen, _ = table.chosen(done, table.sweep_rows(sweep))
-            for row, runs in chosen.items():
-                runs = [r for r in runs if r["config"]["noise"]["snr"] == snr and kept(store, r).is_file()]
-                if runs:
-                    name = NAMES.get(row, row if sweep == "methods" else f"{row}-GAN + l1, ResNet")
-                    here.append((row, panel(store, min(runs, key=lambda r: r["seed"]), name)))
+        for sweep, chosen in rows.items():
+            for row, some in frame.by_row(chosen[chosen["snr"] == snr]).items():
+                name = NAMES.get(row, row if sweep == "methods" else f"{row}-GAN + l1, ResNet")
+                # The lowest seed that kept its images.
+                panel = next((found for record in some["record"] if (found := panel_of(store, record, name))), None)
+                here += [(row, panel)] if panel else []
         here.sort(key=lambda pair: ORDER.index(pair[0]) if pair[0] in ORDER else len(ORDER))
         if len(here) > 1:
-            found[f"{snr:g}"] = [shown for _, shown in here]
-    return found
+            shown[f"{snr:g}"] = [panel for _, panel in here]
+    return shown
 
 
-def kept(store: Store, record: dict) -> Path:
-    return store.folder(record["run_id"]) / "gallery.npz"
-
-
-def panel(store: Store, record: dict, name: str) -> dict:
-    with np.load(kept(store, record), allow_pickle=False) as arrays:
-        images = arrays["denoised"][:IMAGES].astype(np.float32)
+def panel_of(store: Store, record: Record, name: str) -> dict | None:
+    images = store.gallery(record.run_id)
+    if images is None:
+        return None
     return {
-        "name": name, "run": record["run_id"], "mse": record["per_image"]["mse"][: len(images)],
-        "images": [png(image, wide=record["config"]["method"]["name"] == "noisy") for image in images],
+        "name": name, "run": record.run_id, "mse": record.per_image["mse"][: len(images[:IMAGES])],
+        "images": [png(image, wide=record.name("method") == "noisy") for image in images[:IMAGES]],
     }  # fmt: skip
 
 

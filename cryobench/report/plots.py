@@ -6,14 +6,15 @@ import base64
 import io
 from pathlib import Path
 
+import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cryobench import figure
 from cryobench.report.tables import standard
 from cryobench.runs.store import Store
 
-# Okabe and Ito's colours, told apart by the colour-blind too.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = (*figure.COLOURS, "#000000")
 CAPTIONS = {
     "conformations": "The conformations of the data set from one direction, open to closed, and their difference.",
     "fig1_stability": "Figure 1: training and test MSE against iteration, the GAN alone and with ℓ1.",
@@ -23,12 +24,12 @@ CAPTIONS = {
 }
 
 
-def all_plots(store: Store, records: list[dict]) -> list[dict]:
+def all_plots(store: Store, runs: pd.DataFrame) -> list[dict]:
     """{"title", "image", "alt"} of each plot that there are numbers for."""
     made = (
         against_paper(store.results / "tables" / "table1.csv", "(α,β)", "Table 1: MSE by (α,β)"),
         against_paper(store.results / "tables" / "table3.csv", "λ", "Table 3: MSE by λ"),
-        curves(records),
+        curves(runs),
     )
     return [plot for plot in made if plot]
 
@@ -39,9 +40,9 @@ def against_paper(file: Path, label: str, title: str) -> dict | None:
     if not lines:
         return None
     snrs = list(dict.fromkeys(line["snr"] for line in lines))
-    figure = Figure(figsize=(4.6 * len(snrs), 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axis, snr in zip(figure.subplots(1, len(snrs), squeeze=False)[0], snrs, strict=True):
+    sheet = Figure(figsize=(4.6 * len(snrs), 3.2), layout="constrained")
+    FigureCanvasAgg(sheet)
+    for axis, snr in zip(sheet.subplots(1, len(snrs), squeeze=False)[0], snrs, strict=True):
         here = [line for line in lines if line["snr"] == snr]
         for key, spread, colour, marker, name in (
             ("mean", "spread", COLOURS[0], "o", "ours"), ("paper", "paper_spread", COLOURS[1], "s", "paper"),
@@ -52,30 +53,28 @@ def against_paper(file: Path, label: str, title: str) -> dict | None:
         axis.set(ylabel="MSE", xlabel=label, title=f"SNR {float(snr):g}")
         axis.set_ylim(0)
         axis.legend(frameon=False)
-    return {"title": title, "image": inline(figure), "alt": f"{title}: ours and the paper's, with their spreads"}
+    return {"title": title, "image": inline(sheet), "alt": f"{title}: ours and the paper's, with their spreads"}
 
 
-def curves(records: list[dict]) -> dict | None:
+def curves(runs: pd.DataFrame) -> dict | None:
     """Validation MSE after each epoch, one line a learned method (its first seed at SNR 0.1)."""
     lines: dict[str, tuple[int, list[dict]]] = {}
-    for record in records:
-        curve = [p for p in (record.get("method") or {}).get("curve") or [] if "epoch" in p and p.get("val_mse")]
-        config = record["config"]
-        if record["status"] != "done" or len(curve) < 2 or config.get("noise", {}).get("snr") != 0.1:
+    shown = runs[runs["done"].astype(bool) & (runs["snr"] == 0.1) & (runs["protocol"] == "described")]
+    for record in shown["record"]:
+        curve = [p for p in record.method.get("curve") or [] if "epoch" in p and p.get("val_mse")]
+        method = record.config["method"]
+        if len(curve) < 2 or method.get("lam") not in (None, 10.0):
             continue
-        method = config["method"]
         kind = {"gan": f"({method.get('alpha'):g},{method.get('beta'):g})-GAN" if "alpha" in method else "GAN",
                 "autoencoder": f"{method.get('loss')}-autoencoder"}.get(method["name"], method["name"])  # fmt: skip
-        if method.get("lam") not in (None, 10.0) or config["protocol"]["name"] != "described":
-            continue
         name = f"{kind}, {method.get('net')}" if "net" in method else kind
-        if name not in lines or record["seed"] < lines[name][0]:
-            lines[name] = (record["seed"], curve)
+        if name not in lines or record.seed < lines[name][0]:
+            lines[name] = (record.seed, curve)
     if not lines:
         return None
-    figure = Figure(figsize=(9.2, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    axis = figure.subplots()
+    sheet = Figure(figsize=(9.2, 4.2), layout="constrained")
+    FigureCanvasAgg(sheet)
+    axis = sheet.subplots()
     for number, (name, (_, curve)) in enumerate(sorted(lines.items())):
         axis.plot([p["epoch"] for p in curve], [p["val_mse"] for p in curve], color=COLOURS[number % len(COLOURS)],
                   linestyle=("-", "--", ":", "-.")[number // len(COLOURS) % 4], marker=".", label=name)  # fmt: skip
@@ -83,7 +82,7 @@ def curves(records: list[dict]) -> dict | None:
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return {
         "title": "Training curves",
-        "image": inline(figure),
+        "image": inline(sheet),
         "alt": "Validation MSE after each epoch of each learned method",
     }
 

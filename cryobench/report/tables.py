@@ -6,23 +6,27 @@ import csv
 from importlib import resources
 from pathlib import Path
 
-from cryobench.runs.store import Store
-from cryobench.tables import layout, table
+import pandas as pd
 
+from cryobench.runs.store import Store
+from cryobench.tables import frame, layout
+from cryobench.tables.text import formatted
+
+LIMITS = {"bayes": "limit", "linear": "linear limit"}
 FIRST = ("table1", "table2", "table3", "claims", "released", "published_gap")
 
 
-def all_tables(store: Store, records: list[dict]) -> list[dict]:
+def all_tables(store: Store, runs: pd.DataFrame) -> list[dict]:
     """Every table here, the paper's first: {"name", "title", "html" or "head" and "rows"}."""
     files = sorted((store.results / "tables").glob("*.md"), key=lambda file: (rank(file.stem), file.stem))
-    return [one(file, records) for file in files]
+    return [one(file, runs) for file in files]
 
 
 def rank(name: str) -> int:
     return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
-def one(file: Path, records: list[dict]) -> dict:
+def one(file: Path, runs: pd.DataFrame) -> dict:
     from markdown_it import MarkdownIt
 
     text = file.read_text(encoding="utf-8")
@@ -30,9 +34,9 @@ def one(file: Path, records: list[dict]) -> dict:
     shown = {"name": file.stem, "title": heading.lstrip("# ").strip() or file.stem}
     lines = standard(file.with_suffix(".csv"))
     if lines:
-        return {**shown, **grid(lines, runs_of(file.stem, records))}
+        return {**shown, **grid(lines, runs_of(file.stem, runs))}
     html = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
-    return {**shown, "html": html, "runs": " ".join(sources(file.stem, records))}
+    return {**shown, "html": html, "runs": " ".join(sources(file.stem, runs))}
 
 
 def standard(file: Path) -> list[dict]:
@@ -49,28 +53,23 @@ def writers(name: str) -> list[str]:
     """The sweeps that write a table."""
     names = [entry.name for entry in resources.files("cryobench.conf.sweep").iterdir() if entry.name.endswith(".yaml")]
     sweeps = sorted(name.removesuffix(".yaml") for name in names)
-    return [sweep for sweep in sweeps if name in (table.shipped(f"sweep/{sweep}").get("writes") or [])]
+    return [sweep for sweep in sweeps if name in (frame.shipped(f"sweep/{sweep}").get("writes") or [])]
 
 
-def sources(name: str, records: list[dict]) -> list[str]:
+def sources(name: str, runs: pd.DataFrame) -> list[str]:
     """The runs that have the settings of a row of the table's sweep; all of the folder where no one sweep writes it."""
-    rows = [wanted for sweep in writers(name) for wanted in table.sweep_rows(sweep).values()]
-    return [
-        record["run_id"]
-        for record in records
-        if not rows
-        or any(all(table.same(table.look_up(record["config"], k), v) for k, v in wanted.items()) for wanted in rows)
-    ]
+    rows = [wanted for sweep in writers(name) for wanted in frame.sweep_rows(sweep).values()]
+    fits = [frame.fits(runs, wanted) for wanted in rows]
+    return list(runs["run_id"] if not rows else runs.loc[pd.concat(fits, axis=1).any(axis=1), "run_id"])
 
 
-def runs_of(name: str, records: list[dict]) -> dict[tuple[str, float], list[str]]:
+def runs_of(name: str, runs: pd.DataFrame) -> dict[tuple[str, float], list[str]]:
     """(row, SNR) → the runs behind it, through the sweep that writes the table."""
     found: dict[tuple[str, float], list[str]] = {}
     for sweep in writers(name):
-        chosen, _ = table.chosen(records, table.sweep_rows(sweep))
-        for row, runs in chosen.items():
-            for run in runs:
-                found.setdefault((row, float(run["config"]["noise"]["snr"])), []).append(run["run_id"])
+        chosen, _ = frame.chosen(runs, frame.sweep_rows(sweep))
+        for place, here in chosen.groupby(["row", "snr"], sort=False):
+            found.setdefault(place, []).extend(here["run_id"])
     return found
 
 
@@ -81,15 +80,15 @@ def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
     rows = []
     for row in dict.fromkeys(line["row"] for line in lines):
         cells = [
-            cell(by_place.get((row, *column)), by_place.get((row, "times_bayes", column[1])), runs)
+            cell(by_place.get((row, *column)), {n: by_place.get((row, f"times_{n}", column[1])) for n in LIMITS}, runs)
             for column in columns
         ]
         rows.append({"name": row, "cells": cells})
     return {"head": [f"{layout.HEADINGS[metric]} {float(snr):g}" for metric, snr in columns], "rows": rows}
 
 
-def cell(line: dict | None, times: dict | None, runs: dict[tuple[str, float], list[str]]) -> dict:
-    """What one cell shows: ours, the paper's, the multiple of the limit, the verdict; "sort" is its plain value."""
+def cell(line: dict | None, times: dict[str, dict | None], runs: dict[tuple[str, float], list[str]]) -> dict:
+    """What one cell shows: ours, the paper's, the multiples of the limits, the verdict; "sort" is its plain value."""
     if line is None:
         return {"text": "–", "sort": "", "runs": "", "missing": True}
     mean, spread, paper, paper_spread = (
@@ -97,9 +96,10 @@ def cell(line: dict | None, times: dict | None, runs: dict[tuple[str, float], li
     )
     snr, metric = float(line["snr"]), line["metric"]
     return {
-        "text": layout.formatted(metric, mean, spread), "sort": "" if mean is None else f"{mean:.8g}",
-        "paper": layout.formatted(metric, paper, paper_spread) if paper is not None else "",
-        "times": f"{float(times['mean']):.2f} × limit" if times and metric == "mse" else "",
+        "text": formatted(metric, mean, spread), "sort": "" if mean is None else f"{mean:.8g}",
+        "paper": formatted(metric, paper, paper_spread) if paper is not None else "",
+        "times": ", ".join(f"{float(there['mean']):.2f} × {LIMITS[name]}" for name, there in times.items() if there)
+                 if metric == "mse" else "",
         "verdict": line["verdict"], "seeds": int(line["n_seeds"] or 0),
         "runs": " ".join(runs.get((line["row"], snr), [])), "missing": mean is None,
     }  # fmt: skip

@@ -22,6 +22,7 @@ class Mixture:
     tail: str = "gaussian"
 
     def draw(self, truth: Elliptical, n: int, rng: np.random.Generator) -> np.ndarray:
+        """n independent draws from Q around the law `truth`: (n, p) float64."""
         unit = Elliptical(np.zeros(truth.p), truth.scatter, self.tail).sample(n, rng)
         return truth.location + self.shift + self.scale * unit
 

@@ -30,17 +30,22 @@ class Elliptical:
 
     def __post_init__(self) -> None:
         if self.tail not in TAILS:
-            raise InputError(f"tail: expected one of {', '.join(TAILS)} (elliptical laws), got {self.tail!r}; "
-                             "Theorem 1 covers no other")  # fmt: skip
+            raise InputError(
+                f"tail: expected one of {', '.join(TAILS)} (elliptical laws), got {self.tail!r}; "
+                "Theorem 1 covers no other"
+            )
         location, scatter = np.asarray(self.location), np.asarray(self.scatter)
         if scatter.shape != (len(location), len(location)):
-            raise InputError(f"expected a scatter ({len(location)}, {len(location)}) for a location "
-                             f"({len(location)},), got {scatter.shape}")  # fmt: skip
+            raise InputError(
+                f"expected a scatter ({len(location)}, {len(location)}) for a location "
+                f"({len(location)},), got {scatter.shape}"
+            )
         if not np.allclose(scatter, scatter.T) or np.linalg.eigvalsh(scatter)[0] <= 0:
             raise InputError("expected a symmetric positive definite scatter; an elliptical law has no other")
 
     @property
     def p(self) -> int:
+        """Dimension of the law."""
         return len(self.location)
 
     @property

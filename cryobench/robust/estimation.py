@@ -61,6 +61,7 @@ def robust_estimation(settings: Settings, seed: int, progress: bool = False) -> 
 
 
 def both(pair: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+    """A pair (location, scatter) under their names."""
     return dict(zip(("location", "scatter"), pair, strict=True))
 
 
@@ -112,6 +113,7 @@ def by_gan(
 
 
 def build_discriminator(settings: Settings) -> Bounded | Plain:
+    """A discriminator of the class that the settings name; its weights are not drawn yet."""
     if settings.discriminator == "plain":
         return Plain(settings.p, settings.widths, settings.activation)
     kappa = settings.order if settings.kappa is None else settings.kappa

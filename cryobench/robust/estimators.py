@@ -13,10 +13,12 @@ from scipy.stats import chi2, median_abs_deviation, trim_mean
 
 
 def mean(samples: np.ndarray) -> np.ndarray:
+    """(n, p) → (p,): maximum likelihood of a normal law, moved as far as one likes by a single point."""
     return samples.mean(axis=0)
 
 
 def coordinate_median(samples: np.ndarray) -> np.ndarray:
+    """(n, p) → (p,): the median of each coordinate by itself."""
     return np.median(samples, axis=0)
 
 
@@ -64,6 +66,7 @@ def iterative_filtering(samples: np.ndarray, epsilon: float, scatter: np.ndarray
 
 
 def covariance(samples: np.ndarray) -> np.ndarray:
+    """(n, p) → (p, p): the sample covariance, with n − 1 in the denominator."""
     return np.cov(samples.T)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 from cryobench.errors import InputError
 from cryobench.robust.settings import Settings
@@ -13,7 +14,10 @@ from cryobench.robust.settings import Settings
 class RobustEstimation(Settings):
     """The errors of every estimator on one contaminated sample; the record holds them in "results", a list of one."""
 
+    accelerators: ClassVar = ("cpu",)  # its nets have a few hundred weights
+
     def samples(self) -> list[Settings]:
+        """The settings of each sample that the task looks at: one."""
         return [self]
 
     def run(self, config: dict, folder: Path, progress: bool) -> dict:
@@ -23,7 +27,7 @@ class RobustEstimation(Settings):
         from cryobench.robust.estimation import robust_estimation
 
         if config["trainer"]["threads"]:
-            torch.set_num_threads(int(config["trainer"]["threads"]))
+            torch.set_num_threads(config["trainer"]["threads"])
         return {"results": [robust_estimation(one, config["seed"], progress) for one in self.samples()]}
 
 
@@ -45,6 +49,7 @@ class RobustRates(RobustEstimation):
         self.samples()
 
     def samples(self) -> list[Settings]:
+        """The settings of each sample: along ε at n, then along n at ε."""
         shared = {name: getattr(self, name) for name in Settings.__dataclass_fields__}
         one = Settings(**shared)
         return [replace(one, epsilon=value) for value in self.epsilons] + [replace(one, n=value) for value in self.ns]

@@ -65,8 +65,9 @@ def play(
             generator_loss(rule, discriminator(generator(batch, rng)), training.clamp).backward(inputs=learned)
             optimise_g.step()
         if not torch.isfinite(generator.location).all():
-            raise RunFailed(f"the location is no longer finite at step {step + 1} of {training.steps}; "
-                            "try a smaller lr_d or lr_g")  # fmt: skip
+            raise RunFailed(
+                f"the location is no longer finite at step {step + 1} of {training.steps}; try a smaller lr_d or lr_g"
+            )
         if step >= first_averaged:
             location += generator.location.detach().double().numpy()
             scatter += generator.scatter.detach().double().numpy()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from cryobench.config.compose import build, cache_folder
-from cryobench.errors import BadImages, InputError, NotFinite, RunFailed
+from cryobench.errors import BadImages, NotFinite, RunFailed
 from cryobench.evaluation import metrics
 from cryobench.evaluation.analysis import Evidence, analyse
 from cryobench.runs.environment import cores
@@ -86,17 +86,12 @@ def setting(config: dict, folder: Path, progress: bool):
     from cryobench.methods.base import Setting
 
     trainer = config["trainer"]
-    devices = trainer["devices"]
-    if not isinstance(devices, int) or devices < 1:
-        raise InputError(f"trainer.devices: expected a whole number of at least 1, got {devices}")
-    if devices > 1 and trainer["strategy"] not in ("auto", "ddp"):
-        raise InputError(f"trainer.strategy: expected auto or ddp for several devices, got {trainer['strategy']}")
     if trainer["threads"]:
-        torch.set_num_threads(int(trainer["threads"]))
+        torch.set_num_threads(trainer["threads"])
     return Setting(
-        seed=config["seed"], workdir=folder, workers=int(trainer["workers"] or cores()), progress=progress,
+        seed=config["seed"], workdir=folder, workers=trainer["workers"] or cores(), progress=progress,
         accelerator=trainer["accelerator"], devices=trainer["devices"], precision=trainer["precision"],
-        strategy=trainer["strategy"], checkpoint_minutes=float(trainer.get("checkpoint_minutes", 10)),
+        strategy=trainer["strategy"], checkpoint_minutes=trainer["checkpoint_minutes"],
     )  # fmt: skip
 
 

@@ -9,13 +9,14 @@ import resource
 import subprocess
 import sys
 from functools import cache
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 
 PACKAGES = (
     "aspire", "bm3d", "cryobench", "dictlearn", "gemmi", "hydra-core", "numpy", "pytorch-lightning", "scikit-image",
     "scikit-learn", "scipy", "torch", "torch-fourier-shell-correlation", "torch-fourier-slice",
 )  # fmt: skip
+CODE = ("cryobench", "cryobench.baselines", "cryobench.experiments", "cryobench.conf")  # wherever a checkout has them
 
 
 @cache
@@ -47,7 +48,7 @@ def cpu_name() -> str:
 
 
 def code_version() -> dict:
-    """The git commit of this code and whether it was changed since; None for an installed wheel."""
+    """The git commit of this code and whether it was changed since, by a new module or yaml too; None for a wheel."""
     here = Path(__file__).resolve()
 
     def git(*words: str) -> str | None:
@@ -60,7 +61,8 @@ def code_version() -> dict:
     if git("ls-files", "--error-unmatch", here.name) is None:
         return {"commit": None, "dirty": None}
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!/results")
-    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed)}
+    added = git("ls-files", "--others", "--exclude-standard", "--", *(str(resources.files(name)) for name in CODE))
+    return {"commit": git("rev-parse", "HEAD"), "dirty": bool(changed or added)}
 
 
 def cores() -> int:

@@ -10,93 +10,131 @@ RESULTS/runs/RUN_ID/record.json       config, environment, metrics, training cur
 from __future__ import annotations
 
 import json
-import math
-import os
-import re
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from cryobench.config.identity import NAME, fault_of_config, task_name
+from cryobench.config.identity import task_name
 from cryobench.errors import note
-from cryobench.files import flush
+from cryobench.files import flush, replacing
+from cryobench.runs.damage import fault_of
+
+DENOISING = {"part": "denoising"}  # metadata of what only a finished denoising run has
 
 
-def write_record(folder: Path, record: dict) -> None:
-    """record.json, whole or not at all."""
-    text, part = to_json(record), folder / "record.part"
-    part.write_text(text, encoding="utf-8")
-    flush(part)
-    os.replace(part, folder / "record.json")
+@dataclass(frozen=True)
+class Record:
+    """One record.json (docs/formats.md), of whatever age: what it lacks, or has as null, is at its default here.
 
-
-def read_record(path: Path) -> dict | None:
-    """A record.json, or None if there is none; a damaged one counts as none, with a word.
-
-    Records come from elsewhere, too. What one holds is text and numbers: nothing of it is executed, no module is imported
-    because it is named there, and a name is never part of a path before it was found to be a plain word.
+    status: "done" or "failed"; config: resolved, without folders; started: ISO 8601; metrics: name → mean and std over test
+    images; variants: of a method that gives several versions, name → values and spread; per_image: name → a value for
+    each test image; method: the method's own report; results: of robust estimation, one dict for each sample; wall_s None: of
+    a run whose process was killed. more: fields that this version doesn't know, kept as they are.
     """
+
+    run_id: str
+    status: str
+    config: dict = field(default_factory=dict)
+    seed: int = 0
+    error: str | None = None
+    reason: str | None = None
+    started: str = ""
+    environment: dict = field(default_factory=dict)
+    metrics: dict[str, dict] = field(default_factory=dict)
+    variants: dict[str, dict] = field(default_factory=dict)
+    noisy_metrics: dict[str, dict] = field(default_factory=dict, metadata=DENOISING)
+    per_image: dict[str, list] = field(default_factory=dict, metadata=DENOISING)
+    bad_images: dict[str, str] = field(default_factory=dict, metadata=DENOISING)
+    knows: list[str] = field(default_factory=list, metadata=DENOISING)
+    realised_snr: float | None = field(default=None, metadata=DENOISING)
+    images_per_s: float | None = None
+    fit_s: float | None = field(default=None, metadata=DENOISING)
+    contaminated: dict = field(default_factory=dict, metadata=DENOISING)
+    data: dict = field(default_factory=dict, metadata=DENOISING)
+    method: dict = field(default_factory=dict, metadata=DENOISING)
+    analysis: dict = field(default_factory=dict, metadata=DENOISING)
+    results: list[dict] = field(default_factory=list)
+    wall_s: float | None = None
+    peak_memory_mib: float | None = None
+    warnings: list[str] = field(default_factory=list)
+    more: dict = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, document: dict) -> Record:
+        """From the content of a record.json."""
+        names = {f.name for f in fields(cls)} - {"more"}
+        known = {name: value for name, value in document.items() if name in names and value is not None}
+        return cls(**known, more={name: value for name, value in document.items() if name not in names})
+
+    def document(self) -> dict:
+        """The content of its record.json: without what only other tasks have."""
+        denoised = self.done and self.task == "denoising"
+        out = {f.name: getattr(self, f.name) for f in fields(self) if denoised or f.metadata != DENOISING}
+        for name in ("metrics", "variants", "results"):
+            out[name] = out[name] or None
+        absent = {name for name in ("variants", "results") if out[name] is None}
+        return {name: value for name, value in out.items() if name not in absent | {"more"}} | self.more
+
+    @property
+    def done(self) -> bool:
+        return self.status == "done"
+
+    @property
+    def task(self) -> str:
+        return task_name(self.config)
+
+    @property
+    def snr(self) -> float | None:
+        """None where the noise has none: it is recorded, or there are no images."""
+        return self.config.get("noise", {}).get("snr")
+
+    def name(self, group: str) -> str | None:
+        """What the config chose in one of its groups; None for a group that its task has no use for."""
+        return self.config.get(group, {}).get("name")
+
+    def mean(self, metric: str) -> float | None:
+        """A metric's mean over test images; None where it is infinite, or older than the metric."""
+        return self.metrics.get(metric, {}).get("mean")
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """record.json, whole or not at all."""
+    with replacing(folder / "record.json") as part:
+        part.write_text(to_json(record.document()), encoding="utf-8")
+        flush(part)
+
+
+def read_record(path: Path) -> Record | None:
+    """A record.json, or None if there is none; a damaged one counts as none, with a word (`damage`)."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError):  # ValueError: bad JSON, or bytes that are no text
         fault = "no JSON"
     else:
-        fault = fault_of(record)
+        fault = fault_of(document)
     if fault:
         note(f"{path}: counts as none, since it is no record of a run ({fault})")
         return None
-    return record
+    return Record.of(document)
 
 
-def fault_of(record) -> str | None:
-    """Why something is no record, in a few words; None if it is one."""
-    if not isinstance(record, dict) or record.get("status") not in ("done", "failed"):
-        return "status is neither done nor failed"
-    config = record.get("config")
-    if not isinstance(config, dict) or not is_word(record.get("run_id")):
-        return "run_id or config is missing"
-    if fault := fault_of_config(config):
-        return fault
-    if not is_whole(record.get("seed")):
-        return "seed is no whole number"
-    if record["status"] == "failed" or task_name(config) != "denoising":
-        return None
-    for group in ("metrics", "noisy_metrics"):
-        metrics = record.get(group, {} if group == "noisy_metrics" else None)
-        if not isinstance(metrics, dict) or (group == "metrics" and not {"mse", "psnr", "ssim"} <= set(metrics)):
-            return f"{group} are missing"
-        for name, value in metrics.items():
-            if not isinstance(value, dict) or not all(is_number(value.get(part, ""), True) for part in ("mean", "std")):
-                return f"{group}.{name} has no mean and std"
-    if not is_number(config["noise"].get("snr", 0.0), True):
-        return "noise.snr is no number"
-    knows = record.get("knows", [])
-    if not isinstance(knows, list) or not all(isinstance(word, str) for word in knows):
-        return "knows is no list of words"
-    lists = record.get("per_image", {})
-    if not isinstance(lists, dict) or not all(
-        isinstance(values, list) and all(is_number(value, True) for value in values) for values in lists.values()
-    ):
-        return "per_image holds something else than lists of numbers"
-    return None
-
-
-def is_word(value) -> bool:
-    """Whether it may name a folder."""
-    return isinstance(value, str) and NAME.fullmatch(value) is not None
-
-
-def is_whole(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def is_number(value, or_none: bool = False) -> bool:
-    return (or_none and value is None) or (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    )
-
-
-def to_json(record: dict) -> str:
+def to_json(value: dict) -> str:
     """JSON for people: indented, a list of numbers on one line. Raises ValueError for NaN or infinity."""
-    text = json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False)
-    return re.sub(r"\[\s+([-+.\de,\snul]+?)\s+\]", lambda m: "[" + " ".join(m[1].split()) + "]", text) + "\n"
+    return _lines(value, "\n") + "\n"
+
+
+def _lines(value, end: str) -> str:
+    """`value` as JSON whose last line follows the indentation `end`, a line break and spaces."""
+    within = end + " "
+    if isinstance(value, dict) and value:
+        names = [json.dumps(key if isinstance(key, str) else json.dumps(key), ensure_ascii=False) for key in value]
+        parts = [f"{name}: {_lines(one, within)}" for name, one in zip(names, value.values(), strict=True)]
+        return "{" + within + f",{within}".join(parts) + end + "}"
+    if isinstance(value, list | tuple) and not all(_is_number(one) for one in value):
+        return "[" + within + f",{within}".join(_lines(one, within) for one in value) + end + "]"
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+def _is_number(value) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

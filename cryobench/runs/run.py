@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 import traceback
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from cryobench.config.compose import build
 from cryobench.config.identity import PLACES, run_id, task_name
 from cryobench.errors import InputError, one_line, reason_of
 from cryobench.runs.environment import environment, peak_memory
-from cryobench.runs.record import to_json
+from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
 from cryobench.signals import time_limit
 
@@ -50,31 +50,34 @@ def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: b
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             try:
-                with time_limit(config["trainer"].get("time_limit")):
-                    record |= build(config, "task").run(config, folder, progress)
-                to_json(record)  # a method's own report may hold what JSON can't
+                with time_limit(config["trainer"]["time_limit"]):
+                    found = build(config, "task").run(config, folder, progress)
+                record = Record.of({**record.document(), **found})
+                to_json(record.document())  # a method's own report may hold what JSON can't
             except Exception as error:
                 if isinstance(error, InputError) and not in_sweep:
                     store.forget(name)
                     raise
-                record = failure(config, error) | {"started": record["started"]}
+                record = failure(config, error, record.started)
                 log = traceback.format_exc()
-        record |= {"wall_s": round(time.perf_counter() - start, 3), "peak_memory_mib": peak_memory(),
-                   "warnings": sorted({one_line(w.message) for w in caught})[:20]}  # fmt: skip
-        if record["status"] == "done":
+        record = replace(
+            record, wall_s=round(time.perf_counter() - start, 3), peak_memory_mib=peak_memory(),
+            warnings=sorted({one_line(w.message) for w in caught})[:20],
+        )  # fmt: skip
+        if record.done:
             store.finish(name, record)
         else:
-            store.fail(name, record, log, keep_checkpoints=record["reason"] in ("memory", "time limit"))
-        return Outcome(name, record["status"], record["error"], fresh=True)
+            store.fail(name, record, log, keep_checkpoints=record.reason in ("memory", "time limit"))
+        return Outcome(name, record.status, record.error, fresh=True)
 
 
 def settled(store: Store, name: str, since: str | None) -> Outcome | None:
     """What is known of a run that needs no doing."""
     record = store.read(name)
-    if record and record["status"] == "done":
+    if record and record.done:
         return Outcome(name, "done")
-    if record and since and record.get("started", "") >= since:
-        return Outcome(name, "failed", record["error"])
+    if record and since and record.started >= since:
+        return Outcome(name, "failed", record.error)
     return None
 
 
@@ -82,17 +85,17 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def first_part(config: dict) -> dict:
+def first_part(config: dict) -> Record:
     """What a record says before the run."""
-    return {"run_id": run_id(config), "status": "done", "config": shareable(config), "seed": config["seed"],
-            "error": None, "reason": None, "started": now(), "environment": environment()}  # fmt: skip
+    return Record(run_id(config), "done", shareable(config), config["seed"], started=now(), environment=environment())
 
 
-def failure(config: dict, error: Exception) -> dict:
+def failure(config: dict, error: Exception, started: str | None = None) -> Record:
     """The record of a run that failed so."""
-    return first_part(config) | {
-        "status": "failed", "error": one_line(error), "reason": reason_of(error), "metrics": None, "images_per_s": None,
-    }  # fmt: skip
+    first = first_part(config)
+    return replace(
+        first, status="failed", error=one_line(error), reason=reason_of(error), started=started or first.started
+    )
 
 
 def shareable(config: dict) -> dict:

@@ -13,12 +13,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from filelock import FileLock, Timeout
 
-from cryobench.config.identity import task_name
 from cryobench.errors import InputError
 from cryobench.files import flush, writable
-from cryobench.runs.record import read_record, write_record
+from cryobench.runs.record import Record, read_record, write_record
 
 
 class Store:
@@ -34,19 +34,27 @@ class Store:
     def workdir(self, run_id: str) -> Path:
         return self.runs / f".{run_id}"
 
-    def read(self, run_id: str) -> dict | None:
+    def read(self, run_id: str) -> Record | None:
         """The record of a run, or None if there is none."""
         return read_record(self.folder(run_id) / "record.json")
 
     def finished(self, run_id: str) -> bool:
         record = self.read(run_id)
-        return record is not None and record["status"] == "done"
+        return record is not None and record.done
 
-    def all(self, task: str | None = "denoising") -> list[dict]:
+    def all(self, task: str | None = "denoising") -> list[Record]:
         """Every record of one task here (None: of all), by run id."""
         names = sorted(p.parent.name for p in self.runs.glob("*/record.json") if not p.parent.name.startswith("."))
         found = (record for name in names if (record := self.read(name)) is not None)
-        return [record for record in found if task in (None, task_name(record.get("config", {})))]
+        return [record for record in found if task in (None, record.task)]
+
+    def gallery(self, run_id: str) -> np.ndarray | None:
+        """The denoised test images (n, L, L) float32 that a run kept; None if it kept none."""
+        path = self.folder(run_id) / "gallery.npz"
+        if not path.exists():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            return arrays["denoised"].astype(np.float32)
 
     @contextlib.contextmanager
     def claim(self, run_id: str, wait: bool = False):
@@ -100,17 +108,19 @@ class Store:
         if not (self.workdir(run_id) / "checkpoints").exists():
             shutil.rmtree(self.workdir(run_id), ignore_errors=True)
 
-    def finish(self, run_id: str, record: dict) -> Path:
+    def finish(self, run_id: str, record: Record) -> Path:
         """Write the record beside the run's other files and move all into place; checkpoints go."""
         work = self.workdir(run_id)
         with writable(work):
             for path in work.iterdir():
-                if path.is_file():
+                if path.suffix == ".part":  # of a process that died while it wrote
+                    path.unlink()
+                elif path.is_file():
                     flush(path)
             write_record(work, record)  # from here on the run is done, whatever happens
             return self._place(run_id, work)
 
-    def fail(self, run_id: str, record: dict, log: str, keep_checkpoints: bool = False) -> Path:
+    def fail(self, run_id: str, record: Record, log: str, keep_checkpoints: bool = False) -> Path:
         """Leave the record and the log of a failed try; checkpoints go, or stay for the next try to go on from."""
         ready = self.runs / f".{run_id}.failed"
         with writable(ready):
@@ -126,7 +136,7 @@ class Store:
         """Put into place what a process left that died between writing a record and moving it; for who holds the run."""
         shutil.rmtree(self.runs / f".{run_id}.failed", ignore_errors=True)
         record = read_record(self.workdir(run_id) / "record.json")
-        if record and record["status"] == "done":
+        if record and record.done:
             with writable(self.workdir(run_id)):
                 self._place(run_id, self.workdir(run_id))
 

@@ -10,7 +10,8 @@ class Task(Protocol):
     """A frozen dataclass of its own settings (they are its config schema), named in `_target_` by a yaml of conf/task.
 
     Its settings, and the run's seed, decide all that comes out; denoising alone is decided by the groups data, noise, method,
-    protocol and scale instead. A constructor raises InputError, in one line, for what can't be.
+    protocol and scale instead. A constructor raises InputError, in one line, for what can't be. A class attribute
+    `accelerators` names the devices that it can run on (trainer.accelerator); without one it can on all.
     """
 
     def run(self, config: dict, folder: Path, progress: bool) -> dict:

@@ -99,6 +99,7 @@ def read_whole(path: Path) -> tuple[Header, np.ndarray]:
 
 
 def first_bytes(path: Path) -> bytes:
+    """The main header, or what there is of its 1024 bytes. Raises InputError for a file that can't be read."""
     if not path.is_file():
         raise InputError(
             f"{path}: expected an .mrc or .mrcs file, {'got a folder' if path.is_dir() else 'there is none'}"
@@ -162,6 +163,7 @@ def wrong(fields: np.record, size: int | None) -> str | None:
 
 
 def has_map(fields: np.record) -> bool:
+    """Whether a header says that it is one (MRC2014): "MAP" in word 53."""
     return bytes(fields["map"])[:3] == b"MAP"
 
 
@@ -184,8 +186,14 @@ def described(fields: np.record, raw: bytes, order: str, size: int | None, path:
         axes = (1, 2, 3)
     if sorted(axes) != [1, 2, 3]:
         raise InputError(f"{path}: expected axes 1, 2, 3 in some order in its header (mapc, mapr, maps), got {axes}")
-    header = Header(fields, dimensions(fields), np.dtype(kind).newbyteorder(order), HEAD + int(fields["nsymbt"]), axes,
-                    tuple(pixel(fields, axis, path) for axis in "xyz"))  # fmt: skip
+    header = Header(
+        fields,
+        dimensions(fields),
+        np.dtype(kind).newbyteorder(order),
+        HEAD + int(fields["nsymbt"]),
+        axes,
+        tuple(pixel(fields, axis, path) for axis in "xyz"),
+    )
     if size is not None and (more := size - header.offset - header.bytes):
         note(f"{path}: {more} bytes after the {header.shape[0]} sections that its header announces are not read")
     return header

@@ -45,14 +45,18 @@ class Table:
         if twice:
             raise InputError(f"{path}: expected each column once in data_{self.name}, got {', '.join(twice)} twice")
         if self.stray:
-            raise InputError(f"{path}: expected columns and rows in data_{self.name}, got something else in "
-                             f"{named_lines(self.stray)}")  # fmt: skip
+            raise InputError(
+                f"{path}: expected columns and rows in data_{self.name}, got something else in "
+                f"{named_lines(self.stray)}"
+            )
         counts = [len(split(row)) for row in self.rows]
         wrong = [i for i, count in enumerate(counts) if count != len(self.columns)]
         if wrong:
-            raise InputError(f"{path}: expected {len(self.columns)} values in each row of data_{self.name}, got "
-                             f"{', '.join(str(counts[i]) for i in wrong[:5])} in "
-                             f"{named_lines([self.lines[i] for i in wrong])}; correct or remove what is wrong")  # fmt: skip
+            raise InputError(
+                f"{path}: expected {len(self.columns)} values in each row of data_{self.name}, got "
+                f"{', '.join(str(counts[i]) for i in wrong[:5])} in "
+                f"{named_lines([self.lines[i] for i in wrong])}; correct or remove what is wrong"
+            )
 
 
 def read_tables(content: bytes) -> list[Table]:
@@ -107,9 +111,11 @@ def groups_once(path: Path, optics: Table | None) -> Table | None:
         if cells[row] != cells[first.setdefault(group, row)]:
             pairs = zip(optics.columns, cells[first[group]], cells[row], strict=True)
             differ = [name for name, one, two in pairs if one != two]
-            raise InputError(f"{path}: expected optics group {group} once, got two in "
-                             f"{named_lines([optics.lines[first[group]], optics.lines[row]])} that differ in "
-                             f"{', '.join(differ[:5])}")  # fmt: skip
+            raise InputError(
+                f"{path}: expected optics group {group} once, got two in "
+                f"{named_lines([optics.lines[first[group]], optics.lines[row]])} that differ in "
+                f"{', '.join(differ[:5])}"
+            )
     kept = sorted(first.values())
     return replace(optics, rows=[optics.rows[i] for i in kept], lines=[optics.lines[i] for i in kept])
 

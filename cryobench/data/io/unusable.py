@@ -36,5 +36,7 @@ def unusable(source: Stack | Star, rows: np.ndarray, advance=lambda done: None) 
 def refuse(source: Stack | Star, rows: np.ndarray, advice: str) -> None:
     """Raise InputError that names these rows as unusable, if there are any."""
     if len(rows):
-        raise InputError(f"{source.path}: expected noise around the particle and finite pixels, got one value, NaN or "
-                         f"infinity in {source.named(rows)}; {advice}")  # fmt: skip
+        raise InputError(
+            f"{source.path}: expected noise around the particle and finite pixels, got one value, NaN or "
+            f"infinity in {source.named(rows)}; {advice}"
+        )

@@ -67,8 +67,10 @@ def _check(path: Path, sha256: str | None) -> None:
     expected = sha256 or (note.read_text().split()[0] if note.is_file() and note.read_text().strip() else None)
     if expected and content_sha256(path) != expected.lower():
         where = "the configuration" if sha256 else note
-        raise InputError(f"expected sha256 {expected[:12]}… for {path} (from {where}), got "
-                         f"{content_sha256(path)[:12]}…; remove the file, so that it is fetched again")  # fmt: skip
+        raise InputError(
+            f"expected sha256 {expected[:12]}… for {path} (from {where}), got "
+            f"{content_sha256(path)[:12]}…; remove the file, so that it is fetched again"
+        )
 
 
 def _download(name: str, folders: list[Path], source: str, sha256: str | None) -> Path:
@@ -79,8 +81,10 @@ def _download(name: str, folders: list[Path], source: str, sha256: str | None) -
     data = _get(url, f"put {name}.cif into {folders[0]} yourself, or check the network")
     digest = hashlib.sha256(data).hexdigest()
     if sha256 and digest != sha256.lower():
-        raise InputError(f"expected sha256 {sha256[:12]}… from {url}, got {digest[:12]}…; correct data.sha256, or put "
-                         f"the right {name}.cif into {folders[0]} yourself")  # fmt: skip
+        raise InputError(
+            f"expected sha256 {sha256[:12]}… from {url}, got {digest[:12]}…; correct data.sha256, or put "
+            f"the right {name}.cif into {folders[0]} yourself"
+        )
     path = folder / f"{name}.cif"
     _write(path, data)
     _write(path.with_name(path.name + ".sha256"), f"{digest}  {path.name}\n".encode())

@@ -58,8 +58,9 @@ class Rnap(DataSet):
     def files(self) -> tuple[Path, Path]:
         """The files of the open and the closed structure, downloaded if need be."""
         known = self.sha256 or {}
-        open_, closed = (find_structure(name, self.data_dir, self.source, known.get(name))
-                         for name in (self.open, self.closed))  # fmt: skip
+        open_, closed = (
+            find_structure(name, self.data_dir, self.source, known.get(name)) for name in (self.open, self.closed)
+        )
         return open_, closed
 
     def given_files(self) -> list[Path]:

@@ -62,4 +62,5 @@ def resolution(frequency: np.ndarray, curve: np.ndarray, threshold: float = 0.5)
 
 
 def rounded(values: np.ndarray) -> list[float | None]:
+    """Five significant digits of each value, None where it is not finite: JSON has neither NaN nor infinity."""
     return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values]

@@ -1,0 +1,59 @@
+"""What a file that calls itself a record may hold. Records come from elsewhere, too.
+
+What one holds is text and numbers: nothing of it is executed, no module is imported because it is named there, and a name is
+never part of a path before it was found to be a plain word.
+"""
+
+from __future__ import annotations
+
+import math
+
+from cryobench.config.identity import NAME, fault_of_config, task_name
+
+
+def fault_of(record) -> str | None:
+    """Why something is no record, in a few words; None if it is one."""
+    if not isinstance(record, dict) or record.get("status") not in ("done", "failed"):
+        return "status is neither done nor failed"
+    config = record.get("config")
+    if not isinstance(config, dict) or not is_word(record.get("run_id")):
+        return "run_id or config is missing"
+    if fault := fault_of_config(config):
+        return fault
+    if not is_whole(record.get("seed")):
+        return "seed is no whole number"
+    if record["status"] == "failed" or task_name(config) != "denoising":
+        return None
+    for group in ("metrics", "noisy_metrics"):
+        metrics = record.get(group, {} if group == "noisy_metrics" else None)
+        if not isinstance(metrics, dict) or (group == "metrics" and not {"mse", "psnr", "ssim"} <= set(metrics)):
+            return f"{group} are missing"
+        for name, value in metrics.items():
+            if not isinstance(value, dict) or not all(is_number(value.get(part, ""), True) for part in ("mean", "std")):
+                return f"{group}.{name} has no mean and std"
+    if not is_number(config["noise"].get("snr", 0.0), True):
+        return "noise.snr is no number"
+    knows = record.get("knows", [])
+    if not isinstance(knows, list) or not all(isinstance(word, str) for word in knows):
+        return "knows is no list of words"
+    lists = record.get("per_image", {})
+    if not isinstance(lists, dict) or not all(
+        isinstance(values, list) and all(is_number(value, True) for value in values) for values in lists.values()
+    ):
+        return "per_image holds something else than lists of numbers"
+    return None
+
+
+def is_word(value) -> bool:
+    """Whether it may name a folder."""
+    return isinstance(value, str) and NAME.fullmatch(value) is not None
+
+
+def is_whole(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def is_number(value, or_none: bool = False) -> bool:
+    return (or_none and value is None) or (
+        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    )

@@ -1,0 +1,208 @@
+"""One tidy frame of all records, under every table, figure, claim and report; and whose records enter one mean.
+
+A record belongs to a row if it has every setting that the row's overrides name. All records of a table agree in everything
+else, so an experiment with another learning rate never slips into a mean: what sets a record apart from the shipped described
+protocol is found once, its `deviations`, and those that its row doesn't name are its `variant`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from omegaconf import OmegaConf
+
+from cryobench.config.identity import DENOISING, FULL, PLACES, own_folders
+from cryobench.runs.record import Record
+
+FREE = {"noise.snr"}  # a table's columns, as the seeds are its replicates: no deviation
+WHERE = {f"{group}.{key}" for group, keys in PLACES.items() for key in keys}  # say where, not what
+COLUMNS = ("run_id", "task", "done", "data", "scale", "noise", "snr", "clip", "protocol", "method", "seed", "deviations",
+           "record")  # fmt: skip
+
+
+def frame(records: Iterable[Record]) -> pd.DataFrame:
+    """One line for each run, as they come: COLUMNS, each metric's mean over test images, and all settings.
+
+    Settings stand under their dotted names (method.alpha); None is what a record doesn't have. `deviations` is a dict, and
+    `record` the Record itself, for what a table takes from an analysis or a method's report.
+    """
+    lines = [line(record) for record in records if record.config]
+    names = dict.fromkeys((*COLUMNS, "mse", *(name for one in lines for name in one)))
+    return pd.DataFrame({name: pd.Series([one.get(name) for one in lines], dtype=object) for name in names})
+
+
+def line(record: Record) -> dict[str, object]:
+    """One record's line of the frame."""
+    config = record.config
+    groups = {group: node for group, node in config.items() if isinstance(node, dict)}
+    return {
+        "run_id": record.run_id, "done": record.done, "seed": record.seed, "snr": record.snr,
+        "clip": config.get("noise", {}).get("clip"), "record": record, "task": record.task,
+        "deviations": deviations(config) if record.task == "denoising" else {},
+        **{name: record.name(name) for name in ("data", "scale", "noise", "protocol", "method")},
+        **{metric: record.mean(metric) for metric in record.metrics},
+        **{f"{group}.{key}": value for group, node in groups.items() for key, value in node.items()},
+    }  # fmt: skip
+
+
+def deviations(config: dict) -> dict[str, object]:
+    """What sets a config apart from the shipped described protocol with Gaussian noise, by dotted names.
+
+    Compared is what a run id is made of. A setting that was added to the shipped ones (+data.train_conformations=…) counts.
+    """
+    named = {"protocol.name": (config["protocol"]["name"], "described"), "noise.name": (config["noise"]["name"], "gaussian"),
+             "trainer.precision": (config.get("trainer", {}).get("precision", FULL), FULL)}  # fmt: skip
+    found = {key: value for key, (value, shipped_value) in named.items() if value != shipped_value}
+    for group in (*DENOISING, "protocol"):
+        usual = defaults(group, config)
+        for key, value in config[group].items():
+            name = f"{group}.{key}"
+            if key in ("name", "_target_") or name in FREE | WHERE or (group == "protocol" and key != "ssim_range"):
+                continue
+            if key not in usual or not same(value, usual[key]):
+                found[name] = value
+    return found
+
+
+def defaults(group: str, config: dict) -> dict:
+    """What the yaml of this group's choice says, under the shipped scale and protocol of the record's names."""
+    around = {name: shipped(f"{name}/{config[name]['name']}") or config[name] for name in ("scale", "protocol")}
+    around["data"] = {"box": config["data"].get("box")}
+    return resolved(group, config[group]["name"], json.dumps(around, sort_keys=True), own_folders())
+
+
+@cache
+def resolved(group: str, choice: str, around: str, own: tuple[Path, ...] = ()) -> dict:
+    """A yaml, shipped or in a folder of the user's own, with its references to scale, protocol and data (as JSON) filled in."""
+    document = shipped(f"{group}/{choice}") or {}
+    for file in (folder / group / f"{choice}.yaml" for folder in own):
+        if not document and file.is_file():
+            document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    node = document.get(group, document)  # one level down where the yaml is `# @package _global_`
+    # Names say which class it is; where it lay when a record was made tells nothing.
+    node = {key: value for key, value in node.items() if key != "_target_" and "${paths" not in str(value)}
+    return OmegaConf.to_container(OmegaConf.create({**json.loads(around), group: node}), resolve=True)[group]
+
+
+@cache
+def shipped(name: str) -> dict | None:
+    """A yaml of cryobench.conf, unresolved; None if there is none."""
+    group, _, choice = name.partition("/")
+    file = resources.files("cryobench.conf") / group / f"{choice}.yaml"
+    return yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def sweep_rows(sweep: str) -> dict[str, dict[str, object]]:
+    """The rows of a sweep's yaml: name → the settings (dotted key → value) that a record of it has; none without a yaml."""
+    rows = (shipped(f"sweep/{sweep}") or {}).get("rows") or {}
+    return {name: dict(setting(text) for text in overrides) for name, overrides in rows.items()}
+
+
+def setting(override: str) -> tuple[str, object]:
+    """'method.alpha=0.5' → ('method.alpha', 0.5); a group's choice ('method=gan') names it: ('method.name', 'gan')."""
+    key, _, value = override.lstrip("+").partition("=")
+    return (key if "." in key or key == "seed" else f"{key}.name"), yaml.safe_load(value)
+
+
+def same(one, other) -> bool:
+    """Whether two settings are equal once both are what they look like: 1 and 1.0, 0.1 and '0.1'."""
+    try:
+        return one == other or float(one) == float(other)
+    except (TypeError, ValueError):
+        return False
+
+
+def fits(runs: pd.DataFrame, wanted: dict[str, object]) -> pd.Series:
+    """Which runs have these settings; one that a run doesn't have is None."""
+    found = pd.Series(True, index=runs.index)
+    for key, value in wanted.items():
+        found &= (
+            runs[key].map(lambda have, value=value: same(have, value)).astype(bool) if key in runs else value is None
+        )
+    return found
+
+
+def rows(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> pd.DataFrame:
+    """The finished runs of each row, with `row`, and `variant`: in words, the deviations that the row doesn't name.
+
+    wanted: row → its settings. Noise is Gaussian where a row says nothing of it.
+    """
+    parts = []
+    for row, named in wanted.items():
+        settings = {"noise.name": "gaussian", **named}
+        here = runs[runs["done"].astype(bool) & fits(runs, settings)]
+        words = [in_words({k: v for k, v in found.items() if k not in settings}) for found in here["deviations"]]
+        parts.append(here.assign(row=row, variant=words))
+    kept = [part for part in parts if len(part)]
+    return pd.concat(kept) if kept else runs[:0].assign(row=None, variant=None)
+
+
+def in_words(differs: dict[str, object]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in sorted(differs.items()))
+
+
+def usual(runs: pd.DataFrame, wanted: dict[str, object]) -> pd.DataFrame:
+    """The finished runs with these settings and the shipped ones elsewhere."""
+    found = rows(runs, {"": wanted})
+    return found[found["variant"] == ""]
+
+
+def chosen(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> tuple[pd.DataFrame, list[str]]:
+    """The runs of one and the same variant, row by row by seed, a seed and SNR once in each; and notes for the reader.
+
+    Runs with the shipped settings win; where there are none, the variant with the most runs.
+    """
+    found = rows(runs, wanted)
+    if (
+        len(found[["data", "scale"]].drop_duplicates()) > 1
+    ):  # one folder, several data sets or scales: never in one mean
+        where = [{"data": one.data, "scale": one.scale} for one in found.itertuples()]
+        found["variant"] = [
+            ", ".join(filter(None, [in_words(place), variant]))
+            for place, variant in zip(where, found["variant"], strict=True)
+        ]
+    counts = found["variant"].value_counts(sort=False)
+    if counts.empty:
+        return found, []
+    one = "" if "" in counts else counts.idxmax()
+    notes = [f"Settings other than the shipped ones: {one}."] if one else []
+    if left := sorted(set(counts.index) - {one}):
+        some = "; ".join(left[:3]) + ("; …" if len(left) > 3 else "")
+        notes.append(
+            f"{len(found) - counts[one]} runs with other settings are left out ({some or 'the shipped ones'})."
+        )
+    once = found[found["variant"] == one].drop_duplicates(["row", "snr", "seed"], keep="last")
+    place = {row: number for number, row in enumerate(wanted)}
+    return once.sort_values(["row", "seed"], key=lambda c: c.map(place) if c.name == "row" else c, kind="stable"), notes
+
+
+def by_row(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The chosen runs of each row that has any."""
+    return dict(iter(runs.groupby("row", sort=False)))
+
+
+def measured_on(runs: pd.DataFrame) -> str:
+    """A sentence: the data sets and scales of these runs."""
+    places = sorted({f"{data}, {scale} scale" for data, scale in zip(runs["data"], runs["scale"], strict=True)})
+    return f"Measured on: {'; '.join(places) or 'nothing yet'}."
+
+
+def limit(runs: pd.DataFrame, method: str) -> Callable[..., float | None]:
+    """(SNR, seed) → the MSE of the finished run of `bayes` or `wiener` there, with the shipped settings; the mean over seeds
+    where that seed has none, or none is given; None where there is no limit at all."""
+    found: dict[float, dict[int, float]] = {}
+    for one in usual(runs, {"method.name": method}).itertuples():
+        found.setdefault(one.snr, {})[one.seed] = one.mse
+
+    def at(snr: float, seed: int | None = None) -> float | None:
+        there = found.get(snr)
+        return there.get(seed, float(np.mean(list(there.values())))) if there else None
+
+    return at

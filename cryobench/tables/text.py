@@ -1,0 +1,97 @@
+"""Lines of a table → markdown, LaTeX and csv, whole files, and numbers as the paper prints them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from cryobench.files import replacing, writable
+from cryobench.runs.store import Store
+
+SIGNS = {"–": "--", "σ": r"$\sigma$"}  # what LaTeX wants in their place, in every table
+
+
+def write(store: Store, name: str, texts: dict[str, str]) -> list[Path]:
+    """Write RESULTS/tables/NAME.SUFFIX for each suffix, each whole or not at all."""
+    folder = store.results / "tables"
+    files = [folder / f"{name}.{suffix}" for suffix in texts]
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file, text in zip(files, texts.values(), strict=True):
+            with replacing(file) as part:
+                part.write_text(text, encoding="utf-8")
+    return files
+
+
+def formatted(metric: str, mean: float | None, spread: float | None) -> str:
+    """As the paper prints: 2.99e-3(3.51e-5), 25.30(0.05), 0.82(0.03); a dash for what there is not."""
+    if mean is None:
+        return "–"
+    if metric == "mse":
+        return f"{short(mean)}({short(spread)})"
+    return f"{decimal(mean)}({decimal(spread)})"
+
+
+def short(value: float | None) -> str:
+    """2.99e-3, not 2.99e-03."""
+    if value is None:
+        return "–"
+    mantissa, exponent = f"{value:.2e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def decimal(value: float | None, digits: int = 2) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def significant(value: float | None, digits: int = 6) -> str | None:
+    """A number of a csv."""
+    return None if value is None else f"{value:.{digits}g}"
+
+
+def sheet(columns: Sequence[str], lines: Iterable[Sequence | dict]) -> str:
+    """A csv: six significant digits of a float, nothing for None; texts and whole numbers as they are."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for line in lines:
+        values = [line.get(column) for column in columns] if isinstance(line, dict) else line
+        writer.writerow([significant(value) if isinstance(value, float) else value for value in values])
+    return out.getvalue()
+
+
+def pipes(rows: list[list[str]], left: int = 1) -> str:
+    """Rows of texts → a markdown table, the first `left` columns to the left."""
+    rule = [":--" if column < left else "--:" for column in range(len(rows[0]))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]])
+
+
+def page(*parts: str) -> str:
+    """Paragraphs, those that are not empty → a markdown file."""
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def booktabs(
+    caption: str, label: str, columns: int, head: list[list[str]], parts: list[list[list[str]]],
+    signs: dict[str, str] | None = None, titles: Sequence[str] | None = None,
+) -> str:  # fmt: skip
+    """A LaTeX table: the lines of its head, then each of `parts` below a rule of its own, under its title where it has one.
+
+    signs: what LaTeX wants in the place of these texts, in the lines beside SIGNS.
+    """
+    body = []
+    for part, title in zip(parts, titles or [""] * len(parts), strict=True):
+        if part:
+            above = rf" \multicolumn{{{columns}}}{{l}}{{{title}}} \\ \midrule" if title else ""
+            body += [rf"\midrule{above}", *(" & ".join(line) + r" \\" for line in part)]
+    lines = [
+        r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{l{'c' * (columns - 1)}}}", r"\toprule", *(" & ".join(line) + r" \\" for line in head), *body,
+        r"\bottomrule", r"\end{tabular}", r"\end{table}",
+    ]  # fmt: skip
+    text = "\n".join(lines)
+    for sign, tex in {**(signs or {}), **SIGNS}.items():
+        text = text.replace(sign, tex)
+    return text + "\n"
