@@ -9,6 +9,7 @@ import os
 import re
 import typing
 from dataclasses import asdict, make_dataclass
+from functools import cache
 from pathlib import Path
 
 from hydra.errors import HydraException
@@ -164,11 +165,16 @@ def plainest(node: dict) -> dict:
     return rule(node) if rule else node
 
 
+@cache
+def schema_of(kind) -> DictConfig:
+    """A config with one `value` of this kind; making one costs as much as checking ten values with it."""
+    return OmegaConf.structured(make_dataclass("Setting", [("value", kind)]))
+
+
 def typed_value(name: str, value, kind):
     """`value` as `kind` (a type hint), by OmegaConf's rules. Raises InputError naming the key."""
-    schema = OmegaConf.structured(make_dataclass("Setting", [("value", kind)]))
     try:
-        checked = OmegaConf.to_container(OmegaConf.merge(schema, {"value": value}))["value"]
+        checked = OmegaConf.to_container(OmegaConf.merge(schema_of(kind), {"value": value}))["value"]
         if isinstance(checked, float) and not math.isfinite(checked):
             raise InputError(f"{name}: expected a finite number, got {value!r}")
         return checked
