@@ -18,6 +18,9 @@ def orthogonal_matching_pursuit(signals: np.ndarray, atoms: np.ndarray, *, targe
 
     A signal gets atoms until its squared residual is `target` or less (none, if it is from the start), or `most` of
     them. Y. Pati, R. Rezaiifar, P. Krishnaprasad, Asilomar 1993.
+
+    >>> orthogonal_matching_pursuit(np.array([[3.0, 4.0]]), np.eye(2), target=0, most=1)
+    array([[0., 4.]])
     """
     residual = np.array(signals, dtype=np.float64)
     basis = np.zeros((len(signals), most, signals.shape[1]))

@@ -14,6 +14,13 @@ def border_sigma(noisy: np.ndarray) -> np.ndarray:
 
 
 def outside_circle(size: int) -> np.ndarray:
-    """(L, L) bool: the pixels outside the circle inscribed in an image of L = `size` px, where no particle is."""
+    """(L, L) bool: the pixels outside the circle inscribed in an image of L = `size` px, where no particle is.
+
+    >>> outside_circle(4).astype(int)
+    array([[1, 0, 0, 1],
+           [0, 0, 0, 0],
+           [0, 0, 0, 0],
+           [1, 0, 0, 1]])
+    """
     y, x = np.ogrid[:size, :size]
     return np.hypot((y - (size - 1) / 2) / (size / 2), (x - (size - 1) / 2) / (size / 2)) > 1

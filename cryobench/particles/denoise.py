@@ -164,7 +164,11 @@ def bar(shown: bool) -> Progress:
 
 
 def chosen_rows(text: str | None, n: int) -> np.ndarray:
-    """ "1-200,901-1000" → rows from 0, in that order; None for all n. Raises InputError."""
+    """ "1-200,901-1000" → rows from 0, in that order; None for all n. Raises InputError.
+
+    >>> chosen_rows("1-2,5", 9)
+    array([0, 1, 4])
+    """
     if text is None:
         return np.arange(n)
     rows = []

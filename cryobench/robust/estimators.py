@@ -23,12 +23,22 @@ def coordinate_median(samples: np.ndarray) -> np.ndarray:
 
 
 def trimmed_mean(samples: np.ndarray, epsilon: float) -> np.ndarray:
-    """Per coordinate, without the share ε at each end."""
+    """(n, p) → (p,): per coordinate, without the share ε at each end.
+
+    >>> trimmed_mean(np.array([[0.0], [1.0], [2.0], [99.0]]), 0.25)
+    array([1.5])
+    """
     return trim_mean(samples, epsilon, axis=0)
 
 
 def geometric_median(samples: np.ndarray, steps: int = 100, tolerance: float = 1e-9) -> np.ndarray:
-    """arg min_m Σ‖x_i − m‖₂ by Weiszfeld's iteration from the coordinate-wise median."""
+    """(n, p) → (p,): arg min_m Σ‖x_i − m‖₂ by Weiszfeld's iteration from the coordinate-wise median.
+
+    In one dimension it is the median, and like it stays where most points are.
+
+    >>> geometric_median(np.array([[1.0, 2.0], [1.0, 2.0], [90.0, 90.0]])).round(6)
+    array([1., 2.])
+    """
     centre = coordinate_median(samples)
     for _ in range(steps):
         distance = np.linalg.norm(samples - centre, axis=1)
