@@ -15,15 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from rich.console import Console
 from rich.progress import track
 from torch_fourier_shell_correlation import fourier_shell_correlation
-from torch_fourier_slice import insert_central_slices_rfft_3d
-from torch_fourier_slice.volume_utils import separable_sinc2_correction
 
 from cryobench import figure
 from cryobench.config.compose import build, cache_folder
+from cryobench.data.backproject import back_project
 from cryobench.data.io.stack import write_map
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import InputError
@@ -99,24 +97,15 @@ def reconstruct(models: list[Model], *, n_test: int, conformation: int, progress
 
 
 def backproject(take, rows: np.ndarray, rotations: np.ndarray, progress: str | None = None) -> np.ndarray:
-    """The volume (L, L, L) float32 of images take(rows) seen under rotations (n, 3, 3): torch_fourier_slice's
-    `backproject_2d_to_3d` (pad factor 2), the images a few at a time. L is even."""
-    total = weights = None
+    """The volume (L, L, L) float32 of images take(rows) seen under rotations (n, 3, 3), the images a few at a time. L is even."""
     starts = range(0, len(rows), AT_ONCE)
-    for start in track(starts, f"reconstructing {progress}", console=Console(stderr=True), disable=progress is None):
-        block = slice(start, start + AT_ONCE)
-        images = torch.from_numpy(np.ascontiguousarray(take(rows[block])))
-        pad = images.shape[-1] // 2
-        images = F.pad(images, [pad] * 4)
-        spectrum = torch.fft.fftshift(
-            torch.fft.rfftn(torch.fft.ifftshift(images, dim=(-2, -1)), dim=(-2, -1)), dim=(-2,)
-        )
-        shape = (images.shape[-1],) * 3
-        inserted = insert_central_slices_rfft_3d(spectrum, shape, torch.from_numpy(rotations[block]).float())
-        total, weights = inserted if total is None else (total + inserted[0], weights + inserted[1])
-    transform = torch.fft.ifftshift(total / weights.clamp(min=1.0), dim=(-3, -2))
-    volume = torch.fft.fftshift(torch.fft.irfftn(transform, dim=(-3, -2, -1), s=shape), dim=(-3, -2, -1))
-    return F.pad(volume / separable_sinc2_correction(shape), [-pad] * 6).contiguous().numpy()
+    shown = track(starts, f"reconstructing {progress}", console=Console(stderr=True), disable=progress is None)
+    blocks = (slice(start, start + AT_ONCE) for start in shown)
+    batches = (
+        (torch.from_numpy(np.ascontiguousarray(take(rows[block]))), torch.from_numpy(rotations[block]).float())
+        for block in blocks
+    )
+    return back_project(batches).contiguous().numpy()
 
 
 def soft_sphere(size: int) -> np.ndarray:
