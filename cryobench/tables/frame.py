@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from omegaconf import OmegaConf
 
 from cryobench.config.identity import DENOISING, FULL, PLACES, own_folders, settings_in, shipped_settings
+from cryobench.config.references import filled
 from cryobench.runs.record import Record
 
 FREE = {"noise.snr"}  # a table's columns, as the seeds are its replicates: no deviation
@@ -85,7 +85,7 @@ def resolved(group: str, choice: str, around: str, own: tuple[Path, ...] = ()) -
     node = next((settings[choice] for settings in folders if choice in settings), {})
     # Names say which class it is; where it lay when a record was made tells nothing.
     node = {key: value for key, value in node.items() if key != "_target_" and "${paths" not in str(value)}
-    return OmegaConf.to_container(OmegaConf.create({**json.loads(around), group: node}), resolve=True)[group]
+    return filled({**json.loads(around), group: node})[group]
 
 
 @cache

@@ -1,0 +1,25 @@
+"""What a yaml of ours may refer to, beyond other settings: `${at_scale:…}`. Importing this makes OmegaConf know it."""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig, OmegaConf
+
+
+def at_scale(choices: dict, *, _root_: DictConfig):
+    """`${at_scale:{smoke: 2, desk: 12}}` in a yaml: what a setting of one method alone is at the scale of the run.
+
+    choices: the name of a scale → the value there. Raises ValueError for a scale that is not among them.
+    """
+    if (name := _root_.scale.name) not in choices:
+        raise ValueError(
+            f"expected one of scale={', '.join(choices)}, got {name}; at another scale give it on the command line"
+        )
+    return choices[name]
+
+
+OmegaConf.register_new_resolver("at_scale", at_scale, replace=True)
+
+
+def filled(settings: dict) -> dict:
+    """Settings with all that they refer to in its place. Raises OmegaConfBaseException."""
+    return OmegaConf.to_container(OmegaConf.create(settings), resolve=True)
