@@ -20,6 +20,7 @@ OTHERS = (*TABLES, "pandas", "scipy")
 MAIN = "from cryobench.cli.main import main; status = main({words})"
 SWEEP = ["+sweep=alpha_beta", "scale=smoke", "paths.results=out"]
 ONE = ["method=nlm", "paths.results=out"]
+GROWN = ["method=pggan", "scale=smoke", "paths.results=out"]  # its yaml has settings scale by scale
 
 
 def loaded(code: str, heavy, folder) -> str:
@@ -33,12 +34,12 @@ def loaded(code: str, heavy, folder) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with finished records of a sweep of 16 runs, and of one more."""
+    """A folder with finished records of a sweep of 16 runs, and of two more."""
     folder = tmp_path_factory.mktemp("startup")
     values = {"mean": 0.01, "std": 0.001}
     metrics = {name: values for name in ("mse", "psnr", "ssim", "nmse")}
     store = Store(folder / "out")
-    for job in [*plan(SWEEP).jobs, *plan(ONE).jobs]:
+    for job in [*plan(SWEEP).jobs, *plan(ONE).jobs, *plan(GROWN).jobs]:
         record = Record(job.run_id, "done", job.config, job.config["seed"], metrics=metrics, noisy_metrics=metrics)
         store.begin(job.run_id)
         store.finish(job.run_id, replace(record, per_image={"mse": [0.01]}))
