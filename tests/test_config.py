@@ -1,6 +1,10 @@
 """Configs are coerced to their types, and the run id is a hash of what decides the result and of nothing else."""
 
+import subprocess
+import sys
+
 import pytest
+from conftest import PATIENCE
 
 from cryobench.config.compose import build, compose, resolve
 from cryobench.config.identity import run_id
@@ -57,7 +61,7 @@ def test_what_belongs_to_one_method_stands_with_it_for_each_scale(scale, images,
     pggan, unet = (resolve(compose([f"method={name}", f"scale={scale}"])) for name in ("pggan", "unet"))
     assert (pggan["method"]["phase_images"], pggan["method"]["lr"], unet["method"]["epochs"]) == (images, lr, epochs)
     shared = {"name", "image_size", "n_train", "n_test", "width", "epochs", "size"}
-    assert {key for key, value in pggan["scale"].items() if value is not None} == shared
+    assert set(pggan["scale"]) == shared
 
 
 def test_at_a_scale_of_ones_own_such_a_setting_is_asked_for():
@@ -66,6 +70,19 @@ def test_at_a_scale_of_ones_own_such_a_setting_is_asked_for():
     ):
         resolve(compose(["method=unet", "scale.name=mine"]))
     assert resolve(compose(["method=unet", "scale.name=mine", "method.epochs=3"]))["method"]["epochs"] == 3
+
+
+def test_tables_know_what_is_usual_at_each_scale_without_composing_anything():
+    """In a process that has not read the command line; at a scale of one's own nothing is."""
+    code = """
+import json
+from cryobench.tables import frame
+for name in ("desk", "paper", "mine"):
+    around = {"scale": {"name": name, "width": 4}, "protocol": frame.shipped("protocol/described")}
+    print(frame.resolved("method", "pggan", json.dumps(around)).get("phase_images"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE)
+    assert done.stdout.split() == ["3000", "200000", "None"], done.stderr
 
 
 def test_what_others_build_on_is_no_choice():

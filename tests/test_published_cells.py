@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from cryobench.experiments import published_cells, scale_up
 from scipy import stats
@@ -40,6 +41,29 @@ def test_what_the_trends_carry_to_the_papers_number_is_put_down_to_scale():
     assert status == "unexplained" and "none is shown" in why, "an interval so wide explains anything"
     classical = Cell("BM3D", 0.1, "mse", (4.6e-3,), ("a",), 3.0e-3, None, "desk", ())
     assert published_cells.reading(2, classical, {"scale": (0.6, 0.4, 0.9)})[0] == "unexplained"
+
+
+def test_an_ssim_tells_its_data_range_and_agrees_under_either():
+    """The supplement gives none; 2 is what the library of its day took for floats, and what the released protocol has."""
+    cell = Cell("(1,1)", 0.1, "ssim", (0.76,), ("a",), 0.82, None, "desk128", ("clean",))
+    for wider, status, words in ((0.81, "protocol", "with 2 it is 0.81"), (0.9, "unexplained", "with 2 it is 0.90"),
+                                 (None, "unexplained", "2 is not in the records")):  # fmt: skip
+        known = {"scale": None, "wider": {} if wider is None else {("a",): wider}}
+        found, why = published_cells.reading(1, cell, known)
+        assert found == status and why.startswith("data range 1") and words in why
+    runs = pd.DataFrame({"run_id": ["a", "b"], "ssim_range2": [0.8, 0.84]})
+    both = Cell("(1,1)", 0.1, "ssim", (0.7, 0.7), ("a", "b"), 0.82, None, "desk128", ())
+    assert published_cells.wider_range(runs, [both, cell]) == {("a", "b"): pytest.approx(0.82), ("a",): 0.8}
+    assert published_cells.wider_range(runs.assign(ssim_range2=[0.8, np.nan]), [both]) == {}
+
+
+def test_closer_cells_are_counted_by_their_own_limits():
+    def cell(metric, ours, paper):
+        return 1, Cell("(1,1)", 0.1, metric, (ours,), ("a",), paper, None, "desk128", ()), "agrees", ""
+
+    lines = [cell("mse", 3.3e-3, 3.01e-3), cell("mse", 3.4e-3, 3.0e-3), cell("psnr", 25.0, 25.4), cell("psnr", 25.0, 25.6),
+             cell("ssim", 0.8, 0.8)]  # fmt: skip
+    assert published_cells.closer(lines) == "2 of the 4 that were run"
 
 
 def test_a_cell_without_a_run_is_missing():

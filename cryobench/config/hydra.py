@@ -19,24 +19,11 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+
+from cryobench.config import at_scale  # noqa: F401 (yamls use it)
 
 CONFIG = "cryobench.conf"
-
-
-def at_scale(choices: dict, *, _root_: DictConfig):
-    """`${at_scale:{smoke: 2, desk: 12}}` in a yaml: what a setting of one method alone is at the scale of the run.
-
-    choices: the name of a scale → the value there. Raises ValueError for a scale that is not among them.
-    """
-    if (name := _root_.scale.name) not in choices:
-        raise ValueError(
-            f"expected one of scale={', '.join(choices)}, got {name}; at another scale give it on the command line"
-        )
-    return choices[name]
-
-
-OmegaConf.register_new_resolver("at_scale", at_scale, replace=True)
 
 
 def composed(overrides: Sequence[str]) -> DictConfig:

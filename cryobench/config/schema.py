@@ -96,8 +96,8 @@ class Protocol:
 class Scale:
     """How big. A scale of one's own may leave out what its runs don't use (None here). Raises InputError.
 
-    image_size in px; width: channels of a net's first layer; phase_images, phase_lr: of each growth phase of PGGAN; size: of
-    tasks without images, the share of the published dimension, sample and steps; epochs_unet: of U-Net.
+    image_size in px; width: channels of a net's first layer; size: of tasks without images, the share of the published
+    dimension, sample and steps.
     """
 
     name: str
@@ -106,15 +106,12 @@ class Scale:
     n_test: int
     width: int | None = None
     epochs: int | None = None
-    phase_images: int | None = None
-    phase_lr: float | None = None
     size: float | None = None
-    epochs_unet: int | None = None
 
     def __post_init__(self) -> None:
-        numbers = ("image_size", "n_train", "n_test", "width", "epochs", "phase_images", "epochs_unet")
+        numbers = ("image_size", "n_train", "n_test", "width", "epochs")
         wrong = at_least(1, {name: getattr(self, name) for name in numbers})
-        refuse("scale", wrong | above_zero({"phase_lr": self.phase_lr, "size": self.size}))
+        refuse("scale", wrong | above_zero({"size": self.size}))
 
 
 SETTINGS = {"trainer": Trainer, "protocol": Protocol, "scale": Scale}

@@ -51,8 +51,10 @@ class DataSet(ABC):
 
     def __post_init__(self) -> None:
         if self.image_size < 16 or self.image_size % 8:
-            raise InputError(f"data.image_size: expected a multiple of 8, at least 16, got {self.image_size}; "
-                             f"try {max(16, round(self.image_size / 8) * 8)}")  # fmt: skip
+            raise InputError(
+                f"data.image_size: expected a multiple of 8, at least 16, got {self.image_size}; "
+                f"try {max(16, round(self.image_size / 8) * 8)}"
+            )
         for name in ("n_train", "n_test"):
             if getattr(self, name) < 1:
                 raise InputError(f"data.{name}: expected 1 or more, got {getattr(self, name)}")
@@ -91,8 +93,15 @@ class DataSet(ABC):
         """
         from cryobench.data.simulate import simulate
 
-        simulate(folder, volumes, {"train": self.n_train, "test": self.n_test}, size=self.image_size, seed=self.seed,
-                 one_view=self.test_view == "motion", advance=advance)  # fmt: skip
+        simulate(
+            folder,
+            volumes,
+            {"train": self.n_train, "test": self.n_test},
+            size=self.image_size,
+            seed=self.seed,
+            one_view=self.test_view == "motion",
+            advance=advance,
+        )
 
     def volume_key(self) -> dict:
         """Everything that decides the volumes, JSON-able."""

@@ -60,8 +60,10 @@ class PairMaker:
             products, squares, norms = products + (x * y).sum(), squares + (x * x).sum(), norms + (y * y).sum()
         if not products > 0:
             correlation = products / max((squares * norms) ** 0.5, 1e-30)
-            raise InputError(f"expected particles that look like the map's projections, got a correlation of {correlation:.3g}; "
-                             f"is data.contrast={self.data.contrast} right, and are the angles of this map?")  # fmt: skip
+            raise InputError(
+                f"expected particles that look like the map's projections, got a correlation of {correlation:.3g}; "
+                f"is data.contrast={self.data.contrast} right, and are the angles of this map?"
+            )
         return products / squares
 
     def projections(self, rows: np.ndarray) -> np.ndarray:
@@ -95,8 +97,10 @@ class PairMaker:
             return images
         deviation = images[:, self.outside].std(axis=1)
         if not (deviation > 0).all():  # what is blank all over was found before
-            raise InputError(f"{self.star.path}: expected noise around the particle, got one value there, after cropping, in "
-                             f"{self.star.named(rows[~(deviation > 0)])}; leave it out")  # fmt: skip
+            raise InputError(
+                f"{self.star.path}: expected noise around the particle, got one value there, after cropping, in "
+                f"{self.star.named(rows[~(deviation > 0)])}; leave it out"
+            )
         return (images - self._background(images)) / deviation[:, None, None]
 
     def _background(self, images: np.ndarray) -> np.ndarray:
@@ -121,8 +125,10 @@ def ctf_of(star: Star) -> Ctf:
     """The CTFs of a star file's particles. Raises InputError for missing columns."""
     missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.columns]
     if missing:
-        raise InputError(f"{star.path}: expected columns {', '.join(missing)} for the CTF, got none; "
-                         "data.ctf=false compares with projections without one")  # fmt: skip
+        raise InputError(
+            f"{star.path}: expected columns {', '.join(missing)} for the CTF, got none; "
+            "data.ctf=false compares with projections without one"
+        )
     columns = [star.column(name) for name in (*DEFOCUS, *MICROSCOPE)]
     return Ctf(np.stack([*columns, star.column("rlnPhaseShift", 0.0)], axis=-1))
 

@@ -65,8 +65,9 @@ class Particles(DataSet):
         star = read_star(self._find(self.star))
         total = self.n_train + self.n_test
         if len(star) < total:
-            raise InputError(f"{star.path}: expected {total} particles, got {len(star)}; set data.n_train and data.n_test "
-                             "to fewer")  # fmt: skip
+            raise InputError(
+                f"{star.path}: expected {total} particles, got {len(star)}; set data.n_train and data.n_test to fewer"
+            )
         return star
 
     def check(self) -> None:
@@ -91,8 +92,10 @@ class Particles(DataSet):
         known |= {str(self._find(name)): read_map(self._find(name))[1] for name in self.maps}
         size = agreed_pixel_size(known)
         if size is None:
-            raise InputError(f"{self.particles.path}: expected a pixel size in the star file, stack or map, got none; "
-                             "give data.pixel_size_angstrom")  # fmt: skip
+            raise InputError(
+                f"{self.particles.path}: expected a pixel size in the star file, stack or map, got none; "
+                "give data.pixel_size_angstrom"
+            )
         return size
 
     @property
@@ -112,8 +115,12 @@ class Particles(DataSet):
         return np.stack([resample(density, self.image_size, axes=(0, 1, 2)) for density in self.densities()])
 
     def volume_key(self) -> dict:
-        return {"data": type(self).__name__, "image_size": self.image_size, "crop": self.cropped,
-                "maps": [_sha256(self._find(name)) for name in self.maps]}  # fmt: skip
+        return {
+            "data": type(self).__name__,
+            "image_size": self.image_size,
+            "crop": self.cropped,
+            "maps": [_sha256(self._find(name)) for name in self.maps],
+        }
 
     def given_files(self) -> list[Path]:
         """The star file, the maps, and the stacks that the star file names."""
@@ -174,8 +181,10 @@ class Particles(DataSet):
         for name in self.maps:
             density, voxel = read_map(self._find(name))
             if density.shape[0] != size:
-                raise InputError(f"{name}: expected a map of {size}³ voxels, as the images have {size} px, got "
-                                 f"{density.shape[0]}³; resample one of them")  # fmt: skip
+                raise InputError(
+                    f"{name}: expected a map of {size}³ voxels, as the images have {size} px, got "
+                    f"{density.shape[0]}³; resample one of them"
+                )
             if self.pixel_size_angstrom is None and not same_pixel_size(voxel, self.spacing):
                 raise InputError(f"{name}: expected {self.spacing:g} Å per voxel, got {voxel:g}")
             yield crop_centre(density, self.cropped, axes=(0, 1, 2))

@@ -26,8 +26,16 @@ POSES = 1
 BLOCK = 2**26
 
 
-def simulate(folder: Path, volumes: np.ndarray, counts: Mapping[str, int], *, size: int, seed: int, one_view: bool = False,
-             advance: Callable[[int], None] = lambda done: None) -> None:  # fmt: skip
+def simulate(
+    folder: Path,
+    volumes: np.ndarray,
+    counts: Mapping[str, int],
+    *,
+    size: int,
+    seed: int,
+    one_view: bool = False,
+    advance: Callable[[int], None] = lambda done: None,
+) -> None:
     """Write SPLIT_clean.npy, SPLIT_labels.npy and SPLIT_rotations.npy of each split into `folder`.
 
     volumes (k, L, L, L); counts: split → number of images; size: L; seed: of poses; one_view: all test images from the view in

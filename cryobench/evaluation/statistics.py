@@ -157,8 +157,9 @@ class Comparison:
         return int(enough[0]) if len(enough) else None
 
 
-def compare(a: Mapping[int, Sequence[float]], b: Mapping[int, Sequence[float]], spread_a: Spread | None,
-            spread_b: Spread | None) -> Comparison | None:  # fmt: skip
+def compare(
+    a: Mapping[int, Sequence[float]], b: Mapping[int, Sequence[float]], spread_a: Spread | None, spread_b: Spread | None
+) -> Comparison | None:
     """Seed → one MSE per test image, for both, and their spreads; None if no seed or no two images are common to them.
 
     Values that are None or NaN (an image that one of them could not denoise) are left out of both. The variance is

@@ -181,6 +181,9 @@ class WithSigma(Denoiser):
             return np.full(len(noisy), float(self.sigma))
         estimate = border_sigma(noisy)
         if (estimate <= 0).any():
-            raise BadImages(np.flatnonzero(estimate <= 0), "expected noise to estimate σ from, got a constant border; "
-                            "leave that image out or give method.sigma a number")  # fmt: skip
+            raise BadImages(
+                np.flatnonzero(estimate <= 0),
+                "expected noise to estimate σ from, got a constant border; "
+                "leave that image out or give method.sigma a number",
+            )
         return estimate

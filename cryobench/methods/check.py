@@ -20,8 +20,10 @@ class BrokenContract(InputError):
 
     def __init__(self, name: str, broken: list[str]):
         self.broken = broken
-        super().__init__(f"{name}: expected a denoiser that keeps its promises, got {len(broken)} broken: "
-                         f"{'; '.join(broken)}; see docs/adding.md")  # fmt: skip
+        super().__init__(
+            f"{name}: expected a denoiser that keeps its promises, got {len(broken)} broken: "
+            f"{'; '.join(broken)}; see docs/adding.md"
+        )
 
 
 def check_denoiser(denoiser: Denoiser, train: NoisyImages | None = None, test: NoisyImages | None = None) -> None:

@@ -28,7 +28,15 @@ class Ctf:
         # torch-ctf takes the root of U − V: where V is larger, U's axis is at right angles to the one named.
         u, v, angle = torch.maximum(u, v), torch.minimum(u, v), angle + 90 * (v > u)
         return calculate_ctf_2d(
-            defocus=(u + v) / 2e4, astigmatism=(u - v) / 2e4, astigmatism_angle=angle, voltage=voltage,
-            spherical_aberration=aberration, amplitude_contrast=contrast, phase_shift=phase, pixel_size=pixel_size,
-            image_shape=(size, size), rfft=True, fftshift=False,
-        ).numpy()  # fmt: skip
+            defocus=(u + v) / 2e4,
+            astigmatism=(u - v) / 2e4,
+            astigmatism_angle=angle,
+            voltage=voltage,
+            spherical_aberration=aberration,
+            amplitude_contrast=contrast,
+            phase_shift=phase,
+            pixel_size=pixel_size,
+            image_shape=(size, size),
+            rfft=True,
+            fftshift=False,
+        ).numpy()

@@ -44,8 +44,10 @@ class Microscope(Gaussian):
         if len(self.defocus) != 2 or not 0 <= self.defocus[0] <= self.defocus[1]:
             raise InputError(f"noise.defocus: expected the least and the most in µm, got {self.defocus}")
         if not 0 <= self.amplitude <= 1 or self.box <= 0 or self.voltage <= 0:
-            raise InputError("noise.amplitude, box, voltage: expected a share, and numbers above 0, got "
-                             f"{self.amplitude}, {self.box}, {self.voltage}")  # fmt: skip
+            raise InputError(
+                "noise.amplitude, box, voltage: expected a share, and numbers above 0, got "
+                f"{self.amplitude}, {self.box}, {self.voltage}"
+            )
 
     @staticmethod
     def plainest(settings: dict) -> dict:

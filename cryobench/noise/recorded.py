@@ -18,8 +18,10 @@ class Recorded:
 
     def sigma(self, clean: np.ndarray) -> np.ndarray:
         """Raises InputError: the true noise level of a recorded image is known to nobody."""
-        raise InputError("noise=recorded: nobody knows the true noise level of recorded images; expected "
-                         "method.sigma=border or a number")  # fmt: skip
+        raise InputError(
+            "noise=recorded: nobody knows the true noise level of recorded images; expected "
+            "method.sigma=border or a number"
+        )
 
     def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str, draw: int = 0) -> np.ndarray:
         """Raises InputError: recorded images have their noise, simulated ones want another model."""

@@ -96,11 +96,14 @@ class Settings(Training):
                 raise InputError(f"{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}")
         unknown = set(self.compare) - {*LOCATION, *SCATTER}
         if unknown:
-            raise InputError(f"compare: expected some of {', '.join(dict.fromkeys(LOCATION + SCATTER))}, "
-                             f"got {', '.join(sorted(unknown))}")  # fmt: skip
+            raise InputError(
+                f"compare: expected some of {', '.join(dict.fromkeys(LOCATION + SCATTER))}, "
+                f"got {', '.join(sorted(unknown))}"
+            )
         if not 0 <= self.epsilon < 0.5:
-            raise InputError(f"epsilon: expected a share in [0, 0.5), got {self.epsilon}; "
-                             "half or more can't be told from the law")  # fmt: skip
+            raise InputError(
+                f"epsilon: expected a share in [0, 0.5), got {self.epsilon}; half or more can't be told from the law"
+            )
         if self.p < 2 or self.n < self.p:
             raise InputError(f"expected p ≥ 2 and n ≥ p, got p = {self.p} and n = {self.n}; Theorem 1 needs p/n small")
         if not self.widths or min(self.widths) < 1:

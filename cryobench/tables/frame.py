@@ -7,6 +7,7 @@ protocol is found once, its `deviations`, and those that its row doesn't name ar
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -17,7 +18,9 @@ import numpy as np
 import pandas as pd
 import yaml
 from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationResolutionError
 
+from cryobench.config import at_scale  # noqa: F401 (yamls use it)
 from cryobench.config.identity import DENOISING, FULL, PLACES, own_folders, settings_in, shipped_settings
 from cryobench.runs.record import Record
 
@@ -85,7 +88,11 @@ def resolved(group: str, choice: str, around: str, own: tuple[Path, ...] = ()) -
     node = next((settings[choice] for settings in folders if choice in settings), {})
     # Names say which class it is; where it lay when a record was made tells nothing.
     node = {key: value for key, value in node.items() if key != "_target_" and "${paths" not in str(value)}
-    return OmegaConf.to_container(OmegaConf.create({**json.loads(around), group: node}), resolve=True)[group]
+    found, config = {}, OmegaConf.create({**json.loads(around), group: node})
+    for key in node:
+        with contextlib.suppress(InterpolationResolutionError):  # at a scale of the user's own it has no usual value
+            found[key] = config[group][key]
+    return OmegaConf.to_container(OmegaConf.create(found), resolve=True)
 
 
 @cache

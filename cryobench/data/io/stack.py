@@ -38,8 +38,10 @@ class Stack:
         if self.shape[1] != self.shape[2]:
             raise InputError(f"{self.path}: expected square images, got {self.shape[2]} × {self.shape[1]} pixels")
         if self._header.axes != (1, 2, 3):
-            raise InputError(f"{self.path}: expected images with x along their rows (mapc, mapr, maps = 1, 2, 3), got "
-                             f"{self._header.axes}; a map may have its axes in another order")  # fmt: skip
+            raise InputError(
+                f"{self.path}: expected images with x along their rows (mapc, mapr, maps = 1, 2, 3), got "
+                f"{self._header.axes}; a map may have its axes in another order"
+            )
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -65,8 +67,10 @@ class Stack:
         images = self.raw(indices)
         finite = np.isfinite(images).all(axis=(1, 2))
         if not finite.all():
-            raise InputError(f"{self.path}: expected finite pixels, got NaN or infinity in "
-                             f"{self.named(np.asarray(indices)[~finite])}; leave it out")  # fmt: skip
+            raise InputError(
+                f"{self.path}: expected finite pixels, got NaN or infinity in "
+                f"{self.named(np.asarray(indices)[~finite])}; leave it out"
+            )
         return images
 
     def raw(self, indices: np.ndarray) -> np.ndarray:
@@ -115,10 +119,15 @@ def read_map(path: Path | str) -> tuple[np.ndarray, float | None]:
     start = [int(header.fields[f"n{axis}start"]) for axis in "xyz"]
     origin = [float(header.fields["origin"][axis]) for axis in "xyz"]
     if any(start) or any(origin):
-        where = " and ".join(f"{name} ({', '.join(f'{v:g}' for v in values)})"
-                             for name, values in (("nstart", start), ("origin", origin)) if any(values))  # fmt: skip
-        note(f"{path}: its {where} {'are' if any(start) and any(origin) else 'is'} not used: the centre of the map is "
-             "taken for that of its box")  # fmt: skip
+        where = " and ".join(
+            f"{name} ({', '.join(f'{v:g}' for v in values)})"
+            for name, values in (("nstart", start), ("origin", origin))
+            if any(values)
+        )
+        note(
+            f"{path}: its {where} {'are' if any(start) and any(origin) else 'is'} not used: the centre of the map is "
+            "taken for that of its box"
+        )
     return volume, pixel_of(header, (0, 1, 2), path)
 
 

@@ -75,8 +75,10 @@ class Star:
         cells = self.cells(name)
         values = pd.to_numeric(pd.Series(cells, dtype=object), errors="coerce").to_numpy(np.float64)
         if not (good := np.isfinite(values)).all():
-            raise InputError(f"{self.path}: expected numbers in {name}, got '{cells[int(np.argmin(good))]}' for "
-                             f"{self.named(np.flatnonzero(~good))}")  # fmt: skip
+            raise InputError(
+                f"{self.path}: expected numbers in {name}, got '{cells[int(np.argmin(good))]}' for "
+                f"{self.named(np.flatnonzero(~good))}"
+            )
         return values
 
     def origins(self, pixel_size: float | None) -> np.ndarray:
@@ -116,12 +118,16 @@ class Star:
         else:
             return None
         if not (good := np.isfinite(sizes) & (sizes > 0)).all():
-            raise InputError(f"{self.path}: expected pixel sizes above 0 Å, got {sizes[int(np.argmin(good))]:g} for "
-                             f"{self.named(np.flatnonzero(~good))}")  # fmt: skip
+            raise InputError(
+                f"{self.path}: expected pixel sizes above 0 Å, got {sizes[int(np.argmin(good))]:g} for "
+                f"{self.named(np.flatnonzero(~good))}"
+            )
         if not same_pixel_size(sizes.min(), sizes.max()):
             first = np.isclose(sizes, sizes[0], rtol=0.01)
-            raise InputError(f"{self.path}: expected one pixel size, got {sizes.min():g} to {sizes.max():g} Å; take images "
-                             f"of one (--images {numbers(self.rows[first] + 1)} have {sizes[0]:g} Å)")  # fmt: skip
+            raise InputError(
+                f"{self.path}: expected one pixel size, got {sizes.min():g} to {sizes.max():g} Å; take images "
+                f"of one (--images {numbers(self.rows[first] + 1)} have {sizes[0]:g} Å)"
+            )
         return sizes
 
     @cached_property
@@ -130,16 +136,20 @@ class Star:
         known = self.optics.cells(GROUP, range(len(self.optics)))
         if GROUP not in self.table.columns:
             if len(known) > 1:
-                raise InputError(f"{self.path}: expected a column {GROUP} that says which of {len(known)} optics groups a "
-                                 f"particle is of, got {', '.join(self.table.columns[:SHOWN])}")  # fmt: skip
+                raise InputError(
+                    f"{self.path}: expected a column {GROUP} that says which of {len(known)} optics groups a "
+                    f"particle is of, got {', '.join(self.table.columns[:SHOWN])}"
+                )
             return np.zeros(len(self), np.int64)
         place = {group: row for row, group in enumerate(known)}
         groups = [place.get(group, -1) for group in self.table.cells(GROUP, self.rows)]
         if -1 in groups:
             wrong = np.flatnonzero(np.array(groups) < 0)
             found = sorted({self.table.cells(GROUP, [self.rows[i]])[0] for i in wrong[:100]})
-            raise InputError(f"{self.path}: expected optics groups out of {', '.join(known)}, got {', '.join(found[:5])} "
-                             f"for {self.named(wrong)}")  # fmt: skip
+            raise InputError(
+                f"{self.path}: expected optics groups out of {', '.join(known)}, got {', '.join(found[:5])} "
+                f"for {self.named(wrong)}"
+            )
         return np.array(groups)
 
     @cached_property
@@ -150,8 +160,10 @@ class Star:
         counted = [part is not None and (part[1] is None or int(part[1]) > 0) for part in parts]
         if not all(counted):
             wrong = np.flatnonzero(~np.array(counted))
-            raise InputError(f"{self.path}: expected image names like 000001@stack.mrcs, counted from 1, got "
-                             f"'{names[wrong[0]]}' for {self.named(wrong)}")  # fmt: skip
+            raise InputError(
+                f"{self.path}: expected image names like 000001@stack.mrcs, counted from 1, got "
+                f"'{names[wrong[0]]}' for {self.named(wrong)}"
+            )
         which, files = pd.factorize(np.array([part[2] for part in parts], dtype=object))
         return list(files), which, np.array([int(part[1] or 0) - 1 for part in parts])
 
@@ -165,8 +177,10 @@ class Star:
             for folder in (home, *home.parents, Path.cwd()):
                 if is_file(folder / spelt):
                     return folder / spelt
-        raise InputError(f"{self.path}: expected the stack {name} in {home} or a folder above it, it is in none; "
-                         "keep the project's folders as they were")  # fmt: skip
+        raise InputError(
+            f"{self.path}: expected the stack {name} in {home} or a folder above it, it is in none; "
+            "keep the project's folders as they were"
+        )
 
     @cached_property
     def stacks(self) -> list[Stack]:
@@ -176,15 +190,20 @@ class Star:
         for k, stack in enumerate(stacks):
             mine = np.flatnonzero(which == k)
             if stack.size != stacks[0].size:
-                raise InputError(f"{stack.path}: expected images of {stacks[0].size} px, as in {stacks[0].path}, got "
-                                 f"{stack.size}")  # fmt: skip
+                raise InputError(
+                    f"{stack.path}: expected images of {stacks[0].size} px, as in {stacks[0].path}, got {stack.size}"
+                )
             if len(stack) > 1 and (places[mine] < 0).any():
-                raise InputError(f"{self.path}: expected image names like 000001@{files[k]}, since {stack.path} holds "
-                                 f"{len(stack)} images (a tilt series or a volume?), got no number for "
-                                 f"{self.named(mine[places[mine] < 0])}")  # fmt: skip
+                raise InputError(
+                    f"{self.path}: expected image names like 000001@{files[k]}, since {stack.path} holds "
+                    f"{len(stack)} images (a tilt series or a volume?), got no number for "
+                    f"{self.named(mine[places[mine] < 0])}"
+                )
             if (last := int(places[mine].max()) + 1) > len(stack):
-                raise InputError(f"{self.path}: expected image numbers up to {len(stack)}, which {stack.path} holds, got "
-                                 f"{last} for {self.named(mine[places[mine] >= len(stack)])}")  # fmt: skip
+                raise InputError(
+                    f"{self.path}: expected image numbers up to {len(stack)}, which {stack.path} holds, got "
+                    f"{last} for {self.named(mine[places[mine] >= len(stack)])}"
+                )
         return stacks
 
     @property
@@ -196,8 +215,10 @@ class Star:
         """The images of these particles, (b, L, L) float32. Raises InputError for NaN or infinity."""
         images = self.raw(indices)
         if not (finite := np.isfinite(images).all(axis=(1, 2))).all():
-            raise InputError(f"{self.path}: expected finite pixels, got NaN or infinity in "
-                             f"{self.named(np.asarray(indices)[~finite])}; leave it out")  # fmt: skip
+            raise InputError(
+                f"{self.path}: expected finite pixels, got NaN or infinity in "
+                f"{self.named(np.asarray(indices)[~finite])}; leave it out"
+            )
         return images
 
     def raw(self, indices: np.ndarray) -> np.ndarray:
@@ -260,8 +281,10 @@ def agreed_pixel_size(known: dict[str, float | None]) -> float | None:
         return None
     for name, size in known.items():
         if not same_pixel_size(first[1], size):
-            raise InputError(f"expected one pixel size, got {first[1]:g} Å in {first[0]} and {size:g} Å in {name}; "
-                             "correct the wrong one, or give the right one")  # fmt: skip
+            raise InputError(
+                f"expected one pixel size, got {first[1]:g} Å in {first[0]} and {size:g} Å in {name}; "
+                "correct the wrong one, or give the right one"
+            )
     return first[1]
 
 

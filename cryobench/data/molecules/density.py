@@ -37,8 +37,10 @@ def density(atoms: Atoms, size: int, box: float, *, b_factor: float = B_FACTOR) 
     """
     reach = np.linalg.norm(atoms.positions, axis=1).max() + MARGIN
     if reach > box / 2:
-        raise InputError(f"expected a molecule within {box / 2:.1f} Å of its centre, got one that reaches {reach:.1f} "
-                         f"Å; set data.box to {np.ceil(2 * reach):.0f} or more")  # fmt: skip
+        raise InputError(
+            f"expected a molecule within {box / 2:.1f} Å of its centre, got one that reaches {reach:.1f} "
+            f"Å; set data.box to {np.ceil(2 * reach):.0f} or more"
+        )
     fine = size * max(2, int(np.ceil(box / size / FINE)))
     return _band_limit(_fine_density(atoms, fine, box, b_factor), size)
 

@@ -84,13 +84,17 @@ def read_structure(path: Path, chains: list[str] | None = None) -> Structure:
     found = np.array([name[0] for name in rows])
     missing = sorted(set(chains or ()) - set(found))
     if missing or not rows:
-        raise InputError(f"expected atoms in {'chain ' + ', '.join(missing) if missing else 'the first model'}, "
-                         f"got none in {path}; see data.chains")  # fmt: skip
+        raise InputError(
+            f"expected atoms in {'chain ' + ', '.join(missing) if missing else 'the first model'}, "
+            f"got none in {path}; see data.chains"
+        )
     residues, elements, positions = zip(*rows.values(), strict=True)
     lost = [" ".join(name) for name, place in zip(rows, positions, strict=True) if not np.abs(place).max() < FARTHEST]
     if lost:
-        raise InputError(f"{path}: expected coordinates of less than {FARTHEST:g} Å for every atom, got others for "
-                         f"{', '.join(lost[:5])}{f' and {len(lost) - 5} more' if len(lost) > 5 else ''}")  # fmt: skip
+        raise InputError(
+            f"{path}: expected coordinates of less than {FARTHEST:g} Å for every atom, got others for "
+            f"{', '.join(lost[:5])}{f' and {len(lost) - 5} more' if len(lost) > 5 else ''}"
+        )
     return Structure(list(rows), found, np.array(residues), np.array(elements), np.array(positions))
 
 
@@ -108,8 +112,10 @@ def shared_atoms(one: Structure, other: Structure) -> tuple[Structure, Structure
     index = [i for i, name in enumerate(one.names) if name in place]
     enough = min(len(one), len(other)) / 2
     if len(index) < enough:
-        raise InputError(f"expected two structures of one molecule with at least {enough:.0f} atoms in common (same "
-                         f"chain, residue and atom name), got {len(index)}; see data.chains")  # fmt: skip
+        raise InputError(
+            f"expected two structures of one molecule with at least {enough:.0f} atoms in common (same "
+            f"chain, residue and atom name), got {len(index)}; see data.chains"
+        )
     return one.take(index), other.take([place[one.names[i]] for i in index])
 
 

@@ -19,11 +19,11 @@ EACH, DRAWS, NEIGHBOURS = 30, 20, 25
 
 
 def analyse(evidence: Evidence) -> dict:
-    """"images": positions of the first draw; "labels": of all open (0) and closed (1) ones; "drawn": positions, each draw;
+    """ "images": positions of the first draw; "labels": of all open (0) and closed (1) ones; "drawn": positions, each draw;
     then embedding → "right": one text of 0 and 1 for each draw, image by image, "correct": their counts, and "points": the
     first draw in the plane. Draws depend on the run's seed and the labels only, so they are the same for all methods.
     Empty where there are fewer than three images of either conformation.
-    """  # fmt: skip
+    """
     closed = int(max(evidence.labels.max(), evidence.train_labels.max()))
     pools = [np.flatnonzero(evidence.labels == label) for label in (0, closed)]
     each = min(EACH, *map(len, pools))
@@ -55,10 +55,12 @@ def embeddings(seed: int, n: int) -> dict[str, object]:
     neighbours = min(NEIGHBOURS, n - 1)
     return {
         "isomap": Isomap(n_components=2, n_neighbors=neighbours),
-        "spectral": SpectralEmbedding(n_components=2, affinity="nearest_neighbors", n_neighbors=neighbours, random_state=seed),
+        "spectral": SpectralEmbedding(
+            n_components=2, affinity="nearest_neighbors", n_neighbors=neighbours, random_state=seed
+        ),
         "mds": MDS(n_components=2, n_init=4, init="random", normalized_stress=False, random_state=seed),
         "tsne": TSNE(n_components=2, perplexity=min(30.0, (n - 1) / 3), random_state=seed),
-    }  # fmt: skip
+    }
 
 
 def embed(embedding, pixels: np.ndarray) -> np.ndarray:

@@ -30,8 +30,13 @@ class Checkpoints(Checkpoint):
     stop(): whether the process that started this rank was told to end, where a run has several. The first rank writes.
     """
 
-    def __init__(self, folder: Path, chosen: Callable[[list[dict]], list[int]], minutes: float,
-                 stop: Callable[[], bool] | None = None):  # fmt: skip
+    def __init__(
+        self,
+        folder: Path,
+        chosen: Callable[[list[dict]], list[int]],
+        minutes: float,
+        stop: Callable[[], bool] | None = None,
+    ):
         self.folder, self.chosen, self.minutes, self.stop = folder, chosen, minutes, stop
         self.last = folder / "last.ckpt"
         self.epochs_done = 0
@@ -50,8 +55,11 @@ class Checkpoints(Checkpoint):
         except (
             Exception
         ) as error:  # whatever a damaged file makes of torch's readers; the run goes on without it, and says so
-            warnings.warn(f"{self.last.name}: expected a checkpoint, got a file that can't be read ({type(error).__name__}); "
-                          "training begins again", stacklevel=2)  # fmt: skip
+            warnings.warn(
+                f"{self.last.name}: expected a checkpoint, got a file that can't be read ({type(error).__name__}); "
+                "training begins again",
+                stacklevel=2,
+            )
             self.last.unlink(missing_ok=True)
             return None
         self.epochs_done, self.batches_done = state["epochs_done"], state["batches_done"]
@@ -81,9 +89,11 @@ class Checkpoints(Checkpoint):
         self.seconds += now - self._clock
         self._clock = self._written = now
         checkpoint["cryobench"] = {
-            "epochs_done": len(module.curve), "batches_done": self.batches_done, "seconds": self.seconds,
+            "epochs_done": len(module.curve),
+            "batches_done": self.batches_done,
+            "seconds": self.seconds,
             "resumed": self.resumed,
-        }  # fmt: skip
+        }
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         self.batches_done = batch_idx + 1

@@ -68,15 +68,19 @@ class AlphaBeta:
     def real_value(self, t):
         """S(t,1) = −B(1−t; β+1, α), B the incomplete beta function. Raises InputError for β ≤ −1: it diverges at 1."""
         if self.beta <= -1:
-            raise InputError(f"S(t,1) of the pair {self} diverges at c = 1: expected beta > -1; "
-                             "use real_slope, or real_gain for S(t,1) - S(1/2,1)")  # fmt: skip
+            raise InputError(
+                f"S(t,1) of the pair {self} diverges at c = 1: expected beta > -1; "
+                "use real_slope, or real_gain for S(t,1) - S(1/2,1)"
+            )
         return _lift(lambda c: -_incomplete_beta(1 - c, self.beta + 1, self.alpha), self.real_slope, t)
 
     def fake_value(self, t):
         """S(t,0) = −B(t; α+1, β). Raises InputError for α ≤ −1: it diverges at 0."""
         if self.alpha <= -1:
-            raise InputError(f"S(t,0) of the pair {self} diverges at c = 0: expected alpha > -1; "
-                             "use fake_slope, or fake_gain for S(t,0) - S(1/2,0)")  # fmt: skip
+            raise InputError(
+                f"S(t,0) of the pair {self} diverges at c = 0: expected alpha > -1; "
+                "use fake_slope, or fake_gain for S(t,0) - S(1/2,0)"
+            )
         return _lift(lambda c: -_incomplete_beta(c, self.alpha + 1, self.beta), self.fake_slope, t)
 
     def real_gain(self, t):

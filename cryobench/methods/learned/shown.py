@@ -16,8 +16,14 @@ class EpochProgress(Callback):
     def on_train_start(self, trainer, module) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        self.bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"),
-                            TimeRemainingColumn(), TextColumn("{task.fields[mse]}"))  # fmt: skip
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("steps"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[mse]}"),
+        )
         total = self.epochs * trainer.num_training_batches
         done = steps_done(trainer)
         self.task = self.bar.add_task("training", total=total, completed=done, mse="")

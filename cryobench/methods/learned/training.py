@@ -67,11 +67,15 @@ def take(method: Trained, train: NoisyImages) -> None:
     if method.checkpoint == "five_best":
         method.report["epochs_kept"] = [epoch, *others]
     method.report.update(
-        curve=curve, chosen_epoch=epoch, val_mse=curve[epoch - 1]["val_mse"], validation_images=held,
+        curve=curve,
+        chosen_epoch=epoch,
+        val_mse=curve[epoch - 1]["val_mse"],
+        validation_images=held,
         parameters=parameters(method.generator),
         images_seen=len(curve) * ((len(train) - held) // method.batch_size) * method.batch_size,
-        training_s=round(state["cryobench"]["seconds"], 3), resumed=state["cryobench"]["resumed"],
-    )  # fmt: skip
+        training_s=round(state["cryobench"]["seconds"], 3),
+        resumed=state["cryobench"]["resumed"],
+    )
     if watch := method.setting.watch:
         points = state["callbacks"][Watching.__qualname__]["points"]
         method.report["watch"] = {"images": len(watch.clean), **points}
@@ -110,8 +114,18 @@ def trainer(method: Trained, module: DenoisingModule, keeper: Checkpoints, image
         callbacks.append(Watching(where.watch, shown, method.answer, precise))
     strategy = lightning.among_ranks(module.one_step) if ranks.world() > 1 else where.strategy
     return pl.Trainer(
-        max_epochs=method.epochs, accelerator=where.accelerator, devices=where.devices, strategy=strategy,
-        use_distributed_sampler=False, precision=where.precision, callbacks=callbacks, logger=False,
-        enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0, default_root_dir=where.workdir,
-        plugins=lightning.plugins(), **module.trainer_options,
-    )  # fmt: skip
+        max_epochs=method.epochs,
+        accelerator=where.accelerator,
+        devices=where.devices,
+        strategy=strategy,
+        use_distributed_sampler=False,
+        precision=where.precision,
+        callbacks=callbacks,
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        default_root_dir=where.workdir,
+        plugins=lightning.plugins(),
+        **module.trainer_options,
+    )

@@ -94,8 +94,11 @@ class UNet(Trained):
         """(n, len(WIDTHS), L, L) float16, memory-mapped: the guides of all training images under one draw of noise."""
         if not path.exists():  # else an ended run left it
             guides = np.empty((len(train), len(WIDTHS), train.image_size, train.image_size), np.float16)
-            starts = track(range(0, len(train), BATCH), f"guides, draw {draw + 1} of {self.draws}",
-                           disable=not self.setting.progress)  # fmt: skip
+            starts = track(
+                range(0, len(train), BATCH),
+                f"guides, draw {draw + 1} of {self.draws}",
+                disable=not self.setting.progress,
+            )
             for start in starts:
                 some = np.arange(start, min(start + BATCH, len(train)))
                 guides[some] = self.exemplar.widened(train.noisy(some, draw), WIDTHS, leave_out=some)
@@ -143,6 +146,8 @@ class UNet(Trained):
 
     def load_weights(self, weights: dict, image_size: int) -> None:
         if self.exemplar:
-            raise InputError("method.guide: the weights of a net guided by exemplars are not enough, it needs the "
-                             "training images; fit it again, or train one with method.guide=none")  # fmt: skip
+            raise InputError(
+                "method.guide: the weights of a net guided by exemplars are not enough, it needs the "
+                "training images; fit it again, or train one with method.guide=none"
+            )
         super().load_weights(weights, image_size)

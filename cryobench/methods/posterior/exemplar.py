@@ -92,10 +92,15 @@ class Exemplar(WithSigma):
         self.mixture = mixture.Mixture(orbits, train.labels, tau, self.shift)
         few = train.clean(slice(0, 200))
         self.report.update(
-            tau=tau, components=components, angles=orbits.angles, exemplars=len(train), val_mse=best,
-            validation_images=held, tried=[[*setting, error] for setting, error in tried.items()],
+            tau=tau,
+            components=components,
+            angles=orbits.angles,
+            exemplars=len(train),
+            val_mse=best,
+            validation_images=held,
+            tried=[[*setting, error] for setting, error in tried.items()],
             truncation_mse=float(np.mean((mixture.truncated(orbits, few) - few) ** 2)),
-        )  # fmt: skip
+        )
 
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32; `belief` is the posterior's.

@@ -91,10 +91,12 @@ class Mixture:
         reach = range(-self.shift, self.shift + 1)
         shifts = [(y, x) for y, x in itertools.product(reach, reach) if y * y + x * x <= self.shift**2]
         back = np.stack([np.roll(image, (-y, -x), (0, 1)) for y, x in shifts])
-        glance = torch.stack([
-            torch.logsumexp((self.glance.inner_products(one) - self.glance.norms / 2).flatten() / heat, 0)
-            for one in self.orbits.basis.coefficients(back)
-        ])  # fmt: skip
+        glance = torch.stack(
+            [
+                torch.logsumexp((self.glance.inner_products(one) - self.glance.norms / 2).flatten() / heat, 0)
+                for one in self.orbits.basis.coefficients(back)
+            ]
+        )
         best = glance.argsort(descending=True)[:KEPT].tolist()
         return [shifts[k] for k in best if glance[k] > glance[best[0]] - RULED_OUT]
 

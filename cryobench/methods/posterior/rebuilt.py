@@ -51,8 +51,9 @@ class Rebuilt(WithSigma, Bayes):
             chosen = np.flatnonzero(train.labels == label)
             volume, residual = rebuild(
                 torch.from_numpy(train.clean(chosen)).to(device),
-                torch.from_numpy(train.rotations[chosen]).float().to(device), self.rounds,
-            )  # fmt: skip
+                torch.from_numpy(train.rotations[chosen]).float().to(device),
+                self.rounds,
+            )
             volumes.append(volume)
             residuals.append(residual)
         self.report.update(images_per_volume=counts.tolist(), residual_mse=residuals)

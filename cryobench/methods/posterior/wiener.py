@@ -53,8 +53,12 @@ class Wiener(WithSigma):
         basis = fourier_bessel(train.image_size).to(compute_device(self.setting.accelerator))
         mean, covariances = moments(basis, (train.clean(rows) for rows in parts))
         self.filter = Filter(basis, mean, covariances, float(variance.mean()))
-        self.report.update(functions=self.filter.functions, predicted_mse=self.filter.predicted_mse,
-                           sigma=float(np.sqrt(variance.mean())), n_fit=len(train))  # fmt: skip
+        self.report.update(
+            functions=self.filter.functions,
+            predicted_mse=self.filter.predicted_mse,
+            sigma=float(np.sqrt(variance.mean())),
+            n_fit=len(train),
+        )
 
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """(n, L, L) float32 → (n, L, L) float32, with the σ² of the fit.

@@ -72,8 +72,10 @@ class DenoisingModule(pl.LightningModule):
         point = {name: float(np.mean(values)) for name, values in self._losses.items()}
         point |= {"epoch": self.current_epoch + 1, "val_mse": float(self.trainer.callback_metrics["val_mse"])}
         if not math.isfinite(point["val_mse"]):
-            raise NotFinite(f"the validation MSE became {point['val_mse']} in epoch {self.current_epoch + 1}; "
-                            "a smaller method.lr is the usual remedy")  # fmt: skip
+            raise NotFinite(
+                f"the validation MSE became {point['val_mse']} in epoch {self.current_epoch + 1}; "
+                "a smaller method.lr is the usual remedy"
+            )
         point["parts"] = {
             name: [float(f"{part.mean():.5g}") for part in np.array_split(values, min(PARTS, len(values)))]
             for name, values in self._losses.items()

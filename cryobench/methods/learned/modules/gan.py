@@ -52,9 +52,13 @@ class GanModule(DenoisingModule):
         super().__init__(settings.build_generator(image_size))
         self.settings, self.rule, self.seed = settings, settings.rule(), settings.setting.seed
         self.discriminator = build(
-            settings.net, "discriminator", width=settings.width, image_size=image_size, seed=self.seed + 10_000,
+            settings.net,
+            "discriminator",
+            width=settings.width,
+            image_size=image_size,
+            seed=self.seed + 10_000,
             norm=settings.critic_norm,
-        )  # fmt: skip
+        )
         self.reduce = {"mean": map_mean, "sum": map_sum}[settings.score_map]
 
     def configure_optimizers(self):

@@ -103,9 +103,11 @@ class PgganModule(DenoisingModule):
         del self.curve[-1]["parts"]  # it is one
         part, seen = self.part, self.trainer.callback_metrics
         self.curve[-1] |= {
-            "size": part.size, "fading": part.fading, "images": part.shown + part.steps * part.batch,
+            "size": part.size,
+            "fading": part.fading,
+            "images": part.shown + part.steps * part.batch,
             "variety": float(seen["variance"] / seen["clean_variance"].clamp_min(1e-12)),
-        }  # fmt: skip
+        }
 
 
 class PartSampler(Sampler):

@@ -24,9 +24,12 @@ class UNetModule(DenoisingModule):
     def configure_optimizers(self):
         optimizer = torch.optim.AdamW(self.generator.parameters(), lr=self.lr, weight_decay=self.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=self.lr, total_steps=self.trainer.estimated_stepping_batches, pct_start=0.05,
+            optimizer,
+            max_lr=self.lr,
+            total_steps=self.trainer.estimated_stepping_batches,
+            pct_start=0.05,
             cycle_momentum=False,
-        )  # fmt: skip
+        )
         return {"optimizer": optimizer, "lr_scheduler": schedule}
 
     def training_step(self, batch, _):

@@ -34,10 +34,16 @@ class Bottleneck(nn.Module):
         super().__init__()
         inner = max(1, width // SQUEEZE)
         self.layers = nn.Sequential(
-            nn.Conv2d(width, inner, 1), nn.BatchNorm2d(inner), nn.ReLU(),
-            nn.ZeroPad2d((1, 2, 1, 2)), nn.Conv2d(inner, inner, 4), nn.BatchNorm2d(inner), nn.ReLU(),
-            nn.Conv2d(inner, width, 1), nn.BatchNorm2d(width),
-        )  # fmt: skip
+            nn.Conv2d(width, inner, 1),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(),
+            nn.ZeroPad2d((1, 2, 1, 2)),
+            nn.Conv2d(inner, inner, 4),
+            nn.BatchNorm2d(inner),
+            nn.ReLU(),
+            nn.Conv2d(inner, width, 1),
+            nn.BatchNorm2d(width),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + self.layers(x)
