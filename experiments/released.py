@@ -57,13 +57,13 @@ def write(store: Store) -> list[Path]:
 def printed(row: str, snr: float, metric: str) -> tuple[float | None, float | None]:
     """What the supplement prints for a row: Table 2, or Table 1 for the (0,0) ResNet; (None, None) where it has none."""
     if row == "(0,0)-GAN + l1, ResNet":
-        return table.published(1)["(0,0)", snr, metric]
+        return table.published(1).get(("(0,0)", snr, metric), (None, None))
     return table.published(2).get((row, snr, metric), (None, None))
 
 
 def bracket(cell: Cell, brackets: dict[str, dict]) -> float | None:
     """Of a run with several kept epochs the spread over them, averaged over seeds; else the spread over seeds."""
-    over = [brackets[run][cell.metric]["spread"] for run in cell.run_ids if run in brackets]
+    over = [brackets[run][cell.metric]["spread"] for run in cell.run_ids if cell.metric in brackets.get(run, {})]
     return sum(over) / len(over) if over else cell.spread
 
 
@@ -99,7 +99,7 @@ def to_csv(found: dict, brackets: dict) -> str:
     known = [name for name in table.LIMITS if any(cell.times(name) for cell in found.values()) or name == "bayes"]
     lines = []
     for (row, snr, metric, protocol), cell in found.items():
-        epochs = bracket(cell, brackets) if any(run in brackets for run in cell.run_ids) else None
+        epochs = bracket(cell, brackets) if any(cell.metric in brackets.get(run, {}) for run in cell.run_ids) else None
         paper = (None if value is None else str(value) for value in printed(row, snr, metric))
         times = (text.significant(cell.times(name)[0], 4) if cell.times(name) else None for name in known)
         lines.append(

@@ -18,13 +18,15 @@ def store(tmp_path) -> Store:
     ]
     jobs = [(plan(["+sweep=released", "row='(0,0)-GAN + l1'", f"protocol={protocol}", "noise.snr=0.1", f"seed={seed}"]).jobs[0],
              mse, protocol) for protocol, seed, mse in wanted]  # fmt: skip
+    resnet = ["+sweep=released", "row='(0,0)-GAN + l1, ResNet'", "protocol=described", "noise.snr=0.1", "seed=0"]
+    jobs.append((plan(resnet).jobs[0], 0.005, "described"))
     jobs.append((plan(["method=bayes", "noise.snr=0.1", "seed=0"]).jobs[0], 0.0019, "described"))
     for job, mse, protocol in jobs:
         over = {
             name: {"values": [mse] * 5, "spread": 1e-4 * (1 + job.config["seed"])} for name in ("mse", "psnr", "ssim")
         }
         record = {"run_id": job.run_id, "status": "done", "config": job.config, "seed": job.config["seed"], "knows": [],
-                  "metrics": {name: {"mean": mse, "std": 0.0} for name in over}}  # fmt: skip
+                  "metrics": {name: {"mean": mse, "std": 0.0} for name in (*over, "nmse")}}  # fmt: skip
         record |= {"variants": over} if protocol == "released" else {}
         folder = tmp_path / "runs" / job.run_id
         folder.mkdir(parents=True)
@@ -40,6 +42,12 @@ def test_both_protocols_stand_beside_the_paper(store, tmp_path):
     assert "| 4.00 | 2.03 | released (1.0× against 2.0×) | 2/2 |" in line
     rows = list(csv.DictReader((tmp_path / "tables" / "released.csv").open()))
     (cell,) = (r for r in rows if r["protocol"] == "released" and r["metric"] == "mse" and r["mean"])
+    (nmse,) = (r for r in rows if r["protocol"] == "released" and r["metric"] == "nmse" and r["mean"])
+    assert (
+        float(nmse["spread"]) == pytest.approx(7.07e-5, rel=1e-2)
+        and not nmse["paper"]
+        and not nmse["spread_over_epochs"]
+    )
     assert float(cell["spread"]) == pytest.approx(7.07e-5, rel=1e-2), "over seeds"
     assert float(cell["spread_over_epochs"]) == pytest.approx(1.5e-4) and cell["n_seeds"] == "2"
     assert cell["paper"] == "0.0038" and float(cell["times_bayes"]) == pytest.approx(2.026, rel=1e-3)
