@@ -16,7 +16,7 @@ from pathlib import Path
 from cryobench.config.identity import task_name
 from cryobench.errors import note
 from cryobench.files import flush, replacing
-from cryobench.runs.damage import fault_of
+from cryobench.runs.damage import fault_of, is_number
 
 DENOISING = {"part": "denoising"}  # metadata of what only a finished denoising run has
 
@@ -131,10 +131,6 @@ def _lines(value, end: str) -> str:
         names = [json.dumps(key if isinstance(key, str) else json.dumps(key), ensure_ascii=False) for key in value]
         parts = [f"{name}: {_lines(one, within)}" for name, one in zip(names, value.values(), strict=True)]
         return "{" + within + f",{within}".join(parts) + end + "}"
-    if isinstance(value, list | tuple) and not all(_is_number(one) for one in value):
+    if isinstance(value, list | tuple) and not all(is_number(one, or_none=True) for one in value):
         return "[" + within + f",{within}".join(_lines(one, within) for one in value) + end + "]"
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
-
-
-def _is_number(value) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
