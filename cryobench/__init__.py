@@ -3,6 +3,7 @@
 What Python code may build on is here, and comes when it is asked for: importing cryobench loads neither torch nor numpy.
 
     Denoiser                        what a method promises (a subclass needs `denoise`, a dataclass its settings)
+    check_denoiser(denoiser)        raises an error that names every promise that it breaks
     mse, psnr, ssim, nmse           of images (n, h, w) and (n, h, w) → (n,)
     AlphaBeta(alpha, beta)          the (α, β) scoring rule, with .real_slope(t) and .fake_slope(t)
     project(volume, rotations)      volume (L, L, L), rotations (n, 3, 3) → images (n, L, L)
@@ -23,14 +24,16 @@ if TYPE_CHECKING:
     from cryobench.data.rotations import rotations_from_euler
     from cryobench.evaluation.metrics import mse, nmse, psnr, ssim
     from cryobench.methods.base import Denoiser
+    from cryobench.methods.check import check_denoiser
     from cryobench.methods.learned.scores import AlphaBeta
 
 __version__ = "0.1.0"
-__all__ = ["AlphaBeta", "Denoiser", "mse", "nmse", "project", "psnr", "rotations_from_euler", "ssim"]
+__all__ = ["AlphaBeta", "Denoiser", "check_denoiser", "mse", "nmse", "project", "psnr", "rotations_from_euler", "ssim"]
 
 PLACES = {
     "AlphaBeta": "methods.learned.scores",
     "Denoiser": "methods.base",
+    "check_denoiser": "methods.check",
     "mse": "evaluation.metrics",
     "nmse": "evaluation.metrics",
     "project": "data.project",

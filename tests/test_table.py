@@ -126,7 +126,7 @@ def test_the_linear_limit_and_nmse_stand_where_records_have_them():
 
     old = [record(row, "methods", mse=mse) for row, mse in (("CWF", 0.02), ("Bayes limit", 0.005))]
     linear = record("Linear limit", "methods", metrics=nmse(0.01))
-    other = record("Linear limit", "methods", "data.n_train=60", "seed=1", metrics=nmse(9.0))
+    other = record("Linear limit", "methods", "data.n_train=60", metrics=nmse(9.0))
     runs, rows = frame.frame([*old, linear, other]), frame.sweep_rows("methods")
     found, _ = table.cells(runs, rows, 2, (0.1,), ("mse", "nmse"))
     lines = layout.to_csv(found).splitlines()
@@ -138,6 +138,9 @@ def test_the_linear_limit_and_nmse_stand_where_records_have_them():
         and "| CWF | 2.00e-2(–) | 4.00 | 2.00 | 1 |" in text_
     )
     assert r"$\times$ limit & $\times$ linear" in layout.to_tex(found, "T", "Method", "t")
+    elsewhere = record("Linear limit", "methods", "scale=desk", metrics=nmse(5.0))
+    found, _ = table.cells(frame.frame([*old, linear, elsewhere]), rows, 2, (0.1,), ("mse",))
+    assert next(cell for cell in found if cell.row == "CWF").times("linear") == (2.0, None), "of its own images"
     before = layout.to_markdown(table.cells(frame.frame(old), rows, 2, (0.1,), ("mse", "nmse"))[0], "T", "Method", [])
     assert "linear 0.1" not in before
 

@@ -54,6 +54,7 @@ class Digests:
         self.folder = cache / "digests"
 
     def of(self, paths: Iterable[Path]) -> list[str]:
+        """sha256 of what each file holds, in the order of the paths, with a bar where it takes long."""
         paths = list(paths)
         with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
             task = bar.add_task("reading what the files hold", total=sum(map(size, paths)))

@@ -105,16 +105,20 @@ class Particles(DataSet):
 
     @property
     def bytes_per_pair(self) -> int:
+        """Room for a projection and a recorded image."""
         return 2 * super().bytes_per_pair
 
     @property
     def pixel_size(self) -> float:
+        """Å per pixel of the images as they are given to a method."""
         return self.spacing * self.cropped / self.image_size
 
     def volumes(self) -> np.ndarray:
+        """(k, L, L, L) float32: the maps, resampled to the size of the images."""
         return np.stack([resample(density, self.image_size, axes=(0, 1, 2)) for density in self.densities()])
 
     def volume_key(self) -> dict:
+        """What the resampled maps depend on, the files by their content."""
         return {
             "data": type(self).__name__,
             "image_size": self.image_size,

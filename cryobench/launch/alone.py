@@ -51,7 +51,7 @@ def metrics_table(record: Record) -> Table:
 
 def errors_table(record: Record) -> Table:
     """Errors of every estimator, one line for each sample of a robust estimation."""
-    from cryobench.tables.layout import short
+    from cryobench.tables.text import short
 
     table = Table(title=f"{record.task}, seed {record.seed}: ‖θ̂−θ‖₂, and ‖Σ̂−Σ‖op where Σ is estimated")
     for column in ("ε", "n", "errors"):

@@ -102,6 +102,7 @@ class Denoiser(ABC):
 
     @property
     def report(self) -> dict:
+        """A dict of its own for each denoiser, empty at first."""
         return self.__dict__.setdefault("_report", {})
 
     def require(self) -> None:
@@ -168,6 +169,7 @@ class WithSigma(Denoiser):
 
     @property
     def knows(self) -> frozenset[str]:
+        """σ, where `sigma` is "known"."""
         return frozenset({"sigma"}) if self.sigma == "known" else frozenset()
 
     def noise_level(self, noisy: np.ndarray, hints: dict) -> np.ndarray:

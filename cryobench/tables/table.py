@@ -97,6 +97,10 @@ def cells(
     """All cells of a table, row by row, and notes; a run that is missing or failed leaves its seed out, counted."""
     mine, notes = frame.chosen(runs, rows)
     notes += refused(mine)
+    for name in (
+        ("data", "scale") if len(mine) else ()
+    ):  # one folder may hold several: the limit is that of its own images
+        runs = runs[runs[name] == mine[name].iloc[0]]
     limits = {name: frame.limit(runs, method) for name, method in LIMITS.items()}
     different = ", other settings" if notes and notes[0].startswith("Settings") else ""
     places = dict(iter(mine.groupby(["row", "snr"], sort=False)))

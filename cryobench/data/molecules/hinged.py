@@ -49,6 +49,7 @@ class Hinged(DataSet):
             raise InputError(f"data.axis: expected a direction, got {self.axis}")
 
     def volumes(self) -> np.ndarray:
+        """(k, L, L, L) float32: the density of each conformation, see `DataSet.volumes`."""
         return np.stack([density(atoms, self.image_size, self.box) for atoms in self.molecules()])
 
     def molecules(self) -> list[Atoms]:
@@ -73,6 +74,7 @@ class Hinged(DataSet):
         return find_structure(self.structure, self.data_dir, self.source, (self.sha256 or {}).get(self.structure))
 
     def given_files(self) -> list[Path]:
+        """The structure, where it is given as a path."""
         return given_by_path(self.structure)
 
     def volume_key(self) -> dict:

@@ -42,9 +42,11 @@ class Phantom(DataSet):
             raise InputError(f"data.conformations: expected 1 or more, got {self.conformations}")
 
     def volumes(self) -> np.ndarray:
+        """(k, L, L, L) float32: the density of each conformation, see `DataSet.volumes`."""
         return np.stack([density(atoms, self.image_size, self.box) for atoms in self.molecules()])
 
     def volume_key(self) -> dict:
+        """As for any data set, with the shape that stands in the code."""
         return {**super().volume_key(), "shape": [BODY, PINCER, CLAMP, HINGE, VOLUME]}
 
     def molecules(self) -> list[Atoms]:

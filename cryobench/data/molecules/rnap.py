@@ -44,6 +44,7 @@ class Rnap(DataSet):
             raise InputError(f"data.conformations: expected 2 or more, got {self.conformations}")
 
     def volumes(self) -> np.ndarray:
+        """(k, L, L, L) float32: the density of each conformation, see `DataSet.volumes`."""
         atoms, motion = self.molecule()
         frames = motion.conformations(self.conformations)
         frames -= frames.mean(axis=(0, 1))  # one centre for all, so that the core stays where it is
@@ -64,6 +65,7 @@ class Rnap(DataSet):
         return open_, closed
 
     def given_files(self) -> list[Path]:
+        """The structures that are given as paths."""
         return given_by_path(self.open, self.closed)
 
     def volume_key(self) -> dict:

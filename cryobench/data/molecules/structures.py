@@ -132,6 +132,7 @@ class RigidMotion:
 
     @property
     def degrees(self) -> float:
+        """The angle of the rotation."""
         return float(np.degrees(self.rotation.magnitude()))
 
 

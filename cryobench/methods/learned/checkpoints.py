@@ -72,6 +72,7 @@ class Checkpoints(Checkpoint):
         return torch.load(self.last, weights_only=True, map_location="cpu")
 
     def weights(self, epoch: int) -> dict:
+        """The weights after an epoch that may be chosen."""
         return torch.load(self.folder / f"epoch_{epoch}.ckpt", weights_only=True, map_location="cpu")
 
     def on_train_start(self, trainer, module) -> None:
@@ -82,6 +83,7 @@ class Checkpoints(Checkpoint):
         self._clock = self._written = time.monotonic()
 
     def note(self, *_) -> None:
+        """SIGTERM came: end after the step under way."""
         self.told = True
 
     def on_save_checkpoint(self, trainer, module, checkpoint) -> None:

@@ -30,6 +30,7 @@ class Part:
 
     @property
     def name(self) -> str:
+        """What a progress bar calls it."""
         return f"{self.size} × {self.size} px, {'fading in' if self.fading else 'stable'}"
 
 

@@ -64,6 +64,7 @@ class Pggan(Trained):
         return super().chosen_epochs(grown) if grown else []
 
     def fit(self, train: NoisyImages) -> None:
+        """As any net, on one device. Raises InputError for several."""
         if self.setting.devices != 1:  # its critic, and its curve, look at how much the images of a batch differ
             raise InputError(f"trainer.devices: expected 1 for method=pggan, got {self.setting.devices}")
         super().fit(train)

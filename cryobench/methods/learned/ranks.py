@@ -33,6 +33,7 @@ def world() -> int:
 
 
 def rank() -> int:
+    """This process's number among the ranks; 0 for an ordinary run."""
     return distributed.get_rank() if world() > 1 else 0
 
 

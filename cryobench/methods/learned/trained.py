@@ -79,6 +79,7 @@ class Trained(Denoiser):
         """The Lightning module to be trained, its weights drawn from the run's seed."""
 
     def build_generator(self, image_size: int) -> torch.nn.Module:
+        """The net that denoises, its weights drawn from the seed. Raises InputError for an image size that it does not take."""
         from cryobench.methods.learned.nets.build import build
 
         return build(self.net, "generator", width=self.width, image_size=image_size, seed=self.setting.seed)
@@ -107,6 +108,7 @@ class Trained(Denoiser):
                 self.setting = given
 
     def fit_in_folder(self, train: NoisyImages) -> None:
+        """What `fit` does once there is a folder for checkpoints."""
         held = validation_part(len(train))
         if len(train) - held < self.batch_size:
             raise InputError(
@@ -153,6 +155,10 @@ class Trained(Denoiser):
             yield other
 
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+        """(n, L, L) float32 → (n, L, L) float32, BATCH_AT_TEST images at a time.
+
+        Raises InputError for a wrong shape, BadImages for NaN or Inf.
+        """
         import torch
 
         check_images(noisy)
@@ -181,6 +187,7 @@ class Trained(Denoiser):
         return net(inputs)
 
     def weights(self) -> dict:
+        """The generator's weights by name, for safetensors."""
         return {name: value.contiguous() for name, value in self.generator.state_dict().items()}
 
     def load_weights(self, weights: dict, image_size: int) -> None:

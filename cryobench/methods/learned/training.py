@@ -82,6 +82,7 @@ def take(method: Trained, train: NoisyImages) -> None:
 
 
 def checkpoints(method: Trained, stop: Callable[[], bool] | None = None) -> Checkpoints:
+    """The checkpoints of a method, in the folder that its setting names."""
     folder = method.setting.workdir / "checkpoints"
     return Checkpoints(folder, method.chosen_epochs, method.setting.checkpoint_minutes, stop)
 
@@ -97,10 +98,12 @@ def in_order(method: Trained, images: NoisyImages, drop_last: bool = False) -> D
 
 
 def loader(images: NoisyImages, pairs: Callable, order: Sampler) -> DataLoader:
+    """Batches of what `pairs` makes of the images, in this order."""
     return DataLoader(Batches(images, pairs), batch_sampler=order, collate_fn=lambda batch: batch)
 
 
 def trainer(method: Trained, module: DenoisingModule, keeper: Checkpoints, images: NoisyImages) -> pl.Trainer:
+    """Lightning's trainer with what the method's setting says: device, precision, checkpoints, bar, watch."""
     where = method.setting
     callbacks: list[Callback] = [keeper]
     precise = None

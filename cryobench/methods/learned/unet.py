@@ -74,6 +74,7 @@ class UNet(Trained):
         return unet.build(self.width, image_size, seed=self.setting.seed, **shown)
 
     def fit_in_folder(self, train: NoisyImages) -> None:
+        """Guides of all training images first, under each draw of noise, where the exemplars are to guide; then as any net."""
         if not self.exemplar:
             return super().fit_in_folder(train)
         self.exemplar.setting = self.setting
@@ -118,6 +119,7 @@ class UNet(Trained):
         return inputs, clean
 
     def held_pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """The images that choose the checkpoint: unturned, under the noise that they have."""
         return self._shown(images, index, draw=0)
 
     def _shown(self, images: NoisyImages, index: np.ndarray, draw: int) -> tuple[np.ndarray, np.ndarray]:
@@ -145,6 +147,7 @@ class UNet(Trained):
         return torch.stack(answers).mean(dim=0)
 
     def load_weights(self, weights: dict, image_size: int) -> None:
+        """Without a guide as for any net. Raises InputError with one, which needs the training images."""
         if self.exemplar:
             raise InputError(
                 "method.guide: the weights of a net guided by exemplars are not enough, it needs the "

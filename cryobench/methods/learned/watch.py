@@ -49,6 +49,7 @@ class Watching(Callback):
 
     @torch.no_grad()
     def look(self, module) -> dict[str, float]:
+        """The MSE of the watched images, with running statistics of batch norm and with their own."""
         net = deepcopy(module.generator)
         if self.precise:
             self.precise.estimate(net, module.device)

@@ -56,6 +56,7 @@ class Bayes(Denoiser):
             raise InputError(f"method.max_draws: expected at least method.draws ({self.draws}), got {self.max_draws}")
 
     def fit(self, train) -> None:
+        """Project every conformation of the true volumes into every direction of the grid."""
         self.prepare(np.array(train.volumes, dtype=np.float32))
 
     def prepare(self, volumes: np.ndarray | torch.Tensor) -> None:

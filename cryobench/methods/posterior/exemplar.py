@@ -67,6 +67,10 @@ class Exemplar(WithSigma):
         return super().knows | {"clean", "labels"}
 
     def fit(self, train: NoisyImages) -> None:
+        """Take the training images as exemplars; basis, angles and τ are chosen by the errors on the last of them.
+
+        Raises InputError for fewer than 2 images.
+        """
         from cryobench.methods.posterior import mixture
         from cryobench.methods.posterior.steerable import compute_device, fourier_bessel
 

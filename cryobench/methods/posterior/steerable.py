@@ -39,6 +39,7 @@ class SteerableBasis:
         return len(self.orders)
 
     def to(self, device) -> SteerableBasis:
+        """The same basis on another device."""
         return SteerableBasis(self.orders.to(device), self.functions.to(device))
 
     def coefficients(self, images: torch.Tensor | np.ndarray) -> torch.Tensor:

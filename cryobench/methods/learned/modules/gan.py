@@ -24,6 +24,7 @@ ADAM = (0.5, 0.999)
 
 
 def map_mean(scores: torch.Tensor) -> torch.Tensor:
+    """The mean over the score map and the batch, as the paper describes it: (b, 1, h, w) → ()."""
     return scores.mean()
 
 
@@ -68,10 +69,12 @@ class GanModule(DenoisingModule):
         )
 
     def score(self, image: torch.Tensor) -> torch.Tensor:
+        """A map of scores (b, 1, h, w): probabilities for a rule that wants them, else as they come."""
         raw = self.discriminator(image)
         return torch.sigmoid(raw) if self.rule.squash else raw
 
     def training_step(self, batch, index):
+        """A step of the generator, and before it one of the discriminator in every other batch."""
         noisy, clean = batch
         generator_step, discriminator_step = self.optimizers()
         denoised = self.generator(noisy)
@@ -89,6 +92,7 @@ class GanModule(DenoisingModule):
         self.note(l1=l1, adversarial=adversarial, train_mse=(denoised.detach() - clean).square().mean())
 
     def learn_discriminator(self, step, clean: torch.Tensor, denoised: torch.Tensor, index: int) -> None:
+        """One step of the discriminator's Adam on the rule's loss and the penalty."""
         loss = discriminator_loss(self.rule, self.score(clean), self.score(denoised), reduce=self.reduce)
         step.zero_grad(set_to_none=True)
         self.manual_backward(loss + self.penalty(clean, denoised, index))

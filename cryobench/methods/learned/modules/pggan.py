@@ -49,6 +49,7 @@ class PgganModule(DenoisingModule):
 
     @property
     def part(self) -> Part:
+        """The part of the schedule that is being trained."""
         return self.parts[min(self.current_epoch, len(self.parts) - 1)]  # Lightning asks once more after the last
 
     def configure_optimizers(self):
@@ -59,6 +60,7 @@ class PgganModule(DenoisingModule):
         )
 
     def training_step(self, batch, index):
+        """A step of the critic, then one of the generator, at the size and the fade of the part."""
         noisy, clean = batch
         generator_step, critic_step = self.optimizers()
         size, fade = self.part.size, self.part.fade(index)
@@ -76,6 +78,7 @@ class PgganModule(DenoisingModule):
         self.note(l1=l1, train_mse=(denoised.detach() - real).square().mean())
 
     def learn_critic(self, step, real: torch.Tensor, denoised: torch.Tensor, fade: float, index: int) -> None:
+        """One step of the critic's Adam: Wasserstein loss and gradient penalty."""
         loss = discriminator_loss(self.rule, self.critic(real, fade), self.critic(denoised, fade))
         random = random_of_step(self.seed, self.current_epoch, index)
         penalty = gradient_penalty(lambda image: self.critic(image, fade), real, denoised, random)

@@ -14,10 +14,12 @@ from cryobench.errors import InputError
 
 
 def stages(image_size: int) -> int:
+    """How often the encoder halves an image: four times from 64 px on, three below."""
     return 4 if image_size >= 64 else 3
 
 
 def check_size(image_size: int) -> None:
+    """Raise InputError for an image size that the stages do not divide, or below 32 px."""
     multiple = 2 ** stages(image_size)
     if image_size % multiple or image_size < 32:
         raise InputError(

@@ -26,6 +26,7 @@ def check_size(image_size: int) -> None:
 
 
 def channels(width: int, image_size: int, size: int) -> int:
+    """Channels at `size` px across: half of `width` at full size, twice as many for each halving, at most 8 times it."""
     return min(8 * width, max(width * image_size // (2 * size), 1))
 
 
@@ -68,6 +69,7 @@ def pixel_norm(x: torch.Tensor) -> torch.Tensor:
 
 
 def leaky(x: torch.Tensor) -> torch.Tensor:
+    """Leaky ReLU with a slope of 0.2 below zero."""
     return F.leaky_relu(x, 0.2)
 
 

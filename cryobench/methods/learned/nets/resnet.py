@@ -52,10 +52,12 @@ class Stage(nn.Module):
 
 
 def down(inputs: int, width: int, units: int) -> Stage:
+    """A stage that halves the image, (b, inputs, h, w) → (b, width, h/2, w/2)."""
     return Stage(nn.Conv2d(inputs, width, 4, stride=2, padding=1), width, units)
 
 
 def up(inputs: int, width: int, units: int) -> Stage:
+    """A stage that doubles the image, (b, inputs, h, w) → (b, width, 2h, 2w)."""
     return Stage(nn.ConvTranspose2d(inputs, width, 4, stride=2, padding=1), width, units)
 
 

@@ -25,6 +25,7 @@ def check_size(image_size: int) -> None:
 
 
 def norm(width: int) -> nn.GroupNorm:
+    """Group norm with as many groups as the width allows, at most GROUPS."""
     return nn.GroupNorm(min(GROUPS, width), width)
 
 
