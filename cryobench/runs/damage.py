@@ -38,7 +38,7 @@ def fault_of(record) -> str | None:
         return "knows is no list of words"
     lists = record.get("per_image", {})
     if not isinstance(lists, dict) or not all(
-        isinstance(values, list) and all(is_number(value, True) for value in values) for values in lists.values()
+        isinstance(values, list) and are_numbers(values) for values in lists.values()
     ):
         return "per_image holds something else than lists of numbers"
     return None
@@ -51,6 +51,11 @@ def is_word(value) -> bool:
 
 def is_whole(value) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def are_numbers(values: list) -> bool:
+    """Whether all are finite numbers or null; by their kinds together, since a folder of records has a million."""
+    return set(map(type, values)) <= {int, float, type(None)} and all(map(math.isfinite, filter(None, values)))
 
 
 def is_number(value, or_none: bool = False) -> bool:
