@@ -20,7 +20,13 @@ def state() -> dict:
     """What one test shares with the next. Filters of warnings are missing here: pytest puts them back itself."""
     found = {
         "processes": processes(),
-        "threads": {one.ident: one.name for one in threading.enumerate() if one.is_alive() and not one.daemon},
+        "threads": {
+            one.ident: one.name
+            for one in threading.enumerate()
+            if one.is_alive()
+            and not one.daemon
+            and not one.name.startswith("asyncio_")  # ends with its event loop, a browser's
+        },
         "environment": {k: v for k, v in os.environ.items() if not k.startswith(SET_ONCE)},
         "working folder": Path.cwd(),
         "sys.argv": list(sys.argv),

@@ -363,7 +363,7 @@ def test_records(results, tmp_path):
 
     def read(path: Path) -> None:
         found = store.all(task=None)
-        assert 1 <= len(found) <= 2 and any(record["run_id"].startswith("oracle") for record in found)
+        assert 1 <= len(found) <= 2 and any(record.run_id.startswith("oracle") for record in found)
         with contextlib.redirect_stderr(io.StringIO()):
             table2.write(store)
         lines = (tmp_path / "res" / "tables" / "table2.csv").read_text().splitlines()

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from cryobench.data import cache as cache_module
-from cryobench.data import dataset as dataset_module
 from cryobench.data import simulate as module
 from cryobench.data.dataset import DataSet
 from cryobench.data.pairs import open_pairs
@@ -119,7 +118,7 @@ def test_made_once_and_volumes_shared(tmp_path):
 def test_many_at_once_build_it_once(tmp_path, monkeypatch):
     log, writes = tmp_path / "log", []
     plain = module.simulate
-    monkeypatch.setattr(dataset_module, "simulate", lambda *args, **rest: (writes.append(1), plain(*args, **rest)))
+    monkeypatch.setattr(module, "simulate", lambda *args, **rest: (writes.append(1), plain(*args, **rest)))
     with ThreadPoolExecutor(4) as pool:
         opened = list(pool.map(lambda _: open_pairs(make(data_dir=str(log)), tmp_path / "cache"), range(4)))
     assert len(writes) == 1 and len(log.read_text().split()) == 1

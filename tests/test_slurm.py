@@ -186,4 +186,6 @@ def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, start
     assert sorted(r["method"]["resumed"] for r in records) == [1, 2]  # the other job went on while one was cancelled
     assert [len(r["method"]["curve"]) for r in records] == [80, 80]
     table = (tmp_path / "results" / "phantom-smoke" / "tables" / "table1.csv").read_text()
-    assert sum("missing" not in line for line in table.splitlines()[1:]) == 2 * 3
+    assert (
+        sum("missing" not in line for line in table.splitlines()[1:]) == 2 * 4
+    )  # MSE, PSNR, SSIM and NMSE of two rows

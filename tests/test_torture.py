@@ -32,6 +32,8 @@ def start():
     modules = ("launch.sweep", "methods.learned.training", "data.pairs", "data.project", "evaluation.metrics", "figure")
     context.set_forkserver_preload([*(f"cryobench.{name}" for name in modules), "hydra.main"])
 
+    forkserver.ensure_running()
+
     def started(folder: Path, **options):
         folder.mkdir(exist_ok=True)
         process = context.Process(target=sweep, args=(folder,), kwargs=options)
