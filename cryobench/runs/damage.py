@@ -36,6 +36,11 @@ def fault_of(record) -> str | None:
     knows = record.get("knows", [])
     if not isinstance(knows, list) or not all(isinstance(word, str) for word in knows):
         return "knows is no list of words"
+    for group in ("bad_images", "variants", "contaminated", "data", "method", "analysis", "environment"):
+        if not isinstance(record.get(group) or {}, dict):
+            return f"{group} is no table of names and values"
+    if not all(isinstance(reason, str) for reason in (record.get("bad_images") or {}).values()):
+        return "bad_images has something else than reasons"
     lists = record.get("per_image", {})
     if not isinstance(lists, dict) or not all(
         isinstance(values, list) and are_numbers(values) for values in lists.values()
