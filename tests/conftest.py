@@ -20,6 +20,18 @@ PATIENCE = 600  # seconds before something counts as hanging; other work may lea
 TINY = ("data.n_train=36", "data.n_test=6", "scale.width=4", "scale.epochs=1", "protocol.batch_size=14")
 
 
+SUMMARY = "summary"  # a property of a test (record_property) that is printed at the end
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """What tests counted, one line each."""
+    reports = (report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, []))
+    lines = sorted(str(value) for report in reports for name, value in report.user_properties if name == SUMMARY)
+    if lines:
+        terminalreporter.section("counted")
+        terminalreporter.write("\n".join(lines) + "\n")
+
+
 def pytest_xdist_auto_num_workers(config) -> int:
     """Workers for `-n auto`: one for each core up to eight, each of which needs about 1 GB; none where files are named."""
     if config.args_source is not config.ArgsSource.TESTPATHS:

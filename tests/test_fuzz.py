@@ -18,7 +18,7 @@ import mrcfile
 import numpy as np
 import pytest
 import yaml
-from conftest import TINY
+from conftest import SUMMARY, TINY
 from cryobench.experiments import table2
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -38,6 +38,7 @@ from cryobench.runs.store import Store
 pytestmark = pytest.mark.slow
 
 COUNT = int(os.environ.get("CRYOBENCH_FUZZ", "500"))
+TELL: dict = {}
 L = 8
 
 
@@ -126,9 +127,6 @@ def found_faults(read, write, folder: Path, count: int = COUNT) -> tuple[dict[st
             faults.append(f"{number}: {type(error).__name__}: {str(error)[:300]}")
         if sorted(p.name for p in folder.iterdir()) != before:
             faults.append(f"{number}: a file was left behind")
-    print(
-        f"{folder.name}: {count} damaged files, {counts['right']} right, {counts['refused']} refused, {len(faults)} faults"
-    )
     return counts, faults
 
 
@@ -140,8 +138,15 @@ def writer(path: Path, content: bytes, damage=damaged):
     return write
 
 
+@pytest.fixture(autouse=True)
+def tell(record_property, request, monkeypatch):
+    """What `held` counts stands in the last lines of the whole run."""
+    monkeypatch.setitem(TELL, "line", lambda line: record_property(SUMMARY, f"{request.node.name}: {line}"))
+
+
 def held(read, write, folder: Path) -> None:
     counts, faults = found_faults(read, write, folder)
+    TELL["line"](f"{COUNT} damaged files, {counts['right']} right, {counts['refused']} refused, {len(faults)} faults")
     assert not faults, "\n".join(faults[:10])
     assert counts["right"] > COUNT / 50 and counts["refused"] > COUNT / 50, f"damage of both kinds, got {counts}"
 
