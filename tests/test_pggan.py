@@ -92,6 +92,19 @@ def test_equalised_layers_keep_the_variance_and_pixel_norm_the_length():
     assert torch.allclose(pggan.pixel_norm(noise(2, 9, 3, 3)).square().mean(dim=1), torch.ones(2, 3, 3), atol=1e-5)
 
 
+def test_without_the_last_pixel_norm_a_pixel_follows_the_length_of_its_features():
+    """Twice the features before the layer to pixels are twice the image (its bias is 0); with the norm they are the same."""
+    for norm_last, times in ((True, 1), (False, 2)):
+        generator = pggan.build(pggan.Generator, 4, 16, seed=0, norm_last=norm_last)
+        with torch.no_grad():
+            generator.to_image[-1].weight.normal_(generator=torch.Generator().manual_seed(1))
+        last = generator.blocks[-1][-1]
+        before = generator(noise(3, 1, 16, 16))
+        with torch.no_grad():
+            last.weight.mul_(2)
+        assert torch.allclose(generator(noise(3, 1, 16, 16)), times * before, rtol=1e-4, atol=1e-5)
+
+
 def test_all_of_the_noisy_image_passes_the_bottleneck():
     generator, noisy = net(pggan.Generator), noise(3, 1, 16, 16)
     assert generator.encoder(noisy).shape == (3, pggan.channels(4, 16, 4), 4, 4) and not torch.equal(

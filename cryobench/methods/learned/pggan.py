@@ -20,12 +20,14 @@ class Pggan(Trained):
     """A progressively grown WGAN with gradient penalty + λℓ1, from an encoder of the whole noisy image.
 
     lam: λ ≥ 0, the weight of ℓ1, 0 for none; phase_images: training images in each fade-in and in each stable phase;
-    batch_size: images in a step, half of it from 128 px on; lr: of both Adams; penalty_weight: of the gradient penalty.
+    batch_size: images in a step, half of it from 128 px on; lr: of both Adams; penalty_weight: of the gradient penalty;
+    norm_last: pixel norm before the layer to pixels, as in every other layer of the generator.
     """
 
     lam: float = 100.0
     phase_images: int = 200_000
     penalty_weight: float = 10.0
+    norm_last: bool = field(default=True, metadata={"later": True})
     batch_size: int = field(default=16, kw_only=True)
     lr: float = field(default=1e-4, kw_only=True)
     # Given by what it is, not by a setting.
@@ -46,7 +48,7 @@ class Pggan(Trained):
     def build_generator(self, image_size: int) -> Generator:
         from cryobench.methods.learned.nets import pggan
 
-        return pggan.build(pggan.Generator, self.width, image_size, self.setting.seed)
+        return pggan.build(pggan.Generator, self.width, image_size, self.setting.seed, norm_last=self.norm_last)
 
     def module(self, image_size: int) -> PgganModule:
         from cryobench.methods.learned.modules.pggan import PgganModule

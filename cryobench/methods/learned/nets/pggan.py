@@ -91,10 +91,15 @@ def target(clean: torch.Tensor, size: int, fade: float) -> torch.Tensor:
 
 
 class Generator(nn.Module):
-    """(b, 1, L, L) noisy → (b, 1, r, r), about [0, 1]; r = L unless a smaller `size` is asked for."""
+    """(b, 1, L, L) noisy → (b, 1, r, r), about [0, 1]; r = L unless a smaller `size` is asked for.
 
-    def __init__(self, width: int, image_size: int):
+    norm_last: pixel norm before the layer to pixels, too, as Karras et al. have it. Each pixel's features then have one
+    length, and its grey value can come from their direction alone.
+    """
+
+    def __init__(self, width: int, image_size: int, norm_last: bool = True):
         super().__init__()
+        self.norm_last = norm_last
         self.sizes = sizes(image_size)
         wide = [channels(width, image_size, size) for size in self.sizes]
         down = wide[-2::-1]  # after the first halving, after the second, …, at 4×4
@@ -111,15 +116,19 @@ class Generator(nn.Module):
 
     def forward(self, noisy: torch.Tensor, size: int | None = None, fade: float = 1.0) -> torch.Tensor:
         """fade: the share of the newest block in the image, the rest is the image of the size before, enlarged."""
-        x = pixel_norm(self.bottleneck(self.encoder(noisy)))
-        x = pixel_norm(leaky(self.first(x)))
+        features = leaky(self.first(pixel_norm(self.bottleneck(self.encoder(noisy)))))
         stage = self.sizes.index(size or self.sizes[-1])
         for block in self.blocks[:stage]:
-            before, x = x, enlarge(x)
+            before, x = features, enlarge(pixel_norm(features))
             for layer in block:
-                x = pixel_norm(leaky(layer(x)))
-        image = self.to_image[stage](x)
-        return image if fade == 1 else torch.lerp(enlarge(self.to_image[stage - 1](before)), image, fade)
+                features = leaky(layer(x))
+                x = pixel_norm(features)
+        image = self.pixels(stage, features)
+        return image if fade == 1 else torch.lerp(enlarge(self.pixels(stage - 1, before)), image, fade)
+
+    def pixels(self, stage: int, features: torch.Tensor) -> torch.Tensor:
+        """The image that a stage makes of its last layer's features, before pixel norm."""
+        return self.to_image[stage](pixel_norm(features) if self.norm_last else features)
 
 
 class Discriminator(nn.Module):
@@ -154,10 +163,10 @@ class Discriminator(nn.Module):
         return self.score(x)
 
 
-def build(role: type[nn.Module], width: int, image_size: int, seed: int) -> nn.Module:
+def build(role: type[nn.Module], width: int, image_size: int, seed: int, **options) -> nn.Module:
     """A `Generator` or a `Discriminator`, its weights drawn from `seed`, channels-last. Raises InputError."""
     check_size(image_size)
-    net = role(width, image_size)
+    net = role(width, image_size, **options)
     draw = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in net.modules():
