@@ -287,10 +287,16 @@ def test_mrc_files(stack, tmp_path, read):
     held(read, writer(tmp_path / "x.mrcs", stack, damaged_header), tmp_path)
 
 
+def other_dimensions(content: bytes, rng: np.random.Generator) -> bytes:
+    """One of nx, ny, nz is another one of up to 40, so that a reader which believes it needs little memory."""
+    place = 4 * int(rng.integers(3))
+    return content[:place] + int(rng.integers(1, 40)).to_bytes(4, "little") + content[place + 4 :]
+
+
 def test_a_header_that_is_not_checked_is_found(stack, tmp_path, monkeypatch):
     whole = mrc.wrong
     monkeypatch.setattr(mrc, "wrong", lambda fields, size: whole(fields, None))  # the size is not looked at
-    _, faults = found_faults(reads_stack, writer(tmp_path / "x.mrcs", stack, damaged_header), tmp_path)
+    _, faults = found_faults(reads_stack, writer(tmp_path / "x.mrcs", stack, other_dimensions), tmp_path, 50)
     assert len(faults) > 5, "unseen"
 
 

@@ -144,6 +144,15 @@ def test_damaged_files_are_refused_in_one_line(tmp_path):
     refused(lambda: read_structure(whole, ["A", "Z"]), "chain Z", "data.chains")
 
 
+@pytest.mark.parametrize("value", ["********", "        ", "     abc", "  1.2.3 ", "    1_0 "])
+@pytest.mark.parametrize("field", ["  13.000", "   2.000"])
+def test_a_coordinate_that_is_no_number_is_not_taken_for_0(tmp_path, field, value):
+    """gemmi reads the first three as 0 and the fourth as 1.2."""
+    before, line, after = PDB.partition("ATOM      5  CA  GLY A   1A     13.000   2.000   3.000")
+    (tmp_path / "a.pdb").write_text(before + line.replace(field, value) + after)
+    refused(lambda: read_structure(tmp_path / "a.pdb"), "columns 31 to 54 of every atom", "line 6")
+
+
 @pytest.mark.parametrize("value", ["     nan", "     inf", "1.0e9999"])
 def test_coordinates_that_are_none_are_named(tmp_path, value):
     (tmp_path / "a.pdb").write_text(PDB.replace("  13.000", value))

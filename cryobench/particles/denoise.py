@@ -25,7 +25,7 @@ from cryobench.noise.background import outside_circle
 from cryobench.noise.recorded import Recorded
 from cryobench.particles.model import Model, new_file
 
-LEAVE_OUT = "leave out what is wrong, by --images or --skip-bad"
+LEAVE_OUT = "leave out what is wrong, by --images"
 FITTED = 4000  # images of a stack that a method is fitted on, evenly spaced: as many as a desk-scale run has
 
 
@@ -121,7 +121,7 @@ def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Pat
         task = shown.add_task("checking", total=len(rows))
         bad = unusable(source, rows, lambda done: shown.advance(task, done))
     if not skip_bad or bad.all():
-        refuse(source, rows[bad], LEAVE_OUT)
+        refuse(source, rows[bad], f"{LEAVE_OUT} or --skip-bad")
     elif bad.any():
         say(f"left out, since blank or not finite: {source.named(rows[bad])}")
         rows = rows[~bad]

@@ -68,10 +68,16 @@ def read_structure(path: Path, chains: list[str] | None = None) -> Structure:
     if _is_cut_short(text):
         raise InputError(f"expected a whole structure file, got one cut short: {path}; fetch it again")
     try:
-        model = gemmi.read_structure_string(text)[0]
+        structure = gemmi.read_structure_string(text)
+        model = structure[0]
     except (RuntimeError, ValueError, IndexError) as error:
         reason = " ".join(str(error).split())
         raise InputError(f"expected atoms in mmCIF or PDB format, got '{reason}' for {path}; fetch it again") from error
+    if structure.input_format == gemmi.CoorFormat.Pdb and (wrong := _without_coordinates(text)):
+        some = ", ".join(map(str, wrong[:5])) + (f" and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+        raise InputError(
+            f"{path}: expected numbers in columns 31 to 54 of every atom, got others in line {some}; fetch it again"
+        )
     rows = {}
     for chain in model:
         if chains is not None and chain.name not in chains:
@@ -96,6 +102,23 @@ def read_structure(path: Path, chains: list[str] | None = None) -> Structure:
             f"{', '.join(lost[:5])}{f' and {len(lost) - 5} more' if len(lost) > 5 else ''}"
         )
     return Structure(list(rows), found, np.array(residues), np.array(elements), np.array(positions))
+
+
+def _without_coordinates(text: str) -> list[int]:
+    """The lines, from 1, of a PDB file's atoms whose x, y or z is no number; gemmi would take 0, or what begins as one."""
+    return [
+        count
+        for count, line in enumerate(text.splitlines(), 1)
+        if line.startswith(("ATOM  ", "HETATM")) and not all(_is_number(line[k : k + 8]) for k in (30, 38, 46))
+    ]
+
+
+def _is_number(field: str) -> bool:
+    """NaN and infinity count as numbers here: they are refused with the atom's name."""
+    try:
+        return "_" not in field and float(field) is not None
+    except ValueError:
+        return False
 
 
 def _is_cut_short(text: str) -> bool:
