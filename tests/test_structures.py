@@ -237,3 +237,12 @@ def test_rna_polymerase_has_its_known_numbers():
     cleft = [np.linalg.norm(frame[tip] - frame[lobe]) for frame in motion.conformations(5)]
     assert cleft[0] == pytest.approx(48.2, abs=0.05) and cleft[-1] == pytest.approx(42.6, abs=0.05)
     assert (np.diff(cleft) < -1).all()
+
+
+@pytest.mark.parametrize("settings", [("data=rnap_ecoli", "data.open=bad.pdb", "data.closed=bad.pdb"),
+                                      ("data=rnap_mtb", "data.structure=bad.pdb")])  # fmt: skip
+def test_a_structure_that_is_none_is_refused_once_before_a_sweep(cli, tmp_path, settings):
+    (tmp_path / "bad.pdb").write_text("ATOM      1  CA  ALA A   1      xx.xxx\nEND\n")
+    status, _, err = cli(*settings, "method=noisy", "seed=0,1", "scale=smoke")
+    assert status == 2 and "bad.pdb" in err and len(err.strip().splitlines()) == 1, err
+    assert not list(tmp_path.glob("results/*/runs/*/record.json"))

@@ -231,7 +231,14 @@ def readable(error: Exception) -> str:
         or "LexerNoViableAlt" in text
         or "no viable alternative" in text
     ):
-        return f"expected overrides like key=value, got {first_line(text)}"
+        words = getattr(error, "override", None) or first_line(text)
+        quotes = (
+            "" if "missing EQUAL" in text else "; values with other signs than letters, digits and / . _ - go in quotes"
+        )
+        example = ", as 'data.maps=[\"~/a map.mrc\"]'" if quotes else ""
+        return f"expected overrides like key=value, got {words}{quotes}{example}"
+    if found := re.search(r"Sweep parameters '(.*)' requires --multirun", text):
+        return f"expected one value for each setting, got {found[1]}; only runs and sweeps take several"
     if found := re.search(r"raised while resolving interpolation: (.*)\n\s+full_key: (\S+)", text):
         return f"{found[2]}: {found[1]}"
     return f"config: {first_line(text)}"

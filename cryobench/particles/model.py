@@ -278,3 +278,5 @@ def new_file(path: Path, force: bool) -> None:
     else:
         if not force:
             raise InputError(f"expected a new file, got {path}, which exists; --force writes over it")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"expected a folder that can be written, got {path.parent}, which can't; write elsewhere")
