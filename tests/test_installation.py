@@ -37,5 +37,5 @@ def test_a_wheel_runs_in_an_empty_folder(tmp_path, cache):
         assert done.returncode == 0, done.stderr
     assert (empty / "results" / "phantom-smoke" / "tables" / "table1.md").exists()
     where = "import cryobench, cryobench.conf; print(cryobench.__file__, *cryobench.conf.__path__)"
-    found = subprocess.run([sys.executable, "-c", where], cwd=empty, env=environment, capture_output=True, text=True)
-    assert all(path.startswith(str(site)) for path in found.stdout.split())
+    places = subprocess.run([sys.executable, "-c", where], cwd=empty, env=environment, capture_output=True, text=True)
+    assert all(path.startswith(str(site)) for path in places.stdout.split())

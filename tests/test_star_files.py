@@ -67,8 +67,8 @@ def denoised(cli, tmp_path, text, *arguments):
     (tmp_path / "x.star").write_bytes(text if isinstance(text, bytes) else text.encode())
     status, _, err = cli("denoise", "x.star", "method=noisy", "-o", "out.mrcs", "--force", *arguments)
     assert status == 0, err
-    said = "".join(line for line in err.splitlines(keepends=True) if "to learn from" not in line)
-    return mrcfile.read(tmp_path / "out.mrcs"), (tmp_path / "out.star").read_bytes(), said
+    messages = "".join(line for line in err.splitlines(keepends=True) if "to learn from" not in line)
+    return mrcfile.read(tmp_path / "out.mrcs"), (tmp_path / "out.star").read_bytes(), messages
 
 
 def line_of(text: str, part: str) -> int:

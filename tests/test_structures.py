@@ -101,16 +101,16 @@ def test_plain_superposition_agrees_with_gemmi():
 def test_reading_keeps_heavy_atoms_of_the_first_location(tmp_path):
     path = tmp_path / "a.pdb"
     path.write_text(PDB)
-    found = read_structure(path)
-    assert found.names == [("A", "1", "ALA", "N"), ("A", "1", "ALA", "CA"), ("A", "1A", "GLY", "CA"),
+    structure = read_structure(path)
+    assert structure.names == [("A", "1", "ALA", "N"), ("A", "1", "ALA", "CA"), ("A", "1A", "GLY", "CA"),
                            ("A", "201", "MG", "MG"), ("B", "7", "GLY", "CA")]  # fmt: skip
-    assert found.elements.tolist() == ["N", "C", "C", "Mg", "C"]
-    np.testing.assert_allclose(found.positions[:, 0], [11, 12, 13, 16, 14])
+    assert structure.elements.tolist() == ["N", "C", "C", "Mg", "C"]
+    np.testing.assert_allclose(structure.positions[:, 0], [11, 12, 13, 16, 14])
     assert len(read_structure(path, ["B"])) == 1
     # The same atoms from mmCIF and from packed files.
     cif = gemmi.read_structure(str(path)).make_mmcif_document().as_string()
     (tmp_path / "a.cif.gz").write_bytes(gzip.compress(cif.encode()))
-    assert read_structure(tmp_path / "a.cif.gz").names == found.names
+    assert read_structure(tmp_path / "a.cif.gz").names == structure.names
 
 
 def refused(call, *words):

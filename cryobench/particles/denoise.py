@@ -97,7 +97,7 @@ def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # ASPIRE's, from few images
-            model.method.fit(train.only(model.method.knows))
+            model.method.fit(train.only(model.method.side_information))
     return prepared
 
 

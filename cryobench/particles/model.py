@@ -149,19 +149,19 @@ def fitted(config: dict, name: str, progress: bool) -> Model:
     from cryobench.data.pairs import open_pairs
 
     method = build(config, "method")
-    if "truth" in method.knows:
+    if "truth" in method.side_information:
         raise InputError(
             f"method={config['method']['name']} needs the clean image itself, which nobody has; choose another"
         )
-    if "sigma" in method.knows:  # the true σ of recorded images is not known; each image's own corners are
+    if "sigma" in method.side_information:  # the true σ of recorded images is not known; each image's own corners are
         config["method"]["sigma"] = "border"
         method = build(config, "method")
     method = set_up(method, config, progress)
-    if not method.knows:
+    if not method.side_information:
         return Model(name, method, config)
     pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
     train = pairs.images("train", build(config, "noise"), config["seed"])
-    method.fit(train.only(method.knows))
+    method.fit(train.only(method.side_information))
     return Model(
         name, method, config, train.image_size, pairs.pixel_size, background_of(train.noisy(slice(0, MEASURED)))
     )
@@ -202,10 +202,10 @@ def at_home(config: dict, overrides: list[str], what: str) -> dict:
     ]
     if wrong:
         raise InputError(f"expected no settings but trainer and paths beside --run or --model, got {wrong[0]}")
-    here = resolve(compose(overrides))
-    config = from_elsewhere(config, what) | {"paths": here["paths"], "trainer": here["trainer"]}
+    local = resolve(compose(overrides))
+    config = from_elsewhere(config, what) | {"paths": local["paths"], "trainer": local["trainer"]}
     if "data_dir" in inspect.signature(get_class(config["data"]["_target_"])).parameters:
-        config["data"] = {**config["data"], "data_dir": here["paths"]["data"]}
+        config["data"] = {**config["data"], "data_dir": local["paths"]["data"]}
     return config
 
 

@@ -33,9 +33,10 @@ def fault_of(record) -> str | None:
                 return f"{group}.{name} has no mean and std"
     if not is_number(config["noise"].get("snr", 0.0), True):
         return "noise.snr is no number"
-    knows = record.get("knows", [])
-    if not isinstance(knows, list) or not all(isinstance(word, str) for word in knows):
-        return "knows is no list of words"
+    for name in ("side_information", "knows"):  # its old name
+        words = record.get(name, [])
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            return f"{name} is no list of words"
     for group in ("bad_images", "variants", "contaminated", "data", "method", "analysis", "environment"):
         if not isinstance(record.get(group) or {}, dict):
             return f"{group} is no table of names and values"

@@ -158,9 +158,9 @@ class Star:
         groups = [place.get(group, -1) for group in self.table.cells(GROUP, self.rows)]
         if -1 in groups:
             wrong = np.flatnonzero(np.array(groups) < 0)
-            found = sorted({self.table.cells(GROUP, [self.rows[i]])[0] for i in wrong[:100]})
+            unknown = sorted({self.table.cells(GROUP, [self.rows[i]])[0] for i in wrong[:100]})
             raise InputError(
-                f"{self.path}: expected optics groups out of {', '.join(known)}, got {', '.join(found[:5])} "
+                f"{self.path}: expected optics groups out of {', '.join(known)}, got {', '.join(unknown[:5])} "
                 f"for {self.named(wrong)}"
             )
         return np.array(groups)
@@ -204,21 +204,21 @@ class Star:
         files, which, places = self._places
         stacks = [Stack(self._find(name)) for name in files]
         for k, stack in enumerate(stacks):
-            mine = np.flatnonzero(which == k)
+            rows = np.flatnonzero(which == k)
             if stack.size != stacks[0].size:
                 raise InputError(
                     f"{stack.path}: expected images of {stacks[0].size} px, as in {stacks[0].path}, got {stack.size}"
                 )
-            if len(stack) > 1 and (places[mine] < 0).any():
+            if len(stack) > 1 and (places[rows] < 0).any():
                 raise InputError(
                     f"{self.path}: expected image names like 000001@{files[k]}, since {stack.path} holds "
                     f"{len(stack)} images (a tilt series or a volume?), got no number for "
-                    f"{self.named(mine[places[mine] < 0])}"
+                    f"{self.named(rows[places[rows] < 0])}"
                 )
-            if (last := int(places[mine].max()) + 1) > len(stack):
+            if (last := int(places[rows].max()) + 1) > len(stack):
                 raise InputError(
                     f"{self.path}: expected image numbers up to {len(stack)}, which {stack.path} holds, got "
-                    f"{last} for {self.named(mine[places[mine] >= len(stack)])}"
+                    f"{last} for {self.named(rows[places[rows] >= len(stack)])}"
                 )
         return stacks
 
@@ -243,8 +243,8 @@ class Star:
         indices = np.asarray(indices)
         images = np.empty((len(indices), self.size, self.size), np.float32)
         for k in np.unique(which[indices]):
-            mine = which[indices] == k
-            images[mine] = self.stacks[k].raw(np.maximum(places[indices][mine], 0))
+            in_stack = which[indices] == k
+            images[in_stack] = self.stacks[k].raw(np.maximum(places[indices][in_stack], 0))
         return images
 
     def pointing_to(self, stack: str, indices: np.ndarray) -> bytes:
@@ -269,8 +269,8 @@ def read_star(path: Path | str, pixel_size: float | None = None) -> Star:
     table = the_one(path, tables, "particles") or the_one(path, tables, "images")
     table = table or next((table for table in tables if IMAGE in table.columns), None)
     if table is None:
-        found = ", ".join(f"data_{table.name}" for table in tables) or "none"
-        raise InputError(f"{path}: expected a table of particles with {IMAGE}, got tables {found}")
+        names = ", ".join(f"data_{table.name}" for table in tables) or "none"
+        raise InputError(f"{path}: expected a table of particles with {IMAGE}, got tables {names}")
     table.check(path)
     if IMAGE not in table.columns:
         raise InputError(f"{path}: expected a column {IMAGE}, got {', '.join(table.columns[:SHOWN]) or 'none'}")
