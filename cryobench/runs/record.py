@@ -18,6 +18,7 @@ from cryobench.errors import note
 from cryobench.files import flush, replacing
 from cryobench.runs.damage import fault_of, is_number
 
+GIVEN = "given"  # the method of images that were denoised outside
 DENOISING = {"part": "denoising"}  # metadata of what only a finished denoising run has
 OLD_NAMES = {"knows": "side_information"}
 
@@ -92,6 +93,11 @@ class Record:
     def name(self, group: str) -> str | None:
         """What the config chose in one of its groups; None for a group that its task has no use for."""
         return self.config.get(group, {}).get("name")
+
+    @property
+    def given(self) -> str | None:
+        """What the images that were denoised outside are called (verb score); None for a run of ours."""
+        return self.config["method"]["title"] if self.name("method") == GIVEN else None
 
     def mean(self, metric: str) -> float | None:
         """A metric's mean over test images; None where it is infinite, or older than the metric."""
