@@ -20,14 +20,14 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SMALL = ("data.n_train=30", "data.n_test=5")
 
 
-def record(words: list[str], mse: list[float], knows=(), nmse: bool = True, **fields) -> Record:
+def record(words: list[str], mse: list[float], told=(), nmse: bool = True, **fields) -> Record:
     """A finished run of these overrides, with this MSE of each image; the clean images' variances are 0.1, 0.2, …"""
     (job,) = plan(words).jobs
     variances = 0.1 * np.arange(1, len(mse) + 1)
     per_image = {"mse": mse} | ({"nmse": list(np.divide(mse, variances))} if nmse else {})
     metrics = {name: {"mean": float(np.mean(values)), "std": 0.0} for name, values in per_image.items()}
     metrics |= {name: {"mean": 1.0, "std": 0.0} for name in ("psnr", "ssim")}
-    return Record(job.run_id, "done", job.config, job.config["seed"], metrics=metrics, per_image=per_image, knows=list(knows),
+    return Record(job.run_id, "done", job.config, job.config["seed"], metrics=metrics, per_image=per_image, side_information=list(told),
                   data={"key": f"{job.config['data']['n_train']}"}, images_per_s=4.0, fit_s=7.0, **fields)  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def test_only_runs_under_the_same_conditions_stand_side_by_side():
     ]  # fmt: skip
     beside = [record(words, [0.3, 0.2]) for words in (["method=cwf"], ["method=nlm", "method.sigma=known"])]
     failed = replace(record(["method=bm3d"], [0.1, 0.1]), status="failed")
-    truth = record(["method=oracle"], [0.0, 0.0], knows=["truth"])
+    truth = record(["method=oracle"], [0.0, 0.0], told=["truth"])
     found = comparison.compare([mine, *others, *beside, failed, truth], config())
     assert [line.name for line in found.lines] == ["nlm", "cwf", "nlm sigma=known"]
     assert found.answer == {0: truth} and found.where == "phantom, smoke scale, SNR 0.1"

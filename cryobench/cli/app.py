@@ -12,6 +12,7 @@ from cryobench.cli.export import export
 from cryobench.cli.plan import plan
 from cryobench.cli.reconstruct import reconstruct
 from cryobench.cli.report import report
+from cryobench.cli.score import score
 from cryobench.cli.table import figure, table
 from cryobench.cli.trust import trust
 from cryobench.errors import InputError
@@ -22,6 +23,7 @@ UsageError = typer.BadParameter.__bases__[0]
 
 for verb in (
     compare,
+    score,
     report,
     table,
     figure,

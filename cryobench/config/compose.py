@@ -164,6 +164,23 @@ def from_elsewhere(config, what: str) -> dict:
         raise InputError(f"{what}: {readable(error)}") from None
 
 
+def at_home(config: dict, overrides: list[str], what: str) -> dict:
+    """The config in a record or model file (`what`) with this machine's folders, devices and classes.
+
+    overrides may only be of trainer and paths. Raises InputError.
+    """
+    wrong = [
+        word for word in overrides if word.lstrip("+~").partition("=")[0].partition(".")[0] not in ("trainer", "paths")
+    ]
+    if wrong:
+        raise InputError(f"expected no settings but trainer and paths beside {what}, got {wrong[0]}")
+    here = resolve(compose(overrides))
+    config = from_elsewhere(config, what) | {"paths": here["paths"], "trainer": here["trainer"]}
+    if "data_dir" in inspect.signature(get_class(config["data"]["_target_"])).parameters:
+        config["data"] = {**config["data"], "data_dir": here["paths"]["data"]}
+    return config
+
+
 def plainest(node: dict) -> dict:
     """Settings that amount to another class's, as those, so that one and the same run has one id; the class says which."""
     rule = getattr(get_class(node["_target_"]), "plainest", None)

@@ -35,7 +35,8 @@ def run_alone(job: Job) -> int:
 
 def metrics_table(record: Record) -> Table:
     """Noisy, denoised and oracle, each MSE, PSNR and SSIM as mean(spread over images)."""
-    method, data, scale = map(record.name, ("method", "data", "scale"))
+    data, scale = map(record.name, ("data", "scale"))
+    method = record.given or record.name("method")
     table = Table(title=f"{method} on {data}, {scale} scale, {noise_label(record.config)}, seed {record.seed}: "
                         "mean (spread over images)")  # fmt: skip
     for column in ("", "MSE", "PSNR (dB)", "SSIM"):

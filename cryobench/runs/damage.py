@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from cryobench.config.identity import NAME, fault_of_config, task_name
+from cryobench.methods.given import GIVEN, TITLE
 
 
 def fault_of(record) -> str | None:
@@ -42,6 +43,9 @@ def fault_of(record) -> str | None:
             return f"{group} is no table of names and values"
     if not all(isinstance(reason, str) for reason in (record.get("bad_images") or {}).values()):
         return "bad_images has something else than reasons"
+    method = config["method"]
+    if method["name"] == GIVEN and not (isinstance(method.get("title"), str) and TITLE.fullmatch(method["title"])):
+        return "config.method.title is no title"
     lists = record.get("per_image", {})
     if not isinstance(lists, dict) or not all(
         isinstance(values, list) and are_numbers(values) for values in lists.values()

@@ -16,9 +16,9 @@ from pathlib import Path
 from cryobench.config.identity import task_name
 from cryobench.errors import note
 from cryobench.files import flush, replacing
+from cryobench.methods.given import GIVEN
 from cryobench.runs.damage import fault_of, is_number
 
-GIVEN = "given"  # the method of images that were denoised outside
 DENOISING = {"part": "denoising"}  # metadata of what only a finished denoising run has
 OLD_NAMES = {"knows": "side_information"}
 
@@ -96,8 +96,11 @@ class Record:
 
     @property
     def given(self) -> str | None:
-        """What the images that were denoised outside are called (verb score); None for a run of ours."""
-        return self.config["method"]["title"] if self.name("method") == GIVEN else None
+        """What images that were denoised outside are called in tables (verb score); None for a run of ours."""
+        if self.name("method") != GIVEN:
+            return None
+        told = f", told {', '.join(self.side_information)}" if self.side_information else ""
+        return f"{self.config['method']['title']} (given from outside{told})"
 
     def mean(self, metric: str) -> float | None:
         """A metric's mean over test images; None where it is infinite, or older than the metric."""

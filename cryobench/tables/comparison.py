@@ -41,9 +41,9 @@ class Line:
         return self.records[min(self.records)]
 
     @property
-    def knows(self) -> list[str]:
+    def side_information(self) -> list[str]:
         """Side information that was used, or, by whom gave the images, is said to have been."""
-        return self.first.knows
+        return self.first.side_information
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def compare(records: Sequence[Record], config: dict, asked: Iterable[str] = ()) 
     answer: dict[int, Record] = {}
     for record in sorted(done, key=lambda one: one.started):  # of runs that differ in analyses alone the last one
         if key_of(record.config) == key:
-            found = answer if "truth" in record.knows else rows.setdefault(label(record), {})
+            found = answer if "truth" in record.side_information else rows.setdefault(label(record), {})
             found[record.seed] = record
     measure = Measure(done)
     lines = [
@@ -118,7 +118,7 @@ def compare(records: Sequence[Record], config: dict, asked: Iterable[str] = ()) 
 def label(record: Record) -> str:
     """A row's name: the method, and the settings in which it differs from its yaml."""
     if record.given:
-        return f"{record.given} (given from outside)"
+        return record.given
     differs = frame.deviations(record.config)
     own = {name.removeprefix("method."): value for name, value in differs.items()
            if name.startswith("method.") or name == "trainer.precision"}  # fmt: skip

@@ -9,16 +9,16 @@ from cryobench.tables.comparison import MEASURES, Comparison, Line
 from cryobench.tables.table import refused_by
 from cryobench.tables.text import decimal, formatted, page, pipes, sheet, short, significant
 
-HEAD = ["", "method", "NMSE", "MSE", "PSNR", "SSIM", "× linear limit", "× Bayes limit", "knows", "s/image", "training s",
+HEAD = ["", "method", "NMSE", "MSE", "PSNR", "SSIM", "× linear limit", "× Bayes limit", "side information", "s/image", "training s",
         "seeds", "significantly better than", "equivalent to", "undecided"]  # fmt: skip
 LEFT = 2  # columns
 SAID = """\
 Mean(spread over seeds). × linear limit, × Bayes limit: the MSE as a multiple of that of `method=wiener` and `method=bayes` on \
-the same noisy images, seed by seed. Knows: side information beyond noisy images. Seconds are those of the machine that each \
+the same noisy images, seed by seed. Side information: what was used beyond noisy images. Seconds are those of the machine that each \
 run was made on, with whatever else it did. Significantly better: the MSE is lower by the test of docs/statistics.md at 5 %, \
 all comparisons of a table corrected together (Holm); equivalent: within 5 %; numbers are those of the lines. Fewer than \
 three seeds allow no verdict."""
-LINES = ("where", "place", "method", "given", "seeds", "knows", *(part for name in MEASURES for part in (name, f"{name}_spread")),
+LINES = ("where", "place", "method", "given", "seeds", "side_information", *(part for name in MEASURES for part in (name, f"{name}_spread")),
          "runs")  # fmt: skip
 VERDICTS = ("where", "method", "than", "mse", "effect", "low", "high", "p", "p_equivalent", "seeds", "detectable",
             "seeds_to_decide")  # fmt: skip
@@ -47,7 +47,7 @@ def cells(one: Comparison, place: int) -> list[str]:
     share = f"{nmse[0]:.3g}({'–' if nmse[1] is None else f'{nmse[1]:.1g}'})" if nmse else "–"
     times = [decimal(line.cells.get(f"times_{name}", (None,))[0]) for name in ("linear", "bayes")]
     speed = [f"{line.cells[name][0]:.3g}" if name in line.cells else "–" for name in ("image_s", "training_s")]
-    return [str(place + 1), named(line), share, *numbers, *times, ", ".join(line.knows) or "–", *speed, str(len(line.records)),
+    return [str(place + 1), named(line), share, *numbers, *times, ", ".join(line.side_information) or "–", *speed, str(len(line.records)),
             *verdict_cells(one, place)]  # fmt: skip
 
 
@@ -130,7 +130,7 @@ def to_csv(found: Sequence[Comparison]) -> str:
             values = [value for name in MEASURES for value in line.cells.get(name, (None, None))]
             ids = " ".join(record.run_id for record in line.records.values())
             lines.append([one.where, place, line.name, "yes" if line.first.given else "no", len(line.records),
-                          " ".join(line.knows), *values, ids])  # fmt: skip
+                          " ".join(line.side_information), *values, ids])  # fmt: skip
     return sheet(LINES, lines)
 
 

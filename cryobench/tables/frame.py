@@ -109,6 +109,13 @@ def sweep_rows(sweep: str) -> dict[str, dict[str, object]]:
     return {name: dict(setting(text) for text in overrides) for name, overrides in rows.items()}
 
 
+def outside(runs: pd.DataFrame) -> dict[str, dict[str, object]]:
+    """A row for each tool whose images were given from outside (verb score): name → its settings, as in `sweep_rows`."""
+    given = [record for record in runs["record"] if record.given and record.done]
+    return {record.given: {f"method.{key}": value for key, value in record.config["method"].items() if key != "_target_"}
+            for record in sorted(given, key=lambda record: record.given)}  # fmt: skip
+
+
 def setting(override: str) -> tuple[str, object]:
     """'method.alpha=0.5' → ('method.alpha', 0.5); a group's choice ('method=gan') names it: ('method.name', 'gan')."""
     key, _, value = override.lstrip("+").partition("=")
