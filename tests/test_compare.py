@@ -27,8 +27,9 @@ def record(words: list[str], mse: list[float], told=(), nmse: bool = True, **fie
     per_image = {"mse": mse} | ({"nmse": list(np.divide(mse, variances))} if nmse else {})
     metrics = {name: {"mean": float(np.mean(values)), "std": 0.0} for name, values in per_image.items()}
     metrics |= {name: {"mean": 1.0, "std": 0.0} for name in ("psnr", "ssim")}
-    return Record(job.run_id, "done", job.config, job.config["seed"], metrics=metrics, per_image=per_image, side_information=list(told),
-                  data={"key": f"{job.config['data']['n_train']}"}, images_per_s=4.0, fit_s=7.0, **fields)  # fmt: skip
+    return Record(job.run_id, "done", job.config, job.config["seed"], metrics=metrics, per_image=per_image,
+                  side_information=list(told), data={"key": f"{job.config['data']['n_train']}"}, images_per_s=4.0, fit_s=7.0,
+                  **fields)  # fmt: skip
 
 
 def config(*words: str) -> dict:

@@ -9,17 +9,17 @@ from cryobench.tables.comparison import MEASURES, Comparison, Line
 from cryobench.tables.table import refused_by
 from cryobench.tables.text import decimal, formatted, page, pipes, sheet, short, significant
 
-HEAD = ["", "method", "NMSE", "MSE", "PSNR", "SSIM", "× linear limit", "× Bayes limit", "side information", "s/image", "training s",
-        "seeds", "significantly better than", "equivalent to", "undecided"]  # fmt: skip
+HEAD = ["", "method", "NMSE", "MSE", "PSNR", "SSIM", "× linear limit", "× Bayes limit", "side information", "s/image",
+        "training s", "seeds", "significantly better than", "equivalent to", "undecided"]  # fmt: skip
 LEFT = 2  # columns
 SAID = """\
 Mean(spread over seeds). × linear limit, × Bayes limit: the MSE as a multiple of that of `method=wiener` and `method=bayes` on \
-the same noisy images, seed by seed. Side information: what was used beyond noisy images. Seconds are those of the machine that each \
-run was made on, with whatever else it did. Significantly better: the MSE is lower by the test of docs/statistics.md at 5 %, \
-all comparisons of a table corrected together (Holm); equivalent: within 5 %; numbers are those of the lines. Fewer than \
-three seeds allow no verdict."""
-LINES = ("where", "place", "method", "given", "seeds", "side_information", *(part for name in MEASURES for part in (name, f"{name}_spread")),
-         "runs")  # fmt: skip
+the same noisy images, seed by seed. Side information: what was used beyond noisy images. Seconds are those of the machine \
+that each run was made on, with whatever else it did. Significantly better: the MSE is lower by the test of \
+docs/statistics.md at 5 %, all comparisons of a table corrected together (Holm); equivalent: within 5 %; numbers are those of \
+the lines. Fewer than three seeds allow no verdict."""
+NUMBERS = tuple(part for name in MEASURES for part in (name, f"{name}_spread"))
+LINES = ("where", "place", "method", "given", "seeds", "side_information", *NUMBERS, "runs")
 VERDICTS = ("where", "method", "than", "mse", "effect", "low", "high", "p", "p_equivalent", "seeds", "detectable",
             "seeds_to_decide")  # fmt: skip
 
@@ -47,7 +47,8 @@ def cells(one: Comparison, place: int) -> list[str]:
     share = f"{nmse[0]:.3g}({'–' if nmse[1] is None else f'{nmse[1]:.1g}'})" if nmse else "–"
     times = [decimal(line.cells.get(f"times_{name}", (None,))[0]) for name in ("linear", "bayes")]
     speed = [f"{line.cells[name][0]:.3g}" if name in line.cells else "–" for name in ("image_s", "training_s")]
-    return [str(place + 1), named(line), share, *numbers, *times, ", ".join(line.side_information) or "–", *speed, str(len(line.records)),
+    told = ", ".join(line.side_information) or "–"
+    return [str(place + 1), named(line), share, *numbers, *times, told, *speed, str(len(line.records)),
             *verdict_cells(one, place)]  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def said(one: Comparison, place: int) -> str:
              "undecided": "undecided against", "not run": "no images in common with"}  # fmt: skip
     parts = [f"{text} {names(one, groups[word])}" for word, text in words.items() if word in groups]
     if few := groups.get("too few seeds"):
-        mine, least = len(one.lines[place].records), min(answer.found.seeds for _, answer in few)
+        mine, least = len(one.lines[place].records), min(answer.comparison.seeds for _, answer in few)
         whose = f"it has {mine}" if mine < SEEDS else f"as few as {least} are common to both"
         parts.append(f"no verdict against {names(one, few)}: {SEEDS} seeds are needed, and {whose}")
     needed = [answer.seeds_to_decide for _, answer in groups.get("undecided", [])]
@@ -143,7 +144,7 @@ def verdicts_csv(found: Sequence[Comparison]) -> str:
             for other, word, answer in one.against(place):
                 if (place, other) not in one.answers:
                     continue
-                compared, decided = answer.found, answer.p is not None
+                compared, decided = answer.comparison, answer.p is not None
                 effect = significant(compared.effect) if compared else None
                 lines.append([
                     one.where, line.name, one.lines[other].name, word, effect,
