@@ -132,6 +132,11 @@ class Judged:
         return {name: summary(values) for name, values in self.per_image.items()}
 
     @property
+    def noisy_metrics(self) -> dict[str, dict]:
+        """The same of the noisy images."""
+        return {name: summary(values) for name, values in self.noisy_scores.items()}
+
+    @property
     def variants(self) -> dict[str, dict]:
         """Metric → its mean over test images for each variant, and their spread; of two variants or more."""
         return {name: over_variants(self.scores, name) for name in self.scores[0]}
@@ -147,7 +152,7 @@ class Judged:
         return {
             "metrics": self.metrics,
             **({"variants": self.variants} if len(self.scores) > 1 else {}),
-            "noisy_metrics": {name: summary(values) for name, values in self.noisy_scores.items()},
+            "noisy_metrics": self.noisy_metrics,
             "per_image": {name: [number(v, 6) for v in values] for name, values in self.per_image.items()},
             "bad_images": self.bad,
             "realised_snr": number(np.mean(clean.var(axis=(1, 2)) / (noisy - clean).var(axis=(1, 2)))),
