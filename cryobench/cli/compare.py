@@ -24,6 +24,9 @@ def compare(
         None, "--out", "-o", help="A folder, or a file that ends in .md, .csv, .html or .png.",
         show_default="RESULTS/compare",
     ),
+    tasks: bool = typer.Option(
+        False, "--tasks", help="The leaderboard: all methods × all tasks that have records, in all folders beside --results."
+    ),
     run: bool = typer.Option(True, "--run/--no-run", help="Whether runs that are missing are done."),
 ) -> None:  # fmt: skip
     """Runs beside all methods with records of the same data, noise and scale: table, verdicts, picture.
@@ -31,6 +34,7 @@ def compare(
     compare method=mine seed=0,1,2 does what is missing of these runs, after saying what that costs, and compares them with
     every finished run under the same conditions. Without a method it compares what there is. The noisy images and the two
     limits (method=wiener, method=bayes) are done along where that takes less than a minute. Verdicts need three seeds.
+    --tasks shows methods × (molecule, SNR, noise model), from the records of all results folders, and runs nothing.
     """
     from cryobench.config import sweep
     from cryobench.config.compose import search_path
@@ -38,6 +42,8 @@ def compare(
     from cryobench.runs.store import Store
     from cryobench.tables import comparison
 
+    if tasks:
+        return leaderboard(list(overrides or []), results, out)
     if out and Path(out).suffix in KINDS and Path(out).is_dir():
         raise InputError(f"--out: expected a file, got {out}, which is a folder")
     words = list(overrides or [])
@@ -62,6 +68,38 @@ def compare(
                          "name a method (method=cwf,nlm seed=0,1,2), or another folder with --results")  # fmt: skip
     write(found, Path(out) if out else Path(next(iter(stores))).expanduser() / "compare")
     raise typer.Exit(failed)
+
+
+def leaderboard(words: list[str], results: str | None, out: str | None) -> None:
+    """Print methods × tasks; write it where `out` says, a file that ends in .md or .csv or a folder."""
+    from cryobench.files import whole
+    from cryobench.tables import leaderboard as board
+
+    if words:
+        raise InputError(
+            f"compare --tasks: expected no overrides, since all tasks with records are shown, got {words[0]}"
+        )
+    folder = Path(results).expanduser().resolve().parent if results else Path("results")
+    found = board.board(board.beside(folder))
+    if not found.tasks:
+        raise InputError(f"compare --tasks: expected records of {board.LEAST} methods or more under the same conditions in a "
+                         f"folder of {folder}, got none; --results names one of these folders")  # fmt: skip
+    texts = {".md": board.to_markdown(found), ".csv": board.to_csv(found)}
+    print(texts[".md"])
+    if out:
+        path = Path(out)
+        if path.suffix in KINDS and path.suffix not in texts:
+            raise InputError(f"--out: expected a folder, or a file that ends in .md or .csv, got {out}")
+        files = (
+            {path: texts[path.suffix]}
+            if path.suffix in texts
+            else {path / f"leaderboard{k}": t for k, t in texts.items()}
+        )
+        for file, text in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with whole(file) as part:
+                part.write_text(text, encoding="utf-8")
+            print(f"written: {file}", file=sys.stderr)
 
 
 def quoted(text: str) -> str:

@@ -24,6 +24,7 @@ TIMES = tuple(f"times_{name}" for name in LIMITS)
 MEASURES = (*METRICS, *TIMES, "image_s", "training_s")
 TOLD = ("type", "share", "shift", "ctf")  # settings of a noise model that stand in the words for it
 SPOILS_TRAINING = ("gaussian", "contaminated")  # noise models whose test images are those of plain Gaussian noise
+SAME_CLEAN = (*SPOILS_TRAINING, "microscope")  # whose clean images have the data set's own variances
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,8 @@ class Measure:
         self.variances: dict[str, np.ndarray] = {}
         self.limits: dict[tuple, dict[int, Record]] = {}
         for record in records:
-            if "nmse" in record.per_image and (key := record.data.get("key")) not in self.variances:
+            key = record.data.get("key") if record.name("noise") in SAME_CLEAN else None
+            if "nmse" in record.per_image and key and key not in self.variances:
                 mse, nmse = (as_numbers(record.per_image[name]) for name in ("mse", "nmse"))
                 with np.errstate(divide="ignore", invalid="ignore"):
                     self.variances[key] = mse / nmse
@@ -180,7 +182,7 @@ class Measure:
         if record.mean("nmse") is not None:
             return record.mean("nmse")
         variances, mse = self.variances.get(record.data.get("key")), as_numbers(record.per_image.get("mse", []))
-        if variances is None or variances.shape != mse.shape:
+        if variances is None or record.name("noise") not in SAME_CLEAN or variances.shape != mse.shape:
             return None
         return float(np.nanmean(mse / variances))
 
