@@ -8,6 +8,7 @@ from cryobench.cli.bench import bench
 from cryobench.cli.data import data
 from cryobench.cli.denoise import denoise
 from cryobench.cli.export import export
+from cryobench.cli.new import new
 from cryobench.cli.plan import plan
 from cryobench.cli.reconstruct import reconstruct
 from cryobench.cli.report import report
@@ -19,7 +20,19 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 # typer brings a click of its own from some version on; its errors are reached through typer's.
 UsageError = typer.BadParameter.__bases__[0]
 
-for verb in (report, table, figure, data, denoise, export, reconstruct, trust, bench, plan):  # in this order in --help
+for verb in (
+    report,
+    table,
+    figure,
+    data,
+    denoise,
+    export,
+    reconstruct,
+    trust,
+    bench,
+    plan,
+    new,
+):  # in this order in --help
     app.command()(verb)
 
 
