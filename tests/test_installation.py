@@ -112,7 +112,7 @@ def test_a_net_begun_by_new_trains_survives_sigterm_and_denoises_without_a_line_
     assert "2 passed" in done(python("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mynet.py"))
 
     words = ("-m", "cryobench", "--config-dir", "conf", "method=mynet", "data.n_train=36", "data.n_test=6", "scale.width=4",
-             "protocol.batch_size=14", "scale.epochs=300")  # fmt: skip
+             "protocol.batch_size=14", "scale.epochs=100")  # fmt: skip
     first = python(*words)
     while not list(tmp_path.glob("results/*/runs/.mynet-*/checkpoints/last.ckpt")):
         assert first.poll() is None, first.communicate()[0]
@@ -124,7 +124,7 @@ def test_a_net_begun_by_new_trains_survives_sigterm_and_denoises_without_a_line_
 
     out = done(python(*words))
     (record,) = records(tmp_path)
-    assert record["status"] == "done" and record["method"]["resumed"] == 1 and len(record["method"]["curve"]) == 300
+    assert record["status"] == "done" and record["method"]["resumed"] == 1 and len(record["method"]["curve"]) == 100
     assert record["metrics"]["mse"]["mean"] < record["noisy_metrics"]["mse"]["mean"] / 4
 
     noisy = np.random.default_rng(0).normal(size=(2, 32, 32)).astype(np.float32)

@@ -22,6 +22,7 @@ from omegaconf.errors import InterpolationResolutionError
 
 from cryobench.config import at_scale  # noqa: F401 (yamls use it)
 from cryobench.config.identity import DENOISING, FULL, PLACES, own_folders, settings_in, shipped_settings
+from cryobench.runs.filters import same, setting
 from cryobench.runs.record import Record
 
 FREE = {"noise.snr"}  # a table's columns, as the seeds are its replicates: no deviation
@@ -107,20 +108,6 @@ def sweep_rows(sweep: str) -> dict[str, dict[str, object]]:
     """The rows of a sweep's yaml: name → the settings (dotted key → value) that a record of it has; none without a yaml."""
     rows = (shipped(f"sweep/{sweep}") or {}).get("rows") or {}
     return {name: dict(setting(text) for text in overrides) for name, overrides in rows.items()}
-
-
-def setting(override: str) -> tuple[str, object]:
-    """'method.alpha=0.5' → ('method.alpha', 0.5); a group's choice ('method=gan') names it: ('method.name', 'gan')."""
-    key, _, value = override.lstrip("+").partition("=")
-    return (key if "." in key or key == "seed" else f"{key}.name"), yaml.safe_load(value)
-
-
-def same(one, other) -> bool:
-    """Whether two settings are equal once both are what they look like: 1 and 1.0, 0.1 and '0.1'."""
-    try:
-        return one == other or float(one) == float(other)
-    except (TypeError, ValueError):
-        return False
 
 
 def fits(runs: pd.DataFrame, wanted: dict[str, object]) -> pd.Series:
