@@ -124,7 +124,7 @@ def trainer(method: Trained, module: DenoisingModule, keeper: Checkpoints, image
         use_distributed_sampler=False,
         precision=where.precision,
         callbacks=callbacks,
-        logger=False,
+        logger=lightning.logger(where.logger, where.workdir),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
