@@ -50,7 +50,7 @@ def folder(tmp_path_factory):
     "help": (["--help"], OTHERS),
     "help of a verb": (["plan", "--help"], OTHERS),
     "help, by its name": (["help"], OTHERS),
-    "version": (["--version"], (*OTHERS, "hydra", "numpy", "typer")),
+    "version": (["--version"], (*OTHERS, "numpy", "typer")),
     "runs": (["runs", "--results", "out", "method=gan"], OTHERS),
     "config": (["--cfg"], OTHERS),
     "plan": (["plan", *SWEEP], OTHERS),
