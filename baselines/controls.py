@@ -28,7 +28,7 @@ class MeanImage(Denoiser):
     """The mean of the clean training images, the same for every noisy one: a method that does worse than this one has
     learnt less from its input than nothing."""
 
-    knows = frozenset({"clean"})
+    side_information = frozenset({"clean"})
 
     def fit(self, train: NoisyImages) -> None:
         """Take the mean of the clean training images, a batch of them at a time."""
@@ -49,7 +49,7 @@ class MeanImage(Denoiser):
 class Oracle(Denoiser):
     """The clean image: an MSE of 0, which shows that clean and denoised images are compared in the right order."""
 
-    knows = frozenset({"truth"})
+    side_information = frozenset({"truth"})
 
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """(n, L, L) → hints["truth"] (n, L, L) as float32. Raises BadImages for NaN or Inf in a noisy image."""

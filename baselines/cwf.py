@@ -55,7 +55,7 @@ class CWF(WithSigma):
 
         def check(noisy: np.ndarray, rows: np.ndarray) -> None:
             check_varied(noisy, *SMALLEST)
-            sigma[rows] = self.noise_level(noisy, {"sigma": train.sigma(rows)} if self.knows else {})
+            sigma[rows] = self.noise_level(noisy, {"sigma": train.sigma(rows)} if self.side_information else {})
 
         good, bad = good_ones(train, check, BATCH)
         if len(good) < 2:

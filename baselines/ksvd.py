@@ -64,9 +64,9 @@ class KSVD(ImageByImage):
             )
 
     @property
-    def knows(self) -> frozenset[str]:
+    def side_information(self) -> frozenset[str]:
         """σ, where it is told and the coding goes by it."""
-        return super().knows if self.coding == "error" else frozenset()
+        return super().side_information if self.coding == "error" else frozenset()
 
     @property
     def smallest(self) -> tuple[int, str]:
@@ -131,16 +131,16 @@ class KSVD(ImageByImage):
         for start in range(0, len(train), BLOCK):
             block = np.arange(start, min(start + BLOCK, len(train)))
             scaled = self._scaled(train, train.noisy(block), block)
-            here = (image >= block[0]) & (image <= block[-1])
+            covered = (image >= block[0]) & (image <= block[-1])
             windows = sliding_window_view(scaled, (self.patch, self.patch), axis=(1, 2))
-            sample[here] = windows[image[here] - start, row[here], column[here]].reshape(-1, self.patch**2)
+            sample[covered] = windows[image[covered] - start, row[covered], column[covered]].reshape(-1, self.patch**2)
         sample -= sample.mean(axis=1, keepdims=True)
         return rng.permutation(sample)
 
     def _scaled(self, train: NoisyImages, noisy: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Training images in units of their noise. Raises BadImages."""
         check_varied(noisy, *self.smallest)
-        hints = {"sigma": train.sigma(rows)} if "sigma" in self.knows else {}
+        hints = {"sigma": train.sigma(rows)} if "sigma" in self.side_information else {}
         return noisy / self.used_sigma(noisy, hints)[:, None, None]
 
     def encode(self, patches: np.ndarray, dictionary: np.ndarray) -> np.ndarray:

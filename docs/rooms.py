@@ -36,22 +36,23 @@ def room(module: str) -> str:
 def arrows() -> dict[str, set[str]]:
     """Each room and those that it imports."""
     graph = grimp.build_graph("cryobench", cache_dir=None)
-    found: dict[str, set[str]] = {}
+    imports: dict[str, set[str]] = {}
     for module in graph.modules - {"cryobench"}:
-        known = found.setdefault(room(module), set())
-        known |= {room(name) for name in graph.find_modules_directly_imported_by(module)} - {room(module)}
-    return found
+        known = imports.setdefault(room(module), set())
+        imported = (name for name in graph.find_modules_directly_imported_by(module) if "." in name)  # not the version
+        known |= {room(name) for name in imported} - {room(module)}
+    return imports
 
 
-def mermaid(found: dict[str, set[str]]) -> str:
+def mermaid(imports: dict[str, set[str]]) -> str:
     """A graph that GitHub draws; an arrow that a longer way implies is left out."""
 
     def below(name: str) -> set[str]:
-        return set().union(*({other} | below(other) for other in found[name]))
+        return set().union(*({other} | below(other) for other in imports[name]))
 
     lines = ["graph TD"]
-    for name in sorted(found.keys() - {EVERYWHERE, "conf"}):
-        direct = found[name] - set().union(*map(below, found[name])) - {EVERYWHERE}
+    for name in sorted(imports.keys() - {EVERYWHERE, "conf"}):
+        direct = imports[name] - set().union(*map(below, imports[name])) - {EVERYWHERE}
         lines += [f"  {name} --> {other}" for other in sorted(direct)] or [f"  {name}"]
     return "\n".join(lines) + "\n"
 

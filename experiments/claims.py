@@ -86,15 +86,15 @@ class Finding:
 
 def write(store: Store) -> list[Path]:
     """Write claims.md (a line for each claim, then every comparison) and claims.csv from the records."""
-    found = findings(frame.frame(store.all()))
-    return text.write(store, "claims", {"md": to_markdown(found), "csv": to_csv(found)})
+    results = findings(frame.frame(store.all()))
+    return text.write(store, "claims", {"md": to_markdown(results), "csv": to_csv(results)})
 
 
 def findings(runs: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS) -> list[Finding]:
     """Every comparison of every claim; a row's spread is moderated by all rows of its kind that any claim names."""
     shown = {side: chosen(runs, side) for claim in claims for pair in claim.pairs for side in pair}
-    values = {side: {seed: per_image(record) for seed, record in found.items()} for side, found in shown.items()}
-    names = {side: tuple(record.run_id for record in found.values()) for side, found in shown.items()}
+    values = {side: {seed: per_image(record) for seed, record in records.items()} for side, records in shown.items()}
+    names = {side: tuple(record.run_id for record in records.values()) for side, records in shown.items()}
     once = {ids: side for side, ids in names.items() if ids}  # one row may stand in two sweeps: its runs count once
     logs = {side: {seed: np.log(np.nanmean(mse)) for seed, mse in values[side].items()} for side in once.values()}
     kinds = {side: kind(next(iter(shown[side].values()))) for side in once.values()}
@@ -112,9 +112,9 @@ def chosen(runs: pd.DataFrame, side: Side) -> dict[int, Record]:
     """Seed → the finished run of a (sweep, row, SNR) with the shipped settings."""
     sweep, row, snr = side
     wanted = rows(sweep).get(row)
-    here = runs[:0] if wanted is None else frame.usual(runs, {**wanted, "noise.snr": snr})
-    here = here.sort_values("seed", kind="stable")
-    return dict(zip(here["seed"], here["record"], strict=True))
+    matching = runs[:0] if wanted is None else frame.usual(runs, {**wanted, "noise.snr": snr})
+    matching = matching.sort_values("seed", kind="stable")
+    return dict(zip(matching["seed"], matching["record"], strict=True))
 
 
 def per_image(record: Record) -> np.ndarray:
@@ -130,34 +130,34 @@ def kind(record: Record) -> str:
 rows = frame.sweep_rows
 
 
-def counted(found: list[Finding]) -> dict[str, int]:
+def counted(results: list[Finding]) -> dict[str, int]:
     """How many comparisons have each answer, in the order in which answers are told."""
     order = ("holds", "reversed", "equivalent", "undecided", "too few seeds", "not run")
-    return {says: n for says in order if (n := sum(f.answer.says == says for f in found))}
+    return {says: n for says in order if (n := sum(f.answer.says == says for f in results))}
 
 
-def verdict(found: list[Finding]) -> str:
+def verdict(results: list[Finding]) -> str:
     """A claim's answers, added up."""
-    counts, n = counted(found), len(found)
+    counts, n = counted(results), len(results)
     if len(counts) == 1:
         (says,) = counts
         return says if n == 1 else f"{says} in all {n} comparisons"
     return ", ".join(f"{says} in {count}" for says, count in counts.items()) + f" of {n}"
 
 
-def decided_by(found: list[Finding]) -> str:
+def decided_by(results: list[Finding]) -> str:
     """How many comparisons are undecided, and how many of them more seeds would decide."""
-    left = [f.answer.seeds_to_decide for f in found if f.answer.says == "undecided"]
+    left = [f.answer.seeds_to_decide for f in results if f.answer.says == "undecided"]
     if not left:
         return ""
     steps = [(n, sum(needed is not None and needed <= n for needed in left)) for n in (5, 10, 20, 50)]
     more = ", ".join(f"{n} seeds {count}" for n, count in steps)
-    return (f"{len(left)} of {len(found)} comparisons are undecided. If the differences are as measured, more seeds would "
+    return (f"{len(left)} of {len(results)} comparisons are undecided. If the differences are as measured, more seeds would "
             f"decide, with a power of {100 * statistics.POWER:.0f} %: {more} of them.")  # fmt: skip
 
 
-def by_claim(found: list[Finding]) -> dict[Claim, list[Finding]]:
-    return {claim: [f for f in found if f.claim == claim] for claim in dict.fromkeys(f.claim for f in found)}
+def by_claim(results: list[Finding]) -> dict[Claim, list[Finding]]:
+    return {claim: [f for f in results if f.claim == claim] for claim in dict.fromkeys(f.claim for f in results)}
 
 
 NOTES = """\
@@ -171,52 +171,52 @@ is *equivalent*, and *reversed* is a difference significantly beyond the margin.
 How, and how often it errs: docs/statistics.md."""
 
 
-def to_markdown(found: list[Finding]) -> str:
-    claims = by_claim(found)
+def to_markdown(results: list[Finding]) -> str:
+    claims = by_claim(results)
     lines = [["claim", "says", "verdict", "effects (lowest to highest)", "margin", "seeds"]]
     for claim, group in claims.items():
-        effects = [f.answer.found.effect for f in group if f.answer.found]
-        seeds = sorted({f.answer.found.seeds for f in group if f.answer.found})
+        effects = [f.answer.comparison.effect for f in group if f.answer.comparison]
+        seeds = sorted({f.answer.comparison.seeds for f in group if f.answer.comparison})
         span = f"{min(effects):+.1%} to {max(effects):+.1%}" if effects else "–"
         lines.append([claim.source, claim.says, verdict(group), span, f"{claim.margin:.0%}",
                       "–".join(map(str, seeds)) or "–"])  # fmt: skip
     return page(
-        "# What the supplement claims", f"{len(claims)} claims; of all comparisons, {verdict(found)}.", decided_by(found),
+        "# What the supplement claims", f"{len(claims)} claims; of all comparisons, {verdict(results)}.", decided_by(results),
         pipes(lines, left=3), NOTES, "## Every comparison",
         pipes([["claim", "lower, it says", "than", "effect (95 % over seeds)", "p", "p within margin", "seeds", "answer",
-                "could have shown", "seeds that would decide"], *(one_line(f) for f in found)], left=3),
+                "could have shown", "seeds that would decide"], *(one_line(f) for f in results)], left=3),
     )  # fmt: skip
 
 
 def one_line(f: Finding) -> list[str]:
     names, answer = [f"{row} at {snr:g}" for _, row, snr in f.pair], f.answer
-    if answer.found is None or answer.p is None:
-        effect = "–" if answer.found is None else f"{answer.found.effect:+.1%}"
+    if answer.comparison is None or answer.p is None:
+        effect = "–" if answer.comparison is None else f"{answer.comparison.effect:+.1%}"
         return [
             f.claim.name,
             *names,
             effect,
             "–",
             "–",
-            str(answer.found.seeds if answer.found else 0),
+            str(answer.comparison.seeds if answer.comparison else 0),
             answer.says,
             "",
             "",
         ]
-    low, high = answer.found.interval
-    effect = f"{answer.found.effect:+.1%} ({low:+.1%} to {high:+.1%})"
+    low, high = answer.comparison.interval
+    effect = f"{answer.comparison.effect:+.1%} ({low:+.1%} to {high:+.1%})"
     shown = ["", ""]
     if answer.says == "undecided":
         shown = [f"{answer.detectable:.0%}", str(answer.seeds_to_decide or f"over {statistics.MOST_SEEDS}")]
-    return [f.claim.name, *names, effect, f"{answer.p:.2g}", f"{answer.p_equivalent:.2g}", str(answer.found.seeds),
+    return [f.claim.name, *names, effect, f"{answer.p:.2g}", f"{answer.p_equivalent:.2g}", str(answer.comparison.seeds),
             answer.says, *shown]  # fmt: skip
 
 
-def to_csv(found: list[Finding]) -> str:
+def to_csv(results: list[Finding]) -> str:
     lines = []
-    for f in found:
+    for f in results:
         (sweep, row, snr), (sweep_b, row_b, snr_b) = f.pair
-        answer, one = f.answer, f.answer.found
+        answer, one = f.answer, f.answer.comparison
         interval = one.interval if answer.p is not None else (None, None)
         lines.append([
             f.claim.name, sweep, row, sweep_b, row_b, f"{snr:g}", f"{snr_b:g}", significant(one.effect if one else None),

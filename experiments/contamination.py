@@ -36,10 +36,10 @@ def write(store: Store) -> list[Path]:
     grids, notes = {}, []
     for snr in SNRS:
         for unit in UNITS:
-            grid, said = cells(runs, unit, snr)
+            grid, row_notes = cells(runs, unit, snr)
             if any(cell.values and share for (_, _, share, _), cell in grid.items()):
                 grids[unit, snr] = grid
-                notes += [note for note in said if note not in notes]
+                notes += [note for note in row_notes if note not in notes]
     tables = {"md": to_markdown(grids, notes), "csv": to_csv(grids), "tex": to_tex(grids)}
     files = text.write(store, "contamination", tables)
     for (unit, snr), grid in grids.items():
@@ -57,14 +57,14 @@ def cells(runs: pd.DataFrame, unit: str, snr: float) -> tuple[Grid, list[str]]:
                 noise = {"noise.name": "contaminated", "noise.type": kind, "noise.share": share, "noise.unit": unit}
                 name = f"{row}, {kind} {share:g}"
                 places[name], wanted[name] = (row, kind, share), settings | (noise if share else {})
-    found, notes = table.cells(runs, wanted, None, (snr,), SHOWN)
-    return {(*places[cell.row], cell.metric): cell for cell in found}, notes
+    computed, notes = table.cells(runs, wanted, None, (snr,), SHOWN)
+    return {(*places[cell.row], cell.metric): cell for cell in computed}, notes
 
 
 def times_clean(grid: Grid, row: str, kind: str, share: float) -> float | None:
     """The MSE as a multiple of that of the same method trained on clean pairs."""
-    here, clean = (grid[row, kind, s, "mse"].mean for s in (share, 0.0))
-    return None if here is None or clean is None else here / clean
+    contaminated, clean = (grid[row, kind, s, "mse"].mean for s in (share, 0.0))
+    return None if contaminated is None or clean is None else contaminated / clean
 
 
 def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
@@ -80,9 +80,11 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
         head = ["", *("clean" if not share else f"{kind} {share:g}" for kind, share in columns)]
         errors, times = [[*head, "seeds"]], [head]
         for row in frame.sweep_rows("contamination"):
-            here = [grid[(row, *column, "mse")] for column in columns]
-            seeds = sorted({len(cell.values) for cell in here if cell.values}) or [0]
-            errors.append([row, *(text.formatted("mse", c.mean, c.spread) for c in here), "–".join(map(str, seeds))])
+            row_cells = [grid[(row, *column, "mse")] for column in columns]
+            seeds = sorted({len(cell.values) for cell in row_cells if cell.values}) or [0]
+            errors.append(
+                [row, *(text.formatted("mse", c.mean, c.spread) for c in row_cells), "–".join(map(str, seeds))]
+            )
             times.append([row, *(text.decimal(times_clean(grid, row, *column)) for column in columns)])
         scales = {cell.scale for cell in grid.values() if cell.scale}
         parts += [f"## SNR {snr:g}, contaminated {UNITS[unit]} (scale {', '.join(sorted(scales))})",
@@ -121,10 +123,10 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
     axes = drawn.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axis, kind in zip(axes, kinds, strict=True):
         for row, (colour, marker, line) in LOOKS.items():
-            here = {share: cell for share in SHARES if (cell := grid[row, kind, share, "mse"]).values}
-            if here:
-                axis.errorbar(list(here), [cell.mean for cell in here.values()],
-                              [cell.spread or 0.0 for cell in here.values()], color=colour, marker=marker, linestyle=line,
+            by_share = {share: cell for share in SHARES if (cell := grid[row, kind, share, "mse"]).values}
+            if by_share:
+                axis.errorbar(list(by_share), [cell.mean for cell in by_share.values()],
+                              [cell.spread or 0.0 for cell in by_share.values()], color=colour, marker=marker, linestyle=line,
                               capsize=2, linewidth=1.3, markersize=5,
                               label=row.replace("l1", "ℓ1").replace("l2", "ℓ2"))  # fmt: skip
         if limit:

@@ -22,5 +22,5 @@ def write(store: Store) -> list[Path]:
         **{row: f"λ = {row}" for row in rows if row not in ("oracle", LIMIT)},
         LIMIT: "l1-AE (λ → ∞)",
     }
-    panels = [found for row, name in names.items() for found in panel(store, chosen.get(row, runs[:0]), name)]
+    panels = [one for row, name in names.items() for one in panel(store, chosen.get(row, runs[:0]), name)]
     return figure.save(figure.gallery(panels), store.results, "fig2_lambda") if panels else []

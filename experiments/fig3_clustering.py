@@ -23,7 +23,7 @@ def write(store: Store) -> list[Path]:
     files, runs = [], frame.frame(store.all())
     for view, name in FILES.items():
         rows, _ = records_of(runs, view)
-        first = {row: mine[0].analysis["clustering"] for row, mine in rows.items() if mine}
+        first = {row: records[0].analysis["clustering"] for row, records in rows.items() if records}
         if first:
             files += figure.save(draw(first, view), store.results, name)
     return files
@@ -41,8 +41,8 @@ def draw(first: dict[str, dict], view: str):
     axes = above.subplots(lines, COLUMNS, squeeze=False).ravel()
     for axis in axes[len(first) :]:
         axis.set_axis_off()
-    for axis, (row, found) in zip(axes, first.items(), strict=False):
-        scatter(axis, found, "isomap", named(row), PAPER.get((row, "isomap")))
+    for axis, (row, clustering) in zip(axes, first.items(), strict=False):
+        scatter(axis, clustering, "isomap", named(row), PAPER.get((row, "isomap")))
     axes[0].legend(fontsize=7)
     for part in below:
         part.suptitle(f"(b) by embedding, {named(GAN)}", fontsize=10)
@@ -51,14 +51,14 @@ def draw(first: dict[str, dict], view: str):
     return sheet
 
 
-def scatter(axis, found: dict, embedding: str, title: str, paper: int | None) -> None:
+def scatter(axis, clustering: dict, embedding: str, title: str, paper: int | None) -> None:
     """Points of the first draw; a cross is an image in the wrong cluster."""
-    points, right = np.array(found[embedding]["points"]), np.array(list(found[embedding]["right"][0])) == "1"
-    closed = np.arange(points.shape[1]) >= found["each"]
+    points, right = np.array(clustering[embedding]["points"]), np.array(list(clustering[embedding]["right"][0])) == "1"
+    closed = np.arange(points.shape[1]) >= clustering["each"]
     for group, colour, label in ((~closed, figure.COLOURS[1], "open"), (closed, figure.COLOURS[0], "closed")):
         axis.scatter(*points[:, group & right], s=14, color=colour, label=label)
         axis.scatter(*points[:, group & ~right], s=18, color=colour, marker="x", linewidth=1)
-    count = f"{found[embedding]['correct'][0]} of {len(closed)}"
+    count = f"{clustering[embedding]['correct'][0]} of {len(closed)}"
     axis.set_title(f"{title}\n{count}" + (f" (paper {paper})" if paper else ""), fontsize=8)
     axis.set(xticks=[], yticks=[])
     axis.set_xlabel("component 1", fontsize=7)

@@ -20,23 +20,23 @@ def write(store: Store) -> list[Path]:
     """Write fig4_pggan and fig4_pggan_training, .png and .svg, of what has records; the lowest seed shows its images."""
     runs, rows = frame.frame(store.all()), frame.sweep_rows("pggan")
     chosen, _ = frame.chosen(runs[runs["snr"] == SNR], {row: rows[row] for row in ROWS})
-    trained = {row: list(here["record"]) for row, here in frame.by_row(chosen).items()}
+    trained = {row: list(group["record"]) for row, group in frame.by_row(chosen).items()}
     if not trained:
         return []
     files = figure.save(training(trained), store.results, "fig4_pggan_training")
     lines = []
     for row, (denoised, reference) in zip(ROWS, ("ab", "cd"), strict=True):
-        found = trained.get(row, [])
-        for letter, what, kept in ((denoised, "denoised", found), (reference, "reference", clean(runs, found))):
+        records = trained.get(row, [])
+        for letter, what, kept in ((denoised, "denoised", records), (reference, "reference", clean(runs, records))):
             if (shown := images(store, kept)) is not None:
                 lines.append((f"({letter}) {NAMES[row]}\n{what}", shown))
     return [*files, *(figure.save(strips(lines), store.results, "fig4_pggan") if lines else [])]
 
 
-def clean(runs: pd.DataFrame, found: list[Record]) -> list[Record]:
-    """The oracle's records on the data of `found`, at whatever noise: they keep the clean images."""
+def clean(runs: pd.DataFrame, records: list[Record]) -> list[Record]:
+    """The oracle's records on the data of these records, at whatever noise: they keep the clean images."""
     oracles = runs.loc[runs["done"].astype(bool) & (runs["method"] == "oracle"), "record"]
-    return [one for one in oracles if found and one.config["data"] == found[0].config["data"]]
+    return [one for one in oracles if records and one.config["data"] == records[0].config["data"]]
 
 
 def images(store: Store, records: list[Record]) -> np.ndarray | None:

@@ -34,18 +34,18 @@ def write(store: Store) -> list[Path]:
 
 def curves(runs: pd.DataFrame, snr: float) -> dict[str, list[tuple[int, list[float]]]]:
     """Method → (number of training images, the MSE of each seed), ascending; of runs with the shipped settings else."""
-    found: dict[str, list[tuple[int, list[float]]]] = {}
+    by_method: dict[str, list[tuple[int, list[float]]]] = {}
     for row, wanted in frame.sweep_rows("exemplars").items():
         method, _, count = row.rpartition(" ")
-        here = frame.usual(runs, {**wanted, "noise.snr": snr})
-        if method in STYLES and len(here):
-            found.setdefault(method, []).append((int(count), list(here["mse"])))
-    return {method: sorted(points) for method, points in found.items()}
+        matching = frame.usual(runs, {**wanted, "noise.snr": snr})
+        if method in STYLES and len(matching):
+            by_method.setdefault(method, []).append((int(count), list(matching["mse"])))
+    return {method: sorted(points) for method, points in by_method.items()}
 
 
-def panel(axis, found: dict, limit: float | None) -> None:
+def panel(axis, by_method: dict, limit: float | None) -> None:
     """One noise level: a line for each method, bars for the spread over seeds, the limit dashed."""
-    for method, points in found.items():
+    for method, points in by_method.items():
         color, marker = STYLES[method]
         counts, means = [n for n, _ in points], [float(np.mean(values)) for _, values in points]
         spreads = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for _, values in points]
@@ -55,7 +55,7 @@ def panel(axis, found: dict, limit: float | None) -> None:
         axis.axhline(limit, color="black", linestyle="--", linewidth=1.2, label="Bayes limit")
     axis.set(xscale="log", yscale="log")
     axis.set_xlabel("clean training images (noisy ones for CWF)", fontsize=9)
-    counts = sorted({n for points in found.values() for n, _ in points})
+    counts = sorted({n for points in by_method.values() for n, _ in points})
     axis.set_xticks(counts, [f"{n:,}" for n in counts])
     axis.xaxis.set_minor_formatter(NullFormatter())
     axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))

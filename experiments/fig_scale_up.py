@@ -19,24 +19,24 @@ PANELS = (("pairs", "images", "images seen (more pairs)"), ("epochs", "images", 
 
 def write(store: Store) -> list[Path]:
     """Write fig_scale_up.png and .svg: three panels, points with their trends drawn on to the paper's scale."""
-    found = scale_up.points(frame.frame(store.all()))
+    points = scale_up.points(frame.frame(store.all()))
     canvas = figure.new(11.0, 3.8)
     for axis, (kind, by, label) in zip(canvas.subplots(1, 3, sharey=True), PANELS, strict=True):
         for number, method in enumerate(scale_up.METHODS):
-            here = scale_up.series(found, method)[kind]
-            if not here:
+            series = scale_up.series(points, method)[kind]
+            if not series:
                 continue
-            x = [getattr(p, by) for p in here]
+            x = [getattr(p, by) for p in series]
             colour = figure.COLOURS[number]
-            axis.plot(x, [np.mean(p.mse) for p in here], "os"[number], color=colour, label=method.replace("l1", "ℓ1"))
-            if fit := scale_up.trend(here, by):
+            axis.plot(x, [np.mean(p.mse) for p in series], "os"[number], color=colour, label=method.replace("l1", "ℓ1"))
+            if fit := scale_up.trend(series, by):
                 reach = np.geomspace(min(x), scale_up.PAPER[by], 50)
                 axis.plot(reach, [fit.at(value)[0] for value in reach], "--", color=colour, linewidth=1)
         paper = scale_up.PAPER[by]
         axis.axvline(paper, color="#888888", linewidth=1, label="the paper's")
         axis.set(xscale="log", yscale="log", xlabel=label)
         ticks = sorted(
-            {getattr(p, by) for method in scale_up.METHODS for p in scale_up.series(found, method)[kind]} | {paper}
+            {getattr(p, by) for method in scale_up.METHODS for p in scale_up.series(points, method)[kind]} | {paper}
         )
         axis.set_xticks(ticks, [f"{value / 1000:,.3g}k" if by == "images" else f"{value}" for value in ticks])
         for side in (axis.xaxis, axis.yaxis):
@@ -46,6 +46,6 @@ def write(store: Store) -> list[Path]:
         axis.grid(True, which="major", alpha=0.25)
     first = canvas.axes[0]
     first.set_ylabel("mean squared error, SNR 0.1")
-    if found:
+    if points:
         first.legend(fontsize=8)
     return figure.save(canvas, store.results, "fig_scale_up")

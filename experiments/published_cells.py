@@ -34,9 +34,9 @@ SWITCHES = {"clipped": {"noise.clip": True}, "unclipped": {"noise.clip": False}}
 def write(store: Store) -> list[Path]:
     """Write published_cells.md (counts, order, then all cells) and .csv from the records."""
     runs = frame.frame(store.all())
-    found = [(number, cell) for number in SWEEPS for cell in cells(runs, number) if cell.paper is not None]
-    known = explanations(runs) | {"wider": wider_range(runs, [cell for _, cell in found])}
-    lines = [(number, cell, *reading(number, cell, known)) for number, cell in found]
+    numbered = [(number, cell) for number in SWEEPS for cell in cells(runs, number) if cell.paper is not None]
+    known = explanations(runs) | {"wider": wider_range(runs, [cell for _, cell in numbered])}
+    lines = [(number, cell, *reading(number, cell, known)) for number, cell in numbered]
     return text.write(store, "published_cells", {"md": to_markdown(lines), "csv": to_csv(lines)})
 
 
@@ -55,19 +55,19 @@ def away(metric: str, ours: float, paper: float) -> float:
     return abs(math.log(ours / paper)) if metric == "mse" else abs(ours - paper)
 
 
-def wider_range(runs: pd.DataFrame, found: Sequence[Cell]) -> dict[tuple[str, ...], float]:
+def wider_range(runs: pd.DataFrame, compared: Sequence[Cell]) -> dict[tuple[str, ...], float]:
     """The runs of an SSIM cell → their mean SSIM with a data range of 2, where the records have it."""
-    here = runs.set_index("run_id")["ssim_range2"].dropna() if "ssim_range2" in runs else {}
+    ssim = runs.set_index("run_id")["ssim_range2"].dropna() if "ssim_range2" in runs else {}
     return {
-        cell.run_ids: float(np.mean([here[name] for name in cell.run_ids]))
-        for cell in found
-        if cell.metric == "ssim" and cell.run_ids and all(name in here for name in cell.run_ids)
+        cell.run_ids: float(np.mean([ssim[name] for name in cell.run_ids]))
+        for cell in compared
+        if cell.metric == "ssim" and cell.run_ids and all(name in ssim for name in cell.run_ids)
     }
 
 
 def explanations(runs: pd.DataFrame) -> dict:
     """(row, SNR, metric) → [(switch, value)] of Table 2's rows under other settings; "scale": factor and its interval."""
-    found: dict = {}
+    explained: dict = {}
     variants = [
         (row.partition(", ")[0], f"{row.partition(', ')[2]}, {images}", {**wanted, **clip})
         for row, wanted in frame.sweep_rows("gap").items()
@@ -76,14 +76,14 @@ def explanations(runs: pd.DataFrame) -> dict:
     variants += [(row, "protocol=released", {**wanted, "protocol.name": "released", "noise.clip": True})
                  for row, wanted in frame.sweep_rows("released").items()]  # fmt: skip
     for row, switch, wanted in variants:
-        here = frame.rows(runs, {row: wanted})
-        here = here[here["variant"].isin(["", "protocol.ssim_range=2.0"])]
-        for snr, some in here.groupby("snr", sort=False):
+        matching = frame.rows(runs, {row: wanted})
+        matching = matching[matching["variant"].isin(["", "protocol.ssim_range=2.0"])]
+        for snr, some in matching.groupby("snr", sort=False):
             for metric in ("mse", "psnr", "ssim"):
                 if (values := some[metric].dropna()).size:
-                    found.setdefault((row, snr, metric), []).append((switch, float(np.mean(list(values)))))
-    found["scale"] = scale(runs)
-    return found
+                    explained.setdefault((row, snr, metric), []).append((switch, float(np.mean(list(values)))))
+    explained["scale"] = scale(runs)
+    return explained
 
 
 def scale(runs: pd.DataFrame) -> tuple[float, float, float] | None:
@@ -131,28 +131,28 @@ def reading(number: int, cell: Cell, known: dict) -> tuple[str, str]:
         if near(cell.metric, value, cell.paper):
             return "protocol", f"{switch}: {text.formatted(cell.metric, value, None).split('(')[0]}"
     factors = known["scale"]
-    if "clean" in cell.knows and factors and cell.metric in ("mse", "psnr"):
+    if "clean" in cell.side_information and factors and cell.metric in ("mse", "psnr"):
         low, high = sorted(predicted(cell, factor) for factor in factors[1:])
         if low <= cell.paper <= high:
             middle, *ends = (
                 text.formatted(cell.metric, value, None).split("(")[0]
                 for value in (predicted(cell, factors[0]), low, high)
             )
-            said = f"the (.5,.5)-GAN's trends carry it to {middle} (95 %: {ends[0]} to {ends[1]})"
+            reason = f"the (.5,.5)-GAN's trends carry it to {middle} (95 %: {ends[0]} to {ends[1]})"
             if factors[2] < 1:
-                return "scale", said
-            return "unexplained", f"scale may do it, but none is shown: {said}"
+                return "scale", reason
+            return "unexplained", f"scale may do it, but none is shown: {reason}"
     return "unexplained", ""
 
 
 def reading_of_ssim(cell: Cell, wider: float | None) -> tuple[str, str]:
     """The same for an SSIM, of which the paper doesn't tell the data range; wider: with a range of 2, None if not recorded."""
-    said = "data range 1" + (f"; with 2 it is {wider:.2f}" if wider is not None else "; 2 is not in the records")
+    reason = "data range 1" + (f"; with 2 it is {wider:.2f}" if wider is not None else "; 2 is not in the records")
     if near("ssim", cell.mean, cell.paper):
-        return "agrees", said
+        return "agrees", reason
     if wider is not None and near("ssim", wider, cell.paper):
-        return "protocol", said
-    return "unexplained", said
+        return "protocol", reason
+    return "unexplained", reason
 
 
 def predicted(cell: Cell, factor: float) -> float:
@@ -161,14 +161,14 @@ def predicted(cell: Cell, factor: float) -> float:
 
 def to_markdown(lines: list) -> str:
     counts = Counter(status for *_, status, _ in lines)
-    told = {
+    phrases = {
         "agrees": "agree in size", "protocol": "are explained by a protocol switch", "scale": "are put down to scale",
         "unexplained": "are unexplained", "missing": "are not run",
     }  # fmt: skip
-    said = ", ".join(f"{counts[key]} {text}" for key, text in told.items() if counts[key])
+    summary = ", ".join(f"{counts[key]} {text}" for key, text in phrases.items() if counts[key])
     parts = [
         "# Every published cell",
-        f"{len(lines)} cells: {said}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "
+        f"{len(lines)} cells: {summary}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "
         f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. Scale explains a cell only where "
         "the trends over pairs and width in the table scale_up are more than scatter. Closer than that, within "
         f"{100 * (CLOSE['mse'] - 1):.0f} % in MSE or {CLOSE['psnr']:g} dB in PSNR, are {closer(lines)}.",
@@ -206,9 +206,9 @@ def order(lines: list) -> str:
             columns.setdefault((number, cell.metric, cell.snr), []).append((cell.mean, cell.paper))
     for (number, metric, snr), pairs in columns.items():
         if len(pairs) > 2:
-            found = stats.kendalltau(*zip(*pairs, strict=True))
+            tau = stats.kendalltau(*zip(*pairs, strict=True))
             column = f"{layout.HEADINGS[metric]} {snr:g}"
-            rows.append([str(number), column, str(len(pairs)), f"{found.statistic:+.2f}", f"{found.pvalue:.2g}"])
+            rows.append([str(number), column, str(len(pairs)), f"{tau.statistic:+.2f}", f"{tau.pvalue:.2g}"])
     return text.pipes(rows, left=2)
 
 

@@ -38,14 +38,14 @@ def method_lines(runs: pd.DataFrame, method: str, snr: float, limits: list) -> l
     """One line for each setting of a method: σ × clipping."""
     published, _ = table.published(2)[method, snr, "mse"]
     rows = {row: wanted for row, wanted in frame.sweep_rows("gap").items() if row.startswith(method)}
-    found = {
+    by_setting = {
         (row, clip): mses(runs, {**wanted, "noise.clip": clip}, snr)
         for row, wanted in rows.items()
         for clip in (False, True)
     }
     lines = []
-    honest = mean(found[f"{method}, true σ", False].values())
-    for (row, clip), errors in found.items():
+    honest = mean(by_setting[f"{method}, true σ", False].values())
+    for (row, clip), errors in by_setting.items():
         setting = row.removeprefix(f"{method}, ")
         ours = mean(errors.values())
         times = [mean([mse / limit(snr, seed) for seed, mse in errors.items() if limit(snr)]) for limit in limits]
@@ -56,8 +56,8 @@ def method_lines(runs: pd.DataFrame, method: str, snr: float, limits: list) -> l
 
 def mses(runs: pd.DataFrame, wanted: dict, snr: float) -> dict[int, float]:
     """Seed → MSE of the runs with these settings and the shipped ones elsewhere."""
-    here = frame.usual(runs, {**wanted, "noise.snr": snr})
-    return dict(zip(here["seed"], here["mse"], strict=True))
+    matching = frame.usual(runs, {**wanted, "noise.snr": snr})
+    return dict(zip(matching["seed"], matching["mse"], strict=True))
 
 
 def mean(values) -> float | None:

@@ -37,20 +37,20 @@ def write(store: Store) -> list[Path]:
     """Write released.md, .csv and .tex from the records of `+sweep=released` (or of any sweep that has such runs)."""
     runs = frame.frame(store.all())
     rows = frame.sweep_rows("released")
-    found, notes = {}, []
+    by_place, notes = {}, []
     for protocol in PROTOCOLS:
         wanted = {row: {**settings, "protocol.name": protocol} for row, settings in rows.items()}
-        here, said = table.cells(runs, wanted, None, SNRS, METRICS)
-        found |= {(cell.row, cell.snr, cell.metric, protocol): cell for cell in here}
-        notes += [f"{protocol.capitalize()}: {note}" for note in said if note.startswith("Settings")]
+        computed, row_notes = table.cells(runs, wanted, None, SNRS, METRICS)
+        by_place |= {(cell.row, cell.snr, cell.metric, protocol): cell for cell in computed}
+        notes += [f"{protocol.capitalize()}: {note}" for note in row_notes if note.startswith("Settings")]
     brackets = {record.run_id: record.variants for record in runs["record"] if record.variants}
     parts = [INTRODUCTION, frame.measured_on(runs)]
     for snr in SNRS:
-        parts += [f"## SNR {snr:g}", text.pipes(list(lines(found, brackets, rows, snr)))]
+        parts += [f"## SNR {snr:g}", text.pipes(list(lines(by_place, brackets, rows, snr)))]
     return text.write(store, "released", {
         "md": text.page(*parts, *notes),
-        "csv": to_csv(found, brackets),
-        "tex": to_tex(found, brackets, rows),
+        "csv": to_csv(by_place, brackets),
+        "tex": to_tex(by_place, brackets, rows),
     })  # fmt: skip
 
 
@@ -67,21 +67,23 @@ def bracket(cell: Cell, brackets: dict[str, dict]) -> float | None:
     return sum(over) / len(over) if over else cell.spread
 
 
-def lines(found: dict, brackets: dict, rows: dict, snr: float):
+def lines(by_place: dict, brackets: dict, rows: dict, snr: float):
     """The head of one SNR's table, then its rows."""
-    limits = [name for name in table.LIMITS if snr in layout.limited(found.values(), name)]
+    limits = [name for name in table.LIMITS if snr in layout.limited(by_place.values(), name)]
     times = (f"{layout.TIMES[name][0]} {p}" for name in limits for p in PROTOCOLS)
     yield ["method", *(f"MSE {p}" for p in PROTOCOLS), "MSE published", *(f"PSNR {p}" for p in PROTOCOLS),
            "PSNR published", *times, "nearer", "seeds"]  # fmt: skip
     for row in rows:
         line = [row]
         for metric in ("mse", "psnr"):
-            cells = [found[row, snr, metric, protocol] for protocol in PROTOCOLS]
+            cells = [by_place[row, snr, metric, protocol] for protocol in PROTOCOLS]
             line += [text.formatted(metric, cell.mean, bracket(cell, brackets)) for cell in cells]
             line.append(text.formatted(metric, *printed(row, snr, metric)))
-        means = {protocol: found[row, snr, "mse", protocol].mean for protocol in PROTOCOLS}
-        line += [layout.multiple(found[row, snr, "mse", protocol], name) for name in limits for protocol in PROTOCOLS]
-        seeds = "/".join(str(len(found[row, snr, "mse", protocol].values)) for protocol in PROTOCOLS)
+        means = {protocol: by_place[row, snr, "mse", protocol].mean for protocol in PROTOCOLS}
+        line += [
+            layout.multiple(by_place[row, snr, "mse", protocol], name) for name in limits for protocol in PROTOCOLS
+        ]
+        seeds = "/".join(str(len(by_place[row, snr, "mse", protocol].values)) for protocol in PROTOCOLS)
         yield [*line, nearer(means, printed(row, snr, "mse")[0]), seeds]
 
 
@@ -94,11 +96,11 @@ def nearer(means: dict[str, float | None], paper: float | None) -> str:
     return f"{first} ({away[first]:.1f}× against {away[second]:.1f}×)"
 
 
-def to_csv(found: dict, brackets: dict) -> str:
+def to_csv(by_place: dict, brackets: dict) -> str:
     """One line a cell and protocol; spread is over seeds, spread_over_epochs over the epochs kept."""
-    known = [name for name in table.LIMITS if any(cell.times(name) for cell in found.values()) or name == "bayes"]
+    known = [name for name in table.LIMITS if any(cell.times(name) for cell in by_place.values()) or name == "bayes"]
     lines = []
-    for (row, snr, metric, protocol), cell in found.items():
+    for (row, snr, metric, protocol), cell in by_place.items():
         epochs = bracket(cell, brackets) if any(cell.metric in brackets.get(run, {}) for run in cell.run_ids) else None
         paper = (None if value is None else str(value) for value in printed(row, snr, metric))
         times = (text.significant(cell.times(name)[0], 4) if cell.times(name) else None for name in known)
@@ -108,14 +110,14 @@ def to_csv(found: dict, brackets: dict) -> str:
     return text.sheet((*COLUMNS, *(f"times_{name}" for name in known)), lines)
 
 
-def to_tex(found: dict, brackets: dict, rows: dict) -> str:
+def to_tex(by_place: dict, brackets: dict, rows: dict) -> str:
     """MSE at both noise levels: described, released, published."""
     top = ["", *(rf"\multicolumn{{3}}{{c}}{{MSE, SNR {snr:g}}}" for snr in SNRS)]
     body = []
     for row in rows:
         line = [row]
         for snr in SNRS:
-            cells = [found[row, snr, "mse", protocol] for protocol in PROTOCOLS]
+            cells = [by_place[row, snr, "mse", protocol] for protocol in PROTOCOLS]
             line += [text.formatted("mse", cell.mean, bracket(cell, brackets)) for cell in cells]
             line.append(text.formatted("mse", *printed(row, snr, "mse")))
         body.append(line)

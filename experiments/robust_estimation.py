@@ -33,8 +33,8 @@ COLUMNS = (*TASK, "error", "row", "mean", "spread", "n_seeds", "published")
 
 def write(store: Store) -> list[Path]:
     """Write robust_location and robust_scatter, each .md, .csv and .tex, from the records of +sweep=robust_estimation."""
-    found = results(store, "robust_estimation")
-    return [file for kind in ERRORS for file in text.write(store, f"robust_{kind}", table(found, kind))]
+    samples = results(store, "robust_estimation")
+    return [file for kind in ERRORS for file in text.write(store, f"robust_{kind}", table(samples, kind))]
 
 
 def results(store: Store, task: str) -> list[dict]:
@@ -102,7 +102,7 @@ def cells(results: Iterable[dict], kind: str) -> list[Cell]:
         alike = trained.setdefault((task_of(result), gan_name(result["settings"])), [])
         if training_of(result) not in alike:
             alike.append(training_of(result))
-    found: dict[tuple, dict[str, dict[int, float]]] = {}
+    by_task: dict[tuple, dict[str, dict[int, float]]] = {}
     for result in results:
         task, gan = task_of(result), gan_name(result["settings"])
         one, *others = alike = trained[task, gan]
@@ -110,9 +110,9 @@ def cells(results: Iterable[dict], kind: str) -> list[Cell]:
         gan += "".join(f", {name}={result['settings'][name]}" for name in differs)
         for name, error in result[kind].items():
             row = gan if name == "gan" else name.replace("_", " ")
-            found.setdefault(task, {}).setdefault(row, {})[result["seed"]] = error
+            by_task.setdefault(task, {}).setdefault(row, {})[result["seed"]] = error
     out = []
-    for task, rows in found.items():
+    for task, rows in by_task.items():
         for row in sorted(rows, key=lambda row: "-GAN" not in row):
             published = PUBLISHED.get(task) if "-GAN" in row and kind == "location" else None
             out.append(Cell(task, row, rows[row], published))
@@ -126,26 +126,26 @@ def heading(task: tuple) -> str:
     return f"{LAWS[tail]}(0,{known}), {contamination}, p={p}, n={n}, ε={epsilon:g}"
 
 
-def to_csv(found: Sequence[Cell], kind: str) -> str:
+def to_csv(shown: Sequence[Cell], kind: str) -> str:
     return text.sheet(COLUMNS, (
         [*map(str, cell.task), kind, cell.row, cell.mean, cell.spread, len(cell.by_seed),
-         None if cell.published is None else str(cell.published)] for cell in found
+         None if cell.published is None else str(cell.published)] for cell in shown
     ))  # fmt: skip
 
 
-def grid(found: Sequence[Cell]) -> list[list[str]]:
+def grid(shown: Sequence[Cell]) -> list[list[str]]:
     """Header, one line for each estimator, one column for each task, and the published GANs last."""
-    tasks, rows = (list(dict.fromkeys(getattr(cell, name) for cell in found)) for name in ("task", "row"))
-    at = {(cell.task, cell.row): cell for cell in found}
+    tasks, rows = (list(dict.fromkeys(getattr(cell, name) for cell in shown)) for name in ("task", "row"))
+    at = {(cell.task, cell.row): cell for cell in shown}
     lines = [["", *map(heading, tasks)]]
     lines += [[row, *(str(at.get((task, row), "–")) for task in tasks)] for row in rows]
-    published = {cell.task: f"{cell.published:.4f}" for cell in found if cell.published}
+    published = {cell.task: f"{cell.published:.4f}" for cell in shown if cell.published}
     if published:
         lines.append(["published (0,0)-GAN", *(published.get(task, "–") for task in tasks)])
     return lines
 
 
-def to_markdown(found: Sequence[Cell], kind: str) -> str:
+def to_markdown(shown: Sequence[Cell], kind: str) -> str:
     notes = [
         f"{ERRORS[kind]}, mean(spread over seeds). The oracle is the maximum likelihood estimate from the uncontaminated "
         "points (under strong contamination: from the sample before it).",
@@ -155,18 +155,18 @@ def to_markdown(found: Sequence[Cell], kind: str) -> str:
         notes.append("Where the law is not normal a scatter has no scale of its own and is given the trace of Σ.")
     else:
         notes.append("GANs and iterative filtering know Σ; iterative filtering and the trimmed mean know ε.")
-    return text.page(f"# Robust estimation of {kind}", text.pipes(grid(found)), *notes)
+    return text.page(f"# Robust estimation of {kind}", text.pipes(grid(shown)), *notes)
 
 
-def to_tex(found: Sequence[Cell], kind: str) -> str:
+def to_tex(shown: Sequence[Cell], kind: str) -> str:
     """A booktabs table with the lines of the markdown one."""
     signs = {"ε": r"$\varepsilon$", "κ": r"$\kappa$", "₃": "$_3$", OUTSIDE: r"$^\dagger$"}
-    head, *lines = grid(found)
+    head, *lines = grid(shown)
     caption = f"Robust estimation of {kind}: error, mean(spread over seeds)"
     return text.booktabs(caption, f"tab:robust-{kind}", len(head), [head], [lines], signs)
 
 
 def table(results: Iterable[dict], kind: str) -> dict[str, str]:
     """The whole table robust_`kind`: suffix ("md", "csv", "tex") → text."""
-    found = cells(results, kind)
-    return {"md": to_markdown(found, kind), "csv": to_csv(found, kind), "tex": to_tex(found, kind)}
+    shown = cells(results, kind)
+    return {"md": to_markdown(shown, kind), "csv": to_csv(shown, kind), "tex": to_tex(shown, kind)}

@@ -33,17 +33,17 @@ TOLERANCE = 0.15  # how far from the theorem's a slope may lie that agrees with 
 
 def write(store: Store) -> list[Path]:
     """Write robust_rates.md and .csv, and a figure for each class of discriminators that has records."""
-    found = read(store, "robust_rates")
+    results = read(store, "robust_rates")
     parts, lines, files = [], [], []
     for net, name in NETS.items():
-        here = [result for result in found if result["settings"]["discriminator"] == net]
-        if here:
+        of_net = [result for result in results if result["settings"]["discriminator"] == net]
+        if of_net:
             parts += [
                 f"## {'D_L(κ,B), as in Theorem 1' if net == 'bounded' else 'Unbounded discriminators'}",
-                summary(here),
+                summary(of_net),
             ]
-            lines += [rate for axis in AXES for rate in rates(here, "location", axis)]
-            files += figures.save(figure(here), store.results, name)
+            lines += [rate for axis in AXES for rate in rates(of_net, "location", axis)]
+            files += figures.save(figure(of_net), store.results, name)
     page = text.page("# Rates of the error of location", *(parts or ["No runs yet."]))
     return text.write(store, "robust_rates", {"md": page, "csv": to_csv(lines)}) + files
 
@@ -130,7 +130,7 @@ def rate(row: str, axis: str, fixed: float, p: int, by_x: dict[float, dict[int, 
     # A maximum has a kink, a real error turns smoothly: fit on the side where this axis' own term decides, if it is there.
     n, epsilon = (fixed, np.array(x)) if axis == "epsilon" else (np.array(x), fixed)
     decides = epsilon**2 >= p / n if axis == "epsilon" else p / n >= epsilon**2
-    fitted = [value for value, mine in zip(x, decides, strict=True) if mine or decides.sum() < 2]
+    fitted = [value for value, decisive in zip(x, decides, strict=True) if decisive or decides.sum() < 2]
     seeds = set.intersection(*(set(by_x[value]) for value in fitted))
     per_seed = [slope(fitted, [by_x[value][seed] for value in fitted]) for seed in seeds]
     along = {"n": fixed, "epsilon": fixed} | {axis: fitted}

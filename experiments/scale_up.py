@@ -80,32 +80,34 @@ class Trend:
 
 def write(store: Store) -> list[Path]:
     """Write scale_up.md and .csv from the records of `+sweep=scale_up`."""
-    found = points(frame.frame(store.all()))
-    return text.write(store, "scale_up", {"md": to_markdown(found), "csv": to_csv(found)})
+    measured = points(frame.frame(store.all()))
+    return text.write(store, "scale_up", {"md": to_markdown(measured), "csv": to_csv(measured)})
 
 
 def points(runs: pd.DataFrame) -> list[Point]:
     """The rows that have records; what a row leaves unsaid is the desk scale's."""
     out = []
     for row, wanted in frame.sweep_rows("scale_up").items():
-        here = frame.usual(runs, {**wanted, "noise.snr": SNR, "scale.name": "desk"}).drop_duplicates(
+        matching = frame.usual(runs, {**wanted, "noise.snr": SNR, "scale.name": "desk"}).drop_duplicates(
             "seed", keep="last"
         )
-        if len(here):
-            first = here["record"].iloc[0]
+        if len(matching):
+            first = matching["record"].iloc[0]
             out.append(Point(
                 row, row.rpartition(", ")[0], first.config["data"]["n_train"], first.method["images_seen"],
-                first.config["method"]["width"], tuple(here["mse"]),
+                first.config["method"]["width"], tuple(matching["mse"]),
             ))  # fmt: skip
     return out
 
 
-def series(found: list[Point], method: str) -> dict[str, list[Point]]:
+def series(points: list[Point], method: str) -> dict[str, list[Point]]:
     """The three ways up of one method, each through the desk point: more pairs, more epochs, wider."""
-    mine = [p for p in found if p.method == method]
-    desk = [p for p in mine if p.row.endswith("4000 pairs")]
+    of_method = [p for p in points if p.method == method]
+    desk = [p for p in of_method if p.row.endswith("4000 pairs")]
     return {
-        kind: sorted([*(p for p in mine if mark in p.row and p not in desk), *desk], key=lambda p: (p.images, p.width))
+        kind: sorted(
+            [*(p for p in of_method if mark in p.row and p not in desk), *desk], key=lambda p: (p.images, p.width)
+        )
         for kind, mark in (("pairs", " pairs"), ("epochs", " epochs"), ("width", "d = "))
     }
 
@@ -122,14 +124,14 @@ def trend(points: list[Point], by: str) -> Trend | None:
     return Trend(float(fit.intercept), float(fit.slope), tuple(x), scatter, float(fit.pvalue) if len(x) > 2 else None)
 
 
-def to_markdown(found: list[Point]) -> str:
+def to_markdown(points: list[Point]) -> str:
     lines = [["row", "training pairs", "images seen", "width", "MSE", "seeds"]]
     lines += [
-        [p.row, f"{p.pairs:,}", f"{p.images:,}", str(p.width), mean_and_spread(p.mse), str(len(p.mse))] for p in found
+        [p.row, f"{p.pairs:,}", f"{p.images:,}", str(p.width), mean_and_spread(p.mse), str(len(p.mse))] for p in points
     ]
-    said = f"ResNet, SNR {SNR:g}, steps away from the desk scale. MSE: mean(spread over seeds)."
-    parts = ["# Toward the paper's scale", said, pipes(lines)]
-    parts += [reading(found, method) for method in METHODS]
+    caption = f"ResNet, SNR {SNR:g}, steps away from the desk scale. MSE: mean(spread over seeds)."
+    parts = ["# Toward the paper's scale", caption, pipes(lines)]
+    parts += [reading(points, method) for method in METHODS]
     return text.page(*parts)
 
 
@@ -137,23 +139,23 @@ def mean_and_spread(mse: tuple[float, ...]) -> str:
     return formatted("mse", float(np.mean(mse)), float(np.std(mse, ddof=1)) if len(mse) > 1 else None)
 
 
-def reading(found: list[Point], method: str) -> str:
+def reading(points: list[Point], method: str) -> str:
     """What the trends of one method say, in words."""
-    ways = series(found, method)
-    said = []
+    ways = series(points, method)
+    trends = []
     for kind, by in (("pairs", "images"), ("epochs", "images"), ("width", "width")):
         if fit := trend(ways[kind], by):
             value, room = fit.at(PAPER[by])
             span = f" (95 %: {short(room[0])} to {short(room[1])})" if room else ""
             what = {"pairs": "more pairs", "epochs": "more epochs", "width": "wider nets"}[kind]
             sure = "" if fit.p is None else f" (p = {fit.p:.2g})"
-            said.append(f"{what}: MSE ∝ {by}^{fit.b:+.2f}{sure}, {short(value)}{span} at the paper's {PAPER[by]:,}")
-    if not said:
+            trends.append(f"{what}: MSE ∝ {by}^{fit.b:+.2f}{sure}, {short(value)}{span} at the paper's {PAPER[by]:,}")
+    if not trends:
         return ""
-    words = f"**{method}.** " + "; ".join(said) + "."
+    words = f"**{method}.** " + "; ".join(trends) + "."
     more, wider = trend(ways["pairs"], "images"), trend(ways["width"], "width")
     if more and wider:
-        desk = [p for p in found if p.method == method and p.row.endswith("4000 pairs")]
+        desk = [p for p in points if p.method == method and p.row.endswith("4000 pairs")]
         if desk:
             both = (
                 float(np.mean(desk[0].mse))
@@ -168,7 +170,7 @@ def reading(found: list[Point], method: str) -> str:
     return words
 
 
-def to_csv(found: list[Point]) -> str:
+def to_csv(points: list[Point]) -> str:
     return text.sheet(("row", "method", "pairs", "images_seen", "width", "mse", "n_seeds"), (
-        [p.row, p.method, p.pairs, p.images, p.width, float(np.mean(p.mse)), len(p.mse)] for p in found
+        [p.row, p.method, p.pairs, p.images, p.width, float(np.mean(p.mse)), len(p.mse)] for p in points
     ))  # fmt: skip

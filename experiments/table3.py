@@ -19,12 +19,12 @@ def write(store: Store) -> list[Path]:
     """Write table3.md, .csv and .tex from the records; the ℓ1-autoencoder stands below the λs as their limit."""
     runs = frame.frame(store.all())
     rows = {row: wanted for row, wanted in frame.sweep_rows("lambda").items() if row != "oracle"}
-    found, notes = table.cells(runs, rows, 3, (SNR,), ("mse", "psnr", "ssim", "nmse"))
+    cells, notes = table.cells(runs, rows, 3, (SNR,), ("mse", "psnr", "ssim", "nmse"))
     notes = [*reading(frame.chosen(runs, rows)[0]), *notes]
-    in_paper = [cell for cell in found if cell.row != LIMIT]
+    in_paper = [cell for cell in cells if cell.row != LIMIT]
     return text.write(store, "table3", {
-        "md": layout.to_markdown(found, f"Table 3. {TITLE}", "λ", notes),
-        "csv": layout.to_csv(found),
+        "md": layout.to_markdown(cells, f"Table 3. {TITLE}", "λ", notes),
+        "csv": layout.to_csv(cells),
         "tex": layout.to_tex(in_paper, TITLE.replace("λℓ1", r"$\lambda\ell_1$").replace("λ", r"$\lambda$"),
                              r"$\lambda$", "tab:lambda"),
     })  # fmt: skip
@@ -40,8 +40,8 @@ def reading(runs: pd.DataFrame) -> list[str]:
 
     λs are compared with the limit on the seeds that both have.
     """
-    here = runs[runs["snr"] == SNR]
-    mse = {row: dict(zip(one["seed"], one["mse"], strict=True)) for row, one in frame.by_row(here).items()}
+    at_snr = runs[runs["snr"] == SNR]
+    mse = {row: dict(zip(one["seed"], one["mse"], strict=True)) for row, one in frame.by_row(at_snr).items()}
     limit = mse.pop(LIMIT, {})
     if not mse:
         return []

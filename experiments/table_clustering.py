@@ -55,8 +55,8 @@ class Clustering:
     def interval(self) -> tuple[int, float, float]:
         """Median of the draws, and the 95 % Clopper-Pearson interval of a draw with that count, as counts."""
         middle = round(float(np.median(self.correct)))
-        found = stats.binomtest(middle, self.images).proportion_ci(0.95)
-        return middle, found.low * self.images, found.high * self.images
+        bounds = stats.binomtest(middle, self.images).proportion_ci(0.95)
+        return middle, bounds.low * self.images, bounds.high * self.images
 
     @property
     def beyond_coin(self) -> int:
@@ -75,14 +75,14 @@ def write(store: Store) -> list[Path]:
     lines, tex, runs = [], {}, frame.frame(store.all())
     for view, title in VIEWS.items():
         rows, notes = records_of(runs, view)
-        found = {row: clusterings(mine) for row, mine in rows.items()}
-        if not any(found.values()):
+        by_row = {row: clusterings(records) for row, records in rows.items()}
+        if not any(by_row.values()):
             continue
-        lines += csv_lines(view, found)
-        tex[title] = tex_lines(found)
+        lines += csv_lines(view, by_row)
+        tex[title] = tex_lines(by_row)
         posterior = by_posterior(rows.get("exemplar", []))
-        parts += [f"## {title}", text.pipes(by_method(found)), *posterior, text.pipes(by_embedding(found)),
-                  text.pipes(comparisons(found)), *notes]  # fmt: skip
+        parts += [f"## {title}", text.pipes(by_method(by_row)), *posterior, text.pipes(by_embedding(by_row)),
+                  text.pipes(comparisons(by_row)), *notes]  # fmt: skip
     parts.append("The paper's t-SNE and MDS are printed as 46/50 and taken as 46 of 60 here.")
     texts = {"md": text.page(*parts), "csv": text.sheet(COLUMNS, lines), "tex": latex(tex)}
     return text.write(store, "table_clustering", texts)
@@ -94,8 +94,8 @@ def records_of(runs: pd.DataFrame, view: str) -> tuple[dict[str, list[Record]], 
     clustered = runs["record"].map(lambda record: bool(record.analysis.get("clustering")))
     extra = {} if view == "random" else {"data.test_view": view}
     rows = {row: {**wanted, **extra} for row, wanted in frame.sweep_rows("clustering").items()}
-    found, notes = frame.chosen(runs[(runs["snr"] == SNR) & clustered & (views == view)], rows)
-    return {row: list(here["record"]) for row, here in frame.by_row(found).items()}, notes
+    chosen, notes = frame.chosen(runs[(runs["snr"] == SNR) & clustered & (views == view)], rows)
+    return {row: list(group["record"]) for row, group in frame.by_row(chosen).items()}, notes
 
 
 def clusterings(records: list[Record]) -> dict[str, Clustering]:
@@ -105,8 +105,8 @@ def clusterings(records: list[Record]) -> dict[str, Clustering]:
         right: dict[tuple[int, int], list[int]] = {}
         correct = []
         for record in records:
-            found = record.analysis["clustering"]
-            for images, draw in zip(found["drawn"], found[name]["right"], strict=True):
+            clustering = record.analysis["clustering"]
+            for images, draw in zip(clustering["drawn"], clustering[name]["right"], strict=True):
                 correct.append(draw.count("1"))
                 for image, one in zip(images, draw, strict=True):
                     right.setdefault((record.seed, image), []).append(int(one))
@@ -126,10 +126,10 @@ def counted(one: Clustering) -> list[str]:
 HEAD = ["correct, mean(sd)", "range", "median (95 % interval)", "beyond a coin", "seeds", "paper"]
 
 
-def by_method(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
-    size = next(c["isomap"].images for c in found.values() if c)
+def by_method(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
+    size = next(c["isomap"].images for c in by_row.values() if c)
     lines = [[f"by method, Isomap, of {size}", *HEAD]]
-    for row, each in found.items():
+    for row, each in by_row.items():
         paper = PAPER.get((row, "isomap"))
         lines.append(
             [named(row), *(counted(each["isomap"]) if each else ["–"] * (len(HEAD) - 1)), f"{paper}" if paper else "–"]
@@ -137,8 +137,8 @@ def by_method(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
     return lines
 
 
-def by_embedding(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
-    each = found.get(GAN) or {}
+def by_embedding(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
+    each = by_row.get(GAN) or {}
     lines = [[f"by embedding, {named(GAN)}", *HEAD]]
     return lines + [[text, *counted(each[e]), str(PAPER[GAN, e])] for e, text in EMBEDDINGS.items() if e in each]
 
@@ -148,12 +148,12 @@ def by_posterior(records: list[Record]) -> list[str]:
     right = images = 0
     for record in records:
         named_by = record.method.get("per_image", {}).get("conformation")
-        found = record.analysis["clustering"]
+        clustering = record.analysis["clustering"]
         if not named_by or record.bad_images:
             return []
         last = record.config["data"].get("conformations", 5) - 1
-        truth = {i: label for draw in found["drawn"] for i, label in zip(draw, [0] * found["each"] + [last] * found["each"],
-                                                                        strict=True)}  # fmt: skip
+        labels = [0] * clustering["each"] + [last] * clustering["each"]
+        truth = {i: label for draw in clustering["drawn"] for i, label in zip(draw, labels, strict=True)}
         for image, label in truth.items():
             off = abs(named_by[image] - label)
             right += 1.0 if 2 * off < last else 0.5 if 2 * off == last else 0.0
@@ -163,11 +163,11 @@ def by_posterior(records: list[Record]) -> list[str]:
             f"that is {SIXTY * right / images:.0f} of 60."] if images else []  # fmt: skip
 
 
-def comparisons(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
+def comparisons(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
     """Each difference that note 5 claims: the paper's counts by Fisher's test, ours image by image."""
-    pairs = [(a, b) for a, b in CLAIMS if all(e in (found.get(row) or {}) for row, e in (a, b))]
+    pairs = [(a, b) for a, b in CLAIMS if all(e in (by_row.get(row) or {}) for row, e in (a, b))]
     theirs = statistics.holm([fisher(PAPER[a], PAPER[b]) for a, b in CLAIMS])
-    ours = [paired(found[a[0]][a[1]], found[b[0]][b[1]]) for a, b in pairs]
+    ours = [paired(by_row[a[0]][a[1]], by_row[b[0]][b[1]]) for a, b in pairs]
     right = dict(zip(pairs, statistics.holm([p for _, p in ours]), strict=True))
     effects = dict(zip(pairs, (effect for effect, _ in ours), strict=True))
     lines = [
@@ -184,11 +184,13 @@ def comparisons(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
     ]
     for pair, p in zip(CLAIMS, theirs, strict=True):
         a, b = pair
-        mine = ["–"] * 3
+        measured = ["–"] * 3
         if pair in effects:
             level = "undecided" if right[pair] >= statistics.LEVEL else "holds" if effects[pair] > 0 else "reversed"
-            mine = [f"{SIXTY * effects[pair]:+.1f}", f"{right[pair]:.2g}", level]
-        lines.append([place(a), place(b), f"{PAPER[a]} to {PAPER[b]}", f"{p:.2g}", "yes" if p < 0.05 else "no", *mine])
+            measured = [f"{SIXTY * effects[pair]:+.1f}", f"{right[pair]:.2g}", level]
+        lines.append(
+            [place(a), place(b), f"{PAPER[a]} to {PAPER[b]}", f"{p:.2g}", "yes" if p < 0.05 else "no", *measured]
+        )
     return lines
 
 
@@ -219,9 +221,9 @@ def place(side: tuple[str, str]) -> str:
     return f"{named(side[0])}, {EMBEDDINGS[side[1]]}"
 
 
-def csv_lines(view: str, found: dict[str, dict[str, Clustering]]) -> list[list]:
+def csv_lines(view: str, by_row: dict[str, dict[str, Clustering]]) -> list[list]:
     lines = []
-    for row, each in found.items():
+    for row, each in by_row.items():
         for name, one in each.items():
             middle, low, high = one.interval
             mean, sd = float(one.correct.mean()), float(one.correct.std(ddof=1))
@@ -231,9 +233,9 @@ def csv_lines(view: str, found: dict[str, dict[str, Clustering]]) -> list[list]:
     return lines
 
 
-def tex_lines(found: dict[str, dict[str, Clustering]]) -> list[list[str]]:
+def tex_lines(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
     lines = []
-    for row, each in found.items():
+    for row, each in by_row.items():
         cells = [
             f"{each[e].correct.mean():.1f}({each[e].correct.std(ddof=1):.1f})" if each else "–" for e in EMBEDDINGS
         ]

@@ -17,7 +17,7 @@ def write(store: Store) -> list[Path]:
     """Write table_molecules.md and .csv from the records here and in the folders beside of the same scale."""
     rows = frame.sweep_rows("molecules")
     folders = {store.results.resolve(), *beside(store.results.resolve())}
-    parts, found = [INTRODUCTION], []
+    parts, by_molecule = [INTRODUCTION], []
     for folder in sorted(folders, key=lambda folder: (folder != store.results.resolve(), folder.name)):
         runs = frame.frame(Store(folder).all())
         cells, notes = table.cells(runs, rows, None, (0.1, 0.05), ("mse", "nmse"))
@@ -25,8 +25,8 @@ def write(store: Store) -> list[Path]:
             continue
         names = sorted(set(runs.loc[runs["done"].astype(bool), "data"]))
         parts += [f"## {', '.join(names)}", text.pipes(lines(cells)), *notes]
-        found.append((", ".join(names), cells))
-    return text.write(store, "table_molecules", {"md": text.page(*parts), "csv": to_csv(found)})
+        by_molecule.append((", ".join(names), cells))
+    return text.write(store, "table_molecules", {"md": text.page(*parts), "csv": to_csv(by_molecule)})
 
 
 def beside(folder: Path) -> list[Path]:
@@ -45,10 +45,10 @@ def lines(cells: list[table.Cell]) -> list[list[str]]:
     return out + [[row, *grid.texts(row), layout.counted(grid.line(row))] for row in grid.rows]
 
 
-def to_csv(found: list[tuple[str, list[table.Cell]]]) -> str:
+def to_csv(by_molecule: list[tuple[str, list[table.Cell]]]) -> str:
     """The table's usual columns behind one for the data set."""
     lines = []
-    for name, cells in found:
+    for name, cells in by_molecule:
         head, *body = layout.to_csv(cells).splitlines()
         lines += ([] if lines else [f"data,{head}"]) + [f"{name},{line}" for line in body]
     return "\n".join(lines) + "\n"

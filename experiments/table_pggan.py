@@ -26,7 +26,7 @@ def write(store: Store) -> list[Path]:
     """Write table_pggan.md, .csv (with sharpness and the training's steadiness as further metrics) and .tex."""
     runs = frame.frame(store.all())
     rows = {row: wanted for row, wanted in frame.sweep_rows("pggan").items() if row != "oracle"}
-    found, notes = table.cells(runs, rows, "pggan", (SNR,), ("mse", "psnr", "ssim", "nmse"))
+    cells, notes = table.cells(runs, rows, "pggan", (SNR,), ("mse", "psnr", "ssim", "nmse"))
     chosen, _ = frame.chosen(runs, rows)
     chosen = frame.by_row(chosen[chosen["snr"] == SNR])
     records = {row: list(chosen[row]["record"]) if row in chosen else [] for row in rows}
@@ -36,19 +36,19 @@ def write(store: Store) -> list[Path]:
               *(READING if any(steady.values()) else [])]  # fmt: skip
     more = more_lines({row: {**sharp[row], **steady.get(row, {})} for row in rows})
     return text.write(store, "table_pggan", {
-        "md": layout.to_markdown(found, TITLE, "Method", [*tables, *notes]),
-        "csv": layout.to_csv(found, more),
-        "tex": layout.to_tex(found, TITLE, "Method", "tab:pggan").replace("l1", r"$\ell_1$"),
+        "md": layout.to_markdown(cells, TITLE, "Method", [*tables, *notes]),
+        "csv": layout.to_csv(cells, more),
+        "tex": layout.to_tex(cells, TITLE, "Method", "tab:pggan").replace("l1", r"$\ell_1$"),
     })  # fmt: skip
 
 
 def sharpness(record: Record) -> dict[str, float | None]:
     """What SHARPNESS names; the power is the geometric mean of the rings' ratios. Empty for a record without it."""
-    found = record.analysis.get("sharpness")
-    if not found:
+    measured = record.analysis.get("sharpness")
+    if not measured:
         return {}
-    outer = [value for value in found["power_ratio"][len(found["power_ratio"]) // 2 :] if value]
-    return {"frc_resolution": found["resolution"], "power_resolution": found["power_resolution"],
+    outer = [value for value in measured["power_ratio"][len(measured["power_ratio"]) // 2 :] if value]
+    return {"frc_resolution": measured["resolution"], "power_resolution": measured["power_resolution"],
             "high_power": float(np.exp(np.mean(np.log(outer)))) if outer else None}  # fmt: skip
 
 

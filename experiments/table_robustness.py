@@ -36,25 +36,25 @@ def write(store: Store) -> list[Path]:
         snr: [line for line in lines if line["snr"] == snr] for snr in dict.fromkeys(line["snr"] for line in lines)
     }
     later = [name for name in LATER if any(line[name] is not None for line in lines)]
-    parts = [part for snr, here in blocks.items() for part in (f"## SNR {snr:g}", text.pipes(grid(here, later)))]
+    parts = [part for snr, block in blocks.items() for part in (f"## SNR {snr:g}", text.pipes(grid(block, later)))]
     return text.write(store, "table_robustness", {
         "md": text.page(f"# {TITLE}", "MSE: mean(spread over seeds).", *parts, *NOTES),
         "csv": text.sheet((*COLUMNS, *later), lines),
         "tex": text.booktabs(
             TITLE, "tab:robustness", len(grid([], later)[0]), grid([], later),
-            [grid(here, later)[1:] for here in blocks.values()], SIGNS, [f"SNR {snr:g}" for snr in blocks],
+            [grid(block, later)[1:] for block in blocks.values()], SIGNS, [f"SNR {snr:g}" for snr in blocks],
         ),
     })  # fmt: skip
 
 
 def summary(runs: pd.DataFrame, snr: float) -> list[dict]:
     """One dict of COLUMNS for each row with records at this SNR; None where there is no number."""
-    found, _ = table.cells(runs, frame.sweep_rows("robustness"), None, (snr,), ("mse", "nmse"))
+    cells, _ = table.cells(runs, frame.sweep_rows("robustness"), None, (snr,), ("mse", "nmse"))
     by_id = dict(zip(runs["run_id"], runs["record"], strict=True))
-    own = {cell.row: cell.mean for cell in found if cell.metric == "mse"}
-    nmse = {cell.row: cell.mean for cell in found if cell.metric == "nmse"}
+    own = {cell.row: cell.mean for cell in cells if cell.metric == "mse"}
+    nmse = {cell.row: cell.mean for cell in cells if cell.metric == "nmse"}
     lines = []
-    for cell in found:
+    for cell in cells:
         if not cell.values or cell.metric != "mse":
             continue
         analyses = [by_id[name].analysis for name in cell.run_ids]
@@ -72,8 +72,8 @@ def summary(runs: pd.DataFrame, snr: float) -> list[dict]:
 
 def mean(values: list[float | None]) -> float | None:
     """The mean of those that there are, None if there are none."""
-    there = [value for value in values if value is not None]
-    return float(np.mean(there)) if there else None
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def grid(lines: list[dict], later: list[str]) -> list[list[str]]:

@@ -49,11 +49,17 @@ def watched(store: Store) -> tuple[dict[str, list[dict]], list[str]]:
     runs = frame.frame(store.all())
     seen = runs[(runs["snr"] == 0.1) & runs["record"].map(lambda record: bool(record.method.get("watch")))]
     rows = frame.sweep_rows("stability")
-    found, notes = frame.chosen(seen, {row: rows[row] for row in ROWS})
-    curves = {row: [record.method["watch"] for record in here["record"]] for row, here in frame.by_row(found).items()}
+    chosen, notes = frame.chosen(seen, {row: rows[row] for row in ROWS})
+    curves = {
+        row: [record.method["watch"] for record in group["record"]] for row, group in frame.by_row(chosen).items()
+    }
     return {
-        row: [{name: np.array(c[name]) for name in ("step", *CURVES)} for c in mine if c["step"] == mine[0]["step"]]
-        for row, mine in curves.items()
+        row: [
+            {name: np.array(c[name]) for name in ("step", *CURVES)}
+            for c in row_curves
+            if c["step"] == row_curves[0]["step"]
+        ]
+        for row, row_curves in curves.items()
     }, notes
 
 

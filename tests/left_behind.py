@@ -18,7 +18,7 @@ SET_ONCE = ("KMP_", "TF_CPP_", "TORCHINDUCTOR_", "PYTORCH_NVML_", "PYTEST_")  # 
 
 def state() -> dict:
     """What one test shares with the next. Filters of warnings are missing here: pytest puts them back itself."""
-    found = {
+    listing = {
         "processes": processes(),
         "threads": {
             one.ident: one.name
@@ -34,44 +34,44 @@ def state() -> dict:
         "signal handlers": {number.name: signal.getsignal(number) for number in SIGNALS},
     }
     if torch := sys.modules.get("torch"):
-        found["torch"] = {
+        listing["torch"] = {
             "threads": torch.get_num_threads(),
             "type": torch.get_default_dtype(),
             "deterministic": torch.are_deterministic_algorithms_enabled(),
             "gradients": torch.is_grad_enabled(),
         }
     if numpy := sys.modules.get("numpy"):
-        found["numpy's errors"] = numpy.geterr()
+        listing["numpy's errors"] = numpy.geterr()
     pyplot = sys.modules.get("matplotlib.pyplot")
-    found["open figures"] = pyplot.get_fignums() if pyplot else []
+    listing["open figures"] = pyplot.get_fignums() if pyplot else []
     if hydra := sys.modules.get("hydra.core.global_hydra"):
-        found["Hydra is set up"] = hydra.GlobalHydra.instance().is_initialized()
-    return found
+        listing["Hydra is set up"] = hydra.GlobalHydra.instance().is_initialized()
+    return listing
 
 
 def processes() -> dict[int, str]:
     """Children that are still at work, and what they were called with; theirs end with them."""
-    found = {}
+    listing = {}
     for child in psutil.Process().children():
         try:
             words = " ".join(child.cmdline())
             if child.status() != psutil.STATUS_ZOMBIE and TRACKER not in words:
-                found[child.pid] = words[:200]
+                listing[child.pid] = words[:200]
         except psutil.NoSuchProcess:
             pass
-    return found
+    return listing
 
 
 def changes(before: dict, after: dict) -> list[str]:
     """One line for each kind of thing that is not as it was; what was first loaded in between has no before."""
-    found = []
+    lines = []
     for kind, now in after.items():
         was = before.get(kind, now)
         if kind in ("processes", "threads"):  # a fixture's may have ended
             now, was = {key: value for key, value in now.items() if key not in was}, {}
         if now != was:
-            found.append(f"{kind}: {differing(was, now)}")
-    return found
+            lines.append(f"{kind}: {differing(was, now)}")
+    return lines
 
 
 def differing(was, now) -> str:
@@ -84,8 +84,8 @@ def differing(was, now) -> str:
 def watched(what: str):
     before = state()
     yield
-    if found := changes(before, state()):
-        pytest.fail(f"{what} leaves behind: " + "; ".join(found), pytrace=False)
+    if changed := changes(before, state()):
+        pytest.fail(f"{what} leaves behind: " + "; ".join(changed), pytrace=False)
 
 
 @pytest.fixture(autouse=True)

@@ -55,11 +55,11 @@ def test_a_wrong_import_is_seen(tmp_path):
     lint = "import sys; from importlinter.cli import lint_imports; sys.path.insert(0, '.'); "
     lint += f"sys.exit(lint_imports(config_filename={str(ROOT / 'pyproject.toml')!r}, no_cache=True))"
     done = subprocess.run([sys.executable, "-c", lint], cwd=tmp_path, capture_output=True, text=True)
-    said = " ".join(done.stdout.split())
+    output = " ".join(done.stdout.split())
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "cryobench.baselines.curious -> cryobench.runs.store" in said
-    assert "cryobench.data.backwards -> cryobench.methods.base" in said
-    assert "attic" in said
+    assert "cryobench.baselines.curious -> cryobench.runs.store" in output
+    assert "cryobench.data.backwards -> cryobench.methods.base" in output
+    assert "attic" in output
 
 
 def test_few_modules_stand_outside_a_room():

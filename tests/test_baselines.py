@@ -40,7 +40,7 @@ def images(cache):
 
 def fitted(name, images, **settings):
     method = CLASSICAL[name](**settings)
-    method.fit(images["train"].subset(slice(200)).only(method.knows))
+    method.fit(images["train"].subset(slice(200)).only(method.side_information))
     return method
 
 
@@ -52,7 +52,7 @@ def test_the_controls_are_the_noisy_and_the_clean_image(images):
     test = images["test"]
     np.testing.assert_array_equal(Noisy().denoise(test.noisy()), test.noisy())
     np.testing.assert_array_equal(Oracle().denoise(test.noisy(), truth=test.clean()), test.clean())
-    assert Oracle().knows == {"truth"} and not Noisy().knows
+    assert Oracle().side_information == {"truth"} and not Noisy().side_information
 
 
 def test_bm3d_is_its_authors_package(images):
@@ -125,7 +125,7 @@ def test_ksvd_learns_from_its_seed_alone(images):
 
 def test_a_fixed_sparsity_needs_no_sigma(images):
     method = fitted("ksvd", images, coding="sparsity", sigma="known")
-    assert not method.knows
+    assert not method.side_information
     assert mse(method, images) < mse(Noisy(), images)
     assert method.report["sigma"]["source"] == "not used"
 
@@ -198,7 +198,7 @@ def test_the_noise_level_used_is_told(images, name):
         ("0.4", {}, pytest.approx(0.4)),
     ):
         method = fitted(name, images, sigma=setting)
-        assert method.knows == set(hints)
+        assert method.side_information == set(hints)
         method.denoise(test.noisy(), **hints)
         assert method.report["sigma"] == {"source": setting if setting != "0.4" else "given", "mean": mean}
 
@@ -208,10 +208,10 @@ def test_bad_images_are_named(images, name):
     method = fitted(name, images)
     noisy = images["test"].noisy(slice(4))
     for bad, reason in ((np.nan, "finite"), (np.inf, "finite"), (0.5, "one value")):
-        spoilt = noisy.copy()
-        spoilt[[1, 3]] = bad
+        damaged = noisy.copy()
+        damaged[[1, 3]] = bad
         with pytest.raises(BadImages, match=reason) as caught:
-            method.denoise(spoilt)
+            method.denoise(damaged)
         assert caught.value.indices == [1, 3]
 
 
@@ -249,7 +249,7 @@ class Broken(Gaussian):
         return noisy
 
 
-def spoilt(train: NoisyImages, values: dict[int, float]) -> NoisyImages:
+def with_values(train: NoisyImages, values: dict[int, float]) -> NoisyImages:
     view = train.subset(slice(None))
     view.noise = Broken(snr=0.1, values=tuple(values.items()))
     return view
@@ -259,7 +259,7 @@ def spoilt(train: NoisyImages, values: dict[int, float]) -> NoisyImages:
 def test_bad_training_images_are_left_out_and_named(images, name):
     train = images["train"].subset(slice(60))
     method, without = CLASSICAL[name](), CLASSICAL[name]()
-    method.fit(spoilt(train, {7: np.nan, 30: 0.5}))
+    method.fit(with_values(train, {7: np.nan, 30: 0.5}))
     without.fit(train.subset([i for i in range(60) if i not in (7, 30)]))
     assert list(method.report["bad_training_images"]) == ["7", "30"] and "bad_training_images" not in without.report
     noisy = images["test"].noisy(slice(2))
@@ -275,9 +275,9 @@ def test_training_stacks_that_teach_nothing_are_refused(images):
     with pytest.raises(InputError, match="40 × 40 pixels or more"):
         KSVD(patch=40).fit(train)
     with pytest.raises(InputError, match=r"2 training images or more .* got 1 \(1 left out; image 1: expected finite"):
-        CWF().fit(spoilt(train.subset(slice(2)), {1: np.nan}))
+        CWF().fit(with_values(train.subset(slice(2)), {1: np.nan}))
     with pytest.raises(InputError, match=r"got none \(2 left out; image 0: .*one value"):
-        KSVD().fit(spoilt(train.subset(slice(2)), {0: 0.5, 1: 0.5}))
+        KSVD().fit(with_values(train.subset(slice(2)), {0: 0.5, 1: 0.5}))
     method = CWF()
     method.fit(train.subset(slice(20)))
     with pytest.raises(InputError, match="expected images of 32 pixels, as in training, got 40"):
@@ -315,7 +315,7 @@ def test_topaz_is_topaz(images, monkeypatch):
 def test_the_mean_image_is_numpys_and_no_constant_image_is_better(images):
     """Of all images given to every particle alike, the mean has the lowest squared error; on the training images exactly."""
     method = MeanImage()
-    method.fit(images["train"].only(method.knows))
+    method.fit(images["train"].only(method.side_information))
     clean, one = images["train"].clean(), method.denoise(images["test"].noisy())[0]
     np.testing.assert_allclose(one, clean.mean(axis=0), atol=1e-6)
     assert np.mean((clean - one) ** 2, dtype=np.float64) == pytest.approx(

@@ -28,11 +28,11 @@ def labels():
 def test_conformations_that_differ_plainly_are_all_right(labels, monkeypatch):
     monkeypatch.setattr(clustering, "DRAWS", 2)
     noise = np.random.default_rng(1).normal(size=(200, 8, 8))
-    found = clustering.analyse(evidence(noise + 20 * (labels == 4)[:, None, None], labels))
+    result = clustering.analyse(evidence(noise + 20 * (labels == 4)[:, None, None], labels))
     for name in ("isomap", "mds", "tsne"):
-        assert found[name]["correct"] == [60, 60] and found[name]["right"] == ["1" * 60] * 2, name
-    assert found["each"] == 30 and np.shape(found["isomap"]["points"]) == (2, 60)
-    for images in found["drawn"]:
+        assert result[name]["correct"] == [60, 60] and result[name]["right"] == ["1" * 60] * 2, name
+    assert result["each"] == 30 and np.shape(result["isomap"]["points"]) == (2, 60)
+    for images in result["drawn"]:
         assert len(set(images)) == 60 and (labels[images[:30]] == 0).all() and (labels[images[30:]] == 4).all()
 
 

@@ -33,12 +33,12 @@ def changed(one: np.ndarray, other: np.ndarray) -> list[int]:
 
 
 @pytest.mark.parametrize(("kind", "parts"), [("A", {"reference"}), ("B", {"input"}), ("C", {"reference", "input"})])
-def test_what_the_record_lists_is_what_is_spoilt(clean, kind, parts):
-    plain, spoilt = images(clean, Gaussian(0.1)), images(clean, Contaminated(0.1, type=kind, share=0.2))
-    listed = spoilt.contaminated()
+def test_what_the_record_lists_is_what_is_contaminated(clean, kind, parts):
+    plain, contaminated = images(clean, Gaussian(0.1)), images(clean, Contaminated(0.1, type=kind, share=0.2))
+    listed = contaminated.contaminated()
     assert set(listed) == parts
-    assert changed(spoilt.clean(), clean) == listed.get("reference", [])
-    assert changed(spoilt.noisy(), plain.noisy()) == listed.get("input", [])
+    assert changed(contaminated.clean(), clean) == listed.get("reference", [])
+    assert changed(contaminated.noisy(), plain.noisy()) == listed.get("input", [])
     assert all(len(indices) == N / 5 for indices in listed.values()), "whole tenths are met exactly"
 
 
@@ -46,15 +46,15 @@ def test_the_two_halves_of_type_c_are_independent(clean):
     listed = images(clean, Contaminated(0.1, type="C", share=0.5)).contaminated()
     both = len(set(listed["reference"]) & set(listed["input"]))
     assert abs(both - N / 4) < 4 * np.sqrt(N * 3 / 16)
-    spoilt = images(clean, Contaminated(0.1, type="C", share=0.5))
+    contaminated = images(clean, Contaminated(0.1, type="C", share=0.5))
     index = next(i for i in listed["reference"] if i in listed["input"])
-    assert abs(np.corrcoef(spoilt.clean([index]).ravel(), spoilt.noisy([index]).ravel())[0, 1]) < 4 / 32
+    assert abs(np.corrcoef(contaminated.clean([index]).ravel(), contaminated.noisy([index]).ravel())[0, 1]) < 4 / 32
 
 
 def test_what_stands_in_their_place_is_uniform_and_each_image_has_its_own(clean):
-    spoilt = images(clean, Contaminated(0.1, type="A", share=0.1))
-    where = spoilt.contaminated()["reference"]
-    drawn = spoilt.clean(where)
+    contaminated = images(clean, Contaminated(0.1, type="A", share=0.1))
+    where = contaminated.contaminated()["reference"]
+    drawn = contaminated.clean(where)
     assert stats.kstest(drawn.ravel(), "uniform").pvalue > 1e-3 and drawn.dtype == np.float32
     assert len({image.tobytes() for image in drawn}) == len(where)
 
@@ -80,9 +80,11 @@ def test_by_batch_whole_blocks_are_spoilt(clean):
 
 
 def test_test_images_are_left_alone_and_the_noise_level_is_the_instruments(clean):
-    plain, spoilt = (images(clean, noise, "test") for noise in (Gaussian(0.1), Contaminated(0.1, type="C", share=0.9)))
-    assert np.array_equal(plain.noisy(), spoilt.noisy()) and np.array_equal(spoilt.clean(), clean)
-    assert not any(spoilt.contaminated().values())
+    plain, contaminated = (
+        images(clean, noise, "test") for noise in (Gaussian(0.1), Contaminated(0.1, type="C", share=0.9))
+    )
+    assert np.array_equal(plain.noisy(), contaminated.noisy()) and np.array_equal(contaminated.clean(), clean)
+    assert not any(contaminated.contaminated().values())
     assert np.array_equal(images(clean, Contaminated(0.1, type="C", share=0.9)).sigma(), plain.sigma())
 
 
@@ -114,14 +116,14 @@ def test_a_share_of_0_is_the_clean_run():
 @pytest.mark.trains
 def test_a_run_lists_its_contaminated_pairs(cli, tmp_path):
     """And its checkpoint is chosen on a validation part that is contaminated too: 0.3 of references are noise there."""
-    spoilt = ("method=autoencoder", "noise=contaminated", "noise.share=0.3", *TINY)
-    for command in (spoilt, ("method=autoencoder", *TINY)):
+    contaminated = ("method=autoencoder", "noise=contaminated", "noise.share=0.3", *TINY)
+    for command in (contaminated, ("method=autoencoder", *TINY)):
         status, _, err = cli(*command)
         assert status == 0, err
     records = [json.loads(file.read_text()) for file in tmp_path.rglob("record.json")]
-    spoilt, plain = sorted(records, key=lambda record: record["config"]["noise"]["name"])
-    listed = spoilt["contaminated"]["reference"]
+    contaminated, plain = sorted(records, key=lambda record: record["config"]["noise"]["name"])
+    listed = contaminated["contaminated"]["reference"]
     assert len(listed) == pytest.approx(0.3 * 36, abs=2) and plain["contaminated"] == {}
-    assert any(index >= 36 - spoilt["method"]["validation_images"] for index in listed)
-    assert spoilt["method"]["val_mse"] > plain["method"]["val_mse"] + 0.01
-    assert spoilt["noisy_metrics"] == plain["noisy_metrics"]
+    assert any(index >= 36 - contaminated["method"]["validation_images"] for index in listed)
+    assert contaminated["method"]["val_mse"] > plain["method"]["val_mse"] + 0.01
+    assert contaminated["noisy_metrics"] == plain["noisy_metrics"]

@@ -43,7 +43,7 @@ class Plain(Denoiser):
 
 
 class Unknown(Plain):
-    knows = frozenset({"everything"})
+    side_information = frozenset({"everything"})
 
 
 class Peeks(Plain):
@@ -111,8 +111,9 @@ def test_a_denoiser_of_ones_own_is_checked_without_any_data_and_its_setting_is_l
 
 
 @pytest.mark.parametrize(("cls", "words"), [
-    (Unknown, "`knows` has everything"), (Doubles, "got float64"), (Infinite, "not finite"), (LooksAside, "depends on its batch"),
-    (Overwrites, "changes its input"), (Worse, "above the noisy"), (TakesAnything, "got an answer"), (RefusesAll, "ValueError"),
+    (Unknown, "`side_information` has everything"), (Doubles, "got float64"), (Infinite, "not finite"),
+    (LooksAside, "depends on its batch"), (Overwrites, "changes its input"), (Worse, "above the noisy"),
+    (TakesAnything, "got an answer"), (RefusesAll, "ValueError"),
 ])  # fmt: skip
 def test_each_broken_promise_is_named(cls, words, images):
     with pytest.raises(BrokenContract, match=words) as caught:
@@ -131,9 +132,11 @@ def test_all_that_is_broken_is_named_at_once(images):
 
 @pytest.mark.parametrize(("cls", "what"), [(Peeks, "clean"), (DrawsAgain, "draws")])
 def test_side_information_that_is_not_declared_is_refused_by_name(cls, what, images):
-    with pytest.raises(Undeclared, match=f"{cls.__name__}: expected '{what}' to be declared .* add it to `knows`"):
+    with pytest.raises(
+        Undeclared, match=f"{cls.__name__}: expected '{what}' to be declared .* add it to `side_information`"
+    ):
         check_denoiser(cls(), *images)
-    declared = type("Declared", (cls,), {"knows": frozenset({what})})
+    declared = type("Declared", (cls,), {"side_information": frozenset({what})})
     check_denoiser(declared(), *images)
 
 

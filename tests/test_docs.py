@@ -45,11 +45,11 @@ def test_links_and_pictures_of_a_page_are_there(page):
 
 
 def commands() -> list[str]:
-    found = set()
+    words = set()
     for page in PAGES:
         for command in re.findall(r"python -m cryobench((?: +[^`\n|#&]+)?)", page.read_text(encoding="utf-8")):
-            found.add(command.strip())
-    return sorted(found)
+            words.add(command.strip())
+    return sorted(words)
 
 
 @pytest.mark.parametrize("command", commands())

@@ -104,12 +104,12 @@ def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
     assert status == 0 and "2 runs: 0 done, 0 failed, 2 pending" in out and "python -m cryobench bench" in out
     status, out, err = cli("bench", *words)
     assert status == 0, err
-    found = json.loads((tmp_path / "results" / "phantom-smoke" / "bench.json").read_text())
-    assert {entry["key"]["method"] for entry in found["methods"]} == {"gan", "nlm"}
-    for entry in found["methods"]:
+    bench = json.loads((tmp_path / "results" / "phantom-smoke" / "bench.json").read_text())
+    assert {entry["key"]["method"] for entry in bench["methods"]} == {"gan", "nlm"}
+    for entry in bench["methods"]:
         assert entry["denoise_s_per_image"] > 0 and entry["fit_s_per_image"] >= 0
         assert (entry["weights_bytes"] > 0) == (entry["key"]["method"] == "gan") == (entry["checkpoint_bytes"] > 0)
-    assert found["metrics"]["32"]["ssim"] > 0 and set(found["lightning"]) == {"resnet", "conv"}
+    assert bench["metrics"]["32"]["ssim"] > 0 and set(bench["lightning"]) == {"resnet", "conv"}
     assert cli("method=nlm", *TINY)[0] == 0
     status, out, _ = cli("plan", *words)
     assert status == 0 and "2 runs: 1 done, 0 failed, 1 pending" in out and "side by side" in out and "disk:" in out

@@ -26,7 +26,7 @@ def images(cache):
 @pytest.fixture(scope="module")
 def fitted(images):
     method = Exemplar(components=[200], angles=[48], n_validation=10)
-    method.fit(images["train"].only(method.knows))
+    method.fit(images["train"].only(method.side_information))
     return method
 
 
@@ -70,7 +70,7 @@ def test_an_exemplar_itself_is_found_again(images):
     """With hardly any noise, the posterior of a training image is that image and its conformation."""
     train = images["train"]
     method = Exemplar(components=[300], angles=[48], n_validation=10, sigma="0.05", tau=1.0)
-    method.fit(train.only(method.knows))
+    method.fit(train.only(method.side_information))
     clean = train.clean(slice(0, 6))
     assert mse(clean, method.denoise(clean)).max() < 5e-4
     assert method.report["per_image"]["conformation"] == train.labels[:6].tolist()
@@ -82,7 +82,7 @@ def test_more_exemplars_are_better(images):
 
     def error(n: int) -> float:
         method = Exemplar(components=[200], angles=[48], n_validation=10, n_exemplars=n)
-        method.fit(images["train"].only(method.knows))
+        method.fit(images["train"].only(method.side_information))
         return float(mse(test.clean(), method.denoise(test.noisy())).mean())
 
     assert error(150) < error(20)
@@ -96,28 +96,28 @@ def test_chosen_by_the_median_it_minds_no_noise_among_the_pairs_that_choose(cach
         train, test = (pairs.images(split, noise, 0) for split in ("train", "test"))
         for chosen_by in ("mean", "median"):
             method = Exemplar(components=[20, 200], angles=[48], n_validation=20, chosen_by=chosen_by)
-            method.fit(train.only(method.knows))
+            method.fit(train.only(method.side_information))
             errors[name, chosen_by] = mse(test.clean(), method.denoise(test.noisy())).mean()
     assert errors["broken", "mean"] > 1.2 * errors["kept", "mean"], "the coarsest basis there is was chosen"
     assert errors["broken", "median"] < 1.1 * errors["kept", "median"]
 
 
-def test_its_belief_equals_brute_force(fitted, images):
+def test_its_uncertainty_equals_brute_force(fitted, images):
     noisy = images["test"].noisy(slice(0, 2))
     fitted.denoise(noisy)
-    belief, report = fitted.belief, fitted.report["per_image"]
+    uncertainty, report = fitted.uncertainty, fitted.report["per_image"]
     for i, image in enumerate(noisy):
         stack, weight, which = rendered(fitted, border_sigma(image[None])[0], image)
         mean = np.tensordot(weight, stack, axes=1)
         variance = np.tensordot(weight, (stack - mean) ** 2, axes=1)
         # 128 draws leave 1/16 of noise in a pixel's deviation, and more where only a rare element has something
-        assert (np.abs(belief.deviation[i] / np.sqrt(variance) - 1) < 0.2).mean() > 0.9
-        assert np.sqrt(np.mean(belief.deviation[i] ** 2)) == pytest.approx(np.sqrt(variance.mean()), rel=0.05)
+        assert (np.abs(uncertainty.deviation[i] / np.sqrt(variance) - 1) < 0.2).mean() > 0.9
+        assert np.sqrt(np.mean(uncertainty.deviation[i] ** 2)) == pytest.approx(np.sqrt(variance.mean()), rel=0.05)
         assert report["predicted_mse"][i] == pytest.approx(variance.mean(), rel=1e-2)
         share = np.bincount(which, weight)
         assert report["effective_exemplars"][i] == pytest.approx(1 / (share**2).sum(), rel=1e-2)
         labels = images["train"].labels
-        np.testing.assert_allclose(belief.conformations[i], np.bincount(labels, share), atol=1e-3)
+        np.testing.assert_allclose(uncertainty.conformations[i], np.bincount(labels, share), atol=1e-3)
 
 
 def test_draws_take_each_element_as_often_as_it_weighs():
@@ -137,10 +137,10 @@ def test_a_shift_search_finds_particles_off_the_centre_and_leaves_them_there(ima
     errors = {}
     for shift in (0, 2):
         method = Exemplar(components=[200], angles=[48], n_validation=10, shift=shift)
-        method.fit(train.only(method.knows))
+        method.fit(train.only(method.side_information))
         off = method.denoise(shifted(noisy, 2, 0))
         errors[shift] = mse(shifted(clean, 2, 0), off).mean()
-        assert (method.belief.deviation > 0).any() and np.isfinite(method.belief.deviation).all()
+        assert (method.uncertainty.deviation > 0).any() and np.isfinite(method.uncertainty.deviation).all()
     centred = mse(clean, method.denoise(noisy)).mean()
     assert errors[2] < 0.6 * errors[0] and errors[2] < 1.3 * centred
 

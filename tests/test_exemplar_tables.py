@@ -31,8 +31,8 @@ def test_curves_hold_each_number_of_images_and_nothing_else(tmp_path):
     put(store, 5e-4, "method=bayes", "scale=desk")
     put(store, 8e-3, "method=autoencoder", "method.net=conv", "scale=desk", "data.n_train=500", "method.epochs=48")
     put(store, 9.0, "method=autoencoder", "method.net=conv", "scale=desk", "data.n_train=500", "method.epochs=6")
-    found = fig_exemplars.curves(frame(store.all()), 0.1)
-    assert {method: [(n, sorted(values)) for n, values in points] for method, points in found.items()} == {
+    curves = fig_exemplars.curves(frame(store.all()), 0.1)
+    assert {method: [(n, sorted(values)) for n, values in points] for method, points in curves.items()} == {
         "exemplar": [(500, [2e-3, 4e-3]), (4000, [1e-3])],
         "l2-Autoencoder": [(500, [8e-3])],
     }
@@ -59,9 +59,9 @@ def test_other_molecules_stand_in_one_table_each_against_its_own_limit(tmp_path)
     assert "| exemplar | 4.50e-3(2.12e-3) | – | 4.50 | – |" in text
     assert "| exemplar | 9.00e-3(4.24e-3) | – | 4.50 | – |" in text
     with open(files[".csv"], newline="") as file:
-        found = {(r["data"], r["row"], r["snr"], r["metric"]): r["mean"] for r in csv.DictReader(file)}
-    assert float(found["rnap_ecoli", "exemplar", "0.1", "times_bayes"]) == pytest.approx(4.5)
-    assert float(found["rnap_ecoli", "Bayes limit", "0.1", "mse"]) == pytest.approx(2e-3)
+        means = {(r["data"], r["row"], r["snr"], r["metric"]): r["mean"] for r in csv.DictReader(file)}
+    assert float(means["rnap_ecoli", "exemplar", "0.1", "times_bayes"]) == pytest.approx(4.5)
+    assert float(means["rnap_ecoli", "Bayes limit", "0.1", "mse"]) == pytest.approx(2e-3)
 
 
 def test_settings_that_came_later_leave_run_ids_alone_at_their_defaults():

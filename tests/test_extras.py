@@ -38,8 +38,8 @@ def test_without_them_all_is_imported_a_run_runs_and_a_sweep_leaves_their_rows_o
     assert "STATUS 0 0 2 2" in done.stdout, done.stderr
     for row, package in (("BM3D", "bm3d"), ("CWF", "aspire")):
         assert f"{row} is left out: it needs {package}; {APART[package]}" in done.stdout
-        (said,) = (line for line in done.stderr.splitlines() if f"expected the package {package}" in line)
-        assert said.endswith(APART[package])
+        (message,) = (line for line in done.stderr.splitlines() if f"expected the package {package}" in line)
+        assert message.endswith(APART[package])
     assert "Traceback" not in done.stderr
 
 

@@ -194,12 +194,12 @@ def test_side_by_side_gives_the_same_numbers_as_one_after_the_other(cli, tmp_pat
     status, out, err = cli(*words, "paths.results=joblib", "trainer.side_by_side=2")
     assert status == 0, err
     assert "2 of 2 done" in out
-    found = [{p.parent.name: json.loads(p.read_text()) for p in (tmp_path / name).rglob("record.json")}
+    records = [{p.parent.name: json.loads(p.read_text()) for p in (tmp_path / name).rglob("record.json")}
              for name in ("serial", "joblib")]  # fmt: skip
-    assert found[0].keys() == found[1].keys() and len(found[0]) == 2
-    for name, record in found[0].items():
+    assert records[0].keys() == records[1].keys() and len(records[0]) == 2
+    for name, record in records[0].items():
         for key in ("per_image", "metrics", "config"):
-            ours, theirs = record[key], found[1][name][key]
+            ours, theirs = record[key], records[1][name][key]
             if key == "config":
                 ours, theirs = ({k: v for k, v in c.items() if k != "trainer"} for c in (ours, theirs))
             assert ours == theirs

@@ -176,9 +176,9 @@ def reads_star(images):
         assert source.pixel_size > 0
         source.column("rlnAngleRot")
         names, every = source.cells("rlnImageName"), np.arange(len(source))
-        found = source.read(every)
-        assert len(found) == len(names) == len(source)
-        for name, image in zip(names, found, strict=True):
+        pixels = source.read(every)
+        assert len(pixels) == len(names) == len(source)
+        for name, image in zip(names, pixels, strict=True):
             number, _, stack = name.rpartition("@")
             np.testing.assert_array_equal(image, images[Path(stack).name][int(number) - 1])
         if (theirs := names_by_gemmi(path.read_bytes())) is not None:
@@ -251,12 +251,12 @@ def stack(tmp_path) -> bytes:
 
 def reads_stack(path: Path) -> None:
     """As mrcfile reads it, where that finds nothing to complain of."""
-    found = Stack(path)
-    assert found.pixel_size is None or found.pixel_size > 0
-    images = found.raw(np.arange(len(found)))
-    assert images.shape == found.shape and images.shape[1] == images.shape[2]
-    assert 1024 + found.header["nsymbt"] + images.size * found._header.dtype.itemsize <= path.stat().st_size
-    if (theirs := by_mrcfile(path)) is not None and found._header.dtype.kind != "u":
+    opened = Stack(path)
+    assert opened.pixel_size is None or opened.pixel_size > 0
+    images = opened.raw(np.arange(len(opened)))
+    assert images.shape == opened.shape and images.shape[1] == images.shape[2]
+    assert 1024 + opened.header["nsymbt"] + images.size * opened._header.dtype.itemsize <= path.stat().st_size
+    if (theirs := by_mrcfile(path)) is not None and opened._header.dtype.kind != "u":
         np.testing.assert_array_equal(images.ravel(), theirs.ravel())
 
 
@@ -304,13 +304,13 @@ def test_a_header_that_is_not_checked_is_found(stack, tmp_path, monkeypatch):
 
 
 def reads_structure(path: Path) -> None:
-    found = read_structure(path)
-    assert len(set(found.names)) == len(found) > 0 and np.abs(found.positions).max() < 1e5
-    assert len(found) <= path.read_bytes().count(b"ATOM") + path.read_bytes().count(b"HETATM")
-    motion = superpose(found.positions, found.positions[::-1] + 1.0)
-    assert np.isfinite(motion(found.positions)).all()
-    positions = found.positions - found.positions.mean(axis=0)
-    assert np.isfinite(density(Atoms(positions, found.elements), 16, 64.0)).all()
+    structure = read_structure(path)
+    assert len(set(structure.names)) == len(structure) > 0 and np.abs(structure.positions).max() < 1e5
+    assert len(structure) <= path.read_bytes().count(b"ATOM") + path.read_bytes().count(b"HETATM")
+    motion = superpose(structure.positions, structure.positions[::-1] + 1.0)
+    assert np.isfinite(motion(structure.positions)).all()
+    positions = structure.positions - structure.positions.mean(axis=0)
+    assert np.isfinite(density(Atoms(positions, structure.elements), 16, 64.0)).all()
 
 
 @pytest.mark.parametrize("kind", ["pdb", "cif"])
@@ -373,8 +373,8 @@ def test_records(results, tmp_path):
     content, store = results.read_bytes(), Store(tmp_path / "res")
 
     def read(path: Path) -> None:
-        found = store.all(task=None)
-        assert 1 <= len(found) <= 2 and any(record.run_id.startswith("oracle") for record in found)
+        records = store.all(task=None)
+        assert 1 <= len(records) <= 2 and any(record.run_id.startswith("oracle") for record in records)
         with contextlib.redirect_stderr(io.StringIO()):
             table2.write(store)
         lines = (tmp_path / "res" / "tables" / "table2.csv").read_text().splitlines()

@@ -49,19 +49,19 @@ def images(cache):
 
 
 def denoised(method, test) -> np.ndarray:
-    return method.denoise(test.noisy(), **({"sigma": test.sigma()} if "sigma" in method.knows else {}))
+    return method.denoise(test.noisy(), **({"sigma": test.sigma()} if "sigma" in method.side_information else {}))
 
 
 @pytest.mark.parametrize("name", POSTERIOR)
 def test_a_posterior_is_the_same_on_a_gpu(images, name):
-    found = {}
+    results = {}
     for accelerator in ("cpu", "gpu"):
         method = copy.deepcopy(POSTERIOR[name])
         method.setting = Setting(accelerator=accelerator)
-        method.fit(images["train"].only(method.knows))
-        found[accelerator] = denoised(method, images["test"])
-    spread = found["cpu"].std()
-    assert np.sqrt(np.mean((found["gpu"] - found["cpu"]) ** 2)) < 0.02 * spread
+        method.fit(images["train"].only(method.side_information))
+        results[accelerator] = denoised(method, images["test"])
+    spread = results["cpu"].std()
+    assert np.sqrt(np.mean((results["gpu"] - results["cpu"]) ** 2)) < 0.02 * spread
 
 
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed", "bf16-mixed"])
@@ -70,10 +70,10 @@ def test_a_net_trains_on_a_gpu_and_denoises_there_as_on_a_cpu(images, tmp_path, 
     """Trained at any of Lightning's precisions; what it learned is looked at in single precision."""
     method = copy.deepcopy(LEARNED[name])
     method.setting = Setting(workdir=tmp_path, accelerator="gpu", precision=precision)
-    method.fit(images["train"].only(method.knows))
-    found = {}
+    method.fit(images["train"].only(method.side_information))
+    results = {}
     for accelerator in ("gpu", "cpu"):
         method.setting = replace(method.setting, accelerator=accelerator)
-        found[accelerator] = denoised(method, images["test"])
-    assert np.isfinite(found["gpu"]).all()
-    assert np.sqrt(np.mean((found["gpu"] - found["cpu"]) ** 2)) < 0.02 * max(found["cpu"].std(), 0.1)
+        results[accelerator] = denoised(method, images["test"])
+    assert np.isfinite(results["gpu"]).all()
+    assert np.sqrt(np.mean((results["gpu"] - results["cpu"]) ** 2)) < 0.02 * max(results["cpu"].std(), 0.1)

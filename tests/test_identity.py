@@ -50,8 +50,10 @@ def test_a_class_that_moves_leaves_the_id_alone(monkeypatch):
     config = resolve(compose(["method=nlm"]))
     before = run_id(config)
     place = moved(monkeypatch, "method", "nlm", "cryobench.elsewhere", get_class(config["method"]["_target_"]))
-    there = at_present(config)
-    assert there["method"]["_target_"] == place != config["method"]["_target_"] and run_id(there) == before
+    at_its_place = at_present(config)
+    assert (
+        at_its_place["method"]["_target_"] == place != config["method"]["_target_"] and run_id(at_its_place) == before
+    )
 
 
 def test_a_new_name_stands_for_itself_wherever_its_class_lies(monkeypatch):
@@ -106,9 +108,9 @@ def test_own_yamls_are_found_by_their_name_with_what_they_inherit(tmp_path):
     (tmp_path / "method" / "c.yaml").write_text("defaults: [a, c]\nname: soft\n")
     (tmp_path / "method" / "nameless.yaml").write_text("_target_: mine.Sharp\n")
     with searching([tmp_path]):
-        found = [target_of("method", name) for name in ("blur", "gentle", "soft", "sharp", "gan")]
+        targets = [target_of("method", name) for name in ("blur", "gentle", "soft", "sharp", "gan")]
     gan = shipped_targets("method")["gan"]
-    assert found == ["mine.Blur", gan, "mine.Blur", "mine.Sharp", gan]
+    assert targets == ["mine.Blur", gan, "mine.Blur", "mine.Sharp", gan]
     with pytest.raises(InputError):
         target_of("method", "blur")
 

@@ -79,10 +79,10 @@ def test_axes_in_any_order_are_those_that_gemmi_finds(tmp_path, volume, order):
         mapc=struct.pack("<3i", *order),
         ispg=1,
     )
-    found, voxel = silently(read_map, path)
+    read, voxel = silently(read_map, path)
     theirs = gemmi.read_ccp4_map(str(path), setup=True)
-    np.testing.assert_array_equal(found, np.array(theirs.grid.array).transpose(2, 1, 0))
-    np.testing.assert_array_equal(found, volume)
+    np.testing.assert_array_equal(read, np.array(theirs.grid.array).transpose(2, 1, 0))
+    np.testing.assert_array_equal(read, volume)
     assert voxel == pytest.approx(1.5)
 
 
@@ -99,8 +99,8 @@ def test_axes_that_are_none_are_refused_and_zeros_are_the_usual_ones(tmp_path, v
 def test_where_a_map_says_it_begins_is_not_used_and_said(tmp_path, volume, field):
     path = write(tmp_path / "a.map", volume, **{field: -8 if field == "nxstart" else -12.0})
     with pytest.warns(Note, match=r"\(-(8|12), 0, 0\) is not used"):
-        found, _ = read_map(path)
-    np.testing.assert_array_equal(found, volume)
+        read, _ = read_map(path)
+    np.testing.assert_array_equal(read, volume)
 
 
 STAMPS = {"zeros": bytes(4), "letters": b"DA\0\0", "old program": b"\x44\x42\0\0", "the other order": b"\x11\x11\0\0"}
@@ -115,11 +115,11 @@ def test_a_machine_stamp_that_says_nothing_or_the_wrong_thing(tmp_path, volume, 
     right = STAMPS[kind][:2] in ((b"\x11\x11",) if swap else (b"DA", b"DD"))
     patch(path, machst=STAMPS[kind])
     if right:
-        found = silently(images_of, path)
+        read = silently(images_of, path)
     else:
         with pytest.warns(Note, match=f"read as {'big' if swap else 'little'}-endian"):
-            found = images_of(path)
-    np.testing.assert_array_equal(found, volume)
+            read = images_of(path)
+    np.testing.assert_array_equal(read, volume)
     assert Stack(path).pixel_size == pytest.approx(1.5)
 
 
@@ -171,8 +171,8 @@ def test_packed_maps_are_read_and_packed_stacks_are_not(tmp_path, volume, pack, 
     plain = write(tmp_path / "a.map", volume)
     packed = tmp_path / "emd_1.map.gz"
     packed.write_bytes(pack.compress(plain.read_bytes()))
-    found, voxel = silently(read_map, packed)
-    np.testing.assert_array_equal(found, volume)
+    read, voxel = silently(read_map, packed)
+    np.testing.assert_array_equal(read, volume)
     assert voxel == pytest.approx(1.5)
     refused(Stack, packed, f"{unpack} it first")
     packed.write_bytes(packed.read_bytes()[:-50])

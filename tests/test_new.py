@@ -42,7 +42,7 @@ def test_what_it_writes_passes_its_own_test(cli, tmp_path, forgotten, kind):
     for one in tests:
         one()
     made = getattr(importlib.import_module(name), f"Begun{kind.capitalize()}")
-    assert made().knows == {"filter": set(), "net": {"clean"}, "noise2noise": {"draws"}}[kind]
+    assert made().side_information == {"filter": set(), "net": {"clean"}, "noise2noise": {"draws"}}[kind]
     before = {file: (tmp_path / file).read_bytes() for file in files}
     status, _, err = cli("new", name)
     assert status == 2 and f"got {name}.py, conf/method/{name}.yaml, test_{name}.py, which exist" in err

@@ -102,7 +102,7 @@ def test_an_image_that_is_spoilt_is_spoilt_anew_in_each_draw(images):
 
 def test_it_sees_no_clean_image_and_says_what_it_is_told(images):
     method = Noise2Noise(width=4, epochs=1, batch_size=10)
-    assert method.knows == {"draws"}
+    assert method.side_information == {"draws"}
     with pytest.raises(Undeclared, match="'draws'"):
         method.fit(images.only(frozenset(), "method noise2noise"))
     with pytest.raises(InputError, match=r"method\.draws: expected at least 2"):
@@ -115,7 +115,7 @@ def test_it_trains_without_clean_images_and_denoises(images, tmp_path):
     for seed in (0, 1):
         method = Noise2Noise(width=4, epochs=4, batch_size=4)
         method.setting = Setting(seed=seed, workdir=tmp_path / str(seed))
-        method.fit(images.only(method.knows))
+        method.fit(images.only(method.side_information))
         clean, noisy = images.clean(), images.noisy()
         assert np.mean((method.denoise(noisy) - clean) ** 2) < np.mean((noisy - clean) ** 2) / 3
         assert method.report["val_mse_against"] == "noisy images"
@@ -164,11 +164,11 @@ def test_a_draw_that_was_not_recorded_is_no_other_one_again(exposures, cache, tm
     method.setting = Setting(workdir=tmp_path)
     without = open_pairs(particles(exposures, halves=None), cache).images("train", Recorded(), 0)
     with pytest.raises(InputError, match=r"expected a second recording .* data\.halves"):
-        method.fit(without.only(method.knows, "method noise2noise"))
+        method.fit(without.only(method.side_information, "method noise2noise"))
     images = open_pairs(particles(exposures), cache).images("train", Recorded(), 0)
     method.draws = 3
     with pytest.raises(InputError, match=r"expected two draws .* method\.draws=2"):
-        method.fit(images.only(method.knows, "method noise2noise"))
+        method.fit(images.only(method.side_information, "method noise2noise"))
     with pytest.raises(Undeclared):
         images.only(frozenset({"clean"})).independent([0], 0)
 

@@ -50,10 +50,10 @@ def paragraphs(page: str) -> list[tuple[str, list[Source]]]:
     """(text, sources) of each stretch of a page that ends in a comment or at its end."""
     body = (ROOT / page).read_text(encoding="utf-8")
     out, start = [], 0
-    for found in COMMENT.finditer(body):
-        lines = [line.strip() for line in found[1].splitlines()]
-        out.append((body[start : found.start()], [Source(*re.split(r" = ", line, maxsplit=1)) for line in lines]))
-        start = found.end()
+    for comment in COMMENT.finditer(body):
+        lines = [line.strip() for line in comment[1].splitlines()]
+        out.append((body[start : comment.start()], [Source(*re.split(r" = ", line, maxsplit=1)) for line in lines]))
+        start = comment.end()
     return [*out, (body[start:], [])]
 
 
@@ -66,8 +66,8 @@ def plain(text: str) -> str:
 
 def numbers(text: str) -> list[tuple[str, bool]]:
     """Every number of a plain text, and whether it is of table-like form; an SNR's 0.1 and 0.05 are names, not findings."""
-    found = [number + percent for number, percent in TOKEN.findall(text)]
-    return [(shown, bool(re.search(r"[.e(]|%$", shown)) and shown not in ("0.1", "0.05")) for shown in found]
+    tokens = [number + percent for number, percent in TOKEN.findall(text)]
+    return [(shown, bool(re.search(r"[.e(]|%$", shown)) and shown not in ("0.1", "0.05")) for shown in tokens]
 
 
 @cache
@@ -129,8 +129,8 @@ def complaint(source: Source) -> str | None:
     if source.where.startswith("from "):
         return None
     if source.where.endswith(".md"):
-        there = ROOT / "results" / source.where
-        return None if stands_in(there, source.text) else f"{source.text} is nowhere in {source.where}"
+        file = ROOT / "results" / source.where
+        return None if stands_in(file, source.text) else f"{source.text} is nowhere in {source.where}"
     try:
         value, spread = look_up(source.where)
     except (LookupError, OSError) as error:
@@ -148,15 +148,15 @@ def stands_in(page: Path, printed: str) -> bool:
     text = page.read_text(encoding="utf-8").replace("−", "-").replace("^", " ")
     if "(" in printed:
         return printed.replace("−", "-") in text
-    there = (re.sub(r"\(.*|,", "", number) for number, _ in TOKEN.findall(text))
-    return any(rounded(float(number), printed.removesuffix(" %")) for number in there)
+    tokens = (re.sub(r"\(.*|,", "", number) for number, _ in TOKEN.findall(text))
+    return any(rounded(float(number), printed.removesuffix(" %")) for number in tokens)
 
 
 def unsourced(text: str, sources: list[Source]) -> list[str]:
     """Numbers of a stretch without a source, and sources without a number, both in order."""
-    found, wanted, bad = numbers(plain(text)), list(sources), []
-    for place, (shown, table_like) in enumerate(found):
-        left = {other for other, _ in found[place:]}
+    tokens, wanted, bad = numbers(plain(text)), list(sources), []
+    for place, (shown, table_like) in enumerate(tokens):
+        left = {other for other, _ in tokens[place:]}
         while wanted and wanted[0].text not in left:
             bad.append(f"{wanted[0].text} = {wanted.pop(0).where} has no number")
         if wanted and wanted[0].text == shown:

@@ -183,12 +183,12 @@ def test_killed_within_a_phase_it_ends_with_the_same_weights(tmp_path, monkeypat
     steps = count_steps(monkeypatch)
     small(killed).fit(discs())
     assert steps[0] == 3 * 5 * PARTS - (3 * (PARTS + 2) + 1), "only what was missing is trained"
-    found, expected = last(killed), last(whole)
-    assert found["curve"] == expected["curve"]
-    assert found["state_dict"].keys() == expected["state_dict"].keys()
-    assert {name.split(".")[0] for name in found["state_dict"]} == {"generator", "critic"}
+    resumed, expected = last(killed), last(whole)
+    assert resumed["curve"] == expected["curve"]
+    assert resumed["state_dict"].keys() == expected["state_dict"].keys()
+    assert {name.split(".")[0] for name in resumed["state_dict"]} == {"generator", "critic"}
     for name, weight in expected["state_dict"].items():
-        assert torch.equal(found["state_dict"][name], weight), name
+        assert torch.equal(resumed["state_dict"][name], weight), name
 
 
 def count_steps(monkeypatch) -> list[int]:
@@ -225,17 +225,17 @@ def test_the_sweep_ends_in_its_table_and_figures(cli, tmp_path):
     words = ["row='PGGAN + l1',PGGAN,oracle", "data.n_train=36", "data.n_test=6", "trainer.threads=1"]
     status, _, err = cli("+sweep=pggan", *words, "paths.results=out")
     assert status == 0, err
-    found = pd.read_csv(tmp_path / "out/tables/table_pggan.csv").set_index(["row", "metric"])
-    assert found.loc[("PGGAN + l1", "mse"), ["paper", "paper_spread"]].tolist() == [8.09e-3, 1.46e-3]
-    assert found.loc[("PGGAN", "mse"), ["paper", "paper_spread"]].tolist() == [1.01e-2, 1.81e-3]
+    table = pd.read_csv(tmp_path / "out/tables/table_pggan.csv").set_index(["row", "metric"])
+    assert table.loc[("PGGAN + l1", "mse"), ["paper", "paper_spread"]].tolist() == [8.09e-3, 1.46e-3]
+    assert table.loc[("PGGAN", "mse"), ["paper", "paper_spread"]].tolist() == [1.01e-2, 1.81e-3]
     curves = {json.loads(p.read_text())["run_id"]: json.loads(p.read_text()) for p in tmp_path.rglob("record.json")}
     for row, lam in (("PGGAN + l1", 100), ("PGGAN", 0)):
         (record,) = (r for r in curves.values() if r["config"]["method"].get("lam") == lam)
         last = record["method"]["curve"][-PARTS:]
-        assert found.loc[(row, "mse"), "mean"] == pytest.approx(record["metrics"]["mse"]["mean"], rel=1e-5)
-        assert found.loc[(row, "val_mse_std"), "mean"] == pytest.approx(np.std([p["val_mse"] for p in last]), rel=1e-4)
+        assert table.loc[(row, "mse"), "mean"] == pytest.approx(record["metrics"]["mse"]["mean"], rel=1e-5)
+        assert table.loc[(row, "val_mse_std"), "mean"] == pytest.approx(np.std([p["val_mse"] for p in last]), rel=1e-4)
         outer = record["analysis"]["sharpness"]["power_ratio"][8:]
-        assert found.loc[(row, "high_power"), "mean"] == pytest.approx(np.prod(outer) ** (1 / 8), rel=1e-4)
+        assert table.loc[(row, "high_power"), "mean"] == pytest.approx(np.prod(outer) ** (1 / 8), rel=1e-4)
     text = (tmp_path / "out/tables/table_pggan.md").read_text()
     assert "8.09e-3(1.46e-3)" in text and "1.01e-2(1.81e-3)" in text and "FRC ½ (Å)" in text
     svg = (tmp_path / "out/figures/fig4_pggan.svg").read_text()

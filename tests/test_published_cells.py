@@ -49,8 +49,8 @@ def test_an_ssim_tells_its_data_range_and_agrees_under_either():
     for wider, status, words in ((0.81, "protocol", "with 2 it is 0.81"), (0.9, "unexplained", "with 2 it is 0.90"),
                                  (None, "unexplained", "2 is not in the records")):  # fmt: skip
         known = {"scale": None, "wider": {} if wider is None else {("a",): wider}}
-        found, why = published_cells.reading(1, cell, known)
-        assert found == status and why.startswith("data range 1") and words in why
+        verdict, why = published_cells.reading(1, cell, known)
+        assert verdict == status and why.startswith("data range 1") and words in why
     runs = pd.DataFrame({"run_id": ["a", "b"], "ssim_range2": [0.8, 0.84]})
     both = Cell("(1,1)", 0.1, "ssim", (0.7, 0.7), ("a", "b"), 0.82, None, "desk128", ())
     assert published_cells.wider_range(runs, [both, cell]) == {("a", "b"): pytest.approx(0.82), ("a",): 0.8}

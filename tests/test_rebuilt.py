@@ -45,9 +45,9 @@ def test_it_denoises_as_well_as_the_limit_without_seeing_the_volumes(pairs):
     train, test = (pairs.images(split, Gaussian(0.1), 0) for split in ("train", "test"))
     errors = {}
     for method in (Rebuilt(sigma="known"), Bayes()):
-        method.fit(train.only(method.knows))
+        method.fit(train.only(method.side_information))
         errors[type(method).__name__] = mse(test.clean(), method.denoise(test.noisy(), sigma=test.sigma()))
-    assert "volumes" not in Rebuilt().knows
+    assert "volumes" not in Rebuilt().side_information
     assert errors["Rebuilt"].mean() < 1.05 * errors["Bayes"].mean()
 
 
@@ -56,7 +56,7 @@ def test_a_conformation_without_images_keeps_its_number_free(pairs):
     train = pairs.images("train", Gaussian(1.0), 0)
     only = train.subset(np.flatnonzero(pairs.train.labels == 1))
     method = Rebuilt(rounds=1, max_draws=256)
-    method.fit(only.only(method.knows))
+    method.fit(only.only(method.side_information))
     method.denoise(train.noisy(slice(0, 3)))
     assert method.report["per_image"]["conformation"] == [1, 1, 1]
     with pytest.raises(BadImages):

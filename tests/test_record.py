@@ -34,11 +34,12 @@ RECORDS = sorted((Path(__file__).parents[1] / "results").glob("*/runs/*/record.j
 
 
 def test_every_committed_record_is_read_and_would_be_written_as_it_is():
-    """Whatever it is of: nothing is lost, and what came later is added at its default."""
+    """Whatever it is of: nothing is lost, what came later is added at its default, and one field has another name now."""
     for file in RECORDS:
         text = file.read_text(encoding="utf-8")
         before, after = json.loads(text), read_record(file).document()
         assert to_json(before) == text, file
+        before = {{"knows": "side_information"}.get(key, key): value for key, value in before.items()}
         assert {key: after.get(key) for key in before} == before, file
         assert all(not after[key] for key in after.keys() - before.keys()), file
 
@@ -57,7 +58,7 @@ def test_an_old_record_and_a_newer_one_are_read(tmp_path):
     (tmp_path / "record.json").write_text(json.dumps(old))
     record = read_record(tmp_path / "record.json")
     assert (record.run_id, record.done, record.mean("mse"), record.wall_s) == ("gan-1", False, None, None)
-    assert record.knows == [] and record.method == {} and record.document()["added_later"] == {"x": 1}
+    assert record.side_information == [] and record.method == {} and record.document()["added_later"] == {"x": 1}
 
 
 def test_a_module_that_git_does_not_know_makes_a_record_dirty(tmp_path, monkeypatch):
@@ -117,9 +118,9 @@ def test_a_half_written_record_counts_as_none_and_the_run_is_done_again(cli, tmp
 
 def test_one_process_holds_a_run(tmp_path):
     store = Store(tmp_path)
-    with store.claim("gan-1") as mine:
+    with store.claim("gan-1") as claimed:
         with Store(tmp_path).claim("gan-1") as other, store.claim("gan-2") as another:
-            assert (mine, other, another) == (True, False, True)
+            assert (claimed, other, another) == (True, False, True)
     with store.claim("gan-1") as again:
         assert again
     assert list(store.runs.iterdir()) == []

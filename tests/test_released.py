@@ -25,8 +25,8 @@ def store(tmp_path) -> Store:
         over = {
             name: {"values": [mse] * 5, "spread": 1e-4 * (1 + job.config["seed"])} for name in ("mse", "psnr", "ssim")
         }
-        record = {"run_id": job.run_id, "status": "done", "config": job.config, "seed": job.config["seed"], "knows": [],
-                  "metrics": {name: {"mean": mse, "std": 0.0} for name in (*over, "nmse")}}  # fmt: skip
+        record = {"run_id": job.run_id, "status": "done", "config": job.config, "seed": job.config["seed"],
+                  "side_information": [], "metrics": {name: {"mean": mse, "std": 0.0} for name in (*over, "nmse")}}  # fmt: skip
         record |= {"variants": over} if protocol == "released" else {}
         folder = tmp_path / "runs" / job.run_id
         folder.mkdir(parents=True)

@@ -127,10 +127,10 @@ def test_the_slider_moves_between_two_methods_by_keyboard(tab):
 def test_a_number_names_its_runs_on_hover_and_its_config_on_click(tab, store):
     number = tab.locator("#table1 .number").first
     number.hover()
-    told = tab.locator("#hint").inner_text()
+    hint = tab.locator("#hint").inner_text()
     run = number.get_attribute("data-runs").split()[0]
     record = store.read(run)
-    assert run in told and f"seed {record.seed}" in told and record.environment["commit"][:12] in told
+    assert run in hint and f"seed {record.seed}" in hint and record.environment["commit"][:12] in hint
     number.click()
     assert '"alpha"' in tab.locator("#origin pre").first.text_content()
 
@@ -140,5 +140,5 @@ def test_no_serious_accessibility_violation(tab):
     if not AXE.is_file():
         pytest.skip("axe-core is missing: npm pack axe-core, and CRYOBENCH_AXE=package/axe.min.js")
     tab.add_script_tag(path=str(AXE))
-    found = tab.evaluate("axe.run()")["violations"]
-    assert [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")] == []
+    violations = tab.evaluate("axe.run()")["violations"]
+    assert [(v["id"], v["nodes"][0]["html"]) for v in violations if v["impact"] in ("serious", "critical")] == []

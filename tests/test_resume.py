@@ -123,13 +123,13 @@ def test_a_disturbed_training_ends_as_an_undisturbed_one(images, tmp_path, undis
     for at, what, hook in ENDS[ends]:
         with pytest.raises(Stopped if what == signal.SIGTERM else PowerCut):
             train(cls, images, tmp_path, at=at, what=what, hook=hook, **settings)
-    found = train(cls, images, tmp_path, **settings)
-    assert found.report["curve"] == expected.report["curve"]
-    assert found.report["chosen_epoch"] == expected.report["chosen_epoch"]
-    assert same(found.weights(), expected.weights())
+    resumed = train(cls, images, tmp_path, **settings)
+    assert resumed.report["curve"] == expected.report["curve"]
+    assert resumed.report["chosen_epoch"] == expected.report["chosen_epoch"]
+    assert same(resumed.weights(), expected.weights())
     assert same(state(tmp_path)["optimizer_states"], last["optimizer_states"])
     assert same(state(tmp_path)["state_dict"], last["state_dict"])
-    assert found.report["resumed"] == len(ENDS[ends]) - (ends == "first step")
+    assert resumed.report["resumed"] == len(ENDS[ends]) - (ends == "first step")
     left = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert left == {"last.ckpt", f"epoch_{expected.report['chosen_epoch']}.ckpt"}
 

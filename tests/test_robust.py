@@ -183,10 +183,10 @@ def test_kendall_against_scipy_and_the_law():
 @pytest.mark.parametrize("tail", ["gaussian", "cauchy"])
 def test_tyler_finds_the_shape_whatever_the_tail(tail):
     truth = law(tail=tail)
-    found = estimators.tyler(truth.sample(20_000, np.random.default_rng(6)))
-    np.testing.assert_allclose(found / np.trace(found), truth.scatter / np.trace(truth.scatter), atol=0.015)
+    shape = estimators.tyler(truth.sample(20_000, np.random.default_rng(6)))
+    np.testing.assert_allclose(shape / np.trace(shape), truth.scatter / np.trace(truth.scatter), atol=0.015)
     if tail == "gaussian":
-        np.testing.assert_allclose(found, truth.scatter, atol=0.05)
+        np.testing.assert_allclose(shape, truth.scatter, atol=0.05)
 
 
 @pytest.mark.parametrize("tail", ["student3", "cauchy"])

@@ -42,8 +42,8 @@ def test_scatter_has_its_own_table():
 
 
 def test_two_trainings_never_share_a_cell():
-    found = robust_estimation.cells([result(0, 0.05), result(1, 0.06, lr_d=0.1), result(2, 0.05)], "location")
-    rows = {cell.row: cell.by_seed for cell in found}
+    cells = robust_estimation.cells([result(0, 0.05), result(1, 0.06, lr_d=0.1), result(2, 0.05)], "location")
+    rows = {cell.row: cell.by_seed for cell in cells}
     assert rows["(0,0)-GAN 100-20-1, lr_d=0.2"] == {0: 0.05, 2: 0.05} and rows["(0,0)-GAN 100-20-1, lr_d=0.1"] == {
         1: 0.06
     }

@@ -10,13 +10,13 @@ from cryobench.runs.store import Store
 
 def made_up(rng=None, noise=0.0) -> list[Point]:
     """MSE = 0.4 (images)^-0.5 (width)^-0.25, with noise on the logarithm."""
-    found = []
+    points = []
     for pairs, width in ((1000, 16), (2000, 16), (4000, 16), (8000, 16), (4000, 8), (4000, 32)):
         images = pairs * 6
         jitter = np.exp(noise * rng.standard_normal()) if noise else 1.0
         row = f"l1-Autoencoder, {f'{pairs} pairs' if width == 16 else f'd = {width}'}"
-        found.append(Point(row, "l1-Autoencoder", pairs, images, width, (0.4 * images**-0.5 * width**-0.25 * jitter,)))
-    return found
+        points.append(Point(row, "l1-Autoencoder", pairs, images, width, (0.4 * images**-0.5 * width**-0.25 * jitter,)))
+    return points
 
 
 def test_a_power_law_is_found_again_and_drawn_on():
@@ -32,9 +32,9 @@ def test_seeds_are_points_of_their_own():
     from scipy import stats
 
     seeds = [(4e-4 * k, 4e-3 * k, 4e-2 * k) for k in (1.0, 1.05, 1.1025)]
-    found = [Point(f"l1-Autoencoder, d = {d}", "l1-Autoencoder", 4000, 22_800, d, mse)
+    points = [Point(f"l1-Autoencoder, d = {d}", "l1-Autoencoder", 4000, 22_800, d, mse)
              for d, mse in zip((8, 16, 32), seeds, strict=True)]  # fmt: skip
-    fit = scale_up.trend(found, "width")
+    fit = scale_up.trend(points, "width")
     expected = stats.linregress(np.log(np.repeat([8, 16, 32], 3)), np.log(np.ravel(seeds)))
     assert fit.b == pytest.approx(expected.slope) and fit.p == pytest.approx(expected.pvalue) and fit.p > 0.5
 

@@ -14,7 +14,7 @@ def clean():
     return np.random.default_rng(0).normal(size=(60, SIZE, SIZE)).astype(np.float32)
 
 
-def found(clean, denoised) -> dict:
+def analysed(clean, denoised) -> dict:
     n = len(clean)
     eye = np.broadcast_to(np.eye(3), (n, 3, 3))
     return sharpness.analyse(Evidence(clean, clean, denoised.astype(np.float32), np.zeros(n), np.zeros(n, int), eye,
@@ -22,7 +22,7 @@ def found(clean, denoised) -> dict:
 
 
 def test_a_perfect_image_has_ratio_and_correlation_1_up_to_nyquist(clean):
-    result = found(clean, clean)
+    result = analysed(clean, clean)
     np.testing.assert_allclose(result["power_ratio"], 1)
     np.testing.assert_allclose(result["frc"], 1, atol=1e-5)
     assert result["resolution"] == result["power_resolution"] == 2 * PIXEL == pytest.approx(1 / result["frequency"][-1])
@@ -32,7 +32,7 @@ def test_a_blur_takes_power_and_no_correlation(clean):
     radius = np.hypot(*np.meshgrid(*[np.fft.fftfreq(SIZE)] * 2))
     sigma = 1.5  # pixels
     blurred = np.fft.ifft2(np.fft.fft2(clean) * np.exp(-2 * (np.pi * sigma * radius) ** 2)).real
-    result = found(clean, blurred)
+    result = analysed(clean, blurred)
     expected = np.exp(-((2 * np.pi * sigma * RINGS / SIZE) ** 2))
     np.testing.assert_allclose(result["power_ratio"][:24], expected[:24], rtol=0.1)
     assert min(result["frc"]) > 0.95 and result["resolution"] == 2 * PIXEL
@@ -42,10 +42,10 @@ def test_a_blur_takes_power_and_no_correlation(clean):
 
 def test_invented_detail_has_power_but_no_correlation(clean):
     noise = np.random.default_rng(1).normal(size=clean.shape)
-    result = found(clean, clean + noise)
+    result = analysed(clean, clean + noise)
     np.testing.assert_allclose(result["power_ratio"][2:], 2, rtol=0.1)
     np.testing.assert_allclose(np.mean(result["frc"]), 1 / np.sqrt(2), rtol=0.02)  # E FRC at equal signal and noise
-    assert found(clean, noise)["resolution"] is None
+    assert analysed(clean, noise)["resolution"] is None
 
 
 def test_rings_hold_all_power_of_a_wave_where_it_belongs():
@@ -57,8 +57,8 @@ def test_rings_hold_all_power_of_a_wave_where_it_belongs():
 
 def test_a_constant_image_is_reported_and_not_divided_by(clean):
     flat = np.full_like(clean[:2], 0.5)
-    assert found(flat, clean[:2])["power_ratio"] == [None] * (SIZE // 2)
-    nothing = found(clean[:2], flat)
+    assert analysed(flat, clean[:2])["power_ratio"] == [None] * (SIZE // 2)
+    nothing = analysed(clean[:2], flat)
     assert nothing["power_resolution"] is None and nothing["resolution"] is None
 
 

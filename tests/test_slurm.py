@@ -65,8 +65,8 @@ def free_ports(n: int) -> list[int]:
 def until(what, why: str):
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if found := what():
-            return found
+        if value := what():
+            return value
         time.sleep(0.2)
     raise AssertionError(why)
 

@@ -67,8 +67,8 @@ def denoised(cli, tmp_path, text, *arguments):
     (tmp_path / "x.star").write_bytes(text if isinstance(text, bytes) else text.encode())
     status, _, err = cli("denoise", "x.star", "method=noisy", "-o", "out.mrcs", "--force", *arguments)
     assert status == 0, err
-    said = "".join(line for line in err.splitlines(keepends=True) if "to learn from" not in line)
-    return mrcfile.read(tmp_path / "out.mrcs"), (tmp_path / "out.star").read_bytes(), said
+    messages = "".join(line for line in err.splitlines(keepends=True) if "to learn from" not in line)
+    return mrcfile.read(tmp_path / "out.mrcs"), (tmp_path / "out.star").read_bytes(), messages
 
 
 def line_of(text: str, part: str) -> int:
@@ -91,7 +91,14 @@ def test_a_row_that_lacks_a_value_is_named_and_not_made_up(cli, images, tmp_path
         read_star(tmp_path / "x.star")
 
 
-@pytest.mark.parametrize("name", ['""', "0@a.mrcs", "000000@a.mrcs"])
+def test_a_last_line_without_an_end_is_told_of(cli, images, tmp_path):
+    whole = star(NAMES)
+    assert not denoised(cli, tmp_path, whole)[2]
+    _, _, err = denoised(cli, tmp_path, whole.rstrip())
+    assert "its last line has no end" in err and len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ['""', "0@a.mrcs", "000000@a.mrcs", "000001@"])
 def test_an_image_name_that_names_none_is_refused(cli, images, tmp_path, name):
     refused(cli, tmp_path, "like 000001@stack.mrcs", "image 3", text=star([*NAMES[:2], name, *NAMES[3:]]))
 
@@ -193,7 +200,8 @@ def test_the_star_files_pixel_size_wins_with_a_word_and_the_users_decides(cli, i
 
     assert size() == 1.5
     _, _, err = denoised(cli, tmp_path, star(NAMES), "--pixel-size", "2.5")
-    assert size() == 2.5 and not err
+    assert size() == 2.5 and "2.5 Å per pixel as given" in err and "stay as they are" in err
+    assert not denoised(cli, tmp_path, star(NAMES), "--pixel-size", "1.5")[2], "nothing differs"
     refused(cli, tmp_path, "--pixel-size", "-1", arguments=["--pixel-size", "-1"])
     for value in ("0", "-1.5"):
         text = star(NAMES, optics=table("optics", OPTICS, [f"1 a {value}"]))
@@ -206,7 +214,7 @@ def test_two_pixel_sizes_are_refused_with_advice_that_can_be_followed(cli, image
     text = star([*NAMES[:4], "1@b.mrcs", *NAMES[4:]], optics=optics).replace("1@b.mrcs 1", "1@b.mrcs 2")
     err = refused(cli, tmp_path, "one pixel size", "1.5 to 3", text=text)
     advice = re.search(r"--images (\S+)", err)[1]
-    assert advice == "1-4,6-13"
+    assert advice == "1-4,6-13" and "--pixel-size" in err and "data.pixel_size_angstrom" in err
     out, _, _ = denoised(cli, tmp_path, text, "--images", advice)
     np.testing.assert_allclose(out, images, atol=1e-6)
     out, _, _ = denoised(cli, tmp_path, text, "--images", "5")
@@ -355,6 +363,22 @@ def test_a_star_file_with_greek_in_it_is_written_in_the_c_locale(images, tmp_pat
                   PYTHONCOERCECLOCALE="0")  # fmt: skip
     assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
     assert (tmp_path / "out.star").read_bytes() == text.replace(b"@a.mrcs", b"@out.mrcs")
+
+
+def test_a_stack_in_a_greek_folder_is_found_in_the_c_locale(images, tmp_path):
+    (tmp_path / "Ω").mkdir()
+    (tmp_path / "a.mrcs").rename(tmp_path / "Ω" / "a.mrcs")
+    (tmp_path / "x.star").write_text(star(NAMES).replace("@a.mrcs", "@Ω/a.mrcs"), encoding="utf-8")
+    done = run_in(tmp_path, ["denoise", "x.star", "method=noisy", "-o", "out.mrcs"], LC_ALL="C", PYTHONUTF8="0",
+                  PYTHONCOERCECLOCALE="0")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(mrcfile.read(tmp_path / "out.mrcs"), images, atol=1e-6)
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_any_work(cli, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write everywhere
+    monkeypatch.setattr("cryobench.particles.denoise.unusable", lambda *_: pytest.fail("looked at images first"))
+    refused(cli, tmp_path, "expected a folder that can be written", text=star(NAMES))
 
 
 def test_a_name_that_the_system_refuses_is_one_line(cli, images, tmp_path):

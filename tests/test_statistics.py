@@ -58,8 +58,8 @@ def test_false_verdicts_are_at_most_five_percent_of_claims_about_rows_that_are_t
         "wide tails": lambda: np.minimum(0.3, 0.05 * np.sqrt(4 / rng.chisquare(4, ROWS_OF_A_KIND))),
     }[law]
     for _ in range(DRAWS):
-        found = answers(world(rng, draw(), shared), ["net"] * ROWS_OF_A_KIND, range(1, 8))
-        wrong += any(one.says in ("holds", "reversed") for one in found)
+        verdicts = answers(world(rng, draw(), shared), ["net"] * ROWS_OF_A_KIND, range(1, 8))
+        wrong += any(one.says in ("holds", "reversed") for one in verdicts)
     assert wrong <= 0.05 * DRAWS
 
 
@@ -69,24 +69,24 @@ def test_false_verdicts_of_any_sort_are_at_most_five_percent_of_claims_where_som
     Of its eight comparisons two are the same, four differ by just the margin, either way (not equivalent), two by 23 and
     30 %: wrong are "holds" or "reversed" of the same, "equivalent" of what differs by the margin, and a wrong direction.
     """
-    rng, wrong, told = np.random.default_rng(19), 0, Counter()
+    rng, wrong, counts = np.random.default_rng(19), 0, Counter()
     truth = dict(zip((1, 8, 2, 9, 3, 10, 4, 11), (0, 0, 0.05, -0.05, -0.05, 0.05, 0.3, -0.23), strict=True))
     kinds = ["no net"] * 8 + ["net"] * ROWS_OF_A_KIND
     for _ in range(DRAWS):
         logs = world(rng, np.concatenate([rng.uniform(0, 0.003, 8), rng.uniform(0, 0.3, ROWS_OF_A_KIND)]))
         for row, higher in truth.items():
             logs[row] += np.sign(higher) * np.log1p(abs(higher))
-        found = answers(logs, kinds, truth)
+        verdicts = answers(logs, kinds, truth)
         bad = [
             (one.says == "holds" and higher <= 0) or (one.says == "reversed" and higher >= 0)
             or (one.says == "equivalent" and higher != 0)
-            for one, higher in zip(found, truth.values(), strict=True)
+            for one, higher in zip(verdicts, truth.values(), strict=True)
         ]  # fmt: skip
         wrong += any(bad)
-        told.update(one.says for one in found)
+        counts.update(one.says for one in verdicts)
     assert wrong <= 0.05 * DRAWS
     assert (
-        min(told["holds"], told["reversed"], told["equivalent"]) > 0.9 * DRAWS
+        min(counts["holds"], counts["reversed"], counts["equivalent"]) > 0.9 * DRAWS
     )  # it isn't silence that makes it right
 
 
@@ -96,19 +96,21 @@ def test_a_claim_of_closeness_errs_as_rarely():
     for _ in range(DRAWS):
         logs = world(rng, np.full(ROWS_OF_A_KIND, 0.02))
         logs[1:5] += np.log(1.1) * np.array([1, -1, 1, -1])[:, None]
-        found = answers(logs, ["net"] * ROWS_OF_A_KIND, range(1, 8), margin=0.1, close=True)
-        wrong += any(one.says == "equivalent" for one in found[:4]) or any(one.says == "reversed" for one in found)
+        verdicts = answers(logs, ["net"] * ROWS_OF_A_KIND, range(1, 8), margin=0.1, close=True)
+        wrong += any(one.says == "equivalent" for one in verdicts[:4]) or any(
+            one.says == "reversed" for one in verdicts
+        )
     assert wrong <= 0.05 * DRAWS
 
 
 def test_ten_percent_between_rows_that_vary_by_five_is_found_with_three_seeds_and_the_old_test_missed_it():
-    rng, found, missed = np.random.default_rng(21), Counter(), Counter()
+    rng, detected, missed = np.random.default_rng(21), Counter(), Counter()
     for _ in range(DRAWS):
         logs = world(rng, np.full(ROWS_OF_A_KIND, 0.05))
         logs[0] += np.log(0.9)
-        found[answers(logs, ["net"] * ROWS_OF_A_KIND, [1])[0].says] += 1
+        detected[answers(logs, ["net"] * ROWS_OF_A_KIND, [1])[0].says] += 1
         missed[old(logs, [1])[0]] += 1
-    assert found["holds"] >= 0.8 * DRAWS and found["reversed"] == 0
+    assert detected["holds"] >= 0.8 * DRAWS and detected["reversed"] == 0
     assert missed["not told apart"] >= 0.3 * DRAWS
 
 
@@ -145,24 +147,24 @@ def test_moderated_variances_are_limmas():
 
 def test_the_inverse_trigamma_function_is_limmas():
     """trigammaInverse(c(1e-6, 5, 0.3, 1e6, 2e7)) in limma 3.54.1."""
-    found = [statistics.trigamma_inverse(x) for x in (1e-6, 5, 0.3, 1e6, 2e7)]
-    assert found == pytest.approx([1.000000500e06, 0.4961687347, 3.808719012, 1.000000821e-03, 2.236067977e-04])
+    inverses = [statistics.trigamma_inverse(x) for x in (1e-6, 5, 0.3, 1e6, 2e7)]
+    assert inverses == pytest.approx([1.000000500e06, 0.4961687347, 3.808719012, 1.000000821e-03, 2.236067977e-04])
 
 
 def test_a_row_is_never_taken_to_vary_less_than_it_did():
     logs = {row: dict(enumerate(values)) for row, values in enumerate(np.random.default_rng(0).normal(0, 1, (10, 3)))}
     logs[0] = {0: -9.0, 1: 0.0, 2: 9.0}
-    found = statistics.spreads(logs, dict.fromkeys(logs, "net"))
+    spreads = statistics.spreads(logs, dict.fromkeys(logs, "net"))
     for row, by_seed in logs.items():
-        assert found[row].variance >= np.var(list(by_seed.values()), ddof=1) * (1 - 1e-12)
+        assert spreads[row].variance >= np.var(list(by_seed.values()), ddof=1) * (1 - 1e-12)
 
 
 def test_two_rows_of_a_kind_are_left_with_their_own_variance_which_is_welchs_test():
     """Paired t where the two vary alike and share nothing: the same standard error; df the smaller of the two."""
     rng = np.random.default_rng(1)
     a, b = rng.normal(0, 1, (2, 4))
-    found = statistics.spreads({"a": dict(enumerate(a)), "b": dict(enumerate(b))}, {"a": "net", "b": "net"})
-    one = statistics.between(a - b, found["a"], found["b"])
+    spreads = statistics.spreads({"a": dict(enumerate(a)), "b": dict(enumerate(b))}, {"a": "net", "b": "net"})
+    one = statistics.between(a - b, spreads["a"], spreads["b"])
     welch = stats.ttest_ind(a, b, equal_var=False)
     t = one.difference / one.error
     assert t == pytest.approx(welch.statistic) and one.p_different() == pytest.approx(2 * stats.t.sf(abs(t), 3))
@@ -211,14 +213,14 @@ def test_an_image_that_one_row_lacks_is_left_out_of_both():
     holed = copy.deepcopy(a)
     holed[1, 4] = np.nan
     b[:, 4] = 100.0
-    found = statistics.compare(dict(enumerate(holed)), dict(enumerate(b)), None, None)
-    assert found.effect == pytest.approx(-0.5)
+    comparison = statistics.compare(dict(enumerate(holed)), dict(enumerate(b)), None, None)
+    assert comparison.effect == pytest.approx(-0.5)
 
 
 def test_seeds_are_compared_with_themselves_only():
     a, b = {0: [1.0, 2.0], 1: [1.0, 2.0]}, {1: [2.0, 4.0], 2: [9.0, 9.0]}
-    found = statistics.compare(a, b, None, None)
-    assert found.seeds == 1 and found.effect == pytest.approx(-0.5) and np.isnan(found.variance)
+    comparison = statistics.compare(a, b, None, None)
+    assert comparison.seeds == 1 and comparison.effect == pytest.approx(-0.5) and np.isnan(comparison.variance)
 
 
 # Claims: from records to words.
@@ -256,9 +258,9 @@ def rows_of(mean: float, seeds: int, spread: float = 0.02) -> np.ndarray:
 
 
 def test_the_four_answers_and_the_words_for_them(judged):
-    told = {judged(rows_of(mean, 3, spread), rows_of(1.0, 3, spread)).answer.says for mean, spread in
+    answers_said = {judged(rows_of(mean, 3, spread), rows_of(1.0, 3, spread)).answer.says for mean, spread in
             ((0.5, 0.02), (2.0, 0.02), (1.001, 0.001), (0.97, 0.02))}  # fmt: skip
-    assert told == {"holds", "reversed", "equivalent", "undecided"}
+    assert answers_said == {"holds", "reversed", "equivalent", "undecided"}
 
 
 def test_undecided_says_how_much_could_have_shown(judged):
@@ -335,6 +337,6 @@ def test_the_committed_claims_are_decided_where_three_seeds_agree():
     """WGANgp + ℓ1 is 159 % above CWF, and the ℓ2-autoencoder a third below non-local means, with each of three seeds."""
     file = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk" / "tables" / "claims.csv"
     with open(file, encoding="utf-8") as lines:
-        found = {(line["row"], line["than_row"]): line["verdict"] for line in csv.DictReader(lines)
+        verdicts = {(line["row"], line["than_row"]): line["verdict"] for line in csv.DictReader(lines)
                  if line["claim"] == "learned" and line["snr"] == "0.1"}  # fmt: skip
-    assert found["WGANgp + l1", "CWF"] == "reversed" and found["l2-Autoencoder", "Non-local means"] == "holds"
+    assert verdicts["WGANgp + l1", "CWF"] == "reversed" and verdicts["l2-Autoencoder", "Non-local means"] == "holds"

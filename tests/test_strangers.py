@@ -42,7 +42,7 @@ def trained(cache, tmp_path_factory):
 
 
 @pytest.fixture
-def here(tmp_path):
+def own_folder(tmp_path):
     """A stack, and a module that would say that it was imported."""
     mrcfile.write(
         tmp_path / "in.mrcs", np.random.default_rng(0).normal(size=(2, 32, 32)).astype(np.float32), voxel_size=6.4
@@ -57,34 +57,34 @@ def poisoned() -> dict[str, object]:
     def put(group, node):
         return lambda config: {**config, group: {**config[group], **node}}
 
-    found = {}
+    files = {}
     for group in ("task", "data", "noise", "method"):
         for place in PLACES:
             target = place["_target_"]
-            found[f"{group}: {target} under its name"] = put(group, place)
-            found[f"{group}: {target} alone"] = lambda config, g=group, p=place: {**config, g: dict(p)}
-            found[f"{group}: {target} as a name"] = put(group, {**place, "name": str(target)})
+            files[f"{group}: {target} under its name"] = put(group, place)
+            files[f"{group}: {target} alone"] = lambda config, g=group, p=place: {**config, g: dict(p)}
+            files[f"{group}: {target} as a name"] = put(group, {**place, "name": str(target)})
         for name in NAMES:
-            found[f"{group}: name {name!r}"] = put(group, {"name": name})
-        found[f"{group}: no mapping"] = lambda config, g=group: {**config, g: [TOUCH]}
-        found[f"{group}: nothing"] = lambda config, g=group: {k: v for k, v in config.items() if k != g}
+            files[f"{group}: name {name!r}"] = put(group, {"name": name})
+        files[f"{group}: no mapping"] = lambda config, g=group: {**config, g: [TOUCH]}
+        files[f"{group}: nothing"] = lambda config, g=group: {k: v for k, v in config.items() if k != g}
     for setting in SETTINGS:
-        found[f"method: {json.dumps(setting)}"] = put("method", setting)
+        files[f"method: {json.dumps(setting)}"] = put("method", setting)
     for group in ("protocol", "scale", "trainer"):
         for name in NAMES:
-            found[f"{group}: name {name!r}"] = put(group, {"name": name})
-    found["data: a place to load from"] = put("data", {"source": "http://example.com", "data_dir": "/etc"})
-    found["seed"] = lambda config: {**config, "seed": "${oc.env:HOME}"}
-    found["no mapping at all"] = lambda config: [config]
-    return found
+            files[f"{group}: name {name!r}"] = put(group, {"name": name})
+    files["data: a place to load from"] = put("data", {"source": "http://example.com", "data_dir": "/etc"})
+    files["seed"] = lambda config: {**config, "seed": "${oc.env:HOME}"}
+    files["no mapping at all"] = lambda config: [config]
+    return files
 
 
-def harmless(cli, here, *arguments, may_fail=False):
+def harmless(cli, own_folder, *arguments, may_fail=False):
     """The command ends in a result or in one line (or in a failed run, where it does one), and nothing ran."""
     sys.modules.pop("evil", None)
     status, out, err = cli(*arguments)
     last = [line for line in err.strip().splitlines() if "to learn from" not in line]
-    assert not (here / MARK).exists() and "evil" not in sys.modules, "it ran"
+    assert not (own_folder / MARK).exists() and "evil" not in sys.modules, "it ran"
     assert status in ((0, 1, 2) if may_fail else (0, 2)) and "Traceback" not in out + err, err
     assert status == 0 or may_fail or sum("expected" in line for line in last) >= 1, err
     return status
@@ -96,26 +96,26 @@ def header_of(file) -> dict:
 
 
 @pytest.mark.parametrize("what", poisoned())
-def test_a_poisoned_model_file_or_record_runs_nothing(cli, trained, here, what):
+def test_a_poisoned_model_file_or_record_runs_nothing(cli, trained, own_folder, what):
     results, name = trained
     about = header_of(results / "model.safetensors")
     change = poisoned()[what]
     about["config"] = change(about["config"])
-    save_file(load_file(results / "model.safetensors"), here / "model.safetensors", {HEADER: json.dumps(about)})
-    harmless(cli, here, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "out.mrcs")
+    save_file(load_file(results / "model.safetensors"), own_folder / "model.safetensors", {HEADER: json.dumps(about)})
+    harmless(cli, own_folder, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "out.mrcs")
 
     record = json.loads((results / "runs" / name / "record.json").read_text())
     record["config"] = change(copy.deepcopy(record["config"]))
-    folder = here / "theirs" / "runs" / name
+    folder = own_folder / "theirs" / "runs" / name
     folder.mkdir(parents=True)
     (folder / "record.json").write_text(json.dumps(record))
     save_file(load_file(results / "runs" / name / "model.safetensors"), folder / "model.safetensors")
-    harmless(cli, here, "denoise", "in.mrcs", "--run", name, "--results", "theirs", "-o", "out2.mrcs")
+    harmless(cli, own_folder, "denoise", "in.mrcs", "--run", name, "--results", "theirs", "-o", "out2.mrcs")
     for verb in (["table", "1"], ["table", "2"], ["runs"], ["runs", "seed=0"]):
-        harmless(cli, here, *verb, "--results", "theirs")
+        harmless(cli, own_folder, *verb, "--results", "theirs")
     for verb in (["runs", name], ["rerun", name, "-o", "again"]):
-        harmless(cli, here, *verb, "--results", "theirs", may_fail=True)
-    assert not list(here.rglob("again/runs/*/record.json")) or record["config"]["seed"] == 0
+        harmless(cli, own_folder, *verb, "--results", "theirs", may_fail=True)
+    assert not list(own_folder.rglob("again/runs/*/record.json")) or record["config"]["seed"] == 0
 
 
 HEADERS = [{"run_id": None}, {"run_id": ["x"]}, {"image_size": "32"}, {"image_size": 10**9}, {"image_size": True},
@@ -124,11 +124,11 @@ HEADERS = [{"run_id": None}, {"run_id": ["x"]}, {"image_size": "32"}, {"image_si
 
 
 @pytest.mark.parametrize("change", HEADERS, ids=json.dumps)
-def test_a_header_that_is_none_is_one_line(cli, trained, here, change):
+def test_a_header_that_is_none_is_one_line(cli, trained, own_folder, change):
     results, _ = trained
     about = {**header_of(results / "model.safetensors"), **change}
-    save_file(load_file(results / "model.safetensors"), here / "model.safetensors", {HEADER: json.dumps(about)})
-    assert harmless(cli, here, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "out.mrcs") == 2
+    save_file(load_file(results / "model.safetensors"), own_folder / "model.safetensors", {HEADER: json.dumps(about)})
+    assert harmless(cli, own_folder, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "out.mrcs") == 2
 
 
 class Bomb:
@@ -136,45 +136,45 @@ class Bomb:
         return open, (MARK, "w")
 
 
-def test_a_pickle_in_the_place_of_weights_is_not_loaded(cli, trained, here):
+def test_a_pickle_in_the_place_of_weights_is_not_loaded(cli, trained, own_folder):
     results, name = trained
-    for file in (here / "model.safetensors", here / "theirs" / "runs" / name / "model.safetensors"):
+    for file in (own_folder / "model.safetensors", own_folder / "theirs" / "runs" / name / "model.safetensors"):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(pickle.dumps(Bomb()))
-    (here / "theirs" / "runs" / name / "record.json").write_bytes(
+    (own_folder / "theirs" / "runs" / name / "record.json").write_bytes(
         (results / "runs" / name / "record.json").read_bytes()
     )
-    np.savez(here / "theirs" / "runs" / name / "gallery.npz", denoised=np.array([Bomb()], dtype=object))
-    assert harmless(cli, here, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "out.mrcs") == 2
-    assert harmless(cli, here, "denoise", "in.mrcs", "--run", name, "--results", "theirs", "-o", "out.mrcs") == 2
+    np.savez(own_folder / "theirs" / "runs" / name / "gallery.npz", denoised=np.array([Bomb()], dtype=object))
+    assert harmless(cli, own_folder, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "out.mrcs") == 2
+    assert harmless(cli, own_folder, "denoise", "in.mrcs", "--run", name, "--results", "theirs", "-o", "out.mrcs") == 2
 
 
-def test_weights_of_another_net_are_one_line(cli, trained, here):
+def test_weights_of_another_net_are_one_line(cli, trained, own_folder):
     results, _ = trained
     about = header_of(results / "model.safetensors")
     weights = load_file(results / "model.safetensors")
     few = dict(list(weights.items())[:1])
-    save_file(few, here / "model.safetensors", {HEADER: json.dumps(about)})
-    assert harmless(cli, here, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "out.mrcs") == 2
+    save_file(few, own_folder / "model.safetensors", {HEADER: json.dumps(about)})
+    assert harmless(cli, own_folder, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "out.mrcs") == 2
     about["config"]["method"]["width"] = 8
-    save_file(weights, here / "model.safetensors", {HEADER: json.dumps(about)})
-    assert harmless(cli, here, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "out.mrcs") == 2
+    save_file(weights, own_folder / "model.safetensors", {HEADER: json.dumps(about)})
+    assert harmless(cli, own_folder, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "out.mrcs") == 2
 
 
-def test_ones_own_method_is_used_where_ones_own_yaml_names_it(cli, trained, here, monkeypatch):
+def test_ones_own_method_is_used_where_ones_own_yaml_names_it(cli, trained, own_folder, monkeypatch):
     """A record may name it; the class is that of the yaml in --config-dir, never that of the record."""
-    monkeypatch.syspath_prepend(str(here))
-    (here / "minenow.py").write_text(
+    monkeypatch.syspath_prepend(str(own_folder))
+    (own_folder / "minenow.py").write_text(
         "from dataclasses import dataclass\nfrom cryobench.methods.base import Denoiser\n@dataclass\n"
         "class Half(Denoiser):\n    share: float = 0.5\n    def denoise(self, noisy):\n        return self.share * noisy\n"
     )
-    (here / "conf" / "method").mkdir(parents=True)
-    (here / "conf" / "method" / "half.yaml").write_text("name: half\n_target_: minenow.Half\nshare: 0.25\n")
+    (own_folder / "conf" / "method").mkdir(parents=True)
+    (own_folder / "conf" / "method" / "half.yaml").write_text("name: half\n_target_: minenow.Half\nshare: 0.25\n")
     assert cli("--config-dir", "conf", "method=half", "paths.results=res", *TINY)[0] == 0
-    (file,) = (here / "res").rglob("record.json")
+    (file,) = (own_folder / "res").rglob("record.json")
     record = json.loads(file.read_text())
     record["config"]["method"]["_target_"] = "evil.Thing"
     file.write_text(json.dumps(record))
     words = ["denoise", "in.mrcs", "--run", record["run_id"], "--results", "res", "-o"]
-    assert harmless(cli, here, *words, "a.mrcs") == 2, "without the yaml"
-    assert harmless(cli, here, "--config-dir", "conf", *words, "b.mrcs") == 0
+    assert harmless(cli, own_folder, *words, "a.mrcs") == 2, "without the yaml"
+    assert harmless(cli, own_folder, "--config-dir", "conf", *words, "b.mrcs") == 0

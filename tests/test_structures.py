@@ -101,16 +101,16 @@ def test_plain_superposition_agrees_with_gemmi():
 def test_reading_keeps_heavy_atoms_of_the_first_location(tmp_path):
     path = tmp_path / "a.pdb"
     path.write_text(PDB)
-    found = read_structure(path)
-    assert found.names == [("A", "1", "ALA", "N"), ("A", "1", "ALA", "CA"), ("A", "1A", "GLY", "CA"),
+    structure = read_structure(path)
+    assert structure.names == [("A", "1", "ALA", "N"), ("A", "1", "ALA", "CA"), ("A", "1A", "GLY", "CA"),
                            ("A", "201", "MG", "MG"), ("B", "7", "GLY", "CA")]  # fmt: skip
-    assert found.elements.tolist() == ["N", "C", "C", "Mg", "C"]
-    np.testing.assert_allclose(found.positions[:, 0], [11, 12, 13, 16, 14])
+    assert structure.elements.tolist() == ["N", "C", "C", "Mg", "C"]
+    np.testing.assert_allclose(structure.positions[:, 0], [11, 12, 13, 16, 14])
     assert len(read_structure(path, ["B"])) == 1
     # The same atoms from mmCIF and from packed files.
     cif = gemmi.read_structure(str(path)).make_mmcif_document().as_string()
     (tmp_path / "a.cif.gz").write_bytes(gzip.compress(cif.encode()))
-    assert read_structure(tmp_path / "a.cif.gz").names == found.names
+    assert read_structure(tmp_path / "a.cif.gz").names == structure.names
 
 
 def refused(call, *words):
@@ -237,3 +237,12 @@ def test_rna_polymerase_has_its_known_numbers():
     cleft = [np.linalg.norm(frame[tip] - frame[lobe]) for frame in motion.conformations(5)]
     assert cleft[0] == pytest.approx(48.2, abs=0.05) and cleft[-1] == pytest.approx(42.6, abs=0.05)
     assert (np.diff(cleft) < -1).all()
+
+
+@pytest.mark.parametrize("settings", [("data=rnap_ecoli", "data.open=bad.pdb", "data.closed=bad.pdb"),
+                                      ("data=rnap_mtb", "data.structure=bad.pdb")])  # fmt: skip
+def test_a_structure_that_is_none_is_refused_once_before_a_sweep(cli, tmp_path, settings):
+    (tmp_path / "bad.pdb").write_text("ATOM      1  CA  ALA A   1      xx.xxx\nEND\n")
+    status, _, err = cli(*settings, "method=noisy", "seed=0,1", "scale=smoke")
+    assert status == 2 and "bad.pdb" in err and len(err.strip().splitlines()) == 1, err
+    assert not list(tmp_path.glob("results/*/runs/*/record.json"))

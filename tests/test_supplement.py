@@ -22,9 +22,9 @@ def test_lambda_is_the_papers_eight_and_their_limit():
 def test_lambda_ends_in_table_3_and_its_strip(cli, tmp_path):
     status, _, err = cli("+sweep=lambda", "row='10','10000',l1-Autoencoder,oracle", *SMALL)
     assert status == 0, err
-    found = pd.read_csv(tmp_path / "out/tables/table3.csv", dtype={"row": str})
-    ours = found[found["mean"].notna()]
-    assert set(ours["row"]) == {"10", "10000", "l1-Autoencoder"} and set(found["snr"]) == {0.1}
+    table = pd.read_csv(tmp_path / "out/tables/table3.csv", dtype={"row": str})
+    ours = table[table["mean"].notna()]
+    assert set(ours["row"]) == {"10", "10000", "l1-Autoencoder"} and set(table["snr"]) == {0.1}
     text = (tmp_path / "out/tables/table3.md").read_text()
     assert "Lowest MSE at λ = 10" in text and "| λ | MSE | PSNR | SSIM |" in text and "10000: " in text
     assert all((tmp_path / f"out/figures/fig2_lambda.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg"))
@@ -41,9 +41,9 @@ def test_stability_is_joint_training_with_and_without_l1_and_both_are_watched():
 def test_stability_ends_in_figure_1_and_its_number(cli, tmp_path):
     status, _, err = cli("+sweep=stability", "seed=0", *SMALL)
     assert status == 0, err
-    found = pd.read_csv(tmp_path / "out/tables/table_stability.csv")
-    assert list(found["row"].unique()) == ["JSGAN", "JSGAN + l1"] and (found["mean"] > 0).all()
-    assert found[found["row"] == "JSGAN"]["mean"].notna().all()
+    table = pd.read_csv(tmp_path / "out/tables/table_stability.csv")
+    assert list(table["row"].unique()) == ["JSGAN", "JSGAN + l1"] and (table["mean"] > 0).all()
+    assert table[table["row"] == "JSGAN"]["mean"].notna().all()
     assert all((tmp_path / f"out/figures/fig1_stability.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg"))
 
 
@@ -65,10 +65,10 @@ def test_clustering_ends_in_figure_3_and_its_table(cli, tmp_path, monkeypatch):
     small = ["data.n_train=36", "data.n_test=30", "trainer.threads=1", "paths.results=out"]
     status, _, err = cli("+sweep=clustering", "row=clean,'(1,1)-GAN + l1'", *small)
     assert status == 0, err
-    found = pd.read_csv(tmp_path / "out/tables/table_clustering.csv").set_index(["view", "row", "embedding"])
-    assert set(found.index.get_level_values("view")) == {"random", "motion"} and (found["draws"] == 2).all()
-    assert found.loc["motion", "clean", "isomap"]["mean"] == found.loc["motion", "clean", "isomap"]["images"]
-    assert found.loc["random", "(1,1)-GAN + l1", "spectral"]["paper"] == 50
+    table = pd.read_csv(tmp_path / "out/tables/table_clustering.csv").set_index(["view", "row", "embedding"])
+    assert set(table.index.get_level_values("view")) == {"random", "motion"} and (table["draws"] == 2).all()
+    assert table.loc["motion", "clean", "isomap"]["mean"] == table.loc["motion", "clean", "isomap"]["images"]
+    assert table.loc["random", "(1,1)-GAN + l1", "spectral"]["paper"] == 50
     names = ("fig3_clustering", "fig3_clustering_fixed_view")
     assert all(
         (tmp_path / f"out/figures/{n}.{suffix}").stat().st_size > 1000 for n in names for suffix in ("png", "svg")
@@ -84,9 +84,9 @@ def test_which_of_the_papers_differences_exceed_chance():
     from cryobench.experiments.table_clustering import fisher
 
     def tables(a, b):
-        total, mine = a + b, comb(60, a) * comb(60, b)
+        total, probability = a + b, comb(60, a) * comb(60, b)
         ways = [comb(60, k) * comb(60, total - k) for k in range(max(0, total - 60), min(60, total) + 1)]
-        return sum(way for way in ways if way <= mine) / comb(120, total)
+        return sum(way for way in ways if way <= probability) / comb(120, total)
 
     for a, b in ((54, 34), (54, 44), (54, 50), (54, 46)):
         assert fisher(a, b) == pytest.approx(tables(a, b), rel=1e-9)

@@ -12,7 +12,7 @@ import pytest
 from conftest import PATIENCE, TINY
 
 from cryobench.config.sweep import plan
-from cryobench.launch.job import lacks
+from cryobench.launch.job import missing_package
 from cryobench.tables.table import published
 
 PAIRS = [(1, 1), (0.5, 0.5), (-0.5, -0.5), (-1, -1), (1, -1), (0.5, -0.5), (0, 0), (0.1, -0.1)]
@@ -20,8 +20,10 @@ PAIRS = [(1, 1), (0.5, 0.5), (-0.5, -0.5), (-1, -1), (1, -1), (0.5, -0.5), (0, 0
 
 def test_alpha_beta_is_eight_pairs_at_two_noise_levels():
     jobs = plan(["+sweep=alpha_beta"]).jobs
-    found = [(job.config["method"]["alpha"], job.config["method"]["beta"], job.config["noise"]["snr"]) for job in jobs]
-    assert found == [(a, b, snr) for a, b in PAIRS for snr in (0.1, 0.05)]
+    settings = [
+        (job.config["method"]["alpha"], job.config["method"]["beta"], job.config["noise"]["snr"]) for job in jobs
+    ]
+    assert settings == [(a, b, snr) for a, b in PAIRS for snr in (0.1, 0.05)]
     assert len({job.run_id for job in jobs}) == 16
     assert plan(["+sweep=alpha_beta"]).writes == ["table1"]
 
@@ -78,7 +80,7 @@ def test_a_users_mistake_within_a_sweep_is_a_failed_record(cli, tmp_path):
 def test_a_row_whose_package_is_missing_is_left_out_and_said(cli, monkeypatch):
     monkeypatch.setitem(sys.modules, "topaz", None)
     topaz, noisy = plan(["+sweep=methods", "row=Topaz,noisy", "noise.snr=0.1"]).jobs
-    assert lacks(topaz) == "it needs topaz; pip install --no-deps topaz-em" and lacks(noisy) is None
+    assert missing_package(topaz) == "it needs topaz; pip install --no-deps topaz-em" and missing_package(noisy) is None
     status, _, err = cli("+sweep=methods", "row=Topaz", *TINY)
     assert status == 2 and "Topaz: it needs topaz; pip install --no-deps topaz-em" in err and "Traceback" not in err
 

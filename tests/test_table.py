@@ -23,8 +23,8 @@ def cells(records: list[Record], sweep: str = "alpha_beta", number: int = 1) -> 
 
 
 def cell(records: list[Record], row: str = "(1,1)") -> tuple[table.Cell, list[str]]:
-    found, notes = cells(records)
-    return next(c for c in found if c.row == row), notes
+    computed, notes = cells(records)
+    return next(c for c in computed if c.row == row), notes
 
 
 @pytest.mark.parametrize("sweep", ["alpha_beta", "methods", "gap", "lambda", "pggan", "stability", "clustering"])
@@ -46,9 +46,9 @@ def test_every_row_finds_the_runs_that_it_stands_for(sweep):
 def test_seeds_are_averaged_and_spread_and_a_missing_one_is_counted_out():
     status = ("done", "done", "failed")
     three = [record("(1,1)", "alpha_beta", f"seed={s}", mse=0.01 * (1 + s), status=status[s]) for s in range(3)]
-    found, _ = cell(three)
-    assert found.mean == pytest.approx(0.015) and len(found.values) == 2
-    assert found.spread == pytest.approx(0.00707, rel=1e-3)
+    computed, _ = cell(three)
+    assert computed.mean == pytest.approx(0.015) and len(computed.values) == 2
+    assert computed.spread == pytest.approx(0.00707, rel=1e-3)
     assert cell(three[:1])[0].spread is None
 
 
@@ -57,8 +57,8 @@ def test_seeds_are_averaged_and_spread_and_a_missing_one_is_counted_out():
 def test_runs_with_other_settings_never_enter_a_mean(other):
     plain, strange = record("(1,1)", mse=0.01), record("(1,1)", "alpha_beta", *other.split(), "seed=1", mse=9.0)
     for records in ([plain, strange], [strange, plain]):
-        found, notes = cell(records)
-        assert len(found.values) == 1 and notes
+        computed, notes = cell(records)
+        assert len(computed.values) == 1 and notes
     alone, notes = cell([strange])
     assert alone.values == (9.0,), "and where they are all there is, they are shown, with a note of what they are"
     assert other == "scale=desk" or notes[0].startswith("Settings other than the shipped ones")
@@ -96,16 +96,16 @@ def test_numbers_are_printed_as_the_paper_prints_them():
 def test_every_text_of_a_table_has_the_multiple_of_the_limit_and_latex_a_rule_above_the_controls():
     errors = {"CWF": 0.02, "noisy": 0.3, "Bayes limit": 0.005}
     records = [record(row, "methods", mse=mse) for row, mse in errors.items()]
-    found, _ = cells(records, "methods", 2)
-    found = [cell for cell in found if cell.row in errors]
-    assert "CWF,0.1,times_bayes,4,,1,,,not published" in layout.to_csv(found).splitlines()
+    computed, _ = cells(records, "methods", 2)
+    computed = [cell for cell in computed if cell.row in errors]
+    assert "CWF,0.1,times_bayes,4,,1,,,not published" in layout.to_csv(computed).splitlines()
     unlimited, _ = cells(records[:2], "methods", 2)
     assert "times_bayes" not in layout.to_csv(unlimited)
-    body = layout.to_tex(found, "T", "Method", "t").split(r"\midrule")
+    body = layout.to_tex(computed, "T", "Method", "t").split(r"\midrule")
     assert (
         "CWF & 2.00e-2(--) & 4.00" in body[1] and "noisy" in body[2] and "Bayes limit & 5.00e-3(--) & 1.00" in body[2]
     )
-    assert "| CWF | 2.00e-2(–) | 4.00 |" in layout.to_markdown(found, "T", "Method", [])
+    assert "| CWF | 2.00e-2(–) | 4.00 |" in layout.to_markdown(computed, "T", "Method", [])
 
 
 def test_a_multiple_of_the_limit_is_that_of_its_own_seed():
@@ -128,19 +128,19 @@ def test_the_linear_limit_and_nmse_stand_where_records_have_them():
     linear = record("Linear limit", "methods", metrics=nmse(0.01))
     other = record("Linear limit", "methods", "data.n_train=60", metrics=nmse(9.0))
     runs, rows = frame.frame([*old, linear, other]), frame.sweep_rows("methods")
-    found, _ = table.cells(runs, rows, 2, (0.1,), ("mse", "nmse"))
-    lines = layout.to_csv(found).splitlines()
+    computed, _ = table.cells(runs, rows, 2, (0.1,), ("mse", "nmse"))
+    lines = layout.to_csv(computed).splitlines()
     assert "CWF,0.1,times_bayes,4,,1,,,not published" in lines and "CWF,0.1,times_linear,2,,1,,,not published" in lines
     assert "Linear limit,0.1,nmse,0.01,,1,,,not published" in lines and sum(",nmse," in line for line in lines) == 1
-    text_ = layout.to_markdown(found, "T", "Method", [])
+    text_ = layout.to_markdown(computed, "T", "Method", [])
     assert (
         "| Method | MSE | × Bayes 0.1 | × linear 0.1 | seeds |" in text_
         and "| CWF | 2.00e-2(–) | 4.00 | 2.00 | 1 |" in text_
     )
-    assert r"$\times$ limit & $\times$ linear" in layout.to_tex(found, "T", "Method", "t")
+    assert r"$\times$ limit & $\times$ linear" in layout.to_tex(computed, "T", "Method", "t")
     elsewhere = record("Linear limit", "methods", "scale=desk", metrics=nmse(5.0))
-    found, _ = table.cells(frame.frame([*old, linear, elsewhere]), rows, 2, (0.1,), ("mse",))
-    assert next(cell for cell in found if cell.row == "CWF").times("linear") == (2.0, None), "of its own images"
+    computed, _ = table.cells(frame.frame([*old, linear, elsewhere]), rows, 2, (0.1,), ("mse",))
+    assert next(cell for cell in computed if cell.row == "CWF").times("linear") == (2.0, None), "of its own images"
     before = layout.to_markdown(table.cells(frame.frame(old), rows, 2, (0.1,), ("mse", "nmse"))[0], "T", "Method", [])
     assert "linear 0.1" not in before
 
@@ -148,9 +148,9 @@ def test_the_linear_limit_and_nmse_stand_where_records_have_them():
 @pytest.mark.parametrize("setting", ["+data.train_conformations=[0]", "data.crop=60", "data.image_size=48"])
 def test_particles_with_other_settings_never_enter_a_mean(setting):
     """Whether the yaml has the setting or not; and recorded noise, which has no SNR, stops no table."""
-    here = ["data=particles", "data.star=a.star", "data.maps=[a.mrc]", "method=nlm"]
+    overrides = ["data=particles", "data.star=a.star", "data.maps=[a.mrc]", "method=nlm"]
     wanted = {"method.name": "nlm", "noise.name": "recorded", "data.star": "a.star", "data.maps": ["a.mrc"]}
-    plain, strange = (resolve(compose([*here, *more])) for more in ([], [setting]))
+    plain, strange = (resolve(compose([*overrides, *more])) for more in ([], [setting]))
     metrics = {name: {"mean": 0.01, "std": 0.0} for name in ("mse", "psnr", "ssim")}
     runs = frame.frame(
         [Record(str(n), "done", config, n, metrics=metrics) for n, config in enumerate((plain, strange))]
@@ -189,8 +189,8 @@ def test_a_table_as_printed_has_the_papers_rows_and_columns_and_no_others(cli, t
 
 
 def test_images_that_a_method_refused_are_told_below_the_table():
-    spoilt = record("(1,1)", bad_images={"3": "expected finite pixels, got NaN or Inf", "7": "constant"})
-    assert "(1,1), SNR 0.1, seed 0: 2 (image 3, 7; expected finite pixels" in " ".join(cell([spoilt])[1])
+    refused = record("(1,1)", bad_images={"3": "expected finite pixels, got NaN or Inf", "7": "constant"})
+    assert "(1,1), SNR 0.1, seed 0: 2 (image 3, 7; expected finite pixels" in " ".join(cell([refused])[1])
     assert not cell([record("(1,1)", bad_images={})])[1]
 
 

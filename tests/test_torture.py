@@ -92,7 +92,17 @@ def finish(process) -> int:
 def remains(folder: Path) -> tuple[set[str], dict, dict]:
     """Names of all files, what records say of results, and the bytes that must be the same."""
     files = {str(p.relative_to(folder)) for p in folder.rglob("*")} - {"log.txt", "work.txt"}
-    keys = ("run_id", "status", "config", "metrics", "per_image", "data", "realised_snr", "knows", "bad_images")
+    keys = (
+        "run_id",
+        "status",
+        "config",
+        "metrics",
+        "per_image",
+        "data",
+        "realised_snr",
+        "side_information",
+        "bad_images",
+    )
     results = {}
     for path in folder.rglob("record.json"):
         record = json.loads(path.read_text())

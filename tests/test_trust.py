@@ -71,6 +71,14 @@ def test_the_verb_on_a_run_and_on_a_stack(cli, noisy, tmp_path):
         file.voxel_size = 6.4
     status, out, err = cli("trust", "in.mrcs", "method=nlm", "-o", "b.png")
     assert status == 0 and "never trained on" not in out, err
+    bad = noisy.copy()
+    bad[3] = 0
+    with mrcfile.new(tmp_path / "bad.mrcs", bad) as file:
+        file.set_image_stack()
+    status, _, err = cli("trust", "bad.mrcs", "method=nlm", "-o", "c.png")
+    assert status == 2 and "image 4;" in err and "--skip-bad" in err and len(err.strip().splitlines()) == 1, err
+    status, _, err = cli("trust", "bad.mrcs", "method=nlm", "-o", "c.png", "--skip-bad")
+    assert status == 0 and "left out, since blank or not finite: image 4" in err, err
     status, _, err = cli("trust", *given, "-o", "a.png")
     assert status == 2 and "--force" in err
 

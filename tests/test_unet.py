@@ -44,12 +44,12 @@ def test_a_symmetry_of_the_grid_is_one_of_the_particles_pose(pairs):
     turns = [np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) for c, s in ((1, 0), (0, 1), (-1, 0), (0, -1))]
     behind = np.diag([1.0, -1.0, -1.0])  # from behind, a projection is seen mirrored
     poses = [rotation[0] @ side @ turn for turn in turns for side in (np.eye(3), behind)]
-    found = []
+    matches = []
     for projected in np.asarray(project(volume, np.stack(poses))):
         apart = [((turned(image, which)[0] - projected) ** 2).mean() for which in range(COUNT)]
-        found.append(int(np.argmin(apart)))
+        matches.append(int(np.argmin(apart)))
         assert min(apart) < 1e-3 * sorted(apart)[1]  # all but the projector's interpolation
-    assert sorted(found) == list(range(COUNT))
+    assert sorted(matches) == list(range(COUNT))
 
 
 @pytest.mark.parametrize("size", [8, 9])
@@ -72,7 +72,7 @@ def test_an_image_is_not_its_own_exemplar(images):
     itself = method.widened(noisy, (1.0,))
     others = method.widened(noisy, (1.0, 4.0), leave_out=index)
     assert others.shape == (3, 2, 32, 32)
-    error = [((found[:, 0] - clean) ** 2).mean((1, 2)) for found in (itself, others)]
+    error = [((guide[:, 0] - clean) ** 2).mean((1, 2)) for guide in (itself, others)]
     assert (error[1] > 10 * error[0]).all()
     assert np.allclose(itself[:, 0], method.denoise(noisy), atol=1e-6)
 

@@ -38,8 +38,8 @@ def test_a_run_records_how_near_its_test_views_are_to_training_views():
     near = rotations @ Rotation.from_euler("x", 3, degrees=True).as_matrix()
     images = np.zeros((40, 2, 2), np.float32)
     evidence = Evidence(images, images, images, np.arange(40.0), labels, near, labels, rotations, 3.2, 0)
-    found = views.analyse(evidence)
-    assert 0 < found["degrees"]["0.95"] <= 3.001 and len(found["mse_by_quarter"]) == 4 and found["unseen"] == 0
+    result = views.analyse(evidence)
+    assert 0 < result["degrees"]["0.95"] <= 3.001 and len(result["mse_by_quarter"]) == 4 and result["unseen"] == 0
     elsewhere = views.analyse(replace(evidence, train_labels=labels * 0 + 5))
     assert elsewhere == {"degrees": {}, "mse_by_quarter": [], "unseen": 40, "mse_unseen": 19.5}
 

@@ -88,14 +88,14 @@ def test_it_is_not_above_the_filter_that_sees_no_clean_image(phantoms):
 
     errors = {}
     for method in (Wiener(), CWF()):
-        method.fit(phantoms["train"].only(method.knows))
+        method.fit(phantoms["train"].only(method.side_information))
         errors[type(method)] = mse(phantoms["test"].clean(), method.denoise(phantoms["test"].noisy())).mean()
     assert errors[Wiener] < errors[CWF]
 
 
 def test_turning_the_input_turns_the_output(phantoms):
     method = Wiener(sigma="0.5")
-    method.fit(phantoms["train"].only(method.knows))
+    method.fit(phantoms["train"].only(method.side_information))
     seen = phantoms["test"].noisy(slice(0, 4))
 
     def turned(stack):  # a quarter turn about pixel L//2, the centre of projections
@@ -106,7 +106,7 @@ def test_turning_the_input_turns_the_output(phantoms):
 
 def test_other_sizes_and_too_few_images_are_refused(phantoms):
     method = Wiener()
-    method.fit(phantoms["train"].only(method.knows))
+    method.fit(phantoms["train"].only(method.side_information))
     with pytest.raises(InputError, match="32 pixels, as in training, got 16"):
         method.denoise(np.zeros((1, 16, 16), np.float32))
     with pytest.raises(InputError, match=r"n_fit: expected 2 images or more"):

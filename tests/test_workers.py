@@ -41,7 +41,7 @@ def start(tmp_path, cache):
 
 def workers(parent: int) -> list[int]:
     """The processes under a sweep that do its runs."""
-    found = []
+    pids = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             pid, ppid = int(stat.parent.name), int(stat.read_text().rpartition(")")[2].split()[1])
@@ -49,8 +49,8 @@ def workers(parent: int) -> list[int]:
         except (OSError, ValueError):  # it ended just now
             continue
         if ppid == parent and any("popen_loky" in word for word in words):
-            found.append(pid)
-    return found
+            pids.append(pid)
+    return pids
 
 
 def training(process: subprocess.Popen, folder: Path) -> list[Path]:
@@ -58,8 +58,8 @@ def training(process: subprocess.Popen, folder: Path) -> list[Path]:
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()[0]
-        if len(found := [*folder.rglob("last.ckpt")]) == 2:
-            return found
+        if len(files := [*folder.rglob("last.ckpt")]) == 2:
+            return files
         time.sleep(0.05)
     raise AssertionError("no two runs train at once")
 
@@ -160,8 +160,8 @@ def test_a_job_of_a_cluster_that_raised_is_named_and_stops_nobody(tmp_path, caps
         cloudpickle_dump(outcome, job.paths.result_pickle)
         (result,) = job.results()
         assert result.return_value is None
-    said = capsys.readouterr().out.splitlines()
-    assert "12_3 (OSError: scontrol said no)" in said[0] and "12_3 (error); log: " in said[1]
+    lines = capsys.readouterr().out.splitlines()
+    assert "12_3 (OSError: scontrol said no)" in lines[0] and "12_3 (error); log: " in lines[1]
 
 
 def test_a_job_is_over_when_two_looks_at_the_queue_say_so():

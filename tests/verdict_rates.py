@@ -20,8 +20,8 @@ def false(law, shared: float, rows: int) -> tuple[float, float]:
         spreads = law(rng, rows)
         logs = world(rng, spreads, shared)
         for which, some in enumerate((logs, logs[np.argsort(-spreads)])):
-            found = answers(some, ["net"] * rows, range(1, 8))
-            wrong[which] += any(one.says in ("holds", "reversed") for one in found)
+            verdicts = answers(some, ["net"] * rows, range(1, 8))
+            wrong[which] += any(one.says in ("holds", "reversed") for one in verdicts)
     return tuple(wrong / DRAWS)
 
 
@@ -45,8 +45,8 @@ if __name__ == "__main__":
         for name, law in LAWS.items():
             for shared in (0.5, 0.0):
                 wrong = false(law, shared, rows)
-                found = [power(law, shared, rows, n) for n in (1, 3, 7)]
-                cells = [*wrong, *(now for now, _ in found), found[0][1]]
+                powers = [power(law, shared, rows, n) for n in (1, 3, 7)]
+                cells = [*wrong, *(now for now, _ in powers), powers[0][1]]
                 print(
                     "|",
                     " | ".join([str(rows), name, f"{shared:g}", *(f"{cell:.3f}" for cell in cells)]),

@@ -25,18 +25,20 @@ def bench(overrides: list[str] = Overrides) -> None:
 
     words = list(overrides or [])
     jobs = [job for asked in benchmark.asked_for(words) for job in sweep.plan(asked).jobs]
-    found = benchmark.everything(jobs, progress=sys.stderr.isatty())
+    measured = benchmark.everything(jobs, progress=sys.stderr.isatty())
     table = Table(title="images per second")
     for column in ("method", "px", "cores", "training", "denoising"):
         table.add_column(column, justify="left" if column == "method" else "right")
-    for line in benchmark.rows(found):
+    for line in benchmark.rows(measured):
         table.add_row(*line)
     Console().print(table)
-    for size, seconds in found["simulation_s"].items():
+    for size, seconds in measured["simulation_s"].items():
         print(f"simulation at {size} px: {1 / seconds:.4g} images/s")
-        print(f"metrics at {size} px: " + ", ".join(f"{n} {v:g} images/s" for n, v in found["metrics"][size].items()))
-    for net, one in found["lightning"].items():
+        print(
+            f"metrics at {size} px: " + ", ".join(f"{n} {v:g} images/s" for n, v in measured["metrics"][size].items())
+        )
+    for net, one in measured["lightning"].items():
         speeds = one["images_per_s"]
         print(f"training a GAN of {net} nets ({one['image_size']} px, d = {one['width']}, one thread): "
               f"Lightning {speeds['lightning']} images/s, bare loop {speeds['bare']}, ratio {one['ratio']}")  # fmt: skip
-    print(f"written: {benchmark.keep(found, Path(jobs[0].config['paths']['results']))}")
+    print(f"written: {benchmark.keep(measured, Path(jobs[0].config['paths']['results']))}")

@@ -16,6 +16,7 @@ from cryobench.cli.options import (
     PixelSize,
     Run,
     RunResults,
+    SkipBad,
     checked,
     choose_model,
     opened,
@@ -36,7 +37,7 @@ def denoise(
     images: str = Images,
     contrast: str = Contrast,
     pixel_size: float = PixelSize,
-    skip_bad: bool = typer.Option(False, "--skip-bad", help="Leave out images that are blank or hold NaN."),
+    skip_bad: bool = SkipBad,
     force: bool = Force,
 ) -> None:
     """Denoise a particle stack: order, size, scale and header are kept.

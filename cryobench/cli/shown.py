@@ -86,7 +86,7 @@ def one_of(store: Store, record: Record) -> str:
     about = {
         "command": record.command, "started": record.started, "took": record.wall_s and duration(record.wall_s),
         "on": code.get("gpu") or code.get("cpu"), "code": commit(code), "error": record.error,
-        "knows": ", ".join(record.knows) or None, "in": folder,
+        "used": ", ".join(record.side_information) or None, "in": folder,
         "files": ", ".join(sorted(p.name for p in folder.iterdir() if p.name != "record.json")) or None,
     }  # fmt: skip
     lines = [f"{record.run_id}: {record.status}"]

@@ -16,6 +16,7 @@ from cryobench.cli.options import (
     PixelSize,
     Run,
     RunResults,
+    SkipBad,
     checked,
     choose_model,
     opened,
@@ -37,11 +38,12 @@ def trust(
     contrast: str = Contrast,
     pixel_size: float = PixelSize,
     n: int = typer.Option(200, "--number", help="How many images at most."),
+    skip_bad: bool = SkipBad,
     force: bool = Force,
 ) -> None:
     """Is a feature real? Pure noise, half the dose twice, and a conformation never seen, through a method."""
     from cryobench.particles import trust as questions
-    from cryobench.particles.denoise import prepare
+    from cryobench.particles.denoise import prepare, usable
     from cryobench.particles.model import new_file
 
     path = Path(out)
@@ -51,6 +53,8 @@ def trust(
         stack, overrides = None, [stack, *(overrides or [])]
     new_file(path, force)
     source, rows = (None, None) if stack is None else opened(stack, images, pixel_size)
+    if source is not None:
+        rows = usable(source, rows, skip_bad, say, sys.stderr.isatty())
     chosen = choose_model(run, model, results, overrides)
     if source is None:
         taken, pixel_size = questions.test_images(chosen, n, sys.stderr.isatty())

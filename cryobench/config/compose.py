@@ -217,24 +217,31 @@ def suggestion(key: str, known) -> str:
 def readable(error: Exception) -> str:
     """Hydra's and OmegaConf's errors in one line: what was expected, what came, what to do."""
     text = str(error)
-    if found := re.search(r"Could not override '([^']+)'", text):
-        key = found[1]
+    if match := re.search(r"Could not override '([^']+)'", text):
+        key = match[1]
         return f"unknown key {key}: it is not in the config{known_beside(key)}; `python -m cryobench --cfg` prints all keys"
-    if found := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
-        options = re.findall(r"^\t([^\s_]\S*)$", found[3], re.M)  # a name that begins with _ is for others to build on
-        group, _, name = found[1].partition("/")
+    if match := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
+        options = re.findall(r"^\t([^\s_]\S*)$", match[3], re.M)  # a name that begins with _ is for others to build on
+        group, _, name = match[1].partition("/")
         return f"{group}: expected one of {', '.join(options)}, got {name}{suggestion(name, options)}"
-    if found := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
-        return f"{found[1]} is in the config already: write {found[1]}=… without the +"
+    if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
+        return f"{match[1]} is in the config already: write {match[1]}=… without the +"
     if (
         "missing EQUAL" in text
         or "mismatched input" in text
         or "LexerNoViableAlt" in text
         or "no viable alternative" in text
     ):
-        return f"expected overrides like key=value, got {first_line(text)}"
-    if found := re.search(r"raised while resolving interpolation: (.*)\n\s+full_key: (\S+)", text):
-        return f"{found[2]}: {found[1]}"
+        words = getattr(error, "override", None) or first_line(text)
+        quotes = (
+            "" if "missing EQUAL" in text else "; values with other signs than letters, digits and / . _ - go in quotes"
+        )
+        example = ", as 'data.maps=[\"~/a map.mrc\"]'" if quotes else ""
+        return f"expected overrides like key=value, got {words}{quotes}{example}"
+    if match := re.search(r"Sweep parameters '(.*)' requires --multirun", text):
+        return f"expected one value for each setting, got {match[1]}; only runs and sweeps take several"
+    if match := re.search(r"raised while resolving interpolation: (.*)\n\s+full_key: (\S+)", text):
+        return f"{match[2]}: {match[1]}"
     return f"config: {first_line(text)}"
 
 

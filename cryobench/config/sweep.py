@@ -147,21 +147,21 @@ def parse(overrides: list[str]) -> dict[str, tuple[list[str], bool]]:
         read = hydra.parsed(overrides)
     except HydraException as error:
         raise InputError(readable(error)) from None
-    found: dict[str, tuple[list[str], bool]] = {}
+    values: dict[str, tuple[list[str], bool]] = {}
     for override in read:
         key = override.get_key_element()
-        if (group := key.lstrip("+").split("@")[0]) in (*GROUPS, "sweep") and key in found:
-            raise InputError(f"{group}: expected one choice, got {' and '.join(found[key][0])} and "
+        if (group := key.lstrip("+").split("@")[0]) in (*GROUPS, "sweep") and key in values:
+            raise InputError(f"{group}: expected one choice, got {' and '.join(values[key][0])} and "
                              f"{override.get_value_element_as_str()}")  # fmt: skip
         if hydra.is_glob(override):
             raise InputError(f"{key}: expected a list of values a,b,c, got {override.input_line.partition('=')[2]}")
         if override.is_sweep_override():
             if not override.is_discrete_sweep():
                 raise InputError(f"{key}: expected a list of values a,b,c, got an interval")
-            found[key] = (list(override.sweep_string_iterator()), True)
+            values[key] = (list(override.sweep_string_iterator()), True)
         else:
-            found[key] = ([override.get_value_element_as_str()], False)
-    return found
+            values[key] = ([override.get_value_element_as_str()], False)
+    return values
 
 
 def parse_params(config: DictConfig) -> dict[str, tuple[list[str], bool]]:

@@ -54,34 +54,34 @@ def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
     all cores they go one after the other; those of which one thread took longer than QUICK seconds are left out.
     """
     different = list({json.dumps(cost_key(job.config), sort_keys=True): job for job in jobs}.values())
-    found = {"environment": environment(), "simulation_s": {}, "methods": [], "metrics": {}, "lightning": {}}
+    measured = {"environment": environment(), "simulation_s": {}, "methods": [], "metrics": {}, "lightning": {}}
     with Progress(disable=not progress, transient=True) as bar:
         task = bar.add_task("simulating", total=2 * len(different) + 1)
         for job in different:
             size = str(job.config["data"]["image_size"])
-            if size not in found["simulation_s"]:
+            if size not in measured["simulation_s"]:
                 pairs = slice_of(job.config)
-                found["simulation_s"][size] = simulation(pairs.volumes, pairs.test.rotations)
-                found["metrics"][size] = metric_speeds(pairs.test.clean)
+                measured["simulation_s"][size] = simulation(pairs.volumes, pairs.test.rotations)
+                measured["metrics"][size] = metric_speeds(pairs.test.clean)
         bar.update(task, description="methods, one core each")
         for entry in side_by_side(different[::-1]):  # the limit and its like come last in a sweep, and take longest
-            found["methods"].append(entry)
+            measured["methods"].append(entry)
             bar.advance(task)
         for job in different if cores() > 1 else []:
             bar.update(task, description=f"{job.config['method']['name']}, {cores()} cores")
-            (alone,) = (entry for entry in found["methods"] if entry["key"] == cost_key(job.config))
+            (alone,) = (entry for entry in measured["methods"] if entry["key"] == cost_key(job.config))
             if alone.get("took_s", QUICK) < QUICK:
-                found["methods"].append(measure_one(job, cores()))
+                measured["methods"].append(measure_one(job, cores()))
             bar.advance(task)
         bar.update(task, description="Lightning and a bare loop")
         scale = "smoke" if all(job.config["scale"]["name"] == "smoke" for job in jobs) else "desk"
         for net in ("resnet", "conv"):
             with torch_threads(1):
-                found["lightning"][net] = training([f"scale={scale}", f"method.net={net}"], REPEATS, IMAGES)
+                measured["lightning"][net] = training([f"scale={scale}", f"method.net={net}"], REPEATS, IMAGES)
         bar.update(task, completed=2 * len(different) + 1)
     order = [cost_key(job.config) for job in different]
-    found["methods"].sort(key=lambda entry: (order.index(entry["key"]), entry["cores"]))
-    return found
+    measured["methods"].sort(key=lambda entry: (order.index(entry["key"]), entry["cores"]))
+    return measured
 
 
 def side_by_side(jobs: Sequence[Job]) -> Iterator[dict]:
@@ -131,20 +131,20 @@ def metric_speeds(clean: np.ndarray) -> dict[str, float]:
     return speeds
 
 
-def keep(found: dict, results: Path) -> Path:
+def keep(measured: dict, results: Path) -> Path:
     """Write RESULTS/bench.json. Raises InputError."""
     path = results / "bench.json"
     with writable(results):
         results.mkdir(parents=True, exist_ok=True)
         with replacing(path) as part:
-            part.write_text(json.dumps(found, indent=1), encoding="utf-8")
+            part.write_text(json.dumps(measured, indent=1), encoding="utf-8")
     return path
 
 
-def rows(found: dict) -> list[tuple[str, ...]]:
+def rows(measured: dict) -> list[tuple[str, ...]]:
     """For people: method, size, cores, images per second of training and of denoising."""
     lines = []
-    for entry in found["methods"]:
+    for entry in measured["methods"]:
         key = entry["key"]
         what = " ".join(
             str(part) for part in (key["method"], key.get("net"), key.get("width") and f"d={key['width']}") if part

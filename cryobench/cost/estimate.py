@@ -52,8 +52,8 @@ def read_bench(path: Path) -> dict:
     if not path.exists():
         return {"methods": [], "simulation_s": {}}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {**found, "methods": list(found["methods"]), "simulation_s": dict(found["simulation_s"])}
+        bench = json.loads(path.read_text(encoding="utf-8"))
+        return {**bench, "methods": list(bench["methods"]), "simulation_s": dict(bench["simulation_s"])}
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path}: expected what `cryobench bench` wrote, got something else; remove it") from None
 
@@ -61,8 +61,8 @@ def read_bench(path: Path) -> dict:
 def speed_of(config: dict, bench: dict, cores: int = 1) -> dict | None:
     """The measured speed of this run's method, size and device."""
     key = cost_key(config)
-    found = [entry for entry in bench["methods"] if entry["key"] == key and "error" not in entry]
-    return min(found, key=lambda entry: abs(entry["cores"] - cores), default=None)
+    entries = [entry for entry in bench["methods"] if entry["key"] == key and "error" not in entry]
+    return min(entries, key=lambda entry: abs(entry["cores"] - cores), default=None)
 
 
 def run_seconds(config: dict, speed: dict) -> float:

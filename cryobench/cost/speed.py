@@ -50,7 +50,7 @@ def measure(config: dict, train: NoisyImages, test: NoisyImages, threads: int) -
             method = method_of(config, folder, threads, size, epochs)
             part = train if grows(config) else train.subset(slice(0, size))
             start = clock()
-            method.fit(part.only(method.knows))
+            method.fit(part.only(method.side_information))
             return clock() - start, method, folder
 
         small, *_ = timed_fit(sizes[0])

@@ -69,16 +69,16 @@ class Digests:
             if (digest := known(note, is_now)) is not None:
                 advance(stat.st_size)
                 return digest
-            found = hashlib.sha256()
+            hasher = hashlib.sha256()
             with open(path, "rb") as file:
                 while block := file.read(BLOCK):
-                    found.update(block)
+                    hasher.update(block)
                     advance(len(block))
         except OSError as error:
             raise InputError(f"{path}: expected a file that can be read, got '{error.strerror or error}'") from None
         if time.time() - stat.st_mtime > SETTLED:
-            keep(note, {**is_now, "sha256": found.hexdigest()})
-        return found.hexdigest()
+            keep(note, {**is_now, "sha256": hasher.hexdigest()})
+        return hasher.hexdigest()
 
 
 def size(path: Path) -> int:

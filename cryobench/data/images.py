@@ -1,4 +1,4 @@
-"""The images of one split as a method sees them: noisy ones, and of the rest what it declares that it knows."""
+"""The images of one split as a method sees them: noisy ones, and of the rest what it declares as side information."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class NoisyImages:
     rotations (n, 3, 3); volumes (k, L, L, L); pixel_size in Å; `indices` names the images that belong to this view.
     recorded: (n, L, L), as a microscope recorded them, which a model with `recorded` wants; halves: two (n, L, L), the same
     particles from two halves of the exposure, or None. `only(...)` narrows what can be asked for to what a method declares
-    that it knows.
+    as side information.
     """
 
     def __init__(
@@ -75,14 +75,14 @@ class NoisyImages:
         """The images at `index` (positions in this view), with the noise that they always have."""
         return self._view(self.indices[index], self.allowed, self._method)
 
-    def only(self, knows, method: str = "a denoiser") -> NoisyImages:
-        """The same images, of which `method` can see only the noisy ones and what `knows` names."""
-        return self._view(self.indices, frozenset(knows), method)
+    def only(self, side_information, method: str = "a denoiser") -> NoisyImages:
+        """The same images, of which `method` can see only the noisy ones and what `side_information` names."""
+        return self._view(self.indices, frozenset(side_information), method)
 
     def _permit(self, what: str) -> None:
         if self.allowed is not None and what not in self.allowed:
             raise Undeclared(
-                f"{self._method}: expected '{what}' to be declared before it is asked for; add it to `knows`"
+                f"{self._method}: expected '{what}' to be declared before it is asked for; add it to `side_information`"
             )
 
     def noisy(self, index=slice(None), draw: int = 0) -> np.ndarray:

@@ -78,9 +78,9 @@ class PairMaker:
         size, box = self.data.cropped, max(self.star.size // 2 * 2, self.data.cropped)
         images = np.empty((len(rows), size, size), np.float32)
         for k, projector in enumerate(self.projectors):
-            mine = self.labels[rows] == k
-            if mine.any():
-                images[mine] = projector(self.rotations[rows][mine])
+            selected = self.labels[rows] == k
+            if selected.any():
+                images[selected] = projector(self.rotations[rows][selected])
         if self.ctf is not None or self.displaced[rows].any():
             # In the whole recorded box, since the CTF spreads the molecule beyond the crop.
             pad = (box - size) // 2

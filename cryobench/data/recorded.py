@@ -243,8 +243,8 @@ class Particles(DataSet):
 
     def _find(self, name: str) -> Path:
         for folder in (self.data_dir, "."):
-            if folder is not None and (Path(folder).expanduser() / name).is_file():
-                return Path(folder).expanduser() / name
+            if folder is not None and (path := Path(folder).expanduser() / Path(name).expanduser()).is_file():
+                return path
         raise InputError(f"expected the file {name} in paths.data or where you stand, it is in neither")
 
 

@@ -194,7 +194,7 @@ class Answer:
     claim of closeness: "no more than the margin"), p_equivalent: of "at least the margin", both corrected; detectable and
     seeds_to_decide: of an undecided one, see `Comparison`."""
 
-    found: Comparison | None
+    comparison: Comparison | None
     says: str
     p: float | None = None
     p_equivalent: float | None = None

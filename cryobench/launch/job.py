@@ -28,7 +28,7 @@ def run_job(config) -> str:
     if launcher == "joblib":
         signal.signal(signal.SIGTERM, lambda *_: STOPPED.append(True))  # between two runs
     one = run_of(overrides)
-    if lacks(one):
+    if missing_package(one):
         return "left out"
     if not on_a_cluster(launcher):
         one_thread(one.config)
@@ -64,7 +64,7 @@ def run_of(overrides: list[str]) -> Job:
     return one
 
 
-def lacks(job: Job) -> str | None:
+def missing_package(job: Job) -> str | None:
     """What the method of a sweep's row needs that isn't installed, and how to install it; None if nothing."""
     needs = getattr(get_class(job.config["method"]["_target_"]), "needs", {}) if job.row else {}
     missing = [f"it needs {name}; {command}" for name, command in needs.items() if find_spec(name) is None]

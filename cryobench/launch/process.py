@@ -30,8 +30,8 @@ def run_by_itself(job: Job, since: str) -> None:
             raise
         except BrokenProcessPool:
             store = Store(results_of(job))
-            with store.claim(job.run_id) as mine:
-                if mine and not store.finished(job.run_id):
+            with store.claim(job.run_id) as claimed:
+                if claimed and not store.finished(job.run_id):
                     error = Killed("its process was killed, twice; the system does so when memory runs out")
                     store.fail(job.run_id, failure(job.config, error, job.command), f"{error}\n", keep_checkpoints=True)
 

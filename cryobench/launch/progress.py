@@ -31,8 +31,8 @@ def label(job: Job) -> str:
 def noise_label(config: dict) -> str:
     """ "SNR 0.1", with what is contaminated, or the noise's name where it has no SNR."""
     noise = config["noise"]
-    spoilt = f", {noise['type']} {noise['share']:g}" if noise["name"] == "contaminated" else ""
-    return f"SNR {noise['snr']:g}{spoilt}" if "snr" in noise else f"noise {noise['name']}"
+    contamination = f", {noise['type']} {noise['share']:g}" if noise["name"] == "contaminated" else ""
+    return f"SNR {noise['snr']:g}{contamination}" if "snr" in noise else f"noise {noise['name']}"
 
 
 @dataclass

@@ -102,11 +102,11 @@ def back_into_the_queue():
     up asks to come back. Either leaves without a result, and the queue knows what becomes of it.
     """
     number = submitit.JobEnvironment._usr_sig()
-    requeue, told = signal.getsignal(number), []
+    requeue, warned = signal.getsignal(number), []
 
     def handler(*_) -> None:
-        if not told:
-            told.append(True)
+        if not warned:
+            warned.append(True)
             os.kill(os.getpid(), signal.SIGTERM)
 
     signal.signal(number, handler)
@@ -114,7 +114,7 @@ def back_into_the_queue():
         yield
     except Stopped:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # SLURM's answer to the request
-        if told:
+        if warned:
             requeue(number, None)  # leaves by SystemExit
         words = ["scontrol", "requeue", "incomplete", submitit.JobEnvironment().job_id]
         with contextlib.suppress(OSError, subprocess.SubprocessError):

@@ -14,7 +14,7 @@ from cryobench.config.identity import task_name
 from cryobench.config.sweep import Job, Plan, naming_rows
 from cryobench.errors import InputError, MissingPackage, Stopped, one_line
 from cryobench.launch.ended import tables_and_files
-from cryobench.launch.job import SINCE, lacks, on_a_cluster, one_thread, run_job, run_of
+from cryobench.launch.job import SINCE, missing_package, on_a_cluster, one_thread, run_job, run_of
 from cryobench.launch.loky import shut_workers, stop_workers
 from cryobench.launch.process import run_by_itself
 from cryobench.launch.progress import Sweep, SweepProgress, label, results_of
@@ -25,12 +25,12 @@ from cryobench.signals import stopping
 
 def run_sweep(planned: Plan, overrides: list[str]) -> int:
     """All runs of a sweep that are not done yet, then its tables and figures. Returns the exit status."""
-    lacking = {job.row: lack for job in planned.jobs if (lack := lacks(job))}
-    jobs = [job for job in planned.jobs if job.row not in lacking]
-    for row, lack in lacking.items():
+    left_out = {job.row: reason for job in planned.jobs if (reason := missing_package(job))}
+    jobs = [job for job in planned.jobs if job.row not in left_out]
+    for row, reason in left_out.items():
         if not jobs:
-            raise InputError(f"{row}: {lack}")
-        print(f"{row} is left out: {lack}")
+            raise InputError(f"{row}: {reason}")
+        print(f"{row} is left out: {reason}")
     sweep = Sweep(jobs)
     for path, store in sweep.stores.items():  # before Hydra, which would show a traceback
         store.probe()
@@ -99,10 +99,10 @@ def hand_to_workers(sweep: Sweep, overrides: list[str], since: str) -> None:
                 hand_to_hydra(overrides, since)
             break
         except BrokenProcessPool:  # a worker was killed, and the others with it
-            if not (suspects := sweep.abandoned()):
+            if not (abandoned := sweep.abandoned()):
                 break
-            for suspect in [] if stopped else suspects:
-                run_by_itself(suspect, since)
+            for job in [] if stopped else abandoned:
+                run_by_itself(job, since)
     if stopped:
         raise Stopped("SIGTERM")
 

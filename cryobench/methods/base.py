@@ -1,4 +1,4 @@
-"""The Denoiser contract: what every method, ours or yours, promises and may know.
+"""The Denoiser contract: what every method, ours or yours, promises and may use.
 
 A denoiser is a dataclass of its own settings (they are its config schema), one Python file, and one yaml that names
 it in `_target_`:
@@ -27,8 +27,8 @@ from cryobench.data.images import NoisyImages
 from cryobench.errors import BadImages, InputError, MissingPackage
 from cryobench.noise.background import border_sigma
 
-# What a method may be told beyond the noisy images themselves.
-KNOWLEDGE = {
+# What a method may use beyond the noisy images themselves.
+SIDE_INFORMATION = {
     "clean": "clean training images",
     "labels": "the conformation of each training image",
     "rotations": "the orientation of each training image",
@@ -74,8 +74,8 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Belief:
-    """What a method believes of the images that it denoised last, beyond its best guess.
+class Uncertainty:
+    """The posterior of the images that a method denoised last, beyond its mean.
 
     deviation: (n, L, L) float32, the posterior standard deviation of each pixel; conformations: (n, k), the posterior
     probabilities of the conformations 0 … k−1, or None.
@@ -88,19 +88,19 @@ class Belief:
 class Denoiser(ABC):
     """Turns noisy images into denoised ones.
 
-    knows: the names in KNOWLEDGE that this method uses, beyond noisy images; shown in every table.
+    side_information: what this method uses beyond noisy images, names in SIDE_INFORMATION; shown in every table.
     needs: module → the command that installs it, for what is not among cryobench's own dependencies; where it is
         missing, a sweep leaves the method's row out.
     setting: put there by the run before `fit`.
     report: what the method wants to have in the record (JSON-able); "per_image" holds lists, one value an image, and
         "curve" the training curve, one dict a point.
-    belief: how sure a method is of the images of its last `denoise`, if it can say.
+    uncertainty: how sure a method is of the images of its last `denoise`, if it can say.
     """
 
-    knows: frozenset[str] = frozenset()
+    side_information: frozenset[str] = frozenset()
     needs: ClassVar[dict[str, str]] = {}
     setting: Setting = Setting()
-    belief: Belief | None = None
+    uncertainty: Uncertainty | None = None
 
     @property
     def report(self) -> dict:
@@ -116,14 +116,14 @@ class Denoiser(ABC):
                 )
 
     def fit(self, train: NoisyImages) -> None:  # noqa: B027 (an empty fit is what most classical methods want)
-        """Learn from training images; sees no more of them than `knows` declares."""
+        """Learn from training images; sees no more of them than `side_information` declares."""
 
     @abstractmethod
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """Noisy images (n, L, L) float32 → denoised ones (n, L, L) float32.
 
         Each image's result is its own: it does not depend on the batch, its size or its order. `hints` holds "sigma"
-        (n,) if `knows` has "sigma", and "truth" (n, L, L) if it has "truth"; nothing else.
+        (n,) if `side_information` has "sigma", and "truth" (n, L, L) if it has "truth"; nothing else.
         """
 
     def variants(self) -> Iterator[Denoiser]:
@@ -170,7 +170,7 @@ class WithSigma(Denoiser):
                 raise InputError(f"method.sigma: expected border, known or a finite number above 0, got {self.sigma}")
 
     @property
-    def knows(self) -> frozenset[str]:
+    def side_information(self) -> frozenset[str]:
         """σ, where `sigma` is "known"."""
         return frozenset({"sigma"}) if self.sigma == "known" else frozenset()
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.base import KNOWLEDGE, Denoiser
+from cryobench.methods.base import SIDE_INFORMATION, Denoiser
 
 SMALL = {"train": 72, "test": 6}  # images of 32 px
 CLOSE = 2e-5  # how far rounding may take a pixel in another batch
@@ -36,12 +36,13 @@ def check_denoiser(denoiser: Denoiser, train: NoisyImages | None = None, test: N
     Raises InputError where the denoiser refuses these images for a reason of its own.
     """
     name = type(denoiser).__name__
-    if unknown := sorted(set(denoiser.knows) - set(KNOWLEDGE)):
-        raise BrokenContract(name, [f"`knows` has {', '.join(unknown)}, expected some of {', '.join(KNOWLEDGE)}"])
+    if unknown := sorted(set(denoiser.side_information) - set(SIDE_INFORMATION)):
+        words = f"`side_information` has {', '.join(unknown)}, expected some of {', '.join(SIDE_INFORMATION)}"
+        raise BrokenContract(name, [words])
     if train is None or test is None:
         with tempfile.TemporaryDirectory() as folder:
             train, test = phantoms(Path(folder))
-    denoiser.fit(train.only(denoiser.knows, name))
+    denoiser.fit(train.only(denoiser.side_information, name))
     if broken := broken_promises(denoiser, test):
         raise BrokenContract(name, broken)
 
@@ -66,8 +67,8 @@ def phantoms(folder: Path) -> tuple[NoisyImages, NoisyImages]:
 def denoised(denoiser: Denoiser, test: NoisyImages, index, noisy: np.ndarray | None = None) -> np.ndarray:
     """What a fitted denoiser makes of the test images at `index` (or of `noisy` in their place), told what it declares."""
     hints = {"sigma": test.sigma, "truth": test.clean}
-    told = {name: values(index) for name, values in hints.items() if name in denoiser.knows}
-    return denoiser.denoise(test.noisy(index) if noisy is None else noisy, **told)
+    declared = {name: values(index) for name, values in hints.items() if name in denoiser.side_information}
+    return denoiser.denoise(test.noisy(index) if noisy is None else noisy, **declared)
 
 
 def broken_promises(denoiser: Denoiser, test: NoisyImages) -> list[str]:

@@ -22,14 +22,14 @@ STRATUM = 10
 
 @dataclass(frozen=True)
 class Contaminated(Gaussian):
-    """Gaussian noise, and a share of training pairs that are spoilt.
+    """Gaussian noise, and a share of training pairs that are contaminated.
 
     type: "A", "B" or "C"; share: of the references, of the inputs, or of each, in [0, 1); the images of a larger share
-    include those of a smaller one. unit: what is spoilt together, an "image" or, as in the released code, a "batch":
-    batch_size consecutive training images. A spoilt pair is spoilt alike in every epoch.
+    include those of a smaller one. unit: what is contaminated together, an "image" or, as in the released code, a "batch":
+    batch_size consecutive training images. A contaminated pair is the same in every epoch.
 
     σ stays that of the Gaussian noise at the SNR asked for: it is what the instrument is known to do, and to know more
-    would be to know which images are spoilt.
+    would be to know which images are contaminated.
     """
 
     type: str = "A"
@@ -74,7 +74,7 @@ class Contaminated(Gaussian):
         }
 
     def _spoil(self, images, indices, part: str, seed: int, split: str, draw: int = 0) -> np.ndarray:
-        """The images (n, h, w), those of them that are spoilt in `part` replaced by U[0, 1] noise."""
+        """The images (n, h, w), those of them that are contaminated in `part` replaced by U[0, 1] noise."""
         if split != "train" or part not in TYPES[self.type]:
             return images
         purpose = (STREAMS[part], DRAWS, draw) if draw else (STREAMS[part],)
@@ -86,7 +86,7 @@ class Contaminated(Gaussian):
         return images
 
     def _is_spoilt(self, index: int, part: str, seed: int) -> bool:
-        """Stratified: each ten consecutive units get one number in each tenth of [0, 1), and are spoilt below the share.
+        """Stratified: each ten consecutive units get one number in each tenth of [0, 1), and are contaminated below the share.
 
         So shares of whole tenths are met exactly in any ten images (batches), and no image needs to know of the others.
         """

@@ -97,7 +97,7 @@ def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # ASPIRE's, from few images
-            model.method.fit(train.only(model.method.knows))
+            model.method.fit(train.only(model.method.side_information))
     return prepared
 
 
@@ -117,14 +117,7 @@ def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Pat
         if any(path.exists() and path.samefile(given) for given in inputs):
             raise InputError(f"-o: expected another file than the input, got {path}")
         new_file(path, force)
-    with bar(progress) as shown:
-        task = shown.add_task("checking", total=len(rows))
-        bad = unusable(source, rows, lambda done: shown.advance(task, done))
-    if not skip_bad or bad.all():
-        refuse(source, rows[bad], f"{LEAVE_OUT} or --skip-bad")
-    elif bad.any():
-        say(f"left out, since blank or not finite: {source.named(rows[bad])}")
-        rows = rows[~bad]
+    rows = usable(source, rows, skip_bad, say, progress)
     prepared = prepare(model, source, rows, contrast, say)
     like = source.stacks[0] if isinstance(source, Star) else source
     step = images_at_once(max(prepared.size, source.size))
@@ -139,6 +132,18 @@ def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Pat
                 stack.append(denoise_block(model, prepared, block))
                 shown.advance(task, block.stop - start)
     return [path for path in (out, star) if path is not None]
+
+
+def usable(source: Stack | Star, rows: np.ndarray, skip_bad: bool, say, progress: bool = False) -> np.ndarray:
+    """These rows, or with `skip_bad` those of them that can be used. Raises InputError for blank ones and NaN."""
+    with bar(progress) as shown:
+        task = shown.add_task("checking", total=len(rows))
+        bad = unusable(source, rows, lambda done: shown.advance(task, done))
+    if not skip_bad or bad.all():
+        refuse(source, rows[bad], f"{LEAVE_OUT} or --skip-bad")
+    elif bad.any():
+        say(f"left out, since blank or not finite: {source.named(rows[bad])}")
+    return rows[~bad]
 
 
 def denoise_block(model: Model, prepared: Prepared, block: slice) -> np.ndarray:

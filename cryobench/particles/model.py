@@ -149,19 +149,19 @@ def fitted(config: dict, name: str, progress: bool) -> Model:
     from cryobench.data.pairs import open_pairs
 
     method = build(config, "method")
-    if "truth" in method.knows:
+    if "truth" in method.side_information:
         raise InputError(
             f"method={config['method']['name']} needs the clean image itself, which nobody has; choose another"
         )
-    if "sigma" in method.knows:  # the true σ of recorded images is not known; each image's own corners are
+    if "sigma" in method.side_information:  # the true σ of recorded images is not known; each image's own corners are
         config["method"]["sigma"] = "border"
         method = build(config, "method")
     method = set_up(method, config, progress)
-    if not method.knows:
+    if not method.side_information:
         return Model(name, method, config)
     pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
     train = pairs.images("train", build(config, "noise"), config["seed"])
-    method.fit(train.only(method.knows))
+    method.fit(train.only(method.side_information))
     return Model(
         name, method, config, train.image_size, pairs.pixel_size, background_of(train.noisy(slice(0, MEASURED)))
     )
@@ -261,3 +261,5 @@ def new_file(path: Path, force: bool) -> None:
     else:
         if not force:
             raise InputError(f"expected a new file, got {path}, which exists; --force writes over it")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"expected a folder that can be written, got {path.parent}, which can't; write elsewhere")

@@ -62,7 +62,7 @@ def reconstruct(models: list[Model], *, n_test: int, conformation: int, progress
     """
     first = models[0].config
     for model in models[1:]:
-        # What is built is compared: an older record's config lacks the settings that came later, at their defaults.
+        # What is built is compared: an older record's config is without the settings that came later, at their defaults.
         differs = {group: build(model.config, group) != build(first, group) for group in ("data", "noise")}
         for group, other in {**differs, "seed": model.config["seed"] != first["seed"]}.items():
             if other:
@@ -90,7 +90,7 @@ def reconstruct(models: list[Model], *, n_test: int, conformation: int, progress
     sources = {"clean": test.clean, "noisy": test.noisy}
     for model in models:
         if model.fits_stack:
-            model.method.fit(train.only(model.method.knows))
+            model.method.fit(train.only(model.method.side_information))
         sources[labels[model.name]] = lambda index, method=model.method: method.denoise(test.noisy(index))
     volumes = {name: backproject(take, rows, rotations, name if progress else None) for name, take in sources.items()}
     return Reconstructions(volumes, np.array(pairs.volumes[conformation - 1]), len(rows), pairs.pixel_size)
@@ -155,19 +155,17 @@ def verdict(lines: list[dict]) -> str:
     noisy = next(line for line in lines if line["name"] == "noisy")["resolution_0.5"]
     if noisy is None:
         return "the noisy images alone give no reconstruction that agrees with the truth"
-    said = []
+    sentences = []
     for line in lines:
         if line["name"] in ("clean", "noisy"):
             continue
-        mine = line["resolution_0.5"]
-        word = (
-            "helped"
-            if mine is not None and mine < 0.98 * noisy
-            else "hurt"
-            if mine is None or mine > noisy / 0.98
-            else "changed nothing"
-        )
-        said.append(
-            f"{line['name']} {word} ({mine if mine is not None else 'none'} Å at 0.5, where noisy images give {noisy} Å)"
-        )
-    return "; ".join(said)
+        resolution = line["resolution_0.5"]
+        if resolution is None or resolution > noisy / 0.98:
+            effect = "hurt"
+        elif resolution < 0.98 * noisy:
+            effect = "helped"
+        else:
+            effect = "changed nothing"
+        shown = "none" if resolution is None else resolution
+        sentences.append(f"{line['name']} {effect} ({shown} Å at 0.5, where noisy images give {noisy} Å)")
+    return "; ".join(sentences)

@@ -106,7 +106,7 @@ def test_images(model: Model, n: int, progress: bool = False) -> tuple[np.ndarra
     pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
     train, test = (pairs.images(split, build(config, "noise"), config["seed"]) for split in ("train", "test"))
     if model.fits_stack:
-        model.method.fit(train.only(model.method.knows))
+        model.method.fit(train.only(model.method.side_information))
     n = min(n, len(test)) // 2 * 2
     if not n:
         raise InputError(f"data.n_test: expected two test images or more, got {len(test)}")

@@ -54,10 +54,10 @@ def nearest(runs: pd.DataFrame) -> str:
             for cell in cells:
                 times = cell.times()
                 if times and cell.row not in ("oracle", "Bayes limit"):
-                    kind = "net" if "clean" in cell.knows else "classical"
+                    kind = "net" if "clean" in cell.side_information else "classical"
                     kind = kind if cell.paper is not None else "other"
                     best[kind] = min(best.get(kind, (float("inf"), "")), (times[0], cell.row))
-        said = [
+        sentences = [
             f"{text.format(best[kind][1])} {best[kind][0]:.{digits}f} times"
             for kind, text, digits in (
                 ("net", "the best of the paper's nets, {}, stays at", 1),
@@ -66,8 +66,8 @@ def nearest(runs: pd.DataFrame) -> str:
             )
             if kind in best
         ]
-        if said:
-            parts.append(f"at SNR {snr:g} the limit is a mean MSE of {floor:.2e}: {', '.join(said)}")
+        if sentences:
+            parts.append(f"at SNR {snr:g} the limit is a mean MSE of {floor:.2e}: {', '.join(sentences)}")
     text = "; ".join(parts)
     return f"No denoiser goes below the Bayes limit on average; {text}." if text else ""
 
@@ -78,16 +78,16 @@ def claims(file: Path) -> str:
         return ""
     with open(file, encoding="utf-8", newline="") as lines:
         answers = [(line["claim"], line["verdict"]) for line in csv.DictReader(lines)]
-    found: dict[str, list[str]] = {}
+    verdicts: dict[str, list[str]] = {}
     for claim, says in answers:
-        found.setdefault(claim, []).append(says)
-    held = sum(set(says) in ({"holds"}, {"equivalent"}) for says in found.values())
-    against = sum("reversed" in says for says in found.values())
+        verdicts.setdefault(claim, []).append(says)
+    held = sum(set(says) in ({"holds"}, {"equivalent"}) for says in verdicts.values())
+    against = sum("reversed" in says for says in verdicts.values())
     counts = Counter(says for _, says in answers)
-    told = ", ".join(f"{counts[says]} {words}" for says, words in ANSWERS.items() if counts[says])
+    summary = ", ".join(f"{counts[says]} {words}" for says, words in ANSWERS.items() if counts[says])
     return (
-        f"Of {len(found)} claims of the supplement, {held} hold in every comparison and {against} are reversed in at least "
-        f"one. Of their {len(answers)} comparisons {told}."
+        f"Of {len(verdicts)} claims of the supplement, {held} hold in every comparison and {against} are reversed in at least "
+        f"one. Of their {len(answers)} comparisons {summary}."
     )
 
 

@@ -23,16 +23,16 @@ def panels(store: Store, runs: pd.DataFrame) -> dict[str, list[dict]]:
     shown: dict[str, list[dict]] = {}
     rows = {sweep: frame.chosen(runs, frame.sweep_rows(sweep))[0] for sweep in SWEEPS}
     for snr in (0.1, 0.05):
-        here = []
+        named = []
         for sweep, chosen in rows.items():
             for row, some in frame.by_row(chosen[chosen["snr"] == snr]).items():
                 name = NAMES.get(row, row if sweep == "methods" else f"{row}-GAN + l1, ResNet")
                 # The lowest seed that kept its images.
-                panel = next((found for record in some["record"] if (found := panel_of(store, record, name))), None)
-                here += [(row, panel)] if panel else []
-        here.sort(key=lambda pair: ORDER.index(pair[0]) if pair[0] in ORDER else len(ORDER))
-        if len(here) > 1:
-            shown[f"{snr:g}"] = [panel for _, panel in here]
+                panel = next((one for record in some["record"] if (one := panel_of(store, record, name))), None)
+                named += [(row, panel)] if panel else []
+        named.sort(key=lambda pair: ORDER.index(pair[0]) if pair[0] in ORDER else len(ORDER))
+        if len(named) > 1:
+            shown[f"{snr:g}"] = [panel for _, panel in named]
     return shown
 
 

@@ -43,13 +43,13 @@ def against_paper(file: Path, label: str, title: str) -> dict | None:
     sheet = Figure(figsize=(4.6 * len(snrs), 3.2), layout="constrained")
     FigureCanvasAgg(sheet)
     for axis, snr in zip(sheet.subplots(1, len(snrs), squeeze=False)[0], snrs, strict=True):
-        here = [line for line in lines if line["snr"] == snr]
+        at_snr = [line for line in lines if line["snr"] == snr]
         for key, spread, colour, marker, name in (
             ("mean", "spread", COLOURS[0], "o", "ours"), ("paper", "paper_spread", COLOURS[1], "s", "paper"),
         ):  # fmt: skip
-            values, spreads = ([float(line[column] or 0) for line in here] for column in (key, spread))
-            axis.errorbar(range(len(here)), values, spreads, fmt=marker, color=colour, label=name, capsize=3)
-        axis.set_xticks(range(len(here)), [line["row"] for line in here], rotation=40, ha="right")
+            values, spreads = ([float(line[column] or 0) for line in at_snr] for column in (key, spread))
+            axis.errorbar(range(len(at_snr)), values, spreads, fmt=marker, color=colour, label=name, capsize=3)
+        axis.set_xticks(range(len(at_snr)), [line["row"] for line in at_snr], rotation=40, ha="right")
         axis.set(ylabel="MSE", xlabel=label, title=f"SNR {float(snr):g}")
         axis.set_ylim(0)
         axis.legend(frameon=False)

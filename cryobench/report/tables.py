@@ -65,12 +65,12 @@ def sources(name: str, runs: pd.DataFrame) -> list[str]:
 
 def runs_of(name: str, runs: pd.DataFrame) -> dict[tuple[str, float], list[str]]:
     """(row, SNR) → the runs behind it, through the sweep that writes the table."""
-    found: dict[tuple[str, float], list[str]] = {}
+    by_place: dict[tuple[str, float], list[str]] = {}
     for sweep in writers(name):
         chosen, _ = frame.chosen(runs, frame.sweep_rows(sweep))
-        for place, here in chosen.groupby(["row", "snr"], sort=False):
-            found.setdefault(place, []).extend(here["run_id"])
-    return found
+        for place, group in chosen.groupby(["row", "snr"], sort=False):
+            by_place.setdefault(place, []).extend(group["run_id"])
+    return by_place
 
 
 def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
@@ -98,7 +98,7 @@ def cell(line: dict | None, times: dict[str, dict | None], runs: dict[tuple[str,
     return {
         "text": formatted(metric, mean, spread), "sort": "" if mean is None else f"{mean:.8g}",
         "paper": formatted(metric, paper, paper_spread) if paper is not None else "",
-        "times": ", ".join(f"{float(there['mean']):.2f} × {LIMITS[name]}" for name, there in times.items() if there)
+        "times": ", ".join(f"{float(multiple['mean']):.2f} × {LIMITS[name]}" for name, multiple in times.items() if multiple)
                  if metric == "mse" else "",
         "verdict": line["verdict"], "seeds": int(line["n_seeds"] or 0),
         "runs": " ".join(runs.get((line["row"], snr), [])), "missing": mean is None,

@@ -34,13 +34,13 @@ def robust_estimation(settings: Settings, seed: int, progress: bool = False) -> 
     # The strong adversary chooses whom it touches: without those, what is left would be biased.
     untouched = clean if settings.contamination == "strong" else clean[~touched]
 
-    found: dict[str, dict[str, np.ndarray]] = {"location": {}, "scatter": {}}
+    estimates: dict[str, dict[str, np.ndarray]] = {"location": {}, "scatter": {}}
     wall = {}
 
     def run(name: str, estimate) -> None:
         start = time.perf_counter()
         for kind, value in estimate().items():
-            found[kind][name] = value
+            estimates[kind][name] = value
         wall[name] = round(time.perf_counter() - start, 3)
 
     run("gan", lambda: by_gan(settings, samples, truth, start_rng, seed, progress))
@@ -53,8 +53,8 @@ def robust_estimation(settings: Settings, seed: int, progress: bool = False) -> 
             scatter = scatter * np.trace(truth.scatter) / np.trace(scatter)
         return float(np.linalg.norm(scatter - truth.scatter, 2))
 
-    location = {name: float(np.linalg.norm(value - truth.location)) for name, value in found["location"].items()}
-    scatter = {name: scatter_error(value) for name, value in found["scatter"].items()}
+    location = {name: float(np.linalg.norm(value - truth.location)) for name, value in estimates["location"].items()}
+    scatter = {name: scatter_error(value) for name, value in estimates["scatter"].items()}
     if settings.target == "location":
         scatter = {}
     return {"settings": asdict(settings), "seed": seed, "location": location, "scatter": scatter, "wall_s": wall}

@@ -25,7 +25,7 @@ def fault_of(record) -> str | None:
     for name in ("command", "started", "error", "reason"):
         if not isinstance(record.get(name) or "", str):
             return f"{name} is no text"
-    for name in ("knows", "warnings"):
+    for name in ("side_information", "knows", "warnings"):  # the second is an old name of the first
         words = record.get(name) or []
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             return f"{name} is no list of words"

@@ -41,14 +41,14 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen)))
 
     clock = [time.perf_counter()]
-    method.fit(train.only(method.knows, f"method {config['method']['name']}"))
+    method.fit(train.only(method.side_information, f"method {config['method']['name']}"))
     clock.append(time.perf_counter())
     clean, noisy = test.clean(), test.noisy()
     clock.append(time.perf_counter())
-    beliefs, outcomes = [], []
+    uncertainties, outcomes = [], []
     for variant in method.variants():
         outcomes.append(denoise(variant, test, noisy, clean))
-        beliefs.append(variant.belief)
+        uncertainties.append(variant.uncertainty)
     clock.append(time.perf_counter())
 
     scores = [score(clean, images, config["protocol"]["ssim_range"]) for images, _ in outcomes]
@@ -58,7 +58,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     good = np.isfinite(denoised).all(axis=(1, 2))
     evidence = Evidence(
         clean[good], noisy[good], denoised[good], scores[0]["mse"][good], test.labels[good], test.rotations[good],
-        train.labels, train.rotations, pairs.pixel_size, config["seed"], beliefs[0],
+        train.labels, train.rotations, pairs.pixel_size, config["seed"], uncertainties[0],
     )  # fmt: skip
     return {
         "metrics": {name: summary(values) for name, values in per_image.items()},
@@ -68,7 +68,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         },
         "per_image": {name: [number(v, 6) for v in values] for name, values in per_image.items()},
         "bad_images": bad,
-        "knows": sorted(method.knows),
+        "side_information": sorted(method.side_information),
         "realised_snr": number(np.mean(clean.var(axis=(1, 2)) / (noisy - clean).var(axis=(1, 2)))),
         "images_per_s": number(len(outcomes) * (len(noisy) - len(bad)) / (clock[3] - clock[2])),
         "fit_s": number(clock[1] - clock[0]),
@@ -99,8 +99,8 @@ def setting(config: dict, folder: Path, progress: bool):
 def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
     """All test images; one that the method refuses becomes NaN and is named with the reason, the others go on."""
     hints = {
-        "sigma": test.sigma() if "sigma" in method.knows else None,
-        "truth": clean if "truth" in method.knows else None,
+        "sigma": test.sigma() if "sigma" in method.side_information else None,
+        "truth": clean if "truth" in method.side_information else None,
     }
     hints = {name: values for name, values in hints.items() if values is not None}
     good, bad = np.arange(len(noisy)), {}

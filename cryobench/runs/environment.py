@@ -49,16 +49,16 @@ def cpu_name() -> str:
 
 def code_version() -> dict:
     """The git commit of this code and whether it was changed since, by a new module or yaml too; None for a wheel."""
-    here = Path(__file__).resolve()
+    file = Path(__file__).resolve()
 
     def git(*words: str) -> str | None:
         try:
-            done = subprocess.run(["git", "-C", str(here.parent), *words], capture_output=True, text=True, timeout=10)
+            done = subprocess.run(["git", "-C", str(file.parent), *words], capture_output=True, text=True, timeout=10)
         except (OSError, subprocess.TimeoutExpired):
             return None
         return done.stdout.strip() if done.returncode == 0 else None
 
-    if git("ls-files", "--error-unmatch", here.name) is None:
+    if git("ls-files", "--error-unmatch", file.name) is None:
         return {"commit": None, "dirty": None}
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":!/results")
     added = git("ls-files", "--others", "--exclude-standard", "--", *(str(resources.files(name)) for name in CODE))

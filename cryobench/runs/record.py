@@ -19,11 +19,12 @@ from cryobench.files import flush, replacing
 from cryobench.runs.damage import fault_of, is_number
 
 DENOISING = {"part": "denoising"}  # metadata of what only a finished denoising run has
+OLD_NAMES = {"knows": "side_information"}
 
 
 @dataclass(frozen=True)
 class Record:
-    """One record.json (docs/formats.md), of whatever age: what it lacks, or has as null, is at its default here.
+    """One record.json (docs/formats.md), of whatever age: what is missing, or null, is at its default here.
 
     status: "done" or "failed"; config: resolved, without folders; command: what one would type to have this run; started:
     ISO 8601; metrics: name → mean and std over test images; variants: of a method that gives several versions, name → values
@@ -46,7 +47,7 @@ class Record:
     noisy_metrics: dict[str, dict] = field(default_factory=dict, metadata=DENOISING)
     per_image: dict[str, list] = field(default_factory=dict, metadata=DENOISING)
     bad_images: dict[str, str] = field(default_factory=dict, metadata=DENOISING)
-    knows: list[str] = field(default_factory=list, metadata=DENOISING)
+    side_information: list[str] = field(default_factory=list, metadata=DENOISING)
     realised_snr: float | None = field(default=None, metadata=DENOISING)
     images_per_s: float | None = None
     fit_s: float | None = field(default=None, metadata=DENOISING)
@@ -64,6 +65,7 @@ class Record:
     def of(cls, document: dict) -> Record:
         """From the content of a record.json."""
         names = {f.name for f in fields(cls)} - {"more"}
+        document = {OLD_NAMES.get(name, name): value for name, value in document.items()}
         known = {name: value for name, value in document.items() if name in names and value is not None}
         return cls(**known, more={name: value for name, value in document.items() if name not in names})
 

@@ -39,8 +39,8 @@ def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: b
     store, name = Store(config["paths"]["results"]), run_id(config)
     if outcome := settled(store, name, since):
         return outcome
-    with store.claim(name, wait=wait) as mine:
-        if not mine:
+    with store.claim(name, wait=wait) as claimed:
+        if not claimed:
             return Outcome(name, "elsewhere")
         store.recover(name)
         if outcome := settled(store, name, since):
@@ -52,8 +52,8 @@ def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: b
             warnings.simplefilter("default")
             try:
                 with time_limit(config["trainer"]["time_limit"]):
-                    found = build(config, "task").run(config, folder, progress)
-                record = Record.of({**record.document(), **found})
+                    results = build(config, "task").run(config, folder, progress)
+                record = Record.of({**record.document(), **results})
                 to_json(record.document())  # a method's own report may hold what JSON can't
             except Exception as error:
                 if isinstance(error, InputError) and not in_sweep:

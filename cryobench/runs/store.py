@@ -45,8 +45,8 @@ class Store:
     def all(self, task: str | None = "denoising") -> list[Record]:
         """Every record of one task here (None: of all), by run id."""
         names = sorted(p.parent.name for p in self.runs.glob("*/record.json") if not p.parent.name.startswith("."))
-        found = (record for name in names if (record := self.read(name)) is not None)
-        return [record for record in found if task in (None, record.task)]
+        records = (record for name in names if (record := self.read(name)) is not None)
+        return [record for record in records if task in (None, record.task)]
 
     def gallery(self, run_id: str) -> np.ndarray | None:
         """The denoised test images (n, L, L) float32 that a run kept; None if it kept none."""

@@ -63,7 +63,7 @@ def deviations(config: dict) -> dict[str, object]:
     """
     named = {"protocol.name": (config["protocol"]["name"], "described"), "noise.name": (config["noise"]["name"], "gaussian"),
              "trainer.precision": (config.get("trainer", {}).get("precision", FULL), FULL)}  # fmt: skip
-    found = {key: value for key, (value, shipped_value) in named.items() if value != shipped_value}
+    differing = {key: value for key, (value, shipped_value) in named.items() if value != shipped_value}
     for group in (*DENOISING, "protocol"):
         usual = defaults(group, config)
         for key, value in config[group].items():
@@ -71,8 +71,8 @@ def deviations(config: dict) -> dict[str, object]:
             if key in ("name", "_target_") or name in FREE | WHERE or (group == "protocol" and key != "ssim_range"):
                 continue
             if key not in usual or not same(value, usual[key]):
-                found[name] = value
-    return found
+                differing[name] = value
+    return differing
 
 
 def defaults(group: str, config: dict) -> dict:
@@ -89,11 +89,11 @@ def resolved(group: str, choice: str, around: str, own: tuple[Path, ...] = ()) -
     node = next((settings[choice] for settings in folders if choice in settings), {})
     # Names say which class it is; where it lay when a record was made tells nothing.
     node = {key: value for key, value in node.items() if key != "_target_" and "${paths" not in str(value)}
-    found, config = {}, OmegaConf.create({**json.loads(around), group: node})
+    values, config = {}, OmegaConf.create({**json.loads(around), group: node})
     for key in node:
         with contextlib.suppress(InterpolationResolutionError):  # at a scale of the user's own it has no usual value
-            found[key] = config[group][key]
-    return OmegaConf.to_container(OmegaConf.create(found), resolve=True)
+            values[key] = config[group][key]
+    return OmegaConf.to_container(OmegaConf.create(values), resolve=True)
 
 
 @cache
@@ -112,12 +112,12 @@ def sweep_rows(sweep: str) -> dict[str, dict[str, object]]:
 
 def fits(runs: pd.DataFrame, wanted: dict[str, object]) -> pd.Series:
     """Which runs have these settings; one that a run doesn't have is None."""
-    found = pd.Series(True, index=runs.index)
+    matching = pd.Series(True, index=runs.index)
     for key, value in wanted.items():
-        found &= (
+        matching &= (
             runs[key].map(lambda have, value=value: same(have, value)).astype(bool) if key in runs else value is None
         )
-    return found
+    return matching
 
 
 def rows(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> pd.DataFrame:
@@ -128,9 +128,11 @@ def rows(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> pd.DataFra
     parts = []
     for row, named in wanted.items():
         settings = {"noise.name": "gaussian", **named}
-        here = runs[runs["done"].astype(bool) & fits(runs, settings)]
-        words = [in_words({k: v for k, v in found.items() if k not in settings}) for found in here["deviations"]]
-        parts.append(here.assign(row=row, variant=words))
+        matching = runs[runs["done"].astype(bool) & fits(runs, settings)]
+        words = [
+            in_words({k: v for k, v in differing.items() if k not in settings}) for differing in matching["deviations"]
+        ]
+        parts.append(matching.assign(row=row, variant=words))
     kept = [part for part in parts if len(part)]
     return pd.concat(kept) if kept else runs[:0].assign(row=None, variant=None)
 
@@ -141,8 +143,8 @@ def in_words(differs: dict[str, object]) -> str:
 
 def usual(runs: pd.DataFrame, wanted: dict[str, object]) -> pd.DataFrame:
     """The finished runs with these settings and the shipped ones elsewhere."""
-    found = rows(runs, {"": wanted})
-    return found[found["variant"] == ""]
+    matching = rows(runs, {"": wanted})
+    return matching[matching["variant"] == ""]
 
 
 def chosen(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> tuple[pd.DataFrame, list[str]]:
@@ -150,26 +152,26 @@ def chosen(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> tuple[pd
 
     Runs with the shipped settings win; where there are none, the variant with the most runs.
     """
-    found = rows(runs, wanted)
+    matching = rows(runs, wanted)
     if (
-        len(found[["data", "scale"]].drop_duplicates()) > 1
+        len(matching[["data", "scale"]].drop_duplicates()) > 1
     ):  # one folder, several data sets or scales: never in one mean
-        where = [{"data": one.data, "scale": one.scale} for one in found.itertuples()]
-        found["variant"] = [
+        where = [{"data": one.data, "scale": one.scale} for one in matching.itertuples()]
+        matching["variant"] = [
             ", ".join(filter(None, [in_words(place), variant]))
-            for place, variant in zip(where, found["variant"], strict=True)
+            for place, variant in zip(where, matching["variant"], strict=True)
         ]
-    counts = found["variant"].value_counts(sort=False)
+    counts = matching["variant"].value_counts(sort=False)
     if counts.empty:
-        return found, []
+        return matching, []
     one = "" if "" in counts else counts.idxmax()
     notes = [f"Settings other than the shipped ones: {one}."] if one else []
     if left := sorted(set(counts.index) - {one}):
         some = "; ".join(left[:3]) + ("; …" if len(left) > 3 else "")
         notes.append(
-            f"{len(found) - counts[one]} runs with other settings are left out ({some or 'the shipped ones'})."
+            f"{len(matching) - counts[one]} runs with other settings are left out ({some or 'the shipped ones'})."
         )
-    once = found[found["variant"] == one].drop_duplicates(["row", "snr", "seed"], keep="last")
+    once = matching[matching["variant"] == one].drop_duplicates(["row", "snr", "seed"], keep="last")
     place = {row: number for number, row in enumerate(wanted)}
     return once.sort_values(["row", "seed"], key=lambda c: c.map(place) if c.name == "row" else c, kind="stable"), notes
 
@@ -188,12 +190,12 @@ def measured_on(runs: pd.DataFrame) -> str:
 def limit(runs: pd.DataFrame, method: str) -> Callable[..., float | None]:
     """(SNR, seed) → the MSE of the finished run of `bayes` or `wiener` there, with the shipped settings; the mean over seeds
     where that seed has none, or none is given; None where there is no limit at all."""
-    found: dict[float, dict[int, float]] = {}
+    by_snr: dict[float, dict[int, float]] = {}
     for one in usual(runs, {"method.name": method}).itertuples():
-        found.setdefault(one.snr, {})[one.seed] = one.mse
+        by_snr.setdefault(one.snr, {})[one.seed] = one.mse
 
     def at(snr: float, seed: int | None = None) -> float | None:
-        there = found.get(snr)
-        return there.get(seed, float(np.mean(list(there.values())))) if there else None
+        by_seed = by_snr.get(snr)
+        return by_seed.get(seed, float(np.mean(list(by_seed.values())))) if by_seed else None
 
     return at

@@ -16,13 +16,13 @@ READING = {
 }
 
 
-def to_csv(found: list[Cell], more: Sequence[Sequence] = ()) -> str:
+def to_csv(cells: list[Cell], more: Sequence[Sequence] = ()) -> str:
     """One line a cell; where a limit is known, each MSE once more as a multiple of it, metric times_bayes or times_linear.
 
     more: lines of other metrics, below.
     """
     lines = []
-    for cell in found:
+    for cell in cells:
         place, n = (cell.row, f"{cell.snr:g}"), len(cell.values)
         paper = (None if value is None else str(value) for value in (cell.paper, cell.paper_spread))
         lines.append([*place, cell.metric, cell.mean, cell.spread, n, *paper, cell.verdict])
@@ -36,13 +36,13 @@ def to_csv(found: list[Cell], more: Sequence[Sequence] = ()) -> str:
 class Grid:
     """Cells by place: `rows`, `columns` (metric, SNR) of those metrics that are shown, and the limits known at which SNR."""
 
-    def __init__(self, found: list[Cell]):
-        found = [cell for cell in found if cell.metric in HEADINGS]
-        self.rows = list(dict.fromkeys(cell.row for cell in found))
-        self.columns = list(dict.fromkeys((cell.metric, cell.snr) for cell in found))
+    def __init__(self, cells: list[Cell]):
+        cells = [cell for cell in cells if cell.metric in HEADINGS]
+        self.rows = list(dict.fromkeys(cell.row for cell in cells))
+        self.columns = list(dict.fromkeys((cell.metric, cell.snr) for cell in cells))
         self.snrs = list(dict.fromkeys(snr for _, snr in self.columns))
-        self.at = {(cell.row, cell.metric, cell.snr): cell for cell in found}
-        self.limits = {name: snrs for name in LIMITS if (snrs := limited(found, name))}
+        self.at = {(cell.row, cell.metric, cell.snr): cell for cell in cells}
+        self.limits = {name: snrs for name in LIMITS if (snrs := limited(cells, name))}
         self.published = [row for row in self.rows if any(cell.paper is not None for cell in self.line(row))]
         self.others = [row for row in self.rows if row not in self.published]
 
@@ -55,34 +55,36 @@ class Grid:
         return [*(formatted(cell.metric, cell.mean, cell.spread) for cell in self.line(row)), *times]
 
 
-def to_markdown(found: list[Cell], title: str, corner: str, notes: list[str]) -> str:
+def to_markdown(cells: list[Cell], title: str, corner: str, notes: list[str]) -> str:
     """Ours in the paper's layout, then what the paper doesn't have, then the paper's own numbers, then notes.
 
     Each MSE is shown as a multiple of the limits too, where they are known. The last columns say how many seeds there
-    are and what a method knows beyond noisy images.
+    are and what a method uses beyond noisy images.
     """
-    grid = Grid(found)
+    grid = Grid(cells)
     several = len(grid.snrs) > 1
     head = [corner, *(f"{HEADINGS[metric]} {snr:g}" if several else HEADINGS[metric] for metric, snr in grid.columns)]
     times = [f"{TIMES[name][0]} {snr:g}" for name, snrs in grid.limits.items() for snr in snrs]
 
     def ours(names: list[str]) -> str:
-        lines = [[*head, *times, "seeds", "knows"]]
+        lines = [[*head, *times, "seeds", "side information"]]
         for row in names:
-            here = grid.line(row)
-            knows = ", ".join(next((cell.knows for cell in here if cell.values), ())) or "–"
-            lines.append([row, *grid.texts(row), counted([cell for cell in here if cell.metric == "mse"]), knows])
+            row_cells = grid.line(row)
+            side_information = ", ".join(next((cell.side_information for cell in row_cells if cell.values), ())) or "–"
+            lines.append(
+                [row, *grid.texts(row), counted([cell for cell in row_cells if cell.metric == "mse"]), side_information]
+            )
         return pipes(lines)
 
     paper = [head, *([row, *map(paper_format, grid.line(row))] for row in grid.published)]
-    said = "Ours: mean(spread over seeds)." + "".join(READING[name] for name in grid.limits)
+    caption = "Ours: mean(spread over seeds)." + "".join(READING[name] for name in grid.limits)
     more = ["Not in the paper:", ours(grid.others)] if grid.others else []
-    return page(f"# {title}", said, ours(grid.published), *more, "The paper's:", pipes(paper), *notes)
+    return page(f"# {title}", caption, ours(grid.published), *more, "The paper's:", pipes(paper), *notes)
 
 
-def limited(found: list[Cell], name: str = "bayes") -> list[float]:
+def limited(cells: list[Cell], name: str = "bayes") -> list[float]:
     """The SNRs at which a limit is known."""
-    return list(dict.fromkeys(cell.snr for cell in found if cell.times(name)))
+    return list(dict.fromkeys(cell.snr for cell in cells if cell.times(name)))
 
 
 def counted(cells: list[Cell]) -> str:
@@ -100,13 +102,13 @@ def paper_format(cell: Cell) -> str:
     return formatted(cell.metric, cell.paper, cell.paper_spread)
 
 
-def to_tex(found: list[Cell], caption: str, corner: str, label: str, names: dict[str, str] | None = None) -> str:
+def to_tex(cells: list[Cell], caption: str, corner: str, label: str, names: dict[str, str] | None = None) -> str:
     """A booktabs table with the paper's rows, columns and number format, and our numbers.
 
     Below a rule stand the rows that the paper doesn't have; to the right, MSE as a multiple of the limits. names: row → how
     it is called here.
     """
-    grid = Grid(found)
+    grid = Grid(cells)
     one = len(grid.snrs) == 1
     blocks = [(HEADINGS[metric], grid.snrs) for metric in dict.fromkeys(metric for metric, _ in grid.columns)]
     blocks += [(TIMES[name][1], snrs) for name, snrs in grid.limits.items()]

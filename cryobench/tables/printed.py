@@ -24,19 +24,19 @@ def write(
     columns = list(dict.fromkeys((snr, metric) for _, snr, metric in places))
     snrs, metrics = (list(dict.fromkeys(each)) for each in zip(*columns, strict=True))
     runs = frame.frame(store.all())
-    found, _ = cells(runs, rows, number, snrs, metrics)
-    at = {(cell.row, cell.snr, cell.metric): cell for cell in found}
+    filled, _ = cells(runs, rows, number, snrs, metrics)
+    at = {(cell.row, cell.snr, cell.metric): cell for cell in filled}
     order = list(dict.fromkeys(row for row, _, _ in places))
     lines = [[row, *(like(at[(row, *place)], *places[(row, *place)]) for place in columns)] for row in order]
     several = len(snrs) > 1
     heads = [f"{HEADINGS[metric]} {snr:g}" if several else HEADINGS[metric] for snr, metric in columns]
-    said = f"{frame.measured_on(runs[runs['done'].astype(bool)])} Mean(spread over seeds)."
+    caption = f"{frame.measured_on(runs[runs['done'].astype(bool)])} Mean(spread over seeds)."
     top = ["", *(rf"\multicolumn{{{len(snrs)}}}{{c}}{{{HEADINGS[metric]}}}" for metric in metrics)]
     below = [corner, *(f"{snr:g}" if several else HEADINGS[metric] for snr, metric in columns)]
     body = [[(names or {}).get(row, row), *line] for row, *line in lines]
     head = [top, below] if several else [below]
     return text.write(store, f"table{number}_as_printed", {
-        "md": text.page(f"# Table {number}. {title}", said, text.pipes([[corner, *heads], *lines])),
+        "md": text.page(f"# Table {number}. {title}", caption, text.pipes([[corner, *heads], *lines])),
         "tex": text.booktabs(title, f"tab:printed-{number}", 1 + len(columns), head, [body], SIGNS),
     })  # fmt: skip
 

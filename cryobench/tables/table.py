@@ -39,7 +39,7 @@ class Cell:
     paper: float | None
     paper_spread: float | None
     scale: str | None
-    knows: tuple[str, ...] = ()
+    side_information: tuple[str, ...] = ()
     floors: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
@@ -69,10 +69,10 @@ class Cell:
             return "not published"
         if self.scale != "paper":
             return f"not comparable (scale {self.scale})"
-        found = against_published(self.values, self.paper)
-        if found is None:
+        comparison = against_published(self.values, self.paper)
+        if comparison is None:
             return "too few seeds"
-        if found[0] >= LEVEL:
+        if comparison[0] >= LEVEL:
             return "agrees"
         return "better" if (self.mean < self.paper) == (self.metric == "mse") else "worse"
 
@@ -95,40 +95,40 @@ def cells(
     runs: pd.DataFrame, rows: dict[str, dict], paper: int | str | None, snrs: Sequence[float], metrics: Sequence[str]
 ) -> tuple[list[Cell], list[str]]:
     """All cells of a table, row by row, and notes; a run that is missing or failed leaves its seed out, counted."""
-    mine, notes = frame.chosen(runs, rows)
-    notes += refused(mine)
+    chosen, notes = frame.chosen(runs, rows)
+    notes += refused(chosen)
     for name in (
-        ("data", "scale") if len(mine) else ()
+        ("data", "scale") if len(chosen) else ()
     ):  # one folder may hold several: the limit is that of its own images
-        runs = runs[runs[name] == mine[name].iloc[0]]
+        runs = runs[runs[name] == chosen[name].iloc[0]]
     limits = {name: frame.limit(runs, method) for name, method in LIMITS.items()}
     different = ", other settings" if notes and notes[0].startswith("Settings") else ""
-    places = dict(iter(mine.groupby(["row", "snr"], sort=False)))
+    places = dict(iter(chosen.groupby(["row", "snr"], sort=False)))
     out = []
     for row in rows:
         for metric in metrics:
             for snr in snrs:
-                here = places.get((row, snr), mine[:0])
-                here = here[here[metric].notna()] if metric in here else mine[:0]
-                if here.empty and metric in LATER:
+                group = places.get((row, snr), chosen[:0])
+                group = group[group[metric].notna()] if metric in group else chosen[:0]
+                if group.empty and metric in LATER:
                     continue
                 value, spread = (published(paper).get((row, snr, metric)) if paper else None) or (None, None)
-                first = None if here.empty else here.iloc[0]
-                floors = {name: tuple(at(snr, seed) for seed in here["seed"]) for name, at in limits.items()}
+                first = None if group.empty else group.iloc[0]
+                floors = {name: tuple(at(snr, seed) for seed in group["seed"]) for name, at in limits.items()}
                 out.append(Cell(
-                    row, snr, metric, tuple(here[metric]) if metric in here else (), tuple(here["run_id"]), value, spread,
+                    row, snr, metric, tuple(group[metric]) if metric in group else (), tuple(group["run_id"]), value, spread,
                     None if first is None else f"{first['scale']}{different}",
-                    () if first is None else tuple(first["record"].knows),
+                    () if first is None else tuple(first["record"].side_information),
                     {name: each for name, each in floors.items() if metric == "mse" and each and None not in each},
                 ))  # fmt: skip
     return out, notes
 
 
-def refused(mine: pd.DataFrame) -> list[str]:
+def refused(runs: pd.DataFrame) -> list[str]:
     """A note on the test images that a method refused, which are in none of its means; none if there are none."""
     lines = []
-    for row in dict.fromkeys(mine["row"]):
-        for record in mine.loc[mine["row"] == row, "record"]:
+    for row in dict.fromkeys(runs["row"]):
+        for record in runs.loc[runs["row"] == row, "record"]:
             if bad := record.bad_images:
                 some = ", ".join(list(bad)[:5]) + (" …" if len(bad) > 5 else "")
                 noise = record.name("noise") if record.snr is None else f"SNR {record.snr:g}"

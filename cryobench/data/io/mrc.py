@@ -121,8 +121,8 @@ def interpret(raw: bytes, size: int | None, path: Path) -> Header:
     if len(raw) < HEAD:
         got = f"{len(raw)} bytes" if len(raw) else "an empty file"
         raise InputError(f"{path}: expected a whole MRC file, got {got}, less than its header of {HEAD}")
-    said = STAMPS.get(raw[212:214])
-    orders = (said, "<" if said == ">" else ">") if said else ("<", ">")
+    stamped = STAMPS.get(raw[212:214])
+    orders = (stamped, "<" if stamped == ">" else ">") if stamped else ("<", ">")
     faults = {}
     for order in orders:
         fields = np.frombuffer(raw, HEADER_DTYPE.newbyteorder(order))[0]
@@ -132,7 +132,7 @@ def interpret(raw: bytes, size: int | None, path: Path) -> Header:
     else:
         raise InputError(f"{path}: expected a whole MRC file of real numbers, got {faults[orders[0]]}")
     named = "little-endian" if order == "<" else "big-endian"
-    if order != said:
+    if order != stamped:
         note(f"{path}: its machine stamp is {raw[212:216].hex(' ')}; read as {named}, which fits its size")
     if not has_map(fields):
         note(f"{path}: its header has no MAP at byte 208; read since its size is what the header announces")

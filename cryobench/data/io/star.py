@@ -6,6 +6,7 @@ image it lies at the centre minus the origin.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cryobench.data.io.stack import Stack, numbers, same_pixel_size
+from cryobench.data.io.stack import TOLERANCE, Stack, numbers, same_pixel_size
 from cryobench.data.io.startext import GROUP, Table, groups_once, named_lines, read_tables, the_one, with_cells
 from cryobench.errors import InputError, note
 
@@ -23,6 +24,7 @@ DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
 MICROSCOPE = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
 IMAGE = "rlnImageName"
 IMAGE_NAME = re.compile(r"(?:(\d{1,15})@)?(.+)", re.S)
+PIXEL_SIZE_BY = "--pixel-size, or data.pixel_size_angstrom in a run"
 SHOWN = 30  # column names in an error
 
 
@@ -86,7 +88,9 @@ class Star:
         if "rlnOriginXAngst" in self.columns:
             values = np.stack([self.column(f"rlnOrigin{axis}Angst") for axis in "XY"], axis=-1)
             if pixel_size is None and values.any():
-                raise InputError(f"{self.path}: expected a pixel size, to turn origins in Å into pixels; give it")
+                raise InputError(
+                    f"{self.path}: expected a pixel size, to turn origins in Å into pixels; give it ({PIXEL_SIZE_BY})"
+                )
             return values / (pixel_size or 1.0)
         return np.stack([self.column(f"rlnOrigin{axis}", 0.0) for axis in "XY"], axis=-1)
 
@@ -98,6 +102,10 @@ class Star:
         header's, and many programs leave 1 Å there.
         """
         if self.given is not None:
+            listed = self._listed_pixel_sizes()
+            if listed is not None and not np.isclose(listed, self.given, rtol=TOLERANCE).all():
+                note(f"{self.path}: {self.given:g} Å per pixel as given; the pixel sizes that it lists are not used, and stay "
+                     "as they are where its rows are written anew")  # fmt: skip
             return self.given
         sizes = self._pixel_sizes()
         if sizes is None:
@@ -108,14 +116,18 @@ class Star:
             note(f"{path}: {size:g} Å per pixel as in {self.path}; what its own header says, {other:g}, is not used")
         return size
 
-    def _pixel_sizes(self) -> np.ndarray | None:
-        """(n,) by the columns of the star file, None without them."""
+    def _listed_pixel_sizes(self) -> np.ndarray | None:
+        """(n,) by the columns of the star file, whatever they are; None without them."""
         if "rlnImagePixelSize" in self.columns:
-            sizes = self.column("rlnImagePixelSize")
-        elif {"rlnDetectorPixelSize", "rlnMagnification"} <= set(self.columns):
+            return self.column("rlnImagePixelSize")
+        if {"rlnDetectorPixelSize", "rlnMagnification"} <= set(self.columns):
             with np.errstate(divide="ignore", invalid="ignore"):
-                sizes = 1e4 * self.column("rlnDetectorPixelSize") / self.column("rlnMagnification")  # from μm
-        else:
+                return 1e4 * self.column("rlnDetectorPixelSize") / self.column("rlnMagnification")  # from μm
+        return None
+
+    def _pixel_sizes(self) -> np.ndarray | None:
+        """The same. Raises InputError unless they are above 0 and one."""
+        if (sizes := self._listed_pixel_sizes()) is None:
             return None
         if not (good := np.isfinite(sizes) & (sizes > 0)).all():
             raise InputError(
@@ -126,7 +138,8 @@ class Star:
             first = np.isclose(sizes, sizes[0], rtol=0.01)
             raise InputError(
                 f"{self.path}: expected one pixel size, got {sizes.min():g} to {sizes.max():g} Å; take images "
-                f"of one (--images {numbers(self.rows[first] + 1)} have {sizes[0]:g} Å)"
+                f"of one (--images {numbers(self.rows[first] + 1)} have {sizes[0]:g} Å), or give one for all "
+                f"({PIXEL_SIZE_BY})"
             )
         return sizes
 
@@ -145,9 +158,9 @@ class Star:
         groups = [place.get(group, -1) for group in self.table.cells(GROUP, self.rows)]
         if -1 in groups:
             wrong = np.flatnonzero(np.array(groups) < 0)
-            found = sorted({self.table.cells(GROUP, [self.rows[i]])[0] for i in wrong[:100]})
+            unknown = sorted({self.table.cells(GROUP, [self.rows[i]])[0] for i in wrong[:100]})
             raise InputError(
-                f"{self.path}: expected optics groups out of {', '.join(known)}, got {', '.join(found[:5])} "
+                f"{self.path}: expected optics groups out of {', '.join(known)}, got {', '.join(unknown[:5])} "
                 f"for {self.named(wrong)}"
             )
         return np.array(groups)
@@ -157,7 +170,9 @@ class Star:
         """The stacks' names, and for each particle which of them and which image there, from 0; -1 where none is named."""
         names = self.cells(IMAGE)
         parts = [IMAGE_NAME.fullmatch(name) for name in names]
-        counted = [part is not None and (part[1] is None or int(part[1]) > 0) for part in parts]
+        counted = [
+            part is not None and (part[1] is None or int(part[1]) > 0) and not part[2].endswith("@") for part in parts
+        ]
         if not all(counted):
             wrong = np.flatnonzero(~np.array(counted))
             raise InputError(
@@ -170,10 +185,11 @@ class Star:
     def _find(self, name: str) -> Path:
         """A stack's path is relative to the project's folder, which is the star file's or one above it.
 
-        Bytes that are no UTF-8 are also tried as Latin-1.
+        Its bytes are the file's name, whatever the locale; those that are no UTF-8 are also tried as Latin-1.
         """
         home = self.path.resolve().parent
-        for spelt in dict.fromkeys((name, name.encode("utf-8", "surrogateescape").decode("latin-1"))):
+        raw = name.encode("utf-8", "surrogateescape")
+        for spelt in dict.fromkeys((os.fsdecode(raw), raw.decode("latin-1"))):
             for folder in (home, *home.parents, Path.cwd()):
                 if is_file(folder / spelt):
                     return folder / spelt
@@ -188,21 +204,21 @@ class Star:
         files, which, places = self._places
         stacks = [Stack(self._find(name)) for name in files]
         for k, stack in enumerate(stacks):
-            mine = np.flatnonzero(which == k)
+            rows = np.flatnonzero(which == k)
             if stack.size != stacks[0].size:
                 raise InputError(
                     f"{stack.path}: expected images of {stacks[0].size} px, as in {stacks[0].path}, got {stack.size}"
                 )
-            if len(stack) > 1 and (places[mine] < 0).any():
+            if len(stack) > 1 and (places[rows] < 0).any():
                 raise InputError(
                     f"{self.path}: expected image names like 000001@{files[k]}, since {stack.path} holds "
                     f"{len(stack)} images (a tilt series or a volume?), got no number for "
-                    f"{self.named(mine[places[mine] < 0])}"
+                    f"{self.named(rows[places[rows] < 0])}"
                 )
-            if (last := int(places[mine].max()) + 1) > len(stack):
+            if (last := int(places[rows].max()) + 1) > len(stack):
                 raise InputError(
                     f"{self.path}: expected image numbers up to {len(stack)}, which {stack.path} holds, got "
-                    f"{last} for {self.named(mine[places[mine] >= len(stack)])}"
+                    f"{last} for {self.named(rows[places[rows] >= len(stack)])}"
                 )
         return stacks
 
@@ -227,8 +243,8 @@ class Star:
         indices = np.asarray(indices)
         images = np.empty((len(indices), self.size, self.size), np.float32)
         for k in np.unique(which[indices]):
-            mine = which[indices] == k
-            images[mine] = self.stacks[k].raw(np.maximum(places[indices][mine], 0))
+            in_stack = which[indices] == k
+            images[in_stack] = self.stacks[k].raw(np.maximum(places[indices][in_stack], 0))
         return images
 
     def pointing_to(self, stack: str, indices: np.ndarray) -> bytes:
@@ -253,8 +269,8 @@ def read_star(path: Path | str, pixel_size: float | None = None) -> Star:
     table = the_one(path, tables, "particles") or the_one(path, tables, "images")
     table = table or next((table for table in tables if IMAGE in table.columns), None)
     if table is None:
-        found = ", ".join(f"data_{table.name}" for table in tables) or "none"
-        raise InputError(f"{path}: expected a table of particles with {IMAGE}, got tables {found}")
+        names = ", ".join(f"data_{table.name}" for table in tables) or "none"
+        raise InputError(f"{path}: expected a table of particles with {IMAGE}, got tables {names}")
     table.check(path)
     if IMAGE not in table.columns:
         raise InputError(f"{path}: expected a column {IMAGE}, got {', '.join(table.columns[:SHOWN]) or 'none'}")
@@ -263,6 +279,10 @@ def read_star(path: Path | str, pixel_size: float | None = None) -> Star:
     if not table.loop:
         raise InputError(f"{path}: expected loop_ in data_{table.name}, got one value for each column")
     optics = groups_once(path, the_one(path, tables, "optics"))
+    if table.lines[-1] == len(content.splitlines()) - 1 and not content.endswith((b"\n", b"\r")):
+        note(
+            f"{path}: its last line has no end; if the file was cut short, the last value of its last image may be, too"
+        )
     return Star(path, content, table, optics, np.arange(len(table)), pixel_size)
 
 
@@ -283,7 +303,7 @@ def agreed_pixel_size(known: dict[str, float | None]) -> float | None:
         if not same_pixel_size(first[1], size):
             raise InputError(
                 f"expected one pixel size, got {first[1]:g} Å in {first[0]} and {size:g} Å in {name}; "
-                "correct the wrong one, or give the right one"
+                f"correct the wrong one, or give the right one ({PIXEL_SIZE_BY})"
             )
     return first[1]
 

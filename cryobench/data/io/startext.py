@@ -91,11 +91,11 @@ def read_tables(content: bytes) -> list[Table]:
 
 def the_one(path: Path, tables: list[Table], name: str) -> Table | None:
     """The table of this name, None without one. Raises InputError for two."""
-    found = [table for table in tables if table.name == name]
-    if len(found) > 1:
-        where = named_lines([table.line for table in found])
-        raise InputError(f"{path}: expected one data_{name}, got {len(found)}, in {where}")
-    return found[0] if found else None
+    matching = [table for table in tables if table.name == name]
+    if len(matching) > 1:
+        where = named_lines([table.line for table in matching])
+        raise InputError(f"{path}: expected one data_{name}, got {len(matching)}, in {where}")
+    return matching[0] if matching else None
 
 
 def groups_once(path: Path, optics: Table | None) -> Table | None:
@@ -150,20 +150,20 @@ def split(line: bytes) -> list[bytes]:
     """The words of a line without their quotes, up to a comment."""
     if b"#" not in line and b"'" not in line and b'"' not in line:
         return line.split()
-    return [line[start + 1 : end - 1] if quotes else line[start:end] for start, end, quotes in found(line)]
+    return [line[start + 1 : end - 1] if quotes else line[start:end] for start, end, quotes in tokens(line)]
 
 
 def raw_words(line: bytes) -> list[bytes]:
     """The words of a line as they stand."""
-    return [line[start:end] for start, end, _ in found(line)]
+    return [line[start:end] for start, end, _ in tokens(line)]
 
 
 def spans(line: bytes) -> list[tuple[int, int]]:
     """Where the words of a line begin and end, quotes included."""
-    return [(start, end) for start, end, _ in found(line)]
+    return [(start, end) for start, end, _ in tokens(line)]
 
 
-def found(line: bytes) -> list[tuple[int, int, bool]]:
+def tokens(line: bytes) -> list[tuple[int, int, bool]]:
     """Each word's place, and whether it is quoted."""
     words = []
     for match in WORD.finditer(line):

@@ -56,9 +56,9 @@ def given_by_path(*names: str) -> list[Path]:
 def _look_for(name: str, folders: list[Path]) -> Path | None:
     wanted = {(name + suffix).lower() for suffix in SUFFIXES}
     for folder in folders:
-        found = sorted(p for p in folder.glob("*") if p.name.lower() in wanted) if folder.is_dir() else []
-        if found:
-            return found[0]
+        files = sorted(p for p in folder.glob("*") if p.name.lower() in wanted) if folder.is_dir() else []
+        if files:
+            return files[0]
     return None
 
 

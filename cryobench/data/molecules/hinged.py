@@ -48,6 +48,10 @@ class Hinged(DataSet):
         if not np.any(self.axis):
             raise InputError(f"data.axis: expected a direction, got {self.axis}")
 
+    def check(self) -> None:
+        """Raise InputError for a structure that no molecule can be made of."""
+        self.molecules()
+
     def volumes(self) -> np.ndarray:
         """(k, L, L, L) float32: the density of each conformation, see `DataSet.volumes`."""
         return np.stack([density(atoms, self.image_size, self.box) for atoms in self.molecules()])

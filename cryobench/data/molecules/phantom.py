@@ -68,11 +68,11 @@ def _inside(points: np.ndarray, ellipsoids) -> np.ndarray:
     """Which of the points (n, 3) lie within any of the ellipsoids: (n,) bool."""
     from scipy.spatial.transform import Rotation
 
-    found = np.zeros(len(points), bool)
+    inside = np.zeros(len(points), bool)
     for centre, axes, angle in ellipsoids:
         local = Rotation.from_euler("y", -angle, degrees=True).apply(points - np.array(centre)) / axes
-        found |= (local**2).sum(axis=1) < 1
-    return found
+        inside |= (local**2).sum(axis=1) < 1
+    return inside
 
 
 def _fill(ellipsoids) -> np.ndarray:

@@ -43,6 +43,10 @@ class Rnap(DataSet):
         if self.conformations < 2:
             raise InputError(f"data.conformations: expected 2 or more, got {self.conformations}")
 
+    def check(self) -> None:
+        """Raise InputError for structures that no molecule can be made of."""
+        self.molecule()
+
     def volumes(self) -> np.ndarray:
         """(k, L, L, L) float32: the density of each conformation, see `DataSet.volumes`."""
         atoms, motion = self.molecule()

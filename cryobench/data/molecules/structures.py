@@ -59,7 +59,7 @@ def read_bytes(path: Path) -> bytes:
 def read_structure(path: Path, chains: list[str] | None = None) -> Structure:
     """First model of a .cif or .pdb file (or .gz of it), only `chains` if given: heavy atoms, first location, no water.
 
-    Raises InputError for a file that is missing, cut short, not a structure, or lacks one of the chains.
+    Raises InputError for a file that is missing, cut short, not a structure, or without one of the chains.
     """
     import gemmi
 
@@ -87,8 +87,8 @@ def read_structure(path: Path, chains: list[str] | None = None) -> Structure:
                 name = (chain.name, str(residue.seqid), residue.name, atom.name)
                 if not atom.element.is_hydrogen and name not in rows:
                     rows[name] = (residue.seqid.num, atom.element.name, atom.pos.tolist())
-    found = np.array([name[0] for name in rows])
-    missing = sorted(set(chains or ()) - set(found))
+    chain_names = np.array([name[0] for name in rows])
+    missing = sorted(set(chains or ()) - set(chain_names))
     if missing or not rows:
         raise InputError(
             f"expected atoms in {'chain ' + ', '.join(missing) if missing else 'the first model'}, "
@@ -101,7 +101,7 @@ def read_structure(path: Path, chains: list[str] | None = None) -> Structure:
             f"{path}: expected coordinates of less than {FARTHEST:g} Å for every atom, got others for "
             f"{', '.join(lost[:5])}{f' and {len(lost) - 5} more' if len(lost) > 5 else ''}"
         )
-    return Structure(list(rows), found, np.array(residues), np.array(elements), np.array(positions))
+    return Structure(list(rows), chain_names, np.array(residues), np.array(elements), np.array(positions))
 
 
 def _without_coordinates(text: str) -> list[int]:

@@ -13,7 +13,7 @@ from importlib import resources
 import numpy as np
 
 from cryobench.errors import InputError
-from cryobench.methods.base import Belief
+from cryobench.methods.base import Uncertainty
 
 ALWAYS = ("posterior", "sharpness", "views")
 
@@ -24,7 +24,7 @@ class Evidence:
 
     clean, noisy, denoised: (n, L, L) float32; mse: (n,); labels (n,) int; rotations (n, 3, 3); train_labels,
     train_rotations: of the training images; pixel_size in Å; seed: the run's, for anything random in an analysis;
-    belief: the method's own of these images, if it has one.
+    uncertainty: the method's own, if it has any.
     """
 
     clean: np.ndarray
@@ -37,7 +37,7 @@ class Evidence:
     train_rotations: np.ndarray
     pixel_size: float
     seed: int
-    belief: Belief | None = None
+    uncertainty: Uncertainty | None = None
 
 
 def known() -> list[str]:
@@ -57,5 +57,5 @@ def check(names: list[str]) -> list[str]:
 def analyse(names: list[str], evidence: Evidence) -> dict[str, dict]:
     """name → what it found, for the analyses asked for and those always done; without those that found nothing to say."""
     chosen = sorted({*ALWAYS, *names})
-    found = {name: importlib.import_module(f"{__name__}.{name}").analyse(evidence) for name in chosen}
-    return {name: result for name, result in found.items() if result}
+    results = {name: importlib.import_module(f"{__name__}.{name}").analyse(evidence) for name in chosen}
+    return {name: result for name, result in results.items() if result}

@@ -32,21 +32,21 @@ def analyse(evidence: Evidence) -> dict:
     rng = np.random.default_rng(np.random.SeedSequence([evidence.seed, len(evidence.labels)]))
     drawn = [np.concatenate([rng.choice(pool, each, replace=False) for pool in pools]) for _ in range(DRAWS)]
     truth = np.repeat([0, 1], each)
-    found = {name: {"right": [], "correct": []} for name in embeddings(0, 2 * each)}
+    results = {name: {"right": [], "correct": []} for name in embeddings(0, 2 * each)}
     for number, images in enumerate(drawn):
         pixels = evidence.denoised[images].reshape(len(images), -1).astype(np.float64)
         for name, embedding in embeddings(number, len(images)).items():
             points = embed(embedding, pixels)
             right = rightly_clustered(points, truth, number)
-            found[name]["right"].append("".join("1" if r else "0" for r in right))
-            found[name]["correct"].append(int(right.sum()))
+            results[name]["right"].append("".join("1" if r else "0" for r in right))
+            results[name]["correct"].append(int(right.sum()))
             if number == 0:
-                found[name]["points"] = [[float(f"{v:.4g}") for v in axis] for axis in points.T]
+                results[name]["points"] = [[float(f"{v:.4g}") for v in axis] for axis in points.T]
     return {
         "each": each,
         "neighbours": min(NEIGHBOURS, 2 * each - 1),
         "drawn": [images.tolist() for images in drawn],
-        **found,
+        **results,
     }
 
 

@@ -10,7 +10,7 @@ EMPTY = 0.05  # of the clean image's range: pixels that far from the level of it
 
 
 def analyse(evidence: Evidence) -> dict:
-    """Nothing for a method without a belief; else, of the pixels of particles,
+    """Nothing for a method without an uncertainty; else, of the pixels of particles,
 
     "particle_pixels": their share; "within_one", "within_two": the share whose error is at most one and two posterior
     standard deviations (0.683 and 0.954 if errors are Gaussian and the deviations right); "error_over_deviation": root of
@@ -19,21 +19,21 @@ def analyse(evidence: Evidence) -> dict:
     probability of the true one; "accuracy_ends": of the images of the first and the last one, told apart between these
     two; and how many images that is, "ends".
     """
-    if evidence.belief is None:
+    if evidence.uncertainty is None:
         return {}
-    error, deviation = np.abs(evidence.denoised - evidence.clean), evidence.belief.deviation
-    here = particle(evidence.clean)
-    found = {
-        "particle_pixels": here.mean(),
-        "within_one": (error[here] <= deviation[here]).mean(),
-        "within_two": (error[here] <= 2 * deviation[here]).mean(),
-        "error_over_deviation": np.sqrt(np.mean(error[here] ** 2) / np.mean(deviation[here] ** 2)),
+    error, deviation = np.abs(evidence.denoised - evidence.clean), evidence.uncertainty.deviation
+    inside = particle(evidence.clean)
+    scores = {
+        "particle_pixels": inside.mean(),
+        "within_one": (error[inside] <= deviation[inside]).mean(),
+        "within_two": (error[inside] <= 2 * deviation[inside]).mean(),
+        "error_over_deviation": np.sqrt(np.mean(error[inside] ** 2) / np.mean(deviation[inside] ** 2)),
         "predicted_mse": np.mean(deviation.astype(np.float64) ** 2),
         "mse": np.mean(evidence.mse),
     }
-    if evidence.belief.conformations is not None:
-        found |= classification(evidence.belief.conformations, evidence.labels)
-    return {name: float(f"{value:.6g}") for name, value in found.items()}
+    if evidence.uncertainty.conformations is not None:
+        scores |= classification(evidence.uncertainty.conformations, evidence.labels)
+    return {name: float(f"{value:.6g}") for name, value in scores.items()}
 
 
 def particle(clean: np.ndarray) -> np.ndarray:
@@ -50,11 +50,11 @@ def classification(probabilities: np.ndarray, labels: np.ndarray) -> dict:
     padded = np.pad(probabilities, [(0, 0), (0, last + 1 - k)])
     true = padded[np.arange(n), labels]
     ends = np.isin(labels, (0, last))
-    found = {
+    scores = {
         "accuracy": (padded.argmax(axis=1) == labels).mean(),
         "log_score": np.log(np.maximum(true, 1e-12)).mean(),
         "ends": ends.sum(),
     }
     if last and ends.any():
-        found["accuracy_ends"] = ((padded[ends, last] > padded[ends, 0]) == (labels[ends] == last)).mean()
-    return found
+        scores["accuracy_ends"] = ((padded[ends, last] > padded[ends, 0]) == (labels[ends] == last)).mean()
+    return scores

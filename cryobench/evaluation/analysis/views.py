@@ -18,9 +18,9 @@ def analyse(evidence: Evidence) -> dict:
     """
     angles = np.full(len(evidence.labels), np.nan)
     for label in np.unique(evidence.labels):
-        here, there = evidence.labels == label, evidence.train_labels == label
-        if there.any():
-            angles[here] = nearest_view(evidence.rotations[here], evidence.train_rotations[there])
+        test, train = evidence.labels == label, evidence.train_labels == label
+        if train.any():
+            angles[test] = nearest_view(evidence.rotations[test], evidence.train_rotations[train])
     seen = np.isfinite(angles)
     order = np.flatnonzero(seen)[np.argsort(angles[seen], kind="stable")]
     quarters = [part for part in np.array_split(order, 4) if len(part)]

@@ -43,7 +43,7 @@ class Checkpoints(Checkpoint):
         self.batches_done = 0  # of the epoch under way
         self.seconds = 0.0  # of training, over all processes that had a part in it
         self.resumed = 0
-        self.told = False  # to end, by SIGTERM during training
+        self.stop_requested = False  # to end, by SIGTERM during training
         self._clock = self._written = time.monotonic()
 
     def resume(self) -> Path | None:
@@ -84,7 +84,7 @@ class Checkpoints(Checkpoint):
 
     def note(self, *_) -> None:
         """SIGTERM came: end after the step under way."""
-        self.told = True
+        self.stop_requested = True
 
     def on_save_checkpoint(self, trainer, module, checkpoint) -> None:
         now = time.monotonic()
@@ -101,11 +101,13 @@ class Checkpoints(Checkpoint):
         self.batches_done = batch_idx + 1
         if self.batches_done == trainer.num_training_batches:
             return  # the epoch's own checkpoint follows, after its validation; who is told to end does so in the next one
-        told = trainer.strategy.reduce_boolean_decision(self.stop() if self.stop else self.told, all=False)
-        due = told or time.monotonic() - self._written >= 60 * self.minutes
+        stopping = trainer.strategy.reduce_boolean_decision(
+            self.stop() if self.stop else self.stop_requested, all=False
+        )
+        due = stopping or time.monotonic() - self._written >= 60 * self.minutes
         if trainer.strategy.reduce_boolean_decision(due, all=False):
             trainer.save_checkpoint(self.last)
-        if told:
+        if stopping:
             raise Stopped("SIGTERM")
 
     def on_train_epoch_end(self, trainer, module) -> None:

@@ -34,7 +34,7 @@ class Noise2Noise(Autoencoder):
 
     draws: int = 2
 
-    knows = frozenset({"draws"})
+    side_information = frozenset({"draws"})
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -37,7 +37,7 @@ def rank() -> int:
     return distributed.get_rank() if world() > 1 else 0
 
 
-def mine(items):
+def shard(items):
     """This rank's part of a batch, or of anything that can be sliced: every `world()`-th."""
     return items[rank() :: world()]
 
@@ -123,12 +123,12 @@ def on_each_device(n: int, accelerator: str, work: Callable, *arguments) -> None
     with tempfile.TemporaryDirectory() as folder:
         try:
             for number in range(n):
-                here, there = context.Pipe(duplex=False)
-                given = (number, n, "nccl" if gpus else "gloo", threads, Path(folder) / "meeting", stop, there)
+                receiver, sender = context.Pipe(duplex=False)
+                given = (number, n, "nccl" if gpus else "gloo", threads, Path(folder) / "meeting", stop, sender)
                 ranks.append(context.Process(target=_rank, args=(given, work, arguments)))
-                pipes.append(here)
+                pipes.append(receiver)
                 ranks[-1].start()
-                there.close()
+                sender.close()
             while alive := [process for process in ranks if process.is_alive()]:
                 wait([process.sentinel for process in alive])
                 if any(process.exitcode for process in ranks):

@@ -70,7 +70,7 @@ class Trained(Denoiser):
         choose("batch_norm", self.batch_norm, "eval", "train", "precise")
         choose("net", self.net, *self.nets)
 
-    knows = frozenset({"clean"})
+    side_information = frozenset({"clean"})
     nets: ClassVar[tuple[str, ...]] = NETS
     prepares: ClassVar[bool] = False  # a fit does more with an image than train on it
 

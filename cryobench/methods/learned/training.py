@@ -36,33 +36,35 @@ def learn(method: Trained, train: NoisyImages, stop: Callable[[], bool] | None =
     """Train, as the only process or as one rank of several; what was learned is in the checkpoints then."""
     first = len(train) - validation_part(len(train))
     positions = np.arange(len(train))
-    images = train.subset(ranks.mine(positions[: first - first % ranks.world()]))
-    validation = train.subset(ranks.mine(positions[first:]))
+    images = train.subset(ranks.shard(positions[: first - first % ranks.world()]))
+    validation = train.subset(ranks.shard(positions[first:]))
     module = method.module(train.image_size)
     if ranks.world() > 1:
         ranks.share_batch_norm(module)
-    keeper = checkpoints(method, stop)
+    checkpoints = checkpoints_of(method, stop)
     with lightning.quiet_lightning():
-        last = keeper.resume()
-        order = module.order(len(images), share(method), keeper.batches_done, keeper.epochs_done)
+        last = checkpoints.resume()
+        order = module.order(len(images), share(method), checkpoints.batches_done, checkpoints.epochs_done)
         training = loader(images, method.pairs, order)
-        lightning.fit(trainer(method, module, keeper, images), module, training, in_order(method, validation), last)
-    if keeper.told:  # in the last steps
+        lightning.fit(
+            trainer(method, module, checkpoints, images), module, training, in_order(method, validation), last
+        )
+    if checkpoints.stop_requested:  # in the last steps
         raise Stopped("SIGTERM")
 
 
 def take(method: Trained, train: NoisyImages) -> None:
     """What `learn` left, from its checkpoints: the weights of the epochs chosen, and the report."""
-    keeper, held = checkpoints(method), validation_part(len(train))
+    checkpoints, held = checkpoints_of(method), validation_part(len(train))
     method.also = []
-    state = keeper.state()
+    state = checkpoints.state()
     module = method.module(train.image_size)
     curve = state["curve"]
     epoch, *others = method.chosen_epochs(curve)
     for other in others:
-        module.load_state_dict(keeper.weights(other))
+        module.load_state_dict(checkpoints.weights(other))
         method.also.append(copy.deepcopy(module.generator.state_dict()))
-    module.load_state_dict(keeper.weights(epoch))
+    module.load_state_dict(checkpoints.weights(epoch))
     method.generator = module.generator
     if method.checkpoint == "five_best":
         method.report["epochs_kept"] = [epoch, *others]
@@ -81,7 +83,7 @@ def take(method: Trained, train: NoisyImages) -> None:
         method.report["watch"] = {"images": len(watch.clean), **points}
 
 
-def checkpoints(method: Trained, stop: Callable[[], bool] | None = None) -> Checkpoints:
+def checkpoints_of(method: Trained, stop: Callable[[], bool] | None = None) -> Checkpoints:
     """The checkpoints of a method, in the folder that its setting names."""
     folder = method.setting.workdir / "checkpoints"
     return Checkpoints(folder, method.chosen_epochs, method.setting.checkpoint_minutes, stop)
@@ -102,10 +104,10 @@ def loader(images: NoisyImages, pairs: Callable, order: Sampler) -> DataLoader:
     return DataLoader(Batches(images, pairs), batch_sampler=order, collate_fn=lambda batch: batch)
 
 
-def trainer(method: Trained, module: DenoisingModule, keeper: Checkpoints, images: NoisyImages) -> pl.Trainer:
+def trainer(method: Trained, module: DenoisingModule, checkpoints: Checkpoints, images: NoisyImages) -> pl.Trainer:
     """Lightning's trainer with what the method's setting says: device, precision, checkpoints, bar, watch."""
     where = method.setting
-    callbacks: list[Callback] = [keeper]
+    callbacks: list[Callback] = [checkpoints]
     precise = None
     if method.batch_norm == "precise":
         precise = PreciseBatchNorm(in_order(method, images.subset(slice(IMAGES // ranks.world())), drop_last=True))

@@ -58,9 +58,9 @@ class UNet(Trained):
         self.exemplar = Exemplar() if self.guide == "exemplar" else None
 
     @property
-    def knows(self) -> frozenset[str]:
+    def side_information(self) -> frozenset[str]:
         draws = {"draws"} if self.draws > 1 else set()
-        return (self.exemplar.knows if self.exemplar else frozenset({"clean"})) | draws
+        return (self.exemplar.side_information if self.exemplar else frozenset({"clean"})) | draws
 
     def module(self, image_size: int) -> UNetModule:
         from cryobench.methods.learned.modules.unet import UNetModule

@@ -22,7 +22,7 @@ import numpy as np
 from rich.progress import track
 
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.base import Belief, Denoiser, check_images
+from cryobench.methods.base import Denoiser, Uncertainty, check_images
 
 if TYPE_CHECKING:
     import torch
@@ -44,7 +44,7 @@ class Bayes(Denoiser):
     ess: float = 50
     max_draws: int = 4096
 
-    knows = frozenset({"volumes", "sigma"})
+    side_information = frozenset({"volumes", "sigma"})
 
     def __post_init__(self) -> None:
         for name in ("step", "components", "draws", "ess"):
@@ -87,6 +87,6 @@ class Bayes(Denoiser):
             denoised[i], deviation[i] = posterior.mean, posterior.deviation
             conformations[i] = np.bincount(posterior.conformations, posterior.weights, conformations.shape[1])
             summaries.append(posterior.summary)
-        self.belief = Belief(deviation, conformations)
+        self.uncertainty = Uncertainty(deviation, conformations)
         self.report["per_image"] = {name: [s[name] for s in summaries] for name in (summaries[0] if summaries else ())}
         return denoised

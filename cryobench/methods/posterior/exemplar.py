@@ -18,7 +18,7 @@ from rich.progress import track
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.base import Belief, WithSigma, check_images
+from cryobench.methods.base import Uncertainty, WithSigma, check_images
 
 if TYPE_CHECKING:
     from cryobench.methods.posterior.mixture import Mixture
@@ -63,8 +63,8 @@ class Exemplar(WithSigma):
         self.mixture: Mixture | None = None
 
     @property
-    def knows(self) -> frozenset[str]:
-        return super().knows | {"clean", "labels"}
+    def side_information(self) -> frozenset[str]:
+        return super().side_information | {"clean", "labels"}
 
     def fit(self, train: NoisyImages) -> None:
         """Take the training images as exemplars; basis, angles and τ are chosen by the errors on the last of them.
@@ -107,7 +107,7 @@ class Exemplar(WithSigma):
         )
 
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
-        """(n, L, L) → posterior means (n, L, L) float32; `belief` is the posterior's.
+        """(n, L, L) → posterior means (n, L, L) float32; `uncertainty` is the posterior's.
 
         report["per_image"]: effective_exemplars, 1/Σw² over training images; predicted_mse, the posterior variance per
         pixel; conformation, the most probable one, and conformation_probability.
@@ -125,10 +125,10 @@ class Exemplar(WithSigma):
             posterior = self.mixture.posterior(image, level)
             out[i], deviation[i], conformations[i] = posterior.mean, posterior.deviation, posterior.conformations
             likeliest = int(conformations[i].argmax())
-            found = (posterior.effective, posterior.variance / out[i].size, likeliest, conformations[i, likeliest])
-            for name, value in zip(names, found, strict=True):
+            numbers = (posterior.effective, posterior.variance / out[i].size, likeliest, conformations[i, likeliest])
+            for name, value in zip(names, numbers, strict=True):
                 noted[name].append(float(f"{float(value):.5g}"))
-        self.belief = Belief(deviation, conformations)
+        self.uncertainty = Uncertainty(deviation, conformations)
         self.report["per_image"] = noted
         return out
 

@@ -53,13 +53,13 @@ class Mixture:
     def posterior(self, image: np.ndarray, sigma: float) -> Posterior:
         """Of one noisy image (L, L) with noise of σ."""
         orbits, heat = self.orbits, float(sigma) ** 2 * self.tau
-        found = []
+        by_shift = []
         for shift in self._shifts(image, heat):
             energies = energies_of(orbits, np.roll(image, (-shift[0], -shift[1]), (0, 1)))
-            found.append((shift, torch.logsumexp(energies.flatten() / heat, 0), weights(energies, sigma, self.tau)))
-        odds = torch.softmax(torch.stack([log for _, log, _ in found]), dim=0)
+            by_shift.append((shift, torch.logsumexp(energies.flatten() / heat, 0), weights(energies, sigma, self.tau)))
+        odds = torch.softmax(torch.stack([log for _, log, _ in by_shift]), dim=0)
         means, within, traces, shares = [], [], [], []
-        for shift, _, weight in found:
+        for shift, _, weight in by_shift:
             coefficients, share = orbits.weighted_sum(weight), weight.sum(dim=(0, 1))
             means.append(torch.roll(orbits.basis.render(coefficients[None])[0], shift, (0, 1)))
             drawn = orbits.basis.render(elements(orbits, draws(weight, DRAWS)))
@@ -112,14 +112,14 @@ def errors(
     orbits: Orbits, noisy: np.ndarray, sigma: np.ndarray, truth: np.ndarray, taus: tuple[float, ...]
 ) -> np.ndarray:
     """MSE of the posterior mean of each image under each τ: noisy and truth (n, L, L), sigma (n,) → (n, len(taus))."""
-    found = np.zeros((len(noisy), len(taus)))
+    mse = np.zeros((len(noisy), len(taus)))
     for row, (image, level, target) in enumerate(zip(noisy, sigma, truth, strict=True)):
         energies = energies_of(orbits, image)
         for k, tau in enumerate(taus):
             mean = orbits.weighted_sum(weights(energies, level, tau))
             rendered = orbits.basis.render(mean[None])[0].cpu().numpy()
-            found[row, k] = np.mean((rendered - target) ** 2)
-    return found
+            mse[row, k] = np.mean((rendered - target) ** 2)
+    return mse
 
 
 def truncated(orbits: Orbits, images: np.ndarray) -> np.ndarray:

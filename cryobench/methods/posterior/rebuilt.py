@@ -33,8 +33,8 @@ class Rebuilt(WithSigma, Bayes):
             raise InputError("method.rounds and n_exemplars: expected numbers above 0")
 
     @property
-    def knows(self) -> frozenset[str]:
-        return super().knows | {"clean", "labels", "rotations"}
+    def side_information(self) -> frozenset[str]:
+        return super().side_information | {"clean", "labels", "rotations"}
 
     def fit(self, train: NoisyImages) -> None:
         """Rebuild the volume of every conformation that a training image shows."""
@@ -64,8 +64,8 @@ class Rebuilt(WithSigma, Bayes):
         check_images(noisy)
         denoised = super().denoise(noisy, sigma=self.noise_level(noisy, hints))
         sorted_out = np.zeros((len(noisy), int(self.shown.max()) + 1))
-        sorted_out[:, self.shown] = self.belief.conformations
-        self.belief = replace(self.belief, conformations=sorted_out)
+        sorted_out[:, self.shown] = self.uncertainty.conformations
+        self.uncertainty = replace(self.uncertainty, conformations=sorted_out)
         named = self.report["per_image"].get("conformation", [])
         self.report["per_image"]["conformation"] = [int(self.shown[k]) for k in named]
         return denoised

@@ -40,6 +40,6 @@ def rebuild(images: torch.Tensor, rotations: torch.Tensor, rounds: int) -> tuple
 def regress(images: torch.Tensor, projected: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """a and b, both (n,), for which a·projected + b is nearest to the images, one by one."""
     means, centres = images.mean(dim=(1, 2)), projected.mean(dim=(1, 2))
-    there, here = projected - centres[:, None, None], images - means[:, None, None]
-    scale = (there * here).sum(dim=(1, 2)) / there.square().sum(dim=(1, 2))
+    x, y = projected - centres[:, None, None], images - means[:, None, None]
+    scale = (x * y).sum(dim=(1, 2)) / x.square().sum(dim=(1, 2))
     return scale, means - scale * centres

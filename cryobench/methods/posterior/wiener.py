@@ -30,8 +30,8 @@ class Wiener(WithSigma):
             raise InputError(f"method.n_fit: expected 2 images or more, or null for all, got {self.n_fit}")
 
     @property
-    def knows(self) -> frozenset[str]:
-        return super().knows | {"clean"}
+    def side_information(self) -> frozenset[str]:
+        return super().side_information | {"clean"}
 
     def fit(self, train: NoisyImages) -> None:
         """Mean and covariance of the clean images with all their rotations and mirror images, and σ² of the noisy ones.
