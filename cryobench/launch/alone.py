@@ -18,7 +18,7 @@ def run_alone(job: Job) -> int:
     """One run with progress bars, a small table of metrics, and where its record lies."""
     console = Console()
     store = Store(job.config["paths"]["results"])
-    outcome = run(job.config, wait=True, progress=console.is_terminal)
+    outcome = run(job.config, wait=True, progress=console.is_terminal, command=job.command)
     folder = store.folder(outcome.run_id)
     if outcome.status == "failed":
         print(f"cryobench: {outcome.run_id} failed: {outcome.error}; log: {folder / 'log.txt'}", file=sys.stderr)

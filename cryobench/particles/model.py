@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from hydra.utils import get_class
 
-from cryobench.config.compose import at_home, build, cache_folder, compose, resolve, suggestion
+from cryobench.config.again import at_home
+from cryobench.config.compose import build, cache_folder, compose, resolve, suggestion
 from cryobench.errors import InputError, one_line
 from cryobench.files import whole
 from cryobench.methods.base import Denoiser

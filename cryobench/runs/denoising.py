@@ -174,6 +174,7 @@ def setting(config: dict, folder: Path, progress: bool):
         seed=config["seed"], workdir=folder, workers=trainer["workers"] or cores(), progress=progress,
         accelerator=trainer["accelerator"], devices=trainer["devices"], precision=trainer["precision"],
         strategy=trainer["strategy"], checkpoint_minutes=trainer["checkpoint_minutes"],
+        logger=trainer["logger"],
     )  # fmt: skip
 
 

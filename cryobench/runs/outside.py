@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from omegaconf import OmegaConf
 
-from cryobench.config.compose import at_home, build, settings
+from cryobench.config.again import at_home
+from cryobench.config.compose import build, settings
 from cryobench.config.identity import run_id, task_name
 from cryobench.data.io.relion import digest_of
 from cryobench.data.io.stack import Stack

@@ -27,16 +27,18 @@ OLD_NAMES = {"knows": "side_information"}
 class Record:
     """One record.json (docs/formats.md), of whatever age: what is missing, or null, is at its default here.
 
-    status: "done" or "failed"; config: resolved, without folders; started: ISO 8601; metrics: name → mean and std over test
-    images; variants: of a method that gives several versions, name → values and spread; per_image: name → a value for
-    each test image; method: the method's own report; results: of robust estimation, one dict for each sample; wall_s None: of
-    a run whose process was killed. more: fields that this version doesn't know, kept as they are.
+    status: "done" or "failed"; config: resolved, without folders; command: what one would type to have this run; started:
+    ISO 8601; metrics: name → mean and std over test images; variants: of a method that gives several versions, name → values
+    and spread; per_image: name → a value for each test image; method: the method's own report; results: of robust estimation,
+    one dict for each sample; wall_s None: of a run whose process was killed. more: fields that this version doesn't know, kept
+    as they are.
     """
 
     run_id: str
     status: str
     config: dict = field(default_factory=dict)
     seed: int = 0
+    command: str | None = None
     error: str | None = None
     reason: str | None = None
     started: str = ""
