@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from cryobench.errors import InputError
+from cryobench.methods.learned.nets.build import draw_weights
 from cryobench.methods.learned.noise2noise import Noise2Noise
 
 
@@ -46,6 +47,7 @@ class Mine(Noise2Noise):
 
     def build_generator(self, image_size: int) -> nn.Module:
         """The net that denoises, its weights drawn from the seed of the run."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.setting.seed)
-            return DnCNN(self.width, self.depth)
+        with torch.random.fork_rng(devices=[]):  # torch draws weights as it makes a layer; these are drawn anew
+            net = DnCNN(self.width, self.depth)
+        draw_weights(net, torch.Generator().manual_seed(self.setting.seed))
+        return net
