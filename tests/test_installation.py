@@ -47,8 +47,16 @@ def python(site, cache, tmp_path):
     started = []
 
     def start(*words) -> subprocess.Popen:
-        started.append(subprocess.Popen([sys.executable, *map(str, words)], cwd=tmp_path, env=environment, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT))  # fmt: skip
+        started.append(
+            subprocess.Popen(
+                [sys.executable, *map(str, words)],
+                cwd=tmp_path,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
         return started[-1]
 
     yield start
@@ -111,8 +119,18 @@ def test_a_net_begun_by_new_trains_survives_sigterm_and_denoises_without_a_line_
     begun = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert "2 passed" in done(python("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mynet.py"))
 
-    words = ("-m", "cryobench", "--config-dir", "conf", "method=mynet", "data.n_train=36", "data.n_test=6", "scale.width=4",
-             "protocol.batch_size=14", "scale.epochs=100")  # fmt: skip
+    words = (
+        "-m",
+        "cryobench",
+        "--config-dir",
+        "conf",
+        "method=mynet",
+        "data.n_train=36",
+        "data.n_test=6",
+        "scale.width=4",
+        "protocol.batch_size=14",
+        "scale.epochs=100",
+    )
     first = python(*words)
     while not list(tmp_path.glob("results/*/runs/.mynet-*/checkpoints/last.ckpt")):
         assert first.poll() is None, first.communicate()[0]

@@ -21,14 +21,19 @@ def compare(
     overrides: list[str] = Overrides,
     results: str = typer.Option(None, "--results", help="The results folder.", show_default="results/DATA-SCALE"),
     out: str = typer.Option(
-        None, "--out", "-o", help="A folder, or a file that ends in .md, .csv, .html or .png.",
+        None,
+        "--out",
+        "-o",
+        help="A folder, or a file that ends in .md, .csv, .html or .png.",
         show_default="RESULTS/compare",
     ),
     tasks: bool = typer.Option(
-        False, "--tasks", help="The leaderboard: all methods × all tasks that have records, in all folders beside --results."
+        False,
+        "--tasks",
+        help="The leaderboard: all methods × all tasks that have records, in all folders beside --results.",
     ),
     run: bool = typer.Option(True, "--run/--no-run", help="Whether runs that are missing are done."),
-) -> None:  # fmt: skip
+) -> None:
     """Runs beside all methods with records of the same data, noise and scale: table, verdicts, picture.
 
     compare method=mine seed=0,1,2 does what is missing of these runs, after saying what that costs, and compares them with
@@ -59,14 +64,16 @@ def compare(
     if run:
         failed = run_missing(asked, planned, words) if asked else 0
         run_references(words, asked, conditions, stores)
-    found = [
+    comparisons = [
         (comparison.compare(stores[path].all(), job.config, [one.run_id for one in asked]), stores[path])
         for (path, _), job in conditions.items()
     ]
-    if not any(one.lines for one, _ in found):
-        raise InputError(f"compare: expected finished runs of {found[0][0].where} in {next(iter(stores))}, got none; "
-                         "name a method (method=cwf,nlm seed=0,1,2), or another folder with --results")  # fmt: skip
-    write(found, Path(out) if out else Path(next(iter(stores))).expanduser() / "compare")
+    if not any(one.lines for one, _ in comparisons):
+        raise InputError(
+            f"compare: expected finished runs of {comparisons[0][0].where} in {next(iter(stores))}, got none; "
+            "name a method (method=cwf,nlm seed=0,1,2), or another folder with --results"
+        )
+    write(comparisons, Path(out) if out else Path(next(iter(stores))).expanduser() / "compare")
     raise typer.Exit(failed)
 
 
@@ -80,11 +87,13 @@ def leaderboard(words: list[str], results: str | None, out: str | None) -> None:
             f"compare --tasks: expected no overrides, since all tasks with records are shown, got {words[0]}"
         )
     folder = Path(results).expanduser().resolve().parent if results else Path("results")
-    found = board.board(board.beside(folder))
-    if not found.tasks:
-        raise InputError(f"compare --tasks: expected records of {board.LEAST} methods or more under the same conditions in a "
-                         f"folder of {folder}, got none; --results names one of these folders")  # fmt: skip
-    texts = {".md": board.to_markdown(found), ".csv": board.to_csv(found)}
+    leaders = board.board(board.beside(folder))
+    if not leaders.tasks:
+        raise InputError(
+            f"compare --tasks: expected records of {board.LEAST} methods or more under the same conditions in a "
+            f"folder of {folder}, got none; --results names one of these folders"
+        )
+    texts = {".md": board.to_markdown(leaders), ".csv": board.to_csv(leaders)}
     print(texts[".md"])
     if out:
         path = Path(out)
@@ -120,7 +129,7 @@ def run_missing(asked: list, planned, words: list[str]) -> int:
     missing = [job for job in asked if state(job) != "done"]
     if not missing:
         return 0
-    print(f"compare: {said(missing, measure=True)}", file=sys.stderr)
+    print(f"compare: {missing_in_words(missing, measure=True)}", file=sys.stderr)
     with contextlib.redirect_stdout(sys.stderr):
         return run_sweep(planned, words)
 
@@ -137,10 +146,10 @@ def run_references(words: list[str], asked: list, conditions: dict, stores: dict
     seeds = {job.config["seed"] for job in asked}
     if not asked:
         wanted = {key for _, key in conditions}
-        there = {
+        at_hand = {
             one.seed for store in stores.values() for one in store.all() if one.done and key_of(one.config) in wanted
         }
-        seeds = set(sorted(there)[:3])
+        seeds = set(sorted(at_hand)[:3])
     plain = all(
         job.config["noise"]["name"] == "gaussian" and not job.config["noise"]["clip"] for job in conditions.values()
     )
@@ -156,10 +165,13 @@ def run_references(words: list[str], asked: list, conditions: dict, stores: dict
         cost = cost_of(missing, measure=False)
         if cost.unknown or cost.seconds > QUICK:
             shown = " ".join(word for word in line if not word.startswith("hydra.searchpath="))
-            print(f"compare: without {method} for some seeds; it is not asked for and not quick: "
-                  f"python -m cryobench {shown}", file=sys.stderr)  # fmt: skip
+            print(
+                f"compare: without {method} for some seeds; it is not asked for and not quick: "
+                f"python -m cryobench {shown}",
+                file=sys.stderr,
+            )
             continue
-        print(f"compare: {said(missing, measure=False)}", file=sys.stderr)
+        print(f"compare: {missing_in_words(missing, measure=False)}", file=sys.stderr)
         with contextlib.redirect_stdout(sys.stderr):
             run_sweep(planned, line)
 
@@ -175,7 +187,7 @@ def cost_of(jobs: list, measure: bool):
     return foreseen(jobs, Store(folder).all(), read_bench(folder / "bench.json"), threads, measure)
 
 
-def said(jobs: list, measure: bool) -> str:
+def missing_in_words(jobs: list, measure: bool) -> str:
     """In one line: which runs are missing, and what they cost."""
     from cryobench.launch.progress import duration, label
     from cryobench.launch.workers import side_by_side
@@ -189,14 +201,14 @@ def said(jobs: list, measure: bool) -> str:
     return f"{are} done now ({some}): {'; '.join(parts)}"
 
 
-def write(found: list, out: Path) -> None:
+def write(compared: list, out: Path) -> None:
     """Print the page, and write it, its tables and its pictures into a folder, or the one of them that `out` names."""
     from cryobench.files import replacing, writable
     from cryobench.report import comparison as report
     from cryobench.tables import comparison_text
 
     one_file = out.suffix in KINDS
-    comparisons = [one for one, _ in found]
+    comparisons = [one for one, _ in compared]
     if out.suffix == ".png" and len(comparisons) > 1:
         raise InputError(f"--out: expected a folder for the pictures of {len(comparisons)} comparisons, got {out}")
     folder = out.parent if one_file else out
@@ -205,13 +217,18 @@ def write(found: list, out: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory())) if one_file else folder
         names = {one.where: file_name(one) for one in comparisons}
-        pictures = {one.where: path for one, store in found
-                    if (path := report.picture(one, store, scratch / names[one.where], at_hand(one.config)))}  # fmt: skip
+        pictures = {
+            one.where: path
+            for one, store in compared
+            if (path := report.picture(one, store, scratch / names[one.where], at_hand(one.config)))
+        }
         linked = {} if one_file else {where: path.name for where, path in pictures.items()}
         texts = {
-            "compare.md": comparison_text.to_markdown(comparisons, linked), "compare.csv": comparison_text.to_csv(comparisons),
-            "verdicts.csv": comparison_text.verdicts_csv(comparisons), "compare.html": report.page(comparisons, pictures),
-        }  # fmt: skip
+            "compare.md": comparison_text.to_markdown(comparisons, linked),
+            "compare.csv": comparison_text.to_csv(comparisons),
+            "verdicts.csv": comparison_text.verdicts_csv(comparisons),
+            "compare.html": report.page(comparisons, pictures),
+        }
         if out.suffix == ".png":
             if not pictures:
                 raise InputError(f"--out: expected runs that kept images for {out}, got none")

@@ -16,7 +16,7 @@ def back_project(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> torch.
     As `torch_fourier_slice.backproject_2d_to_3d` does it (padded to twice the size, weights below one image counted as one),
     but a batch of images at a time. At least one batch.
     """
-    total, weight = 0.0, 0.0
+    total, weight = torch.zeros(()), torch.zeros(())
     for images, rotations in batches:
         pad = images.shape[-1] // 2
         shape = (images.shape[-1] + 2 * pad,) * 3

@@ -39,25 +39,25 @@ def tables_and_files(sweep: Sweep, writes: list[str]) -> None:
 
 def of_runs(sweep: Sweep) -> Table | None:
     """One line for the finished runs that differ in their seed alone: mean (spread over seeds); None without any metrics."""
-    found: dict[tuple[str, str], list[Record]] = {}
+    by_label: dict[tuple[str, str], list[Record]] = {}
     for job, label in zip(sweep.jobs, labels(sweep.jobs), strict=True):
         record = sweep.store(job).read(job.run_id)
         if record and record.done and record.task == "denoising":
-            found.setdefault((label, noise_label(job.config)), []).append(record)
-    if not found:
+            by_label.setdefault((label, noise_label(job.config)), []).append(record)
+    if not by_label:
         return None
     table = Table(title="mean (spread over seeds)")
     for column in ("", "noise", "seeds", *METRICS.values()):
         table.add_column(column, justify="left" if column in ("", "noise") else "right")
-    for (label, noise), records in found.items():
+    for (label, noise), records in by_label.items():
         table.add_row(label, noise, str(len(records)), *(over_seeds(records, name) for name in METRICS))
     return table
 
 
 def over_seeds(records: Sequence[Record], metric: str) -> str:
     """A metric's mean and spread over records as the paper prints them; ∞ where a run's mean is infinite."""
-    means = [record.mean(metric) for record in records]
-    if None in means:
+    means = [mean for record in records if (mean := record.mean(metric)) is not None]
+    if len(means) < len(records):
         return "∞" if metric == "psnr" else "–"
     spread = float(np.std(means, ddof=1)) if len(means) > 1 else None
     return formatted("mse" if "mse" in metric else metric, float(np.mean(means)), spread)

@@ -68,10 +68,10 @@ def write_stack(
 
 def digest_of(blocks: Iterable[np.ndarray]) -> str:
     """sha256 of images (b, L, L), however they come in blocks: of their pixels as little-endian float32, row by row."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for block in blocks:
-        found.update(np.ascontiguousarray(block, dtype="<f4").data)
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(block, dtype="<f4").data)
+    return digest.hexdigest()
 
 
 def write_split(folder: Path | str, pairs, split: str, noisy=None, texts=None) -> Path:
