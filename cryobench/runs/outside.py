@@ -153,8 +153,9 @@ def score(denoised: Path, folder: Path, title: str, used: list[str], results: Pa
         judged = Judged.of(images, [(result, {})], config["protocol"]["ssim_range"])
         leave_files(work, images, judged)
         record = Record.of({
-            **first_part(config).document(), **judged.record(config, images), "side_information": config["method"]["used"],
-            "contaminated": images.train.contaminated(), "method": {"sha256": digest},
+            **first_part(config, command=None).document(), **judged.record(config, images),
+            "side_information": config["method"]["used"], "contaminated": images.train.contaminated(),
+            "method": {"sha256": digest},
         })  # fmt: skip
         store.finish(name, record)
     return record, True
