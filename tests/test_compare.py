@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryobench.cli import compare as verb
+from cryobench.cli import missing
 from cryobench.config.compose import compose, resolve
 from cryobench.config.sweep import plan
 from cryobench.runs.record import Record
@@ -167,7 +167,7 @@ def readme_recipe(folder: Path, module: str, change: tuple[str, str] = ("", ""))
 
 @pytest.fixture
 def quick_references(monkeypatch):
-    monkeypatch.setattr(verb, "REFERENCES", ("wiener",))  # the Bayes limit takes tens of seconds
+    monkeypatch.setattr(missing, "REFERENCES", ("wiener",))  # the Bayes limit takes tens of seconds
 
 
 def test_a_method_of_ones_own_stands_among_others_with_verdicts(cli, tmp_path, quick_references):
@@ -208,8 +208,20 @@ def test_what_is_not_asked_for_and_takes_long_is_left_to_be_asked_for(cli, tmp_p
     assert len(store.all()) == len(slow)
 
 
+def test_nothing_is_simulated_for_what_nobody_asked_for(cli, tmp_path):
+    """Thousands of images that are not in the cache: what there is is compared."""
+    around = ("scale=desk", "data.seed=77")
+    one = record(["method=cwf", *around], [0.1] * 5)
+    store = Store(tmp_path / "out")
+    store.begin(one.run_id)
+    store.finish(one.run_id, one)
+    status, out, err = cli("compare", *around, "--results", "out")
+    assert status == 0 and "| 1 | cwf |" in out and len(store.all()) == 1
+    assert all(f"without {name} for some seeds" in err for name in missing.REFERENCES)
+
+
 def test_a_run_that_fails_is_named_and_leaves_the_others_theirs(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(verb, "REFERENCES", ())
+    monkeypatch.setattr(missing, "REFERENCES", ())
     own = readme_recipe(tmp_path, "mine_broken", ("(0, self.width", "('x', self.width"))
     one = record(["method=noisy", *SMALL], [1.0] * 5)
     store = Store(tmp_path / "results" / "phantom-smoke")
@@ -237,6 +249,6 @@ def test_mistakes_are_told_in_one_line(cli, words, expected):
 
 
 def test_a_folder_with_spaces_and_quotes_is_a_folder(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(verb, "REFERENCES", ())
+    monkeypatch.setattr(missing, "REFERENCES", ())
     assert cli("compare", "method=noisy", *SMALL, "--results", "my 'own' results, all")[0] == 0
     assert (tmp_path / "my 'own' results, all" / "compare" / "compare.md").exists()

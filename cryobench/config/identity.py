@@ -198,9 +198,10 @@ def target_of(group: str, name: str) -> str:
     for targets in (shipped_targets(group), *(targets_in(folder / group, group) for folder in own_folders())):
         if name in targets:
             return targets[name]
+    choices = [choice for choice in shipped_settings(group) if choice[0] != "_"]
     raise InputError(
-        f"{group}={name}: expected one of {', '.join(shipped_targets(group))}, or one of your own whose yaml is "
-        "in the folder named by --config-dir, got neither"
+        f"{group}={name}: expected one of {', '.join(choices)}, or one of your own whose yaml is in the folder "
+        "named by --config-dir, got neither"
     )
 
 
