@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables.text import formatted
 
+WIDE = 200  # characters
 METRICS = {"mse": "MSE", "psnr": "PSNR (dB)", "ssim": "SSIM", "nmse": "NMSE"}
 
 
@@ -31,7 +33,7 @@ def tables_and_files(sweep: Sweep, writes: list[str]) -> None:
             for file in files:
                 print(f"written: {file}")
     if not writes and (table := of_runs(sweep)):
-        console = Console()
+        console = Console() if sys.stdout.isatty() else Console(width=WIDE)  # a pipe or a log has no width
         console.print(table)
         for path in sorted(sweep.stores):
             console.print(f"records: {sweep.stores[path].runs}", soft_wrap=True, highlight=False)
@@ -48,7 +50,7 @@ def of_runs(sweep: Sweep) -> Table | None:
         return None
     table = Table(title="mean (spread over seeds)")
     for column in ("", "noise", "seeds", *METRICS.values()):
-        table.add_column(column, justify="left" if column in ("", "noise") else "right")
+        table.add_column(column, justify="left" if column in ("", "noise") else "right", overflow="fold")
     for (label, noise), records in by_label.items():
         table.add_row(label, noise, str(len(records)), *(over_seeds(records, name) for name in METRICS))
     return table
