@@ -15,9 +15,9 @@ from scipy.spatial.transform import Rotation
 
 from cryobench.methods.posterior.so3_grid import MIRROR, hemisphere
 
-GRID = np.radians(15)
-KEPT = 8  # of the rotations of a level, from which the next goes on
-HALVINGS = 6
+GRID = np.radians(18)
+KEPT = 6  # of the rotations of a level, from which the next goes on
+HALVINGS = 5
 AT_ONCE = 256
 
 

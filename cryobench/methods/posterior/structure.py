@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from cryobench.data.images import NoisyImages
 from cryobench.data.io.stack import resample
 from cryobench.data.project import Projector
 from cryobench.methods.posterior.half_maps import HalfMaps, half_maps, masked
@@ -22,7 +21,7 @@ from cryobench.methods.posterior.steerable import SteerableBasis, fourier_bessel
 
 READ = 256  # images read at a time
 ELEMENTS = 2**23  # poses of all images of a batch that are held in memory together
-LIKELY = 1e-3  # the least probability of a view that is looked at again
+LIKELY = 1e-3  # of the likeliest view's probability: views below are not looked at again
 AROUND = 1.5  # views within so many spacings of a likely one are candidates
 
 
@@ -103,9 +102,9 @@ def resized(volume: torch.Tensor, size: int) -> torch.Tensor:
     return new * (volume.shape[-1] / size)
 
 
-def mixture(band: Band, volume: torch.Tensor, poses: Poses, contrast: Contrast) -> PoseMixture:
+def mixture(basis: SteerableBasis, volume: torch.Tensor, poses: Poses, contrast: Contrast) -> PoseMixture:
     """The poses' projections of a volume."""
-    return PoseMixture(band.basis, band.basis.coefficients(Projector(volume)(poses.rotations)), poses.angles, contrast)
+    return PoseMixture(basis, basis.coefficients(Projector(volume)(poses.rotations)), poses.angles, contrast)
 
 
 def expectation(
@@ -133,10 +132,15 @@ def expectation(
             total.images[there] += sums.images
             total.weights[there] += sums.weights
             total = total + replace(sums, images=torch.zeros((), device=likely.device), weights=torch.zeros((), device=likely.device))
-            likely[some[:, None], there] = probability > LIKELY
+            likely[some[:, None], there] = likely_views(probability)
             advance(len(some))
         totals.append(total)
     return totals, likely
+
+
+def likely_views(probability: torch.Tensor) -> torch.Tensor:
+    """Which views are worth a closer look: (b, n) probabilities → bool, at least one for each image."""
+    return probability >= LIKELY * probability.max(dim=1, keepdim=True).values
 
 
 def batch_of(mix: PoseMixture) -> int:
@@ -151,7 +155,7 @@ def iterate(
     """One step of expectation and maximisation; halves (n,) 0 or 1; shared: as for half_maps; local: search only around
     the views that were likely before."""
     before = before.resized(band.size)
-    mixtures = [mixture(band, half, poses, before.contrast) for half in before.maps.halves[: 1 if shared is None else 2]]
+    mixtures = [mixture(band.basis, half, poses, before.contrast) for half in before.maps.halves[: 1 if shared is None else 2]]
     mixtures = [mixtures[0], mixtures[-1]]
     candidates = None
     if local and before.likely is not None:
@@ -185,4 +189,4 @@ def beginning(band: Band, level: float, rng: np.random.Generator) -> Structure:
     signal = (band.coefficients[:, 1:].abs().square().sum(dim=1) - band.variance * functions).mean()
     volume = volume * (signal.clamp(min=float(band.variance.mean())) / power).sqrt()
     fsc = torch.ones(size // 2 + 1, device=device)
-    return Structure(HalfMaps((volume, volume), volume, fsc), Contrast(0.01, level, 1e-4 * float(band.variance.mean())))
+    return Structure(HalfMaps((volume, volume), volume, fsc), Contrast(0.01, level, 1e-2 * float(band.variance.mean())))
