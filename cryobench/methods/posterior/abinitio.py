@@ -72,8 +72,8 @@ class AbInitio(WithSigma):
         """Find the structure of the training images; goes on where a fit in the same folder was stopped.
 
         report: starts (half, log-likelihood an image), agreement (correlation of the halves' first maps), stages (size in px,
-        views, FSC, log-likelihood an image), resolution in Å where the halves' FSC falls below 0.143, found. Raises InputError for
-        fewer than 8 images.
+        step, views, FSC, log-likelihood an image), resolution in Å where the halves' FSC falls below 0.143, found. Raises
+        InputError for fewer than 8 images.
         """
         from cryobench.methods.posterior.steerable import compute_device
 
@@ -154,7 +154,8 @@ class AbInitio(WithSigma):
         if not stages:
             return min(FIRST, largest)
         last = stages[-1]["size"]
-        if stages[-1]["step"] == self.fine_step or last >= largest or (last > FIRST and agreed_shells(stages[-1]["fsc"]) < last // 2 - 1):
+        ended = last >= largest or stages[-1]["step"] == self.fine_step
+        if ended or (last > FIRST and agreed_shells(stages[-1]["fsc"]) < last // 2 - 1):
             return None
         return min(int(last * GROWTH / 8 + 0.5) * 8 if last > FIRST else COARSE, largest)
 
@@ -164,11 +165,15 @@ class AbInitio(WithSigma):
         shells, edge = agreed_shells(stages[-1]["fsc"]), self.size * self.pixel_size
         unshared = next((stage["fsc"] for stage in stages if stage["size"] > 2 * SHARED + 6), None)
         found = unshared is not None and float(np.mean(unshared[SHARED + 1 : SHARED + 4])) > FOUND
-        self.report.update(resolution=round(edge / max(shells, 1), 2), found=found, contrast=vars(self.structure.contrast))
+        self.report.update(
+            resolution=round(edge / max(shells, 1), 2), found=found, contrast=vars(self.structure.contrast)
+        )
         self.mixtures = {}
         if not found:
-            note(f"abinitio: no structure was found in {len(self.half_of)} images: maps of two halves of them do not agree beyond "
-                 f"{edge / SHARED:.3g} Å; denoised images show no more than a blob")  # fmt: skip
+            note(
+                f"abinitio: no structure was found in {len(self.half_of)} images: maps of two halves of them do not agree "
+                f"beyond {edge / SHARED:.3g} Å; denoised images show no more than a blob"
+            )
 
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """(n, L, L) float32 → posterior means (n, L, L) float32, without frequencies beyond those of the map.
@@ -217,22 +222,43 @@ class AbInitio(WithSigma):
         """Reads the noisy training images at these positions, a slice of them at a time."""
         return lambda part: self.images.noisy(rows[part])
 
+    def leave(self, folder: Path) -> list[Path]:
+        """map.mrc and those of the halves, half1.mrc and half2.mrc; fsc.csv, between the halves; poses.star, the likeliest
+        pose of each training image as RELION reads it."""
+        from cryobench.data.io.relion import write_poses
+        from cryobench.data.io.stack import write_map
+
+        maps, edge = self.structure.maps, self.size * self.pixel_size
+        volumes = {"map": maps.both, "half1": maps.halves[0], "half2": maps.halves[1]}
+        files = [
+            write_map(folder / f"{name}.mrc", volume.cpu().numpy(), edge / maps.size)
+            for name, volume in volumes.items()
+        ]
+        lines = [f"{shell / edge:.6g},{float(value):.5g}" for shell, value in enumerate(maps.fsc) if shell]
+        (folder / "fsc.csv").write_text("\n".join(["frequency,fsc", *lines]) + "\n", encoding="utf-8")
+        poses = write_poses(folder / "poses.star", self.structure.rotations, self.size, self.pixel_size)
+        return [*files, folder / "fsc.csv", poses]
+
     def save(self) -> None:
         """Keep the stage that is done, for a fit that is stopped."""
         if self.setting.workdir is None:
             return
+        import torch
         from safetensors.torch import save_file
 
         maps, likely = self.structure.maps, self.structure.likely
         tensors = {"one": maps.halves[0], "other": maps.halves[1], "both": maps.both, "fsc": maps.fsc, "likely": likely}
+        tensors["rotations"] = torch.from_numpy(self.structure.rotations)
         about = {"contrast": vars(self.structure.contrast), "report": self.report, "images": fingerprint(self.half_of)}
         Path(self.setting.workdir).mkdir(parents=True, exist_ok=True)
         with replacing(Path(self.setting.workdir) / STATE) as partial:
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, partial, {"about": json.dumps(about)})
+            save_file(
+                {name: tensor.contiguous() for name, tensor in tensors.items()}, partial, {"about": json.dumps(about)}
+            )
 
     def saved(self) -> Structure | None:
         """The last stage that a stopped fit of the same images kept, None without one."""
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
         from cryobench.methods.posterior.half_maps import HalfMaps
         from cryobench.methods.posterior.pose_mixture import Contrast
@@ -241,14 +267,18 @@ class AbInitio(WithSigma):
         path = None if self.setting.workdir is None else Path(self.setting.workdir) / STATE
         if path is None or not path.exists():
             return None
-        with safe_open(path, "pt", device=str(self.device)) as file:
-            about = json.loads(file.metadata()["about"])
-            if about["images"] != fingerprint(self.half_of):
-                return None
-            one, other, both, fsc, likely = (file.get_tensor(name) for name in ("one", "other", "both", "fsc", "likely"))
+        try:
+            with safe_open(path, "pt", device=str(self.device)) as file:
+                about = json.loads(file.metadata()["about"])
+                kept = {name: file.get_tensor(name) for name in file.keys()}
+        except (OSError, SafetensorError):  # cut short: begin anew
+            return None
+        if about["images"] != fingerprint(self.half_of):
+            return None
         self.report.update(about["report"])
-        poses = poses_of(both.shape[-1], self.report["stages"][-1]["step"], self.device)
-        return Structure(HalfMaps((one, other), both, fsc), Contrast(**about["contrast"]), poses, likely)
+        poses = poses_of(kept["both"].shape[-1], self.report["stages"][-1]["step"], self.device)
+        maps = HalfMaps((kept["one"], kept["other"]), kept["both"], kept["fsc"])
+        return Structure(maps, Contrast(**about["contrast"]), poses, kept["likely"], kept["rotations"].cpu().numpy())
 
 
 def outside_mean(images: np.ndarray) -> float:

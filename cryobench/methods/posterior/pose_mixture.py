@@ -1,6 +1,6 @@
 """Noisy images as projections of a volume in unknown poses, each with a scale and a level of its own.
 
-    y = a·x + b + σn,    a ~ N(1, v_a),  b ~ N(μ, v_b),  x one of the elements of the views' orbits (orbits.py), all equally likely
+    y = a·x + b + σn,    a ~ N(1, v_a),  b ~ N(μ, v_b),  x an element of the views' orbits (orbits.py), all equally likely
 
 With q = ⟨y − μ, x⟩ − κ⟨1, x⟩⟨1, y − μ⟩ and m = ‖x‖² − κ⟨1, x⟩², κ = 1/(L² + σ²/v_b), in which the level is integrated
 out, the scale under a pose is normal too, with precision p = m/σ² + 1/v_a and mean â = (q/σ² + 1/v_a)/p, and
@@ -49,6 +49,13 @@ class Sums:
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def add(self, other: Sums, views: torch.Tensor) -> None:
+        """Add sums that have only these of the views."""
+        self.images[views] += other.images
+        self.weights[views] += other.weights
+        for f in fields(self)[2:]:
+            setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
 
     def contrast(self, before: Contrast) -> tuple[float, Contrast]:
         """The images' mean scale, and the contrast with which they are likeliest once that is 1."""
@@ -127,9 +134,15 @@ class PoseMixture:
         constant = torch.log1p(pixels * vb / variance) / 2 + 1 / (2 * va) + heat * math.log(log.shape[1])
         return Posterior(weights, scales, precision, kappa, total, norm * heat - rest / 2 - constant)
 
-    def sums(self, images: torch.Tensor, variance: torch.Tensor, heat: float = 1.0) -> tuple[Sums, torch.Tensor]:
-        """What these images add to the sums, and the probability of each view, (b, n)."""
+    def sums(
+        self, images: torch.Tensor, variance: torch.Tensor, heat: float = 1.0
+    ) -> tuple[Sums, torch.Tensor, torch.Tensor]:
+        """What these images add to the sums, the probability of each view, (b, n), and each image's likeliest element, (b, 3):
+        whether it is mirrored, its in-plane angle and its view, by number."""
         found = self.posterior(images, variance, heat)
+        best = found.weights.flatten(1).argmax(dim=1)
+        n = len(self)
+        likeliest = torch.stack([best // (self.angles * n), best // n % self.angles, best % n], dim=1)
         kappa, total = found.kappa[:, None], found.total[:, None]
         views = found.weights.sum(dim=(1, 2))
         scaled = found.weights.mul_(found.scales)
@@ -145,7 +158,7 @@ class PoseMixture:
         level_square = kappa**2 * (views * total**2 - 2 * first * total * self.masses + square * self.masses**2)
         sums = Sums(back, square.sum(dim=0), float(found.log_likelihood.sum()), float(first.sum()), float(square.sum()),
                     float(level.sum()), float(level_square.sum() + (kappa[:, 0] * variance).sum()), len(images))  # fmt: skip
-        return sums, views
+        return sums, views, likeliest
 
     def mean(self, images: torch.Tensor, variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Posterior means E[a x + b] as coefficients (b, K), and the probability of each view, (b, n)."""

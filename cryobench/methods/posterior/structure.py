@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 
 from cryobench.data.io.stack import resample
 from cryobench.data.project import Projector
 from cryobench.methods.posterior.half_maps import HalfMaps, half_maps, masked
 from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture, Sums
-from cryobench.methods.posterior.so3_grid import Hemisphere, hemisphere
+from cryobench.methods.posterior.so3_grid import MIRROR, Hemisphere, hemisphere
 from cryobench.methods.posterior.steerable import SteerableBasis, fourier_bessel
 
 READ = 256  # images read at a time
@@ -65,6 +66,13 @@ class Poses:
         """In-plane angles, as far apart as views."""
         return int(np.ceil(2 * np.pi / self.spacing))
 
+    def orientations(self, elements: torch.Tensor, angles: int) -> np.ndarray:
+        """The rotations (n, 3, 3) of elements (n, 3) of the views' orbits: mirrored, which in-plane angle of `angles`, view."""
+        mirrored, turn, view = elements.cpu().numpy().T
+        views = self.cells.views()[view]
+        views[mirrored == 1] = views[mirrored == 1] @ MIRROR
+        return views @ Rotation.from_euler("z", -2 * np.pi * turn[:, None] / angles).as_matrix()
+
     def near(self, other: Poses) -> torch.Tensor:
         """(n, m) float32: 1 where a view of `other` lies near one of these, from in front or behind."""
         cosine = (self.rotations[:, :, 2] @ other.rotations[:, :, 2].T).abs()
@@ -80,12 +88,14 @@ def poses_of(size: int, step: float, device) -> Poses:
 
 @dataclass(frozen=True)
 class Structure:
-    """maps and contrast, and how they were reached: poses, which of them each image may have (n, views) bool, log_likelihood an image."""
+    """maps and contrast, and what they were made with: poses; likely (n, views) bool, which views each image may have; rotations
+    (n, 3, 3), its likeliest pose; log_likelihood of an image, on average."""
 
     maps: HalfMaps
     contrast: Contrast
     poses: Poses | None = None
     likely: torch.Tensor | None = None
+    rotations: np.ndarray | None = None
     log_likelihood: float = float("-inf")
 
     def resized(self, size: int) -> Structure:
@@ -110,13 +120,14 @@ def mixture(basis: SteerableBasis, volume: torch.Tensor, poses: Poses, contrast:
 def expectation(
     band: Band, mixtures: list[PoseMixture], halves: np.ndarray, heat: float, candidates: torch.Tensor | None,
     advance: Callable[[int], None] = lambda done: None,
-) -> tuple[list[Sums], torch.Tensor]:  # fmt: skip
-    """The sums of each half under its mixture, and each image's likely views (n, views) bool.
+) -> tuple[list[Sums], torch.Tensor, torch.Tensor]:  # fmt: skip
+    """The sums of each half under its mixture, each image's likely views (n, views) bool, and its likeliest element (n, 3).
 
     candidates: (n, views) bool, where to look; None: everywhere. Images that look at the same views go together.
     """
     n, views = len(band.coefficients), len(mixtures[0])
     likely = torch.zeros((n, views), dtype=torch.bool, device=band.coefficients.device)
+    best = torch.zeros((n, 3), dtype=torch.int64, device=likely.device)
     totals = []
     for half, mix in enumerate(mixtures):
         rows = np.flatnonzero(halves == half)
@@ -128,14 +139,13 @@ def expectation(
             there = torch.arange(views, device=likely.device)
             if candidates is not None:
                 there = torch.nonzero(candidates[some].any(dim=0))[:, 0]
-            sums, probability = mix.of(there).sums(band.coefficients[some], band.variance[some], heat)
-            total.images[there] += sums.images
-            total.weights[there] += sums.weights
-            total = total + replace(sums, images=torch.zeros((), device=likely.device), weights=torch.zeros((), device=likely.device))
+            sums, probability, element = mix.of(there).sums(band.coefficients[some], band.variance[some], heat)
+            total.add(sums, there)
             likely[some[:, None], there] = likely_views(probability)
+            best[some, :2], best[some, 2] = element[:, :2], there[element[:, 2]]
             advance(len(some))
         totals.append(total)
-    return totals, likely
+    return totals, likely, best
 
 
 def likely_views(probability: torch.Tensor) -> torch.Tensor:
@@ -155,18 +165,21 @@ def iterate(
     """One step of expectation and maximisation; halves (n,) 0 or 1; shared: as for half_maps; local: search only around
     the views that were likely before."""
     before = before.resized(band.size)
-    mixtures = [mixture(band.basis, half, poses, before.contrast) for half in before.maps.halves[: 1 if shared is None else 2]]
+    mixtures = [
+        mixture(band.basis, half, poses, before.contrast) for half in before.maps.halves[: 1 if shared is None else 2]
+    ]
     mixtures = [mixtures[0], mixtures[-1]]
     candidates = None
     if local and before.likely is not None:
         candidates = before.likely.float() @ before.poses.near(poses) > 0
-    sums, likely = expectation(band, mixtures, halves, heat, candidates, advance)
+    sums, likely, best = expectation(band, mixtures, halves, heat, candidates, advance)
     both = sums[0] + sums[1]
     scale, contrast = both.contrast(before.contrast)
     # maps in the unit in which the images' mean scale is 1
     parts = [(band.basis.render(one.images) * scale, one.weights) for one in sums]
     maps = half_maps(parts, poses.rotations, shared)
-    return Structure(maps, contrast, poses, likely, both.log_likelihood / both.count)
+    rotations = poses.orientations(best, mixtures[0].angles)
+    return Structure(maps, contrast, poses, likely, rotations, both.log_likelihood / both.count)
 
 
 def blob(size: int, rng: np.random.Generator) -> torch.Tensor:
