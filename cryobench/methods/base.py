@@ -137,6 +137,10 @@ class Denoiser(ABC):
         """
         yield self
 
+    def leave(self, folder: Path) -> list[Path]:
+        """Write into the run's folder what else was found, as maps; returns the files. Most methods find nothing else."""
+        return []
+
     def weights(self) -> dict | None:
         """Tensors to be saved as safetensors, or None for a method without any."""
         return None

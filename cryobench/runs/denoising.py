@@ -49,6 +49,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     result = trial(method, images, config["method"]["name"])
     judged = Judged.of(images, result.outcomes, config["protocol"]["ssim_range"])
     leave_files(folder, images, judged, method.weights())
+    method.leave(folder)
     n = len(result.outcomes) * (len(test) - len(judged.bad))
     return {
         **judged.record(config, images, result.uncertainty),
