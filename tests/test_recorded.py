@@ -139,7 +139,7 @@ def test_the_ctf_is_relions(tmp_path):
              "rlnPhaseShift"]  # fmt: skip
     table = pd.DataFrame(values, columns=names).assign(rlnImageName=["1@a.mrcs", "2@a.mrcs"])
     starfile.write({"": table}, tmp_path / "old.star")  # RELION 3.0: one block
-    ctf = ctf_of(read_star(tmp_path / "old.star")).transfer(np.array([0, 1]), 64, 1.4)
+    ctf = ctf_of(read_star(tmp_path / "old.star"), 1.4)[:2].transfer(64)
     for one, row in zip(ctf, values, strict=True):
         np.testing.assert_allclose(one, relion_ctf(*row, 64, 1.4), atol=5e-3)
     assert ctf[0, 0, 0] > 0
@@ -319,5 +319,5 @@ def test_the_real_worlds_star_file_is_read():
     star = read_star(folder / "sample_particles_relion31.star")
     assert len(star) == 17 and star.pixel_size == pytest.approx(1.4) and star.size == 200
     np.testing.assert_array_equal(star.read(np.array([16, 0])), mrcfile.read(folder / "sample.mrcs")[[16, 0]])
-    np.testing.assert_array_equal(ctf_of(star).values[[0, 16], 3], [300, 200])  # by optics group
+    np.testing.assert_array_equal(ctf_of(star, 1.0).values[[0, 16], 3], [300, 200])  # by optics group
     assert star.origins(1.4)[0] == pytest.approx([0.1996 / 1.4] * 2)

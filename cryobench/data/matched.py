@@ -32,7 +32,7 @@ class PairMaker:
         star = data.particles
         self.data, self.star, self.spacing = data, star, data.spacing
         self.rotations, self.displaced, self.labels = pose_of(star, self.spacing, len(data.maps))
-        self.ctf = ctf_of(star) if data.ctf else None
+        self.ctf = ctf_of(star, data.spacing) if data.ctf else None
         self.projectors = [Projector(density) for density in data.densities()]
         self.outside = outside_circle(data.image_size)
         # RELION puts the centre of an odd image one pixel further than L//2, as it does in its projections.
@@ -82,7 +82,7 @@ class PairMaker:
             )
             spectrum = scipy.fft.rfft2(images) * shift_phases(self.displaced[rows], box)
             if self.ctf is not None:
-                spectrum *= self.ctf.transfer(rows, box, self.spacing)
+                spectrum *= self.ctf[rows].transfer(box)
             images = crop_centre(scipy.fft.irfft2(spectrum, s=(box, box)), size, centre=pad + size // 2)
         return resample(images, self.data.image_size)
 
@@ -121,8 +121,8 @@ def pose_of(star: Star, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarr
     return rotations, -star.origins(spacing), labels
 
 
-def ctf_of(star: Star) -> Ctf:
-    """The CTFs of a star file's particles. Raises InputError for missing columns."""
+def ctf_of(star: Star, pixel_size: float) -> Ctf:
+    """The CTFs of a star file's particles, in images of this pixel size in Å. Raises InputError for missing columns."""
     missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.columns]
     if missing:
         raise InputError(
@@ -130,7 +130,7 @@ def ctf_of(star: Star) -> Ctf:
             "data.ctf=false compares with projections without one"
         )
     columns = [star.column(name) for name in (*DEFOCUS, *MICROSCOPE)]
-    return Ctf(np.stack([*columns, star.column("rlnPhaseShift", 0.0)], axis=-1))
+    return Ctf(np.stack([*columns, star.column("rlnPhaseShift", 0.0)], axis=-1), pixel_size)
 
 
 def shift_phases(displaced: np.ndarray, size: int) -> np.ndarray:

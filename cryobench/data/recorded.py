@@ -77,7 +77,7 @@ class Particles(DataSet):
         star, _ = self.particles, self.spacing
         pose_of(star, self.spacing, len(self.maps))
         if self.ctf:
-            ctf_of(star)
+            ctf_of(star, self.spacing)
         for _ in self.densities():
             pass
 

@@ -38,7 +38,8 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     train, test = (pairs.images(split, noise, config["seed"]) for split in ("train", "test"))
     if config["watch"]:
         seen = slice(WATCHED)
-        method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen)))
+        ctf = test.hints(method.side_information & {"ctf"}, seen).get("ctf")
+        method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen), ctf))
 
     clock = [time.perf_counter()]
     method.fit(train.only(method.side_information, f"method {config['method']['name']}"))
@@ -69,6 +70,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         "per_image": {name: [number(v, 6) for v in values] for name, values in per_image.items()},
         "bad_images": bad,
         "side_information": sorted(method.side_information),
+        "ctf": ctf_of_images(method, test),
         "realised_snr": number(np.mean(clean.var(axis=(1, 2)) / (noisy - clean).var(axis=(1, 2)))),
         "images_per_s": number(len(outcomes) * (len(noisy) - len(bad)) / (clock[3] - clock[2])),
         "fit_s": number(clock[1] - clock[0]),
@@ -97,11 +99,7 @@ def setting(config: dict, folder: Path, progress: bool):
 
 def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
     """All test images; one that the method refuses becomes NaN and is named with the reason, the others go on."""
-    hints = {
-        "sigma": test.sigma() if "sigma" in method.side_information else None,
-        "truth": clean if "truth" in method.side_information else None,
-    }
-    hints = {name: values for name, values in hints.items() if values is not None}
+    hints = test.hints(method.side_information) | ({"truth": clean} if "truth" in method.side_information else {})
     good, bad = np.arange(len(noisy)), {}
     denoised = np.full(noisy.shape, np.nan, dtype=np.float32)
     while len(good):
@@ -120,6 +118,15 @@ def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndar
     if broken.any():
         raise NotFinite(f"the denoised image {int(good[np.argmax(broken)])} has pixels that are not finite")
     return denoised, bad
+
+
+def ctf_of_images(method, test) -> dict:
+    """What the record says where images were seen through a CTF that is known: whether the method was told of it, and whether
+    what it denoised is "corrected", has the CTF "applied", or, of one that was not told, that it is "untold"."""
+    if not test.has_ctf:
+        return {}
+    told = "ctf" in method.side_information
+    return {"told": told, "denoised": getattr(method, "ctf", "corrected") if told else "untold"}
 
 
 def score(clean: np.ndarray, denoised: np.ndarray, ssim_range: float) -> dict[str, np.ndarray]:
