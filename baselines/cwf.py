@@ -27,7 +27,7 @@ from rich.progress import track
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import WithSigma
-from cryobench.methods.imaging import Imaging
+from cryobench.methods.imaging import Imaging, given
 from cryobench.noise.ctf import Ctf
 
 from .aspire import filtered, import_aspire, source, transfer_filter
@@ -149,7 +149,7 @@ class CWF(WithSigma, Imaging):
         )
         for start in starts:
             batch = slice(start, start + BATCH)
-            ctf = hints["ctf"][batch] if "ctf" in hints else None
+            ctf = None if self.ctf == "none" else given(hints.get("ctf"))[batch]
             seen = (None, None) if ctf is None else self._seen_through(ctf)
             denoised[batch] = self.as_asked(filtered(self._filter, self.whitened(noisy[batch]), *seen), ctf)
         return denoised

@@ -38,6 +38,13 @@ def denoise(
     contrast: str = Contrast,
     pixel_size: float = PixelSize,
     skip_bad: bool = SkipBad,
+    ctf: str = typer.Option(
+        None,
+        "--ctf",
+        help="corrected: the method is told of the star file's CTFs, and takes them away; applied: it is told, "
+        "and leaves them in; none: it is not told.",
+        show_default="corrected, where the method can be told",
+    ),
     force: bool = Force,
 ) -> None:
     """Denoise a particle stack: order, size, scale and header are kept.
@@ -52,6 +59,6 @@ def denoise(
         raise InputError(f"-o: expected a file that ends in {endings}, got {out}")
     source, rows = opened(stack, images, pixel_size)
     chosen = choose_model(run, model, results, overrides)
-    for file in denoise_stack(chosen, source, rows, path, contrast=checked(contrast), force=force, skip_bad=skip_bad, say=say,
-                              progress=sys.stderr.isatty()):  # fmt: skip
+    for file in denoise_stack(chosen, source, rows, path, contrast=checked(contrast), force=force, skip_bad=skip_bad, ctf=ctf,
+                              say=say, progress=sys.stderr.isatty()):  # fmt: skip
         print(f"written: {file}")

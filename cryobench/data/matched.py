@@ -40,13 +40,16 @@ class PairMaker:
 
     def pairs(self, rows: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
         """Clean and noisy (b, L, L) float32 on one scale; factor: what recorded images are divided by."""
-        clean, noisy = self.projections(rows), self.recorded(rows)
+        corrected = self.data.reference == "corrected"
+        clean, noisy = self.projections(rows, applied=not corrected), self.recorded(rows)
         low, high = clean.min(axis=(1, 2), keepdims=True), clean.max(axis=(1, 2), keepdims=True)
         if not (high > low).all():
             raise InputError("data.maps: expected maps with something in them, got a projection without any contrast")
         if self.data.normalise == "background":
-            noisy = noisy / factor + self._background(clean)
-            noisy = (noisy - low) / (high - low)
+            level = self._background(clean) - low
+            if corrected:  # what is left of a level after the CTF
+                level = level * self.ctf[rows].transfer(self.data.image_size)[:, :1, :1]
+            noisy = (noisy / factor + level) / (high - low)
         return ((clean - low) / (high - low)).astype(np.float32), noisy.astype(np.float32)
 
     def factor(self, rows: np.ndarray) -> float:
@@ -66,8 +69,11 @@ class PairMaker:
             )
         return products / squares
 
-    def projections(self, rows: np.ndarray) -> np.ndarray:
-        """What the map looks like in these particles, noise-free: (b, L, L) float32 in the map's units."""
+    def projections(self, rows: np.ndarray, applied: bool = True) -> np.ndarray:
+        """What the map looks like in these particles, noise-free: (b, L, L) float32 in the map's units.
+
+        applied: through their CTFs, if the data set has any.
+        """
         size, box = self.data.cropped, max(self.star.size // 2 * 2, self.data.cropped)
         images = np.empty((len(rows), size, size), np.float32)
         for k, projector in enumerate(self.projectors):
@@ -81,7 +87,7 @@ class PairMaker:
                 images - self._background(images), [(0, 0), (pad, box - size - pad), (pad, box - size - pad)]
             )
             spectrum = scipy.fft.rfft2(images) * shift_phases(self.displaced[rows], box)
-            if self.ctf is not None:
+            if self.ctf is not None and applied:
                 spectrum *= self.ctf[rows].transfer(box)
             images = crop_centre(scipy.fft.irfft2(spectrum, s=(box, box)), size, centre=pad + size // 2)
         return resample(images, self.data.image_size)

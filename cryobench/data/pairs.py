@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.progress import Progress
@@ -14,18 +15,22 @@ from cryobench.data.dataset import DataSet
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 
+if TYPE_CHECKING:
+    from cryobench.noise.ctf import Ctf
+
 
 @dataclass(frozen=True)
 class Split:
     """clean (n, L, L) float32 in [0, 1], read-only memory map; labels (n,) int64; rotations (n, 3, 3) float64.
 
-    noisy: (n, L, L) float32, the images as recorded, or None where the noise is simulated.
+    noisy: (n, L, L) float32, the images as recorded, or None where the noise is simulated; optics: their CTFs, or None.
     """
 
     clean: np.ndarray
     labels: np.ndarray
     rotations: np.ndarray
     noisy: np.ndarray | None = None
+    optics: Ctf | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,7 @@ class Pairs:
             seed,
             chosen,
             recorded=part.noisy,
+            optics=part.optics,
         )
 
 
@@ -98,8 +104,8 @@ def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -
             needs=dataset.bytes_per_pair * total,
         )
     return Pairs(
-        _open(folder, "train"),
-        _open(folder, "test"),
+        _open(folder, "train", dataset.optics("train")),
+        _open(folder, "test", dataset.optics("test")),
         volumes,
         dataset.pixel_size,
         folder.name,
@@ -108,7 +114,7 @@ def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -
     )
 
 
-def _open(folder: Path, split: str) -> Split:
+def _open(folder: Path, split: str, optics: Ctf | None) -> Split:
     clean = np.load(folder / f"{split}_clean.npy", mmap_mode="r")
     recorded = folder / f"{split}_noisy.npy"
     return Split(
@@ -116,4 +122,5 @@ def _open(folder: Path, split: str) -> Split:
         np.load(folder / f"{split}_labels.npy"),
         np.load(folder / f"{split}_rotations.npy"),
         np.load(recorded, mmap_mode="r") if recorded.exists() else None,
+        optics,
     )

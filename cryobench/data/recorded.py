@@ -17,6 +17,7 @@ from cryobench.errors import InputError
 
 if TYPE_CHECKING:
     from cryobench.data.io.star import Star
+    from cryobench.noise.ctf import Ctf
 
 BLOCK = 64  # particles in memory at a time
 
@@ -30,7 +31,8 @@ class Particles(DataSet):
     brighter than the ice in the stack, as RELION wants them, "dark" where they aren't; normalise: "background" as above, or
     "none" for a stack that has the clean images' scale already, as cryobench writes it; shuffle: draw training and test
     particles by data.seed, or take the first n_train and the n_test after them; pixel_size_angstrom: in place of what the
-    files say.
+    files say. reference: what clean images are, "recorded" (with the particle's CTF, if `ctf`) or "corrected" (without it; then
+    methods can be told of it).
     """
 
     recorded: ClassVar[bool] = True
@@ -44,14 +46,21 @@ class Particles(DataSet):
     shuffle: bool = True
     pixel_size_angstrom: float | None = None
     data_dir: str | None = None
+    reference: str = field(default="recorded", metadata={"later": True})
     box: float = field(init=False, default=204.8)
     test_view: str = field(init=False, default="random")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in (("contrast", ("white", "dark")), ("normalise", ("background", "none"))):
+        for name, choices in (
+            ("contrast", ("white", "dark")),
+            ("normalise", ("background", "none")),
+            ("reference", ("recorded", "corrected")),
+        ):
             if getattr(self, name) not in choices:
                 raise InputError(f"data.{name}: expected {' or '.join(choices)}, got {getattr(self, name)}")
+        if self.reference == "corrected" and not self.ctf:
+            raise InputError("data.reference=corrected: expected data.ctf=true, whose CTF is corrected for, got false")
         if not self.maps:
             raise InputError("data.maps: expected a list of one map or more, got none; as data.maps=[map.mrc]")
         if self.crop is not None and (self.crop < 16 or self.crop % 2):
@@ -139,9 +148,11 @@ class Particles(DataSet):
             name: getattr(self, name)
             for name in ("n_train", "n_test", "seed", "ctf", "contrast", "normalise", "shuffle")
         }
+        corrected = {"reference": self.reference} if self.reference == "corrected" else {}
         return {
             **self.volume_key(),
             **own,
+            **corrected,
             "spacing": self.spacing,
             "star": _sha256(self.particles.path),
             "stacks": stacks,
@@ -171,6 +182,15 @@ class Particles(DataSet):
                     advance(len(rows[start : start + BLOCK]))
             np.save(folder / f"{split}_labels.npy", maker.labels[rows])
             np.save(folder / f"{split}_rotations.npy", maker.rotations[rows])
+
+    def optics(self, split: str) -> Ctf | None:
+        """The particles' CTFs, in images as they are given to a method, where the clean images are without."""
+        if self.reference != "corrected":
+            return None
+        from cryobench.data.matched import ctf_of
+
+        rows = self.rows()[("train", "test").index(split)]
+        return ctf_of(self.particles, self.spacing)[rows].at(self.pixel_size)
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the star file, from 0, that train and that test."""

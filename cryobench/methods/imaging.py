@@ -73,6 +73,13 @@ class Whitening(Denoiser):
         return images if self.whitener is None else through(images, 1 / self.whitener)
 
 
+def given(ctf: Ctf | None) -> Ctf:
+    """The CTFs of some images. Raises InputError for a method that was to be told, and was not."""
+    if ctf is None:
+        raise InputError("expected the CTF of each image, which this method is to be told, got none")
+    return ctf
+
+
 @dataclass
 class Imaging(Whitening):
     """A denoiser that can be told of the CTF.
@@ -98,7 +105,7 @@ class Imaging(Whitening):
         """T of n images of L = `size` px, (n, L, L/2+1) float32; None where nothing stands between."""
         if self.ctf == "none":
             return None if self.whitener is None else np.broadcast_to(self.whitener, (n, *self.whitener.shape))
-        transfer = ctf.transfer(size)
+        transfer = given(ctf).transfer(size)
         return transfer if self.whitener is None else transfer * self.whitener
 
     def as_asked(self, corrected: np.ndarray, ctf: Ctf | None) -> np.ndarray:

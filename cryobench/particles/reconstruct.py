@@ -91,7 +91,9 @@ def reconstruct(models: list[Model], *, n_test: int, conformation: int, progress
     for model in models:
         if model.fits_stack:
             model.method.fit(train.only(model.method.side_information))
-        sources[labels[model.name]] = lambda index, method=model.method: method.denoise(test.noisy(index))
+        sources[labels[model.name]] = lambda index, method=model.method: method.denoise(
+            test.noisy(index), **test.hints(method.side_information, index)
+        )
     volumes = {name: backproject(take, rows, rotations, name if progress else None) for name, take in sources.items()}
     return Reconstructions(volumes, np.array(pairs.volumes[conformation - 1]), len(rows), pairs.pixel_size)
 

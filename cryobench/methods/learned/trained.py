@@ -20,6 +20,7 @@ import numpy as np
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser, check_images
+from cryobench.methods.imaging import given
 from cryobench.methods.learned.nets import NETS
 
 if TYPE_CHECKING:
@@ -157,9 +158,11 @@ class Trained(Denoiser):
 
     def righted(self, noisy: np.ndarray, ctf: Ctf | None) -> np.ndarray:
         """Images (b, L, L) as `ctf_input` wants them shown."""
+        if self.ctf_input == "none":
+            return noisy
         from cryobench.noise.ctf import phase_flipped
 
-        return noisy if self.ctf_input == "none" else phase_flipped(noisy, ctf.transfer(noisy.shape[-1]))
+        return phase_flipped(noisy, given(ctf).transfer(noisy.shape[-1]))
 
     def variants(self) -> Iterator[Trained]:
         """With checkpoint=five_best, one denoiser for each epoch chosen, lowest training MSE first; else itself alone."""
