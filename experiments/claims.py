@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from cryobench.evaluation import statistics
@@ -17,6 +16,7 @@ from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
 from cryobench.tables.text import page, pipes, sheet, significant
+from cryobench.tables.verdicts import MARGIN, measured
 
 Side = tuple[str, str, float]  # sweep, row, SNR
 PAIRS = ("(1,1)", "(.5,.5)", "(-.5,-.5)", "(-1,-1)", "(1,-1)", "(.5,-.5)", "(0,0)", "(.1,-.1)")
@@ -39,7 +39,7 @@ class Claim:
     source: str
     says: str
     pairs: tuple[tuple[Side, Side], ...]
-    margin: float = 0.05
+    margin: float = MARGIN
     close: bool = False
 
 
@@ -92,18 +92,10 @@ def write(store: Store) -> list[Path]:
 
 def findings(runs: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS) -> list[Finding]:
     """Every comparison of every claim; a row's spread is moderated by all rows of its kind that any claim names."""
-    shown = {side: chosen(runs, side) for claim in claims for pair in claim.pairs for side in pair}
-    values = {side: {seed: per_image(record) for seed, record in records.items()} for side, records in shown.items()}
-    names = {side: tuple(record.run_id for record in records.values()) for side, records in shown.items()}
-    once = {ids: side for side, ids in names.items() if ids}  # one row may stand in two sweeps: its runs count once
-    logs = {side: {seed: np.log(np.nanmean(mse)) for seed, mse in values[side].items()} for side in once.values()}
-    kinds = {side: kind(next(iter(shown[side].values()))) for side in once.values()}
-    by_runs = statistics.spreads(logs, kinds)
-    spread = {side: by_runs.get(once.get(ids)) for side, ids in names.items()}
+    found = measured({side: chosen(runs, side) for claim in claims for pair in claim.pairs for side in pair})
     out = []
     for claim in claims:
-        compared = [statistics.compare(values[a], values[b], spread[a], spread[b]) for a, b in claim.pairs]
-        answers = statistics.judge(compared, claim.margin, claim.close)
+        answers = statistics.judge([found.compared(a, b) for a, b in claim.pairs], claim.margin, claim.close)
         out += [Finding(claim, pair, answer) for pair, answer in zip(claim.pairs, answers, strict=True)]
     return out
 
@@ -115,16 +107,6 @@ def chosen(runs: pd.DataFrame, side: Side) -> dict[int, Record]:
     matching = runs[:0] if wanted is None else frame.usual(runs, {**wanted, "noise.snr": snr})
     matching = matching.sort_values("seed", kind="stable")
     return dict(zip(matching["seed"], matching["record"], strict=True))
-
-
-def per_image(record: Record) -> np.ndarray:
-    return np.array([np.nan if value is None else value for value in record.per_image["mse"]])
-
-
-def kind(record: Record) -> str:
-    """Rows that vary alike over seeds: those that train the same net, and those that train none."""
-    method = record.config["method"]
-    return method.get("net", method["name"]) if "checkpoint" in method else "no net"
 
 
 rows = frame.sweep_rows

@@ -17,7 +17,7 @@ def name(*overrides: str) -> str:
 
 @pytest.mark.parametrize("same", [
     ["noise.snr=1e-1"], ["method.lam=10"], ["method.alpha=.5"], ["paths.results=elsewhere"], ["paths.cache=elsewhere"],
-    ["trainer=gpu"], ["trainer.threads=1"], ["trainer.workers=3"], ["hydra/launcher=joblib"],
+    ["trainer=gpu"], ["trainer.threads=1"], ["trainer.workers=3"], ["trainer.logger=csv"], ["hydra/launcher=joblib"],
 ])  # fmt: skip
 def test_the_same_run_has_the_same_id(same):
     assert name(*same) == name()

@@ -13,7 +13,7 @@ from cryobench.errors import InputError, MissingPackage, Undeclared
 from cryobench.methods.base import Denoiser, Setting, check_images
 from cryobench.methods.check import BrokenContract, check_denoiser, phantoms
 
-METHODS = sorted(p.stem for p in (Path(__file__).parents[1] / "conf" / "method").glob("*.yaml"))
+METHODS = sorted(p.stem for p in (Path(__file__).parents[1] / "conf" / "method").glob("[!_]*.yaml"))
 SMALL = ["data.n_train=72", "data.n_test=6", "scale.width=8", "scale.epochs=4", "protocol.batch_size=8"]
 
 

@@ -71,7 +71,7 @@ def until(what, why: str):
     raise AssertionError(why)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster():
     """The environment of a user of the cluster."""
     folder = Path(tempfile.mkdtemp(prefix="cryobench-slurm-"))  # not under pytest's folder, which munge can't enter
@@ -189,3 +189,25 @@ def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, start
     assert (
         sum("missing" not in line for line in table.splitlines()[1:]) == 2 * 4
     )  # MSE, PSNR, SSIM and NMSE of two rows
+
+
+def test_a_method_of_ones_own_is_found_by_the_jobs_of_a_cluster(cluster, started, cache, tmp_path):
+    """The folder of --config-dir, relative to where one stands, and the module that lies there."""
+    environment, _ = cluster
+    (tmp_path / "conf" / "method").mkdir(parents=True)
+    (tmp_path / "conf" / "method" / "half.yaml").write_text("name: half\n_target_: mine_too.Half\nshare: 0.5\n")
+    (tmp_path / "mine_too.py").write_text(
+        "from dataclasses import dataclass\nfrom cryobench import Denoiser\n\n\n@dataclass\nclass Half(Denoiser):\n"
+        "    share: float = 0.5\n\n    def denoise(self, noisy):\n        return noisy * self.share\n"
+    )
+    words = ["--config-dir", "conf", "method=half", "method.share=0.25,0.5", *TINY, "hydra/launcher=slurm",
+             "hydra.launcher.timeout_min=10", "hydra.launcher.cpus_per_task=1", "trainer.threads=1"]  # fmt: skip
+    started.append(subprocess.Popen([sys.executable, "-m", "cryobench", *words], cwd=tmp_path, text=True,
+                                    env={**environment, "CRYOBENCH_CACHE": str(cache)}, stdout=subprocess.PIPE,
+                                    stderr=subprocess.STDOUT))  # fmt: skip
+    out, _ = started[-1].communicate(timeout=PATIENCE)
+    assert started[-1].returncode == 0, out
+    records = [json.loads(path.read_text()) for path in tmp_path.rglob("record.json")]
+    assert sorted(one["config"]["method"]["share"] for one in records) == [0.25, 0.5]
+    assert {one["status"] for one in records} == {"done"}
+    assert list((tmp_path / "results").rglob(".submitit/*")), "the jobs did not go through SLURM"

@@ -49,6 +49,9 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(("words", "heavy"), {
     "help": (["--help"], OTHERS),
     "help of a verb": (["plan", "--help"], OTHERS),
+    "help, by its name": (["help"], OTHERS),
+    "version": (["--version"], (*OTHERS, "numpy", "typer")),
+    "runs": (["runs", "--results", "out", "method=gan"], OTHERS),
     "config": (["--cfg"], OTHERS),
     "plan": (["plan", *SWEEP], OTHERS),
     "finished run": (ONE, OTHERS),

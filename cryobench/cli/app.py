@@ -5,21 +5,41 @@ from __future__ import annotations
 import typer
 
 from cryobench.cli.bench import bench
+from cryobench.cli.compare import compare
 from cryobench.cli.data import data
 from cryobench.cli.denoise import denoise
 from cryobench.cli.export import export
+from cryobench.cli.new import new
 from cryobench.cli.plan import plan
 from cryobench.cli.reconstruct import reconstruct
 from cryobench.cli.report import report
+from cryobench.cli.runs import rerun, runs
+from cryobench.cli.score import score
 from cryobench.cli.table import figure, table
 from cryobench.cli.trust import trust
 from cryobench.errors import InputError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 # typer brings a click of its own from some version on; its errors are reached through typer's.
 UsageError = typer.BadParameter.__bases__[0]
 
-for verb in (report, table, figure, data, denoise, export, reconstruct, trust, bench, plan):  # in this order in --help
+for verb in (
+    compare,
+    score,
+    report,
+    table,
+    figure,
+    data,
+    denoise,
+    export,
+    reconstruct,
+    trust,
+    bench,
+    plan,
+    runs,
+    rerun,
+    new,
+):  # in this order in --help
     app.command()(verb)
 
 

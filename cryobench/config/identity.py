@@ -96,18 +96,29 @@ def run_id(config: dict) -> str:
     """
     if task_name(config) != "denoising":
         return hashed(task_name(config), {"task": identified("task", config["task"]), "seed": config["seed"]})
-    protocol = config["protocol"]
-    deciding = {group: identified(group, without_later(config[group])) for group in DENOISING} | {
-        "protocol": {"name": protocol["name"], "ssim_range": protocol["ssim_range"]},
-        "scale": config["scale"]["name"],
+    deciding = conditions(config) | {
+        "method": identified("method", without_later(config["method"])),
         "seed": config["seed"],
         **{name: config[name] for name in ("analysis", "watch") if config.get(name)},
         **({"precision": precision} if (precision := config["trainer"]["precision"]) != FULL else {}),
     }
-    for group, places in PLACES.items():
-        for key in places:
-            deciding[group].pop(key, None)
     return hashed(config["method"]["name"], deciding)
+
+
+def conditions(config: dict) -> dict:
+    """Of what decides a denoising run, all but its method and seed: runs that agree in it can be compared.
+
+    That is which images, under which noise, of how many, scored how. config: as for `run_id`.
+    """
+    groups = {group: identified(group, without_later(config[group])) for group in ("data", "noise")}
+    protocol = config["protocol"]
+    return {
+        group: {key: value for key, value in node.items() if key not in PLACES.get(group, ())}
+        for group, node in groups.items()
+    } | {
+        "protocol": {"name": protocol["name"], "ssim_range": protocol["ssim_range"]},
+        "scale": config["scale"]["name"],
+    }  # fmt: skip
 
 
 def task_name(config: dict) -> str:

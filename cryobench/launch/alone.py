@@ -18,7 +18,7 @@ def run_alone(job: Job) -> int:
     """One run with progress bars, a small table of metrics, and where its record lies."""
     console = Console()
     store = Store(job.config["paths"]["results"])
-    outcome = run(job.config, wait=True, progress=console.is_terminal)
+    outcome = run(job.config, wait=True, progress=console.is_terminal, command=job.command)
     folder = store.folder(outcome.run_id)
     if outcome.status == "failed":
         print(f"cryobench: {outcome.run_id} failed: {outcome.error}; log: {folder / 'log.txt'}", file=sys.stderr)
@@ -35,7 +35,8 @@ def run_alone(job: Job) -> int:
 
 def metrics_table(record: Record) -> Table:
     """Noisy, denoised and oracle, each MSE, PSNR and SSIM as mean(spread over images)."""
-    method, data, scale = map(record.name, ("method", "data", "scale"))
+    data, scale = map(record.name, ("data", "scale"))
+    method = record.given or record.name("method")
     table = Table(title=f"{method} on {data}, {scale} scale, {noise_label(record.config)}, seed {record.seed}: "
                         "mean (spread over images)")  # fmt: skip
     for column in ("", "MSE", "PSNR (dB)", "SSIM"):

@@ -45,7 +45,7 @@ def run_job(config) -> str:
 
             stack.enter_context(back_into_the_queue())
         try:
-            return run(one.config, in_sweep=True, since=os.environ.get(SINCE)).status
+            return run(one.config, in_sweep=True, since=os.environ.get(SINCE), command=one.command).status
         except Stopped:
             if launcher != "joblib":
                 raise

@@ -65,6 +65,7 @@ class Setting:
     which the next fit goes on, or None for a temporary one;
     workers: processes or threads to use; accelerator, devices, precision, strategy: as Lightning names them;
     checkpoint_minutes: how often, within an epoch, a learned method writes what it would go on from;
+    logger: "csv" or "tensorboard" to write training curves step by step into workdir/curves, "none" not to;
     progress: show progress bars; watch: what to score a net on while it trains, or None.
     """
 
@@ -76,6 +77,7 @@ class Setting:
     precision: str = "32-true"
     strategy: str = "auto"
     checkpoint_minutes: float = 10.0
+    logger: str = "none"
     progress: bool = False
     watch: Watch | None = None
 

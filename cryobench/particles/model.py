@@ -6,7 +6,6 @@ are fitted to their data set again; all others (cwf, ksvd, bm3d, …) are fitted
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from hydra.utils import get_class
 
-from cryobench.config.compose import build, cache_folder, compose, from_elsewhere, resolve, suggestion
+from cryobench.config.again import at_home
+from cryobench.config.compose import build, cache_folder, compose, resolve, suggestion
 from cryobench.errors import InputError, one_line
 from cryobench.files import whole
 from cryobench.methods.base import Denoiser
@@ -193,23 +193,6 @@ def background_of(images: np.ndarray) -> tuple[float, float]:
 def is_learned(config: dict) -> bool:
     """Whether the method of a config has weights that can be loaded."""
     return hasattr(get_class(config["method"]["_target_"]), "load_weights")
-
-
-def at_home(config: dict, overrides: list[str], what: str) -> dict:
-    """The config in a record or model file (`what`) with this machine's folders, devices and classes.
-
-    overrides may only be of trainer and paths. Raises InputError.
-    """
-    wrong = [
-        word for word in overrides if word.lstrip("+~").partition("=")[0].partition(".")[0] not in ("trainer", "paths")
-    ]
-    if wrong:
-        raise InputError(f"expected no settings but trainer and paths beside --run or --model, got {wrong[0]}")
-    local = resolve(compose(overrides))
-    config = from_elsewhere(config, what) | {"paths": local["paths"], "trainer": local["trainer"]}
-    if "data_dir" in inspect.signature(get_class(config["data"]["_target_"])).parameters:
-        config["data"] = {**config["data"], "data_dir": local["paths"]["data"]}
-    return config
 
 
 def set_up(method: Denoiser, config: dict, progress: bool = False) -> Denoiser:

@@ -21,7 +21,8 @@ NAMES = {"oracle": "clean"}
 def panels(store: Store, runs: pd.DataFrame) -> dict[str, list[dict]]:
     """SNR → methods, clean and noisy first: {"name", "images": data URIs, "mse": one for each}."""
     shown: dict[str, list[dict]] = {}
-    rows = {sweep: frame.chosen(runs, frame.sweep_rows(sweep))[0] for sweep in SWEEPS}
+    rows = {sweep: frame.chosen(runs, frame.sweep_rows(sweep) | given)[0] for sweep, given in
+            zip(SWEEPS, (frame.outside(runs), {}), strict=True)}  # fmt: skip
     for snr in (0.1, 0.05):
         named = []
         for sweep, chosen in rows.items():

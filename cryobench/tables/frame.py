@@ -22,6 +22,7 @@ from omegaconf.errors import InterpolationResolutionError
 
 from cryobench.config import at_scale  # noqa: F401 (yamls use it)
 from cryobench.config.identity import DENOISING, FULL, PLACES, own_folders, settings_in, shipped_settings
+from cryobench.runs.filters import same, setting
 from cryobench.runs.record import Record
 
 FREE = {"noise.snr"}  # a table's columns, as the seeds are its replicates: no deviation
@@ -109,18 +110,11 @@ def sweep_rows(sweep: str) -> dict[str, dict[str, object]]:
     return {name: dict(setting(text) for text in overrides) for name, overrides in rows.items()}
 
 
-def setting(override: str) -> tuple[str, object]:
-    """'method.alpha=0.5' → ('method.alpha', 0.5); a group's choice ('method=gan') names it: ('method.name', 'gan')."""
-    key, _, value = override.lstrip("+").partition("=")
-    return (key if "." in key or key == "seed" else f"{key}.name"), yaml.safe_load(value)
-
-
-def same(one, other) -> bool:
-    """Whether two settings are equal once both are what they look like: 1 and 1.0, 0.1 and '0.1'."""
-    try:
-        return one == other or float(one) == float(other)
-    except (TypeError, ValueError):
-        return False
+def outside(runs: pd.DataFrame) -> dict[str, dict[str, object]]:
+    """A row for each tool whose images were given from outside (verb score): name → its settings, as in `sweep_rows`."""
+    given = [record for record in runs["record"] if record.given and record.done]
+    return {record.given: {f"method.{key}": value for key, value in record.config["method"].items() if key != "_target_"}
+            for record in sorted(given, key=lambda record: record.given)}  # fmt: skip
 
 
 def fits(runs: pd.DataFrame, wanted: dict[str, object]) -> pd.Series:

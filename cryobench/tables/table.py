@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cryobench.evaluation.statistics import LEVEL, against_published
+from cryobench.runs.record import Record
 from cryobench.tables import frame
 
 # What an MSE is a multiple of: the method whose finished run, of the same SNR and seed, is the limit.
@@ -124,14 +125,22 @@ def cells(
     return out, notes
 
 
-def refused(runs: pd.DataFrame) -> list[str]:
-    """A note on the test images that a method refused, which are in none of its means; none if there are none."""
+def refused(mine: pd.DataFrame) -> list[str]:
+    """`refused_by` of chosen runs, row by row."""
+    rows = dict.fromkeys(mine["row"])
+    return refused_by((row, record) for row in rows for record in mine.loc[mine["row"] == row, "record"])
+
+
+def refused_by(runs: Iterable[tuple[str, Record]]) -> list[str]:
+    """A note on the test images that a method refused, which are in none of its means; none if there are none.
+
+    runs: (row, record).
+    """
     lines = []
-    for row in dict.fromkeys(runs["row"]):
-        for record in runs.loc[runs["row"] == row, "record"]:
-            if bad := record.bad_images:
-                some = ", ".join(list(bad)[:5]) + (" …" if len(bad) > 5 else "")
-                noise = record.name("noise") if record.snr is None else f"SNR {record.snr:g}"
-                why = next(iter(bad.values()))
-                lines.append(f"{row}, {noise}, seed {record.seed}: {len(bad)} (image {some}; {why})")
+    for row, record in runs:
+        if bad := record.bad_images:
+            some = ", ".join(list(bad)[:5]) + (" …" if len(bad) > 5 else "")
+            noise = record.name("noise") if record.snr is None else f"SNR {record.snr:g}"
+            why = next(iter(bad.values()))
+            lines.append(f"{row}, {noise}, seed {record.seed}: {len(bad)} (image {some}; {why})")
     return [f"Test images that a method refused, which its means leave out: {'; '.join(lines)}."] if lines else []

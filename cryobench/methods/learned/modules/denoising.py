@@ -58,11 +58,17 @@ class DenoisingModule(pl.LightningModule):
                 )
             self.latest[name] = number
             self._losses.setdefault(name, []).append(number)
+        self.write({name: self.latest[name] for name in values})
+
+    def write(self, numbers: dict[str, float]) -> None:
+        """Into the run's loggers, if it has any, at the training batches done so far."""
+        for logger in self.loggers:
+            logger.log_metrics(numbers, step=steps_done(self.trainer))
 
     def validation_step(self, batch, _):
         noisy, clean = batch
         error = ((self.generator(noisy) - clean) ** 2).mean(dim=(1, 2, 3))
-        self.log("val_mse", error.mean(), batch_size=len(clean), on_epoch=True, sync_dist=True)
+        self.log("val_mse", error.mean(), batch_size=len(clean), on_epoch=True, sync_dist=True, logger=False)
 
     def on_train_epoch_end(self) -> None:
         """One point of the training curve: the means of this epoch's losses and the validation MSE after it.
@@ -81,6 +87,7 @@ class DenoisingModule(pl.LightningModule):
             for name, values in self._losses.items()
         }
         self.curve.append(point)
+        self.write({"val_mse": point["val_mse"], "epoch": point["epoch"]})
         self._losses = {}
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
