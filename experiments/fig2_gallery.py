@@ -13,9 +13,23 @@ from cryobench.tables import frame
 from cryobench.tables.text import short
 
 # The paper's order, then what it doesn't show.
-ORDER = ("oracle", "noisy", "BM3D", "l2-Autoencoder", "KSVD", "(0,0)-GAN + l1", "WGANgp + l1", "(1,-1)-GAN + l1",
-         "(.5,-.5)-GAN + l1", "Non-local means", "CWF", "Topaz", "exemplar", "rebuilt",
-         "Bayes limit")  # fmt: skip
+ORDER = (
+    "oracle",
+    "noisy",
+    "BM3D",
+    "l2-Autoencoder",
+    "KSVD",
+    "(0,0)-GAN + l1",
+    "WGANgp + l1",
+    "(1,-1)-GAN + l1",
+    "(.5,-.5)-GAN + l1",
+    "Non-local means",
+    "CWF",
+    "Topaz",
+    "exemplar",
+    "rebuilt",
+    "Bayes limit",
+)
 NAMES = {"oracle": "clean", "(0,0)-GAN + l1": "JSGAN + l1", "KSVD": "K-SVD"}
 
 

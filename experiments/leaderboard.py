@@ -10,5 +10,7 @@ from cryobench.tables import leaderboard, text
 
 def write(store: Store) -> list[Path]:
     """Write leaderboard.md and .csv from the records here and in all folders beside."""
-    found = leaderboard.board(leaderboard.beside(store.results.resolve().parent))
-    return text.write(store, "leaderboard", {"md": leaderboard.to_markdown(found), "csv": leaderboard.to_csv(found)})
+    leaders = leaderboard.board(leaderboard.beside(store.results.resolve().parent))
+    return text.write(
+        store, "leaderboard", {"md": leaderboard.to_markdown(leaders), "csv": leaderboard.to_csv(leaders)}
+    )

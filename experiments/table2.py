@@ -20,9 +20,15 @@ def write(store: Store) -> list[Path]:
     tex = layout.to_tex(shown, TITLE, "Method/SNR", "tab:methods")
     for row, name in NAMES.items():
         tex = tex.replace(row, name)
-    return text.write(store, "table2", {
-        "md": layout.to_markdown(shown, f"Table 2. {TITLE}", "Method", notes), "csv": layout.to_csv(cells), "tex": tex,
-    })  # fmt: skip
+    return text.write(
+        store,
+        "table2",
+        {
+            "md": layout.to_markdown(shown, f"Table 2. {TITLE}", "Method", notes),
+            "csv": layout.to_csv(cells),
+            "tex": tex,
+        },
+    )
 
 
 def as_printed(store: Store) -> list[Path]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cryobench.cli import compare as verb
+from cryobench.cli import missing
 from cryobench.config.compose import compose, resolve
 from cryobench.config.sweep import plan
 from cryobench.runs.record import Record
@@ -27,9 +27,19 @@ def record(words: list[str], mse: list[float], told=(), nmse: bool = True, **fie
     per_image = {"mse": mse} | ({"nmse": list(np.divide(mse, variances))} if nmse else {})
     metrics = {name: {"mean": float(np.mean(values)), "std": 0.0} for name, values in per_image.items()}
     metrics |= {name: {"mean": 1.0, "std": 0.0} for name in ("psnr", "ssim")}
-    return Record(job.run_id, "done", job.config, job.config["seed"], metrics=metrics, per_image=per_image,
-                  side_information=list(told), data={"key": f"{job.config['data']['n_train']}"}, images_per_s=4.0, fit_s=7.0,
-                  **fields)  # fmt: skip
+    return Record(
+        job.run_id,
+        "done",
+        job.config,
+        job.config["seed"],
+        metrics=metrics,
+        per_image=per_image,
+        side_information=list(told),
+        data={"key": f"{job.config['data']['n_train']}"},
+        images_per_s=4.0,
+        fit_s=7.0,
+        **fields,
+    )
 
 
 def config(*words: str) -> dict:
@@ -43,12 +53,17 @@ def seeds(words: list[str], values: list[float], **fields) -> list[Record]:
 def test_only_runs_under_the_same_conditions_stand_side_by_side():
     mine = record(["method=nlm"], [0.1, 0.2])
     others = [
-        record(words, [0.1, 0.2]) for words in (
-            ["method=cwf", "noise.snr=0.05"], ["method=cwf", "data.n_train=32"], ["method=cwf", "noise.clip=true"],
-            ["method=cwf", "protocol=released"], ["method=cwf", "scale=desk"], ["method=cwf", "data.seed=1"],
+        record(words, [0.1, 0.2])
+        for words in (
+            ["method=cwf", "noise.snr=0.05"],
+            ["method=cwf", "data.n_train=32"],
+            ["method=cwf", "noise.clip=true"],
+            ["method=cwf", "protocol=released"],
+            ["method=cwf", "scale=desk"],
+            ["method=cwf", "data.seed=1"],
             ["method=cwf", "noise=contaminated"],
         )
-    ]  # fmt: skip
+    ]
     beside = [record(words, [0.3, 0.2]) for words in (["method=cwf"], ["method=nlm", "method.sigma=known"])]
     failed = replace(record(["method=bm3d"], [0.1, 0.1]), status="failed")
     truth = record(["method=oracle"], [0.0, 0.0], told=["truth"])
@@ -152,7 +167,7 @@ def readme_recipe(folder: Path, module: str, change: tuple[str, str] = ("", ""))
 
 @pytest.fixture
 def quick_references(monkeypatch):
-    monkeypatch.setattr(verb, "REFERENCES", ("wiener",))  # the Bayes limit takes tens of seconds
+    monkeypatch.setattr(missing, "REFERENCES", ("wiener",))  # the Bayes limit takes tens of seconds
 
 
 def test_a_method_of_ones_own_stands_among_others_with_verdicts(cli, tmp_path, quick_references):
@@ -178,9 +193,13 @@ def test_a_method_of_ones_own_stands_among_others_with_verdicts(cli, tmp_path, q
 def test_what_is_not_asked_for_and_takes_long_is_left_to_be_asked_for(cli, tmp_path):
     (tmp_path / "out").mkdir()
     store = Store(tmp_path / "out")
-    slow = [record(["method=bayes", *SMALL], [0.1] * 5, wall_s=900.0), record(["method=noisy", *SMALL], [1.0] * 5),
-            record(["method=noisy", "seed=1", *SMALL], [1.0] * 5), record(["method=wiener", "seed=0", *SMALL], [0.2] * 5),
-            record(["method=wiener", "seed=1", *SMALL], [0.2] * 5)]  # fmt: skip
+    slow = [
+        record(["method=bayes", *SMALL], [0.1] * 5, wall_s=900.0),
+        record(["method=noisy", *SMALL], [1.0] * 5),
+        record(["method=noisy", "seed=1", *SMALL], [1.0] * 5),
+        record(["method=wiener", "seed=0", *SMALL], [0.2] * 5),
+        record(["method=wiener", "seed=1", *SMALL], [0.2] * 5),
+    ]
     for one in slow:
         store.begin(one.run_id)
         store.finish(one.run_id, one)
@@ -189,8 +208,20 @@ def test_what_is_not_asked_for_and_takes_long_is_left_to_be_asked_for(cli, tmp_p
     assert len(store.all()) == len(slow)
 
 
+def test_nothing_is_simulated_for_what_nobody_asked_for(cli, tmp_path):
+    """Thousands of images that are not in the cache: what there is is compared."""
+    around = ("scale=desk", "data.seed=77")
+    one = record(["method=cwf", *around], [0.1] * 5)
+    store = Store(tmp_path / "out")
+    store.begin(one.run_id)
+    store.finish(one.run_id, one)
+    status, out, err = cli("compare", *around, "--results", "out")
+    assert status == 0 and "| 1 | cwf |" in out and len(store.all()) == 1
+    assert all(f"without {name} for some seeds" in err for name in missing.REFERENCES)
+
+
 def test_a_run_that_fails_is_named_and_leaves_the_others_theirs(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(verb, "REFERENCES", ())
+    monkeypatch.setattr(missing, "REFERENCES", ())
     own = readme_recipe(tmp_path, "mine_broken", ("(0, self.width", "('x', self.width"))
     one = record(["method=noisy", *SMALL], [1.0] * 5)
     store = Store(tmp_path / "results" / "phantom-smoke")
@@ -202,18 +233,22 @@ def test_a_run_that_fails_is_named_and_leaves_the_others_theirs(cli, tmp_path, m
     )
 
 
-@pytest.mark.parametrize(("words", "expected"), {
-    "a stack": (["particles.star"], "key=value"),
-    "no such method": (["method=blurr"], "method: expected one of"),
-    "no images": (["task=robust_estimation"], "expected runs that denoise, got task=robust_estimation"),
-    "no runs": (["--no-run"], "expected finished runs of phantom, smoke scale, SNR 0.1"),
-}.values(), ids=lambda value: value[0] if isinstance(value, list) else "")  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    {
+        "a stack": (["particles.star"], "key=value"),
+        "no such method": (["method=blurr"], "method: expected one of"),
+        "no images": (["task=robust_estimation"], "expected runs that denoise, got task=robust_estimation"),
+        "no runs": (["--no-run"], "expected finished runs of phantom, smoke scale, SNR 0.1"),
+    }.values(),
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
 def test_mistakes_are_told_in_one_line(cli, words, expected):
     status, _, err = cli("compare", *words)
     assert status == 2 and expected in err and err.count("\n") == 1, err
 
 
 def test_a_folder_with_spaces_and_quotes_is_a_folder(cli, tmp_path, monkeypatch):
-    monkeypatch.setattr(verb, "REFERENCES", ())
+    monkeypatch.setattr(missing, "REFERENCES", ())
     assert cli("compare", "method=noisy", *SMALL, "--results", "my 'own' results, all")[0] == 0
     assert (tmp_path / "my 'own' results, all" / "compare" / "compare.md").exists()

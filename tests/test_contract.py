@@ -159,3 +159,12 @@ def test_recorded_images_have_no_second_draw():
     images = NoisyImages("train", one, None, None, None, 1.0, Recorded(), 0, recorded=one)
     with pytest.raises(InputError, match="got recorded ones"):
         images.noisy(slice(None), draw=1)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "exemplar"])
+def test_a_denoiser_that_was_not_fitted_says_so(name):
+    method = build(resolve(compose([f"method={name}"])), "method")
+    with pytest.raises(
+        InputError, match=f"{type(method).__name__}: expected to be fitted before it denoises; call fit"
+    ):
+        method.denoise(np.zeros((1, 32, 32), np.float32))

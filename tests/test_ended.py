@@ -10,7 +10,8 @@ from cryobench.launch.ended import labels
 
 
 def test_a_sweep_of_ones_own_ends_with_a_table_of_its_runs(cli, tmp_path, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "160")
+    """Whole, also where nobody says how wide the terminal is."""
+    monkeypatch.setenv("COLUMNS", "40")
     status, out, _ = cli("method=nlm", "method.h=0.5,0.9", "seed=0,1", *TINY)
     assert status == 0
     records = [json.loads(path.read_text()) for path in tmp_path.glob("results/*/runs/*/record.json")]

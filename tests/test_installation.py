@@ -47,8 +47,16 @@ def python(site, cache, tmp_path):
     started = []
 
     def start(*words) -> subprocess.Popen:
-        started.append(subprocess.Popen([sys.executable, *map(str, words)], cwd=tmp_path, env=environment, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT))  # fmt: skip
+        started.append(
+            subprocess.Popen(
+                [sys.executable, *map(str, words)],
+                cwd=tmp_path,
+                env=environment,
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
         return started[-1]
 
     yield start
@@ -77,33 +85,32 @@ def test_a_wheel_runs_in_an_empty_folder(python, site, tmp_path):
     assert all(path.startswith(str(site)) for path in done(python("-c", where)).split())
 
 
-def recipe() -> tuple[dict[str, str], list[str]]:
-    """README's method of one's own: its files, and the words of its command."""
+def recipe() -> tuple[dict[str, str], list[list[str]]]:
+    """README's method of one's own: its files, and the words of the commands that follow them."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.split("## A method of your own, in ten lines", 1)[1].split("\n## ", 1)[0]
     files = dict(re.findall(r"`([\w/.]+\.(?:py|yaml))`[^`]*```\w+\n(.*?)```", section, re.DOTALL))
-    (command,) = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
-    return files, shlex.split(command)
+    commands = re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1]
+    return files, [shlex.split(line) for line in commands.splitlines()]
 
 
-def test_the_readmes_ten_lines_are_a_sweep_with_workers(python, tmp_path):
-    files, words = recipe()
-    assert set(files) == {"mine.py", "conf/method/blur.yaml"} and words[:3] == ["python", "-m", "cryobench"]
+def test_the_readmes_ten_lines_are_a_sweep_with_workers_and_stand_beside_other_methods(python, tmp_path):
+    files, (sweep, compare) = recipe()
+    assert set(files) == {"mine.py", "conf/method/blur.yaml"}
     assert len([line for line in files["mine.py"].splitlines() if line.strip()]) <= 10
+    assert sweep[:4] == compare[:4] == ["python", "-m", "cryobench", "--config-dir"] and "compare" in compare
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    out = done(python(*words[1:]))
-    assert "3 runs, 0 done before" in out, out
-    found = records(tmp_path)
-    assert {one["status"] for one in found} == {"done"}
-    assert sorted(one["config"]["method"]["width"] for one in found) == [1, 2, 3]
-    out = done(python(*words[1:], "seed=0,1"))
-    assert "6 runs, 3 done before" in out, out
-    found = {
-        (one["config"]["method"]["width"], one["seed"]): one["metrics"]["mse"]["mean"] for one in records(tmp_path)
-    }
-    assert len(found) == 6 and all(found[3, seed] < found[1, seed] for seed in (0, 1))
+    out = done(python(*sweep[1:]))
+    assert "9 runs, 0 done before" in out and "method.width=3" in out, out
+    runs = {(one["config"]["method"]["width"], one["seed"]): one["metrics"]["mse"]["mean"] for one in records(tmp_path)}
+    assert set(runs) == {(width, seed) for width in (1, 2, 3) for seed in (0, 1, 2)}
+    assert all(runs[3, seed] < runs[1, seed] for seed in (0, 1, 2))
+    out = done(python(*compare[1:]))
+    (table,) = (tmp_path / "results").glob("*/compare/*.md")
+    text = table.read_text()
+    assert text.count("blur") >= 3 and "nlm" in text and "wiener" in out.lower() + text.lower(), out
 
 
 def test_a_net_begun_by_new_trains_survives_sigterm_and_denoises_without_a_line_edited(python, tmp_path):
@@ -111,8 +118,18 @@ def test_a_net_begun_by_new_trains_survives_sigterm_and_denoises_without_a_line_
     begun = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert "2 passed" in done(python("-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mynet.py"))
 
-    words = ("-m", "cryobench", "--config-dir", "conf", "method=mynet", "data.n_train=36", "data.n_test=6", "scale.width=4",
-             "protocol.batch_size=14", "scale.epochs=100")  # fmt: skip
+    words = (
+        "-m",
+        "cryobench",
+        "--config-dir",
+        "conf",
+        "method=mynet",
+        "data.n_train=36",
+        "data.n_test=6",
+        "scale.width=4",
+        "protocol.batch_size=14",
+        "scale.epochs=100",
+    )
     first = python(*words)
     while not list(tmp_path.glob("results/*/runs/.mynet-*/checkpoints/last.ckpt")):
         assert first.poll() is None, first.communicate()[0]

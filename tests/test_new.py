@@ -79,11 +79,22 @@ def test_a_net_begun_is_another_for_each_seed_and_its_settings_reach_it(cli, tmp
         made(depth=1)
 
 
-@pytest.mark.parametrize(("name", "words"), [
-    ("gan", "a method of cryobench"), ("torch", "no module has"), ("json", "no module has"), ("my-net", "letters, digits"),
-    ("2nets", "letters, digits"), ("class", "letters, digits"), ("../up", "letters, digits"),
-    ("a.b", "letters, digits"), ("on", "yaml takes for text"), ("__", "letters, digits"), ("filtré", "letters, digits"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("gan", "a method of cryobench"),
+        ("torch", "no module has"),
+        ("json", "no module has"),
+        ("my-net", "letters, digits"),
+        ("2nets", "letters, digits"),
+        ("class", "letters, digits"),
+        ("../up", "letters, digits"),
+        ("a.b", "letters, digits"),
+        ("on", "yaml takes for text"),
+        ("__", "letters, digits"),
+        ("filtré", "letters, digits"),
+    ],
+)
 def test_a_name_that_cant_be_is_one_line(cli, tmp_path, name, words):
     status, _, err = cli("new", name)
     assert status == 2 and words in err and len(err.strip().splitlines()) == 1, err

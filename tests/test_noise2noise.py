@@ -134,15 +134,27 @@ def exposures(cache, tmp_path_factory):
     for name, stack in {"half_1": halves[0], "half_2": 3 * halves[1] - 1, "train": (halves[0] + halves[1]) / 2}.items():
         mrcfile.write(folder / f"{name}.mrcs", stack.astype(np.float32), voxel_size=6.4, overwrite=True)
     table = starfile.read(folder / "train.star")
-    blocks = {**table, "particles": table["particles"].assign(
-        rlnImageName=[name.replace("train.mrcs", "half_2.mrcs") for name in table["particles"].rlnImageName])}  # fmt: skip
+    blocks = {
+        **table,
+        "particles": table["particles"].assign(
+            rlnImageName=[name.replace("train.mrcs", "half_2.mrcs") for name in table["particles"].rlnImageName]
+        ),
+    }
     starfile.write(blocks, folder / "half_2.star")
     return folder
 
 
 def particles(folder, **settings) -> Particles:
-    given = {"image_size": 32, "n_train": 16, "n_test": 8, "star": "train.star", "maps": MAPS, "ctf": False,
-             "shuffle": True, "halves": ["half_1.mrcs", "half_2.star"]}  # fmt: skip
+    given = {
+        "image_size": 32,
+        "n_train": 16,
+        "n_test": 8,
+        "star": "train.star",
+        "maps": MAPS,
+        "ctf": False,
+        "shuffle": True,
+        "halves": ["half_1.mrcs", "half_2.star"],
+    }
     return Particles(**given | {"data_dir": str(folder)} | settings)
 
 
@@ -200,15 +212,34 @@ def test_wrong_halves_are_one_line(exposures, cache, tmp_path):
 
 @pytest.mark.trains
 def test_a_run_on_half_exposures_is_another_run_than_one_without_and_denoises_a_stack(exposures, cli):
-    words = ["data=particles", "data.star=train.star", f"data.maps=[{','.join(MAPS)}]", f"paths.data='{exposures}'",
-             "data.ctf=false", "data.n_train=16", "data.n_test=8", "scale.width=4", "scale.epochs=1",
-             "protocol.batch_size=8", "paths.results=out"]  # fmt: skip
+    words = [
+        "data=particles",
+        "data.star=train.star",
+        f"data.maps=[{','.join(MAPS)}]",
+        f"paths.data='{exposures}'",
+        "data.ctf=false",
+        "data.n_train=16",
+        "data.n_test=8",
+        "scale.width=4",
+        "scale.epochs=1",
+        "protocol.batch_size=8",
+        "paths.results=out",
+    ]
     status, _, err = cli(*words, "method=noise2noise")
     assert status == 2 and "data.halves" in err and len(err.strip().splitlines()) == 1
     status, out, err = cli(*words, "method=noise2noise", "data.halves=[half_1.mrcs,half_2.mrcs]")
     assert status == 0, err
     name = next(part for part in out.split() if "noise2noise-" in part).split("/")[2]
-    status, _, err = cli("denoise", str(exposures / "train.mrcs"), "--run", name, "--results", "out", "-o", "d.mrcs",
-                         f"paths.data={exposures}")  # fmt: skip
+    status, _, err = cli(
+        "denoise",
+        str(exposures / "train.mrcs"),
+        "--run",
+        name,
+        "--results",
+        "out",
+        "-o",
+        "d.mrcs",
+        f"paths.data={exposures}",
+    )
     assert status == 0, err
     assert mrcfile.read("d.mrcs").shape == (24, 32, 32)

@@ -36,9 +36,16 @@ def lines(text: str) -> list[str]:
 def test_runs_are_listed_and_chosen_by_their_settings(made):
     status, out, err = made("runs")
     assert status == 0 and len(lines(out)) == 5 and "4 of 4 runs in results/phantom-smoke: 4 done, 0 failed" in err
-    for words, n in ((["method=noisy"], 2), (["method=noisy,mean_image", "seed=1"], 2), (["seed=1", "method=noisy"], 1),
-                     (["noise.snr=0.1"], 4), (["noise.snr=0.2"], 0), (["status=failed"], 0), (["data=phantom", "seed=0"], 2),
-                     (["data.n_train=36"], 4)):  # fmt: skip
+    for words, n in (
+        (["method=noisy"], 2),
+        (["method=noisy,mean_image", "seed=1"], 2),
+        (["seed=1", "method=noisy"], 1),
+        (["noise.snr=0.1"], 4),
+        (["noise.snr=0.2"], 0),
+        (["status=failed"], 0),
+        (["data=phantom", "seed=0"], 2),
+        (["data.n_train=36"], 4),
+    ):
         status, out, _ = made("runs", *words)
         assert status == 0 and len(lines(out)) == (n + 1 if n else 0), (words, out)
         assert all(line.split()[5:7] for line in lines(out))
@@ -65,8 +72,11 @@ def test_one_run_is_shown_with_its_command_and_files(made, tmp_path):
         and "snr: 0.1" in out
         and "DENOISED" in out.upper()
     )
-    for words, said in (([name[:-1]], f"did you mean {name}?"), (["../../secret"], "expected a run of"),
-                        ([name, "seed=0"], "one RUN_ID")):  # fmt: skip
+    for words, said in (
+        ([name[:-1]], f"did you mean {name}?"),
+        (["../../secret"], "expected a run of"),
+        ([name, "seed=0"], "one RUN_ID"),
+    ):
         status, _, err = made("runs", *words)
         assert status == 2 and said in err and len(lines(err)) == 1, err
 
@@ -77,13 +87,16 @@ def test_without_results_that_is_said(cli):
         assert status == 2 and "do a run first" in err
 
 
-@pytest.mark.parametrize("words", [
-    ["method=gan", "method.alpha=1", "seed=3"],
-    ["+sweep=alpha_beta", "scale=smoke", "row='(.5,-.5)','(0,0)'", "seed=2"],
-    ["method=nlm,bm3d", "noise.snr=0.1,0.05", "trainer.threads=1", "paths.results=/somewhere", "hydra.sweep.dir=x"],
-    ["data=rnap_mtb", "data.train_conformations=[0,1,3]", "method=noisy", "analysis=[clustering]"],
-    ["task=robust_rates", "seed=0,1"],
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["method=gan", "method.alpha=1", "seed=3"],
+        ["+sweep=alpha_beta", "scale=smoke", "row='(.5,-.5)','(0,0)'", "seed=2"],
+        ["method=nlm,bm3d", "noise.snr=0.1,0.05", "trainer.threads=1", "paths.results=/somewhere", "hydra.sweep.dir=x"],
+        ["data=rnap_mtb", "data.train_conformations=[0,1,3]", "method=noisy", "analysis=[clustering]"],
+        ["task=robust_rates", "seed=0,1"],
+    ],
+)
 def test_a_records_command_makes_that_run_and_no_other(words):
     jobs = plan(words).jobs
     for job in (jobs[0], jobs[-1]):
@@ -115,8 +128,11 @@ def test_each_run_of_a_sweep_keeps_a_command_of_its_own(made, tmp_path):
 def test_a_run_is_done_again_with_the_settings_of_its_record_and_gives_the_same_numbers(cli, tmp_path):
     assert cli("method=autoencoder", "method.lr=0.005", "noise.snr=0.2", "seed=3", "trainer.threads=1", *TINY)[0] == 0
     before = the(tmp_path)
-    for words, said in ((["method.lr=1"], "trainer and paths"), (["-o", "results/phantom-smoke"], "another results folder"),
-                        (["trainer.precision=64-true"], "expected its own precision")):  # fmt: skip
+    for words, said in (
+        (["method.lr=1"], "trainer and paths"),
+        (["-o", "results/phantom-smoke"], "another results folder"),
+        (["trainer.precision=64-true"], "expected its own precision"),
+    ):
         status, _, err = cli("rerun", before["run_id"], *words)
         assert status == 2 and len(lines(err)) == 1 and said in err, err
     status, out, err = cli("rerun", before["run_id"], "trainer.threads=1")
@@ -163,8 +179,10 @@ def test_a_run_of_another_task_is_done_again(cli, tmp_path):
     before = the(tmp_path)
     status, _, err = cli("rerun", before["run_id"], "--results", "results/robust")
     assert status == 0, err
-    errors = [[one["location"] for one in results] for results in
-              (before["results"], the(tmp_path, "results/rerun/runs/*/record.json")["results"])]  # fmt: skip
+    errors = [
+        [one["location"] for one in results]
+        for results in (before["results"], the(tmp_path, "results/rerun/runs/*/record.json")["results"])
+    ]
     assert errors[0] == errors[1]
 
 
@@ -191,10 +209,18 @@ def test_what_a_terminal_would_obey_is_not_printed(made, tmp_path):
         assert status == 0 and not set(out + err) & set("\x1b\x07\u202e\r"), words
 
 
-@pytest.mark.parametrize(("name", "value"), [
-    ("command", ["rm"]), ("started", 3), ("wall_s", "long"), ("warnings", [1]), ("knows", "clean"), ("error", {"a": 1}),
-    ("environment", [1]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("command", ["rm"]),
+        ("started", 3),
+        ("wall_s", "long"),
+        ("warnings", [1]),
+        ("knows", "clean"),
+        ("error", {"a": 1}),
+        ("environment", [1]),
+    ],
+)
 @pytest.mark.parametrize("status", ["done", "failed"])
 def test_a_part_of_another_kind_makes_it_no_record(made, tmp_path, name, value, status):
     file = next(tmp_path.glob("results/phantom-smoke/runs/noisy-*/record.json"))

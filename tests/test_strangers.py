@@ -16,10 +16,15 @@ from cryobench.particles.model import HEADER
 
 MARK = "pwned"
 TOUCH = {"_target_": "subprocess.Popen", "args": ["touch", MARK]}
-PLACES = [TOUCH, {"_target_": "os.system", "command": f"touch {MARK}"},
-          {"_target_": "builtins.exec", "object": f"open('{MARK}', 'w')"},
-          {"_target_": "pathlib.Path.touch", "self": MARK}, {"_target_": "evil.Thing"},
-          {"_target_": "evil"}, {"_target_": 7}]  # fmt: skip
+PLACES = [
+    TOUCH,
+    {"_target_": "os.system", "command": f"touch {MARK}"},
+    {"_target_": "builtins.exec", "object": f"open('{MARK}', 'w')"},
+    {"_target_": "pathlib.Path.touch", "self": MARK},
+    {"_target_": "evil.Thing"},
+    {"_target_": "evil"},
+    {"_target_": 7},
+]
 NAMES = ["subprocess.Popen", "evil", "../../evil", "a/b", "", "new\nline", None, 3, {"a": 1}, ["gan"], "${oc.env:HOME}"]
 SETTINGS = [{"width": "much"}, {"width": "${oc.env:HOME}"}, {"args": ["touch", MARK]}, {"_args_": [MARK]},
             {"width": -1}, {"width": 10**30},

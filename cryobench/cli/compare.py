@@ -13,22 +13,25 @@ from cryobench.cli.options import Overrides
 from cryobench.errors import InputError
 
 KINDS = (".md", ".csv", ".html", ".png")
-REFERENCES = ("noisy", "wiener", "bayes")
-QUICK = 60.0  # seconds in all, up to which references are run without being asked for
 
 
 def compare(
     overrides: list[str] = Overrides,
     results: str = typer.Option(None, "--results", help="The results folder.", show_default="results/DATA-SCALE"),
     out: str = typer.Option(
-        None, "--out", "-o", help="A folder, or a file that ends in .md, .csv, .html or .png.",
+        None,
+        "--out",
+        "-o",
+        help="A folder, or a file that ends in .md, .csv, .html or .png.",
         show_default="RESULTS/compare",
     ),
     tasks: bool = typer.Option(
-        False, "--tasks", help="The leaderboard: all methods × all tasks that have records, in all folders beside --results."
+        False,
+        "--tasks",
+        help="The leaderboard: all methods × all tasks that have records, in all folders beside --results.",
     ),
     run: bool = typer.Option(True, "--run/--no-run", help="Whether runs that are missing are done."),
-) -> None:  # fmt: skip
+) -> None:
     """Runs beside all methods with records of the same data, noise and scale: table, verdicts, picture.
 
     compare method=mine seed=0,1,2 does what is missing of these runs, after saying what that costs, and compares them with
@@ -36,6 +39,7 @@ def compare(
     limits (method=wiener, method=bayes) are done along where that takes less than a minute. Verdicts need three seeds.
     --tasks shows methods × (molecule, SNR, noise model), from the records of all results folders, and runs nothing.
     """
+    from cryobench.cli.missing import keys, run_missing, run_references
     from cryobench.config import sweep
     from cryobench.config.compose import search_path
     from cryobench.config.identity import own_folders, task_name
@@ -59,14 +63,16 @@ def compare(
     if run:
         failed = run_missing(asked, planned, words) if asked else 0
         run_references(words, asked, conditions, stores)
-    found = [
+    comparisons = [
         (comparison.compare(stores[path].all(), job.config, [one.run_id for one in asked]), stores[path])
         for (path, _), job in conditions.items()
     ]
-    if not any(one.lines for one, _ in found):
-        raise InputError(f"compare: expected finished runs of {found[0][0].where} in {next(iter(stores))}, got none; "
-                         "name a method (method=cwf,nlm seed=0,1,2), or another folder with --results")  # fmt: skip
-    write(found, Path(out) if out else Path(next(iter(stores))).expanduser() / "compare")
+    if not any(one.lines for one, _ in comparisons):
+        raise InputError(
+            f"compare: expected finished runs of {comparisons[0][0].where} in {next(iter(stores))}, got none; "
+            "name a method (method=cwf,nlm seed=0,1,2), or another folder with --results"
+        )
+    write(comparisons, Path(out) if out else Path(next(iter(stores))).expanduser() / "compare")
     raise typer.Exit(failed)
 
 
@@ -80,11 +86,13 @@ def leaderboard(words: list[str], results: str | None, out: str | None) -> None:
             f"compare --tasks: expected no overrides, since all tasks with records are shown, got {words[0]}"
         )
     folder = Path(results).expanduser().resolve().parent if results else Path("results")
-    found = board.board(board.beside(folder))
-    if not found.tasks:
-        raise InputError(f"compare --tasks: expected records of {board.LEAST} methods or more under the same conditions in a "
-                         f"folder of {folder}, got none; --results names one of these folders")  # fmt: skip
-    texts = {".md": board.to_markdown(found), ".csv": board.to_csv(found)}
+    leaders = board.board(board.beside(folder))
+    if not leaders.tasks:
+        raise InputError(
+            f"compare --tasks: expected records of {board.LEAST} methods or more under the same conditions in a "
+            f"folder of {folder}, got none; --results names one of these folders"
+        )
+    texts = {".md": board.to_markdown(leaders), ".csv": board.to_csv(leaders)}
     print(texts[".md"])
     if out:
         path = Path(out)
@@ -107,96 +115,14 @@ def quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def keys(words: list[str]) -> set[str]:
-    """What overrides set."""
-    return {word.split("=")[0].lstrip("+") for word in words}
-
-
-def run_missing(asked: list, planned, words: list[str]) -> int:
-    """Do what is asked for and not done, after saying what it costs. Returns the sweep's exit status."""
-    from cryobench.cost.estimate import state
-    from cryobench.launch.sweep import run_sweep
-
-    missing = [job for job in asked if state(job) != "done"]
-    if not missing:
-        return 0
-    print(f"compare: {said(missing, measure=True)}", file=sys.stderr)
-    with contextlib.redirect_stdout(sys.stderr):
-        return run_sweep(planned, words)
-
-
-def run_references(words: list[str], asked: list, conditions: dict, stores: dict) -> None:
-    """Do the noisy images and the limits for the seeds at hand, where that is quick; else say how."""
-    from cryobench.config import sweep
-    from cryobench.cost.estimate import state
-    from cryobench.launch.sweep import run_sweep
-    from cryobench.tables.comparison import key_of
-
-    if keys(words) & {"row", "sweep"}:  # which has its own
-        return
-    seeds = {job.config["seed"] for job in asked}
-    if not asked:
-        wanted = {key for _, key in conditions}
-        there = {
-            one.seed for store in stores.values() for one in store.all() if one.done and key_of(one.config) in wanted
-        }
-        seeds = set(sorted(there)[:3])
-    plain = all(
-        job.config["noise"]["name"] == "gaussian" and not job.config["noise"]["clip"] for job in conditions.values()
-    )
-    around = [
-        word for word in words if word.split("=")[0].lstrip("+").split(".")[0] not in ("method", "seed", "analysis")
-    ]
-    for method in REFERENCES if plain and seeds else REFERENCES[:1] if seeds else ():
-        line = [*around, f"method={method}", f"seed={','.join(map(str, sorted(seeds)))}"]
-        planned = sweep.plan(line)
-        missing = [job for job in planned.jobs if state(job) != "done"]
-        if not missing:
-            continue
-        cost = cost_of(missing, measure=False)
-        if cost.unknown or cost.seconds > QUICK:
-            shown = " ".join(word for word in line if not word.startswith("hydra.searchpath="))
-            print(f"compare: without {method} for some seeds; it is not asked for and not quick: "
-                  f"python -m cryobench {shown}", file=sys.stderr)  # fmt: skip
-            continue
-        print(f"compare: {said(missing, measure=False)}", file=sys.stderr)
-        with contextlib.redirect_stdout(sys.stderr):
-            run_sweep(planned, line)
-
-
-def cost_of(jobs: list, measure: bool):
-    """What is known of the cost of runs that are not done."""
-    from cryobench.cost.estimate import read_bench
-    from cryobench.cost.foreseen import foreseen
-    from cryobench.runs.store import Store
-
-    folder = Path(jobs[0].config["paths"]["results"]).expanduser()
-    threads = jobs[0].config["trainer"]["threads"] or 1
-    return foreseen(jobs, Store(folder).all(), read_bench(folder / "bench.json"), threads, measure)
-
-
-def said(jobs: list, measure: bool) -> str:
-    """In one line: which runs are missing, and what they cost."""
-    from cryobench.launch.progress import duration, label
-    from cryobench.launch.workers import side_by_side
-
-    cost, together = cost_of(jobs, measure), min(side_by_side(jobs[0].config["trainer"]), len(jobs))
-    parts = [f"about {duration(cost.seconds / together)}, {together} side by side"] if cost.seconds else []
-    parts += [f"{cost.small} of so few images that each takes seconds"] if cost.small else []
-    parts += [f"{cost.unknown} of unknown cost"] if cost.unknown else []
-    some = ", ".join(label(job) for job in jobs[:3]) + (", …" if len(jobs) > 3 else "")
-    are = "1 run is missing and is" if len(jobs) == 1 else f"{len(jobs)} runs are missing and are"
-    return f"{are} done now ({some}): {'; '.join(parts)}"
-
-
-def write(found: list, out: Path) -> None:
+def write(compared: list, out: Path) -> None:
     """Print the page, and write it, its tables and its pictures into a folder, or the one of them that `out` names."""
     from cryobench.files import replacing, writable
     from cryobench.report import comparison as report
     from cryobench.tables import comparison_text
 
     one_file = out.suffix in KINDS
-    comparisons = [one for one, _ in found]
+    comparisons = [one for one, _ in compared]
     if out.suffix == ".png" and len(comparisons) > 1:
         raise InputError(f"--out: expected a folder for the pictures of {len(comparisons)} comparisons, got {out}")
     folder = out.parent if one_file else out
@@ -205,13 +131,18 @@ def write(found: list, out: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory())) if one_file else folder
         names = {one.where: file_name(one) for one in comparisons}
-        pictures = {one.where: path for one, store in found
-                    if (path := report.picture(one, store, scratch / names[one.where], at_hand(one.config)))}  # fmt: skip
+        pictures = {
+            one.where: path
+            for one, store in compared
+            if (path := report.picture(one, store, scratch / names[one.where], at_hand(one.config)))
+        }
         linked = {} if one_file else {where: path.name for where, path in pictures.items()}
         texts = {
-            "compare.md": comparison_text.to_markdown(comparisons, linked), "compare.csv": comparison_text.to_csv(comparisons),
-            "verdicts.csv": comparison_text.verdicts_csv(comparisons), "compare.html": report.page(comparisons, pictures),
-        }  # fmt: skip
+            "compare.md": comparison_text.to_markdown(comparisons, linked),
+            "compare.csv": comparison_text.to_csv(comparisons),
+            "verdicts.csv": comparison_text.verdicts_csv(comparisons),
+            "compare.html": report.page(comparisons, pictures),
+        }
         if out.suffix == ".png":
             if not pictures:
                 raise InputError(f"--out: expected runs that kept images for {out}, got none")
@@ -236,15 +167,9 @@ def file_name(one) -> str:
 
 
 def at_hand(config: dict):
-    """The data set of a config, if its images are simulated already; None if they would have to be."""
+    """The data set of a config, if its images are in the cache already; else None."""
+    from cryobench.cli.missing import simulated
     from cryobench.config.compose import build, cache_folder
-    from cryobench.data.cache import content_hash, is_whole
     from cryobench.data.pairs import open_pairs
 
-    try:
-        dataset = build(config, "data")
-        if not is_whole(cache_folder(config) / "pairs" / content_hash(dataset.key())):
-            return None
-        return open_pairs(dataset, cache_folder(config))
-    except (InputError, OSError):  # its files are elsewhere
-        return None
+    return open_pairs(build(config, "data"), cache_folder(config)) if simulated(config) else None

@@ -41,11 +41,18 @@ def data(
     images = Images.of(config, progress=sys.stderr.isatty())
     pairs = images.pairs
     size = pairs.volumes.shape[-1]
-    print(f"{config['data']['name']}: {len(pairs.volumes)} conformations, {len(pairs.train.clean)} training and "
-          f"{len(pairs.test.clean)} test images of {size} x {size} px at {pairs.pixel_size:g} Å/px")  # fmt: skip
+    print(
+        f"{config['data']['name']}: {len(pairs.volumes)} conformations, {len(pairs.train.clean)} training and "
+        f"{len(pairs.test.clean)} test images of {size} x {size} px at {pairs.pixel_size:g} Å/px"
+    )
     if picture:
         print(f"written: {conformations(pairs.volumes, Path(picture))}")
     if out:
-        written = write_split(out, pairs, split, getattr(images, split) if noisy else None,
-                              lambda digest: outside.texts(config, images, split, noisy, digest))  # fmt: skip
+        written = write_split(
+            out,
+            pairs,
+            split,
+            getattr(images, split) if noisy else None,
+            lambda digest: outside.texts(config, images, split, noisy, digest),
+        )
         print(f"written: {written}")

@@ -59,6 +59,16 @@ def denoise(
         raise InputError(f"-o: expected a file that ends in {endings}, got {out}")
     source, rows = opened(stack, images, pixel_size)
     chosen = choose_model(run, model, results, overrides)
-    for file in denoise_stack(chosen, source, rows, path, contrast=checked(contrast), force=force, skip_bad=skip_bad, ctf=ctf,
-                              say=say, progress=sys.stderr.isatty()):  # fmt: skip
+    for file in denoise_stack(
+        chosen,
+        source,
+        rows,
+        path,
+        contrast=checked(contrast),
+        force=force,
+        skip_bad=skip_bad,
+        ctf=ctf,
+        say=say,
+        progress=sys.stderr.isatty(),
+    ):
         print(f"written: {file}")

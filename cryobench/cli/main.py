@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from pathlib import Path
@@ -106,8 +107,9 @@ def at_home(word: str) -> str:
 def print_what_can_be_printed() -> None:
     """Where the terminal, the pipe or the log has no α, it gets \\u03b1."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):  # a stream that somebody put in the place of ours
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):  # not one that somebody put in the place of ours
+            with contextlib.suppress(ValueError):
+                stream.reconfigure(errors="backslashreplace")
 
 
 def leave_standard_output() -> None:

@@ -28,12 +28,16 @@ def new(
     check_name(name)
     folder = resources.files("cryobench.conf")
     if Path("conf").exists() and Path("conf").samefile(str(folder)):
-        raise InputError("expected a folder of your own to stand in, got a checkout of cryobench, whose conf/ has the methods "
-                         "that come with it; make one: mkdir mine && cd mine")  # fmt: skip
+        raise InputError(
+            "expected a folder of your own to stand in, got a checkout of cryobench, whose conf/ has the methods "
+            "that come with it; make one: mkdir mine && cd mine"
+        )
     test = "test_filter.py" if kind == "filter" else "test_net.py"
     files = {f"{name}.py": f"{kind}.py", f"conf/method/{name}.yaml": f"{kind}.yaml", f"test_{name}.py": test}
-    if there := [file for file in files if Path(file).exists()]:
-        raise InputError(f"expected new files, got {', '.join(there)}, which exist; choose another name, or move them")
+    if existing := [file for file in files if Path(file).exists()]:
+        raise InputError(
+            f"expected new files, got {', '.join(existing)}, which exist; choose another name, or move them"
+        )
     from cryobench.files import whole
 
     templates = {file: template(source) for file, source in files.items()}
@@ -59,22 +63,22 @@ def check_name(name: str) -> None:
         raise InputError(f"expected a name that yaml takes for text, got {name}; choose another")
     if name in shipped_targets("method"):
         raise InputError(f"expected a name of its own, got {name}, which is a method of cryobench; choose another")
-    if not Path(f"{name}.py").exists() and (found := find_spec(name)) is not None:
-        where = found.origin or "a package here"
+    if not Path(f"{name}.py").exists() and (spec := find_spec(name)) is not None:
+        where = spec.origin or "a package here"
         raise InputError(f"expected a name that no module has, got {name}, which is {where}; choose another")
 
 
 def class_name(name: str, text: str) -> str:
     """my_net → MyNet; MyNetMethod where the text has that word already."""
-    found = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
-    found = found if found.isidentifier() and not keyword.iskeyword(found) else f"Method{found}"
-    return f"{found}Method" if re.search(rf"\b{found}\b", text) else found
+    camel = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+    camel = camel if camel.isidentifier() and not keyword.iskeyword(camel) else f"Method{camel}"
+    return f"{camel}Method" if re.search(rf"\b{camel}\b", text) else camel
 
 
 def named(text: str, name: str, of_class: str) -> str:
     """A template's text with its names put in: `mine` is the method and its module, `Mine` its class."""
     names = {"mine": name, "Mine": of_class}
-    return re.sub(r"(?<![A-Za-z])[mM]ine(?![A-Za-z])", lambda found: names[found[0]], text)
+    return re.sub(r"(?<![A-Za-z])[mM]ine(?![A-Za-z])", lambda match: names[match[0]], text)
 
 
 def template(name: str) -> str:

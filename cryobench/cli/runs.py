@@ -37,21 +37,26 @@ def runs(
     places = stores(results)
     records = [(store, record) for store in places for record in store.all(task=None)]
     chosen = {id(record) for record in matching((record for _, record in records), words)}
-    found = [(store, record) for store, record in records if id(record) in chosen]
-    for line in list_of(found):
+    listed = [(store, record) for store, record in records if id(record) in chosen]
+    for line in list_of(listed):
         print(line)
-    done = sum(record.done for _, record in found)
+    done = sum(record.done for _, record in listed)
     where = ", ".join(str(store.results) for store in places)
-    print(f"{len(found)} of {len(records)} runs in {where}: {done} done, {len(found) - done} failed", file=sys.stderr)
+    print(f"{len(listed)} of {len(records)} runs in {where}: {done} done, {len(listed) - done} failed", file=sys.stderr)
 
 
 def rerun(
     run_id: str = typer.Argument(help="The run's id, as `runs` lists it."),
     overrides: list[str] = Where,
     results: str = Everywhere,
-    out: str = typer.Option(None, "--out", "-o", help="The results folder that it goes to.",
-                            show_default="results/rerun, or a failed run's own"),
-) -> None:  # fmt: skip
+    out: str = typer.Option(
+        None,
+        "--out",
+        "-o",
+        help="The results folder that it goes to.",
+        show_default="results/rerun, or a failed run's own",
+    ),
+) -> None:
     """Do a run once more with the settings of its record, and say whether the numbers are the same."""
     from cryobench.cli.shown import beside
     from cryobench.config.again import to_run
@@ -60,14 +65,15 @@ def rerun(
     from cryobench.runs.filters import having
     from cryobench.runs.store import Store
 
-    found = [(store, record) for store, record in having(run_id, results) if not out or store.results != Path(out)]
-    if not found:
+    records = [(store, record) for store, record in having(run_id, results) if not out or store.results != Path(out)]
+    if not records:
         raise InputError(f"-o: expected another results folder than that of the record, got {out}")
-    store, record = next(((s, r) for s, r in found if r.done), found[0])
+    store, record = next(((s, r) for s, r in records if r.done), records[0])
     config = to_run(record.config, run_id, list(overrides or []))
     config["paths"]["results"] = out or ("results/rerun" if record.done else str(store.results))
     words = ("rerun", run_id, *(overrides or []))
-    if (status := run_alone(Job(None, config, run_id, words))) == 0 and record.done:
-        print(beside(record, Store(config["paths"]["results"]).read(run_id)))
+    status = run_alone(Job(None, config, run_id, words))
+    if status == 0 and record.done and (now := Store(config["paths"]["results"]).read(run_id)):
+        print(beside(record, now))
     if status:
         raise typer.Exit(status)

@@ -21,16 +21,17 @@ def printable(text) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
-def list_of(found: Sequence[tuple[Store, Record]]) -> list[str]:
+def list_of(records: Sequence[tuple[Store, Record]]) -> list[str]:
     """One line for each run, in columns; `settings` are those in which runs of one method in this list differ."""
-    if not found:
+    if not records:
         return []
     head = ["run", "status", "data", "scale", "noise", "seed", "MSE", "NMSE", "started", "settings"]
-    apart = settings_apart([record for _, record in found])
-    lines = [head, *(cells(record, settings) for (_, record), settings in zip(found, apart, strict=True))]
-    if len({store.results for store, _ in found}) > 1:
+    apart = settings_apart([record for _, record in records])
+    lines = [head, *(cells(record, settings) for (_, record), settings in zip(records, apart, strict=True))]
+    if len({store.results for store, _ in records}) > 1:
         lines = [
-            [*line, *place] for line, place in zip(lines, [["in"], *([str(s.results)] for s, _ in found)], strict=True)
+            [*line, *place]
+            for line, place in zip(lines, [["in"], *([str(s.results)] for s, _ in records)], strict=True)
         ]
     lines = [list(map(printable, line)) for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -42,9 +43,17 @@ def cells(record: Record, settings: str) -> list[str]:
     mse, nmse = (record.mean(name) if denoised(record) else None for name in ("mse", "nmse"))
     noise = f"SNR {record.snr:g}" if is_number(record.snr) else record.name("noise")
     return [
-        record.run_id, record.status, record.name("data") or record.task, record.name("scale") or "–", noise or "–",
-        str(record.seed), short(mse), decimal(nmse, 4), record.started[:16].replace("T", " "), settings,
-    ]  # fmt: skip
+        record.run_id,
+        record.status,
+        record.name("data") or record.task,
+        record.name("scale") or "–",
+        noise or "–",
+        str(record.seed),
+        short(mse),
+        decimal(nmse, 4),
+        record.started[:16].replace("T", " "),
+        settings,
+    ]
 
 
 def denoised(record: Record) -> bool:
@@ -69,8 +78,12 @@ def settings_apart(records: Sequence[Record]) -> list[str]:
 def settings_of(record: Record) -> dict[str, object]:
     """Dotted name → value, without what the list has columns for and where classes and files lie."""
     nodes = {group: record.config[group] for group in GROUPS if isinstance(record.config.get(group), dict)}
-    named = {f"{group}.{key}" if key != "name" else group: value for group, node in nodes.items() for key, value in node.items()
-             if key not in ("_target_", "content")}  # fmt: skip
+    named = {
+        f"{group}.{key}" if key != "name" else group: value
+        for group, node in nodes.items()
+        for key, value in node.items()
+        if key not in ("_target_", "content")
+    }
     return {key: value for key, value in named.items() if key not in ("data", "noise", "noise.snr", "method", "task")}
 
 
@@ -84,11 +97,16 @@ def one_of(store: Store, record: Record) -> str:
     """A record for reading: what was run, by what, how it went and what came of it."""
     folder, code = store.folder(record.run_id), record.environment
     about = {
-        "command": record.command, "started": record.started, "took": record.wall_s and duration(record.wall_s),
-        "on": code.get("gpu") or code.get("cpu"), "code": commit(code), "error": record.error,
-        "used": ", ".join(record.side_information) or None, "in": folder,
+        "command": record.command,
+        "started": record.started,
+        "took": record.wall_s and duration(record.wall_s),
+        "on": code.get("gpu") or code.get("cpu"),
+        "code": commit(code),
+        "error": record.error,
+        "used": ", ".join(record.side_information) or None,
+        "in": folder,
         "files": ", ".join(sorted(p.name for p in folder.iterdir() if p.name != "record.json")) or None,
-    }  # fmt: skip
+    }
     lines = [f"{record.run_id}: {record.status}"]
     lines += [f"{name:>9}  {printable(value)}" for name, value in about.items() if value]
     lines += [f"{'warning':>9}  {printable(text)}" for text in record.warnings]
@@ -113,8 +131,8 @@ def metrics(record: Record) -> list[str]:
     names = [name for name in ("mse", "nmse", "psnr", "ssim") if name in record.metrics]
     lines = [f"{'':>9}  " + "".join(name.upper().ljust(20) for name in names).rstrip()]
     for what, values in (("noisy", record.noisy_metrics), ("denoised", record.metrics)):
-        pairs = [(name, *(values.get(name, {}).get(part) for part in ("mean", "std"))) for name in names]
-        shown = (formatted("mse" if "mse" in name else name, mean, std) for name, mean, std in pairs)
+        numbers = [(name, values.get(name, {})) for name in names]
+        shown = (formatted("mse" if "mse" in name else name, of.get("mean"), of.get("std")) for name, of in numbers)
         lines.append(f"{what:>9}  " + "".join(text.ljust(20) for text in shown).rstrip())
     return lines
 

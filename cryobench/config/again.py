@@ -31,10 +31,10 @@ def at_home(config: dict, overrides: list[str], what: str, task: str | None = "d
     ]
     if wrong:
         raise InputError(f"expected no settings but trainer and paths beside a run or a model, got {wrong[0]}")
-    here = resolve(compose(overrides))
-    config = from_elsewhere(config, what, task) | {"paths": here["paths"], "trainer": here["trainer"]}
+    local = resolve(compose(overrides))
+    config = from_elsewhere(config, what, task) | {"paths": local["paths"], "trainer": local["trainer"]}
     if "data" in config and "data_dir" in inspect.signature(get_class(config["data"]["_target_"])).parameters:
-        config["data"] = {**config["data"], "data_dir": here["paths"]["data"]}
+        config["data"] = {**config["data"], "data_dir": local["paths"]["data"]}
     return config
 
 
@@ -59,12 +59,12 @@ def to_run(recorded: dict, name: str, overrides: list[str]) -> dict:
         if config["watch"] < 0 or config["seed"] < 0:
             raise InputError("expected a seed and a watch of at least 0")
         check_device(build(config, "task"), config)
-        found = run_id(config)
+        id_now = run_id(config)
     except InputError as error:
         raise InputError(f"{what}: {error}") from None
-    if found != name:
+    if id_now != name:
         raise InputError(
-            f"{what}: expected settings that make this run, got those of {found}: its record was changed, or a class of your "
+            f"{what}: expected settings that make this run, got those of {id_now}: its record was changed, or a class of your "
             "own has another _target_ now"
         )
     return config

@@ -22,8 +22,8 @@ def as_command(words: Iterable[str]) -> str:
             folders += re.findall(r"file://([^',\]]+)", value)
         elif not key.startswith(OF_A_MACHINE):
             kept.append(word)
-    here = Path.cwd()
-    near = [str(Path(folder).relative_to(here)) for folder in folders if Path(folder).is_relative_to(here)]
+    current = Path.cwd()
+    near = [str(Path(folder).relative_to(current)) for folder in folders if Path(folder).is_relative_to(current)]
     return " ".join(["python -m cryobench", *(f"--config-dir {quoted(folder)}" for folder in near), *map(quoted, kept)])
 
 

@@ -118,7 +118,7 @@ def conditions(config: dict) -> dict:
     } | {
         "protocol": {"name": protocol["name"], "ssim_range": protocol["ssim_range"]},
         "scale": config["scale"]["name"],
-    }  # fmt: skip
+    }
 
 
 def task_name(config: dict) -> str:
@@ -198,16 +198,21 @@ def target_of(group: str, name: str) -> str:
     for targets in (shipped_targets(group), *(targets_in(folder / group, group) for folder in own_folders())):
         if name in targets:
             return targets[name]
-    raise InputError(f"{group}={name}: expected one of {', '.join(shipped_targets(group))}, or one of your own whose yaml is "
-                     "in the folder named by --config-dir, got neither")  # fmt: skip
+    choices = [choice for choice in shipped_settings(group) if choice[0] != "_"]
+    raise InputError(
+        f"{group}={name}: expected one of {', '.join(choices)}, or one of your own whose yaml is in the folder "
+        "named by --config-dir, got neither"
+    )
 
 
 def check_name(group: str, node: dict) -> None:
     """Raise InputError for another class under the name of a shipped one: two things of one name would share records."""
     shipped = shipped_targets(group).get(node["name"], node["_target_"])
     if shipped != node["_target_"]:
-        raise InputError(f"{group}: expected {shipped} under the name {node['name']}, got {node['_target_']}; write a yaml "
-                         f"with a name of its own, or add {group}.name=…")  # fmt: skip
+        raise InputError(
+            f"{group}: expected {shipped} under the name {node['name']}, got {node['_target_']}; write a yaml "
+            f"with a name of its own, or add {group}.name=…"
+        )
 
 
 @contextmanager

@@ -6,6 +6,7 @@ switch reaches a method through `${protocol.…}` or `${scale.…}`, which value
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -24,20 +25,22 @@ def refuse(group: str, wrong: dict[str, str]) -> None:
         raise InputError("; ".join(f"{group}.{key}: {text}" for key, text in wrong.items()))
 
 
-def at_least(least: int, settings: dict[str, int | None]) -> dict[str, str]:
+def at_least(least: int, settings: Mapping[str, int | None]) -> dict[str, str]:
     """Of these whole numbers, those below `least`, with what was expected; None is never wrong."""
     return {
         key: f"expected a whole number of at least {least}, got {value}"
-        for key, value in settings.items() if value is not None and value < least
-    }  # fmt: skip
+        for key, value in settings.items()
+        if value is not None and value < least
+    }
 
 
-def above_zero(settings: dict[str, float | None]) -> dict[str, str]:
+def above_zero(settings: Mapping[str, float | None]) -> dict[str, str]:
     """Of these numbers, those that are not above 0, with what was expected; None is never wrong."""
     return {
         key: f"expected a number above 0, got {value:g}"
-        for key, value in settings.items() if value is not None and value <= 0
-    }  # fmt: skip
+        for key, value in settings.items()
+        if value is not None and value <= 0
+    }
 
 
 @dataclass(frozen=True)

@@ -151,8 +151,10 @@ def parse(overrides: list[str]) -> dict[str, tuple[list[str], bool]]:
     for override in read:
         key = override.get_key_element()
         if (group := key.lstrip("+").split("@")[0]) in (*GROUPS, "sweep") and key in values:
-            raise InputError(f"{group}: expected one choice, got {' and '.join(values[key][0])} and "
-                             f"{override.get_value_element_as_str()}")  # fmt: skip
+            raise InputError(
+                f"{group}: expected one choice, got {' and '.join(values[key][0])} and "
+                f"{override.get_value_element_as_str()}"
+            )
         if hydra.is_glob(override):
             raise InputError(f"{key}: expected a list of values a,b,c, got {override.input_line.partition('=')[2]}")
         if override.is_sweep_override():

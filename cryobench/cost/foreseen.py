@@ -54,8 +54,15 @@ def is_small(config: dict) -> bool:
 def seconds_like(config: dict, records: Sequence[Record]) -> float | None:
     """Median seconds of the finished runs that cost what this one does; None where there is none."""
     wanted = work_of(config)
-    alike = [one.wall_s for one in records if one.done and one.wall_s and "trainer" in one.config
-             and one.name("method") == config["method"]["name"] and work_of(one.config) == wanted]  # fmt: skip
+    alike = [
+        one.wall_s
+        for one in records
+        if one.done
+        and one.wall_s
+        and "trainer" in one.config
+        and one.name("method") == config["method"]["name"]
+        and work_of(one.config) == wanted
+    ]
     return statistics.median(alike) if alike else None
 
 

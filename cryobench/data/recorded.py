@@ -90,7 +90,7 @@ class Particles(DataSet):
         """The two halves, opened and checked: as many particles of the same size; none where none are named."""
         from cryobench.data.io.star import open_images
 
-        found = []
+        opened = []
         for name in self.halves or []:
             half = open_images(self._find(name), self.pixel_size_angstrom)
             for what, got, expected in (
@@ -103,13 +103,15 @@ class Particles(DataSet):
                         f"{got} in {half.path}"
                     )
             self._same_particles(half)
-            found.append(half)
-        return found
+            opened.append(half)
+        return opened
 
     def _same_particles(self, half: Stack | Star) -> None:
         """Raise InputError where a half's star file has its particles at other coordinates than ours."""
+        from cryobench.data.io.star import Star
+
         columns = ("rlnCoordinateX", "rlnCoordinateY")
-        if hasattr(half, "columns") and set(columns) <= set(half.columns) & set(self.particles.columns):
+        if isinstance(half, Star) and set(columns) <= set(half.columns) & set(self.particles.columns):
             apart = [np.abs(half.column(name) - self.particles.column(name)) for name in columns]
             if (other := np.flatnonzero(np.max(apart, axis=0) > 1)).size:
                 raise InputError(
@@ -218,13 +220,13 @@ class Particles(DataSet):
         scaled = self.normalise == "background"
         sources = [(source, maker.factor(train, source) if scaled else 1.0) for source in (self.particles, *halves)]
         for split, rows in (("train", train), ("test", test)):
-            mine = sources if split == "train" else sources[:1]
-            names = ["clean", "noisy", "half_1", "half_2"][: 1 + len(mine)]
+            stacks = sources if split == "train" else sources[:1]
+            names = ["clean", "noisy", "half_1", "half_2"][: 1 + len(stacks)]
             shape = (len(rows), self.image_size, self.image_size)
             with contextlib.ExitStack() as stack:
                 files = [stack.enter_context(new_array(folder / f"{split}_{name}.npy", shape)) for name in names]
                 for start in range(0, len(rows), BLOCK):
-                    made = maker.pairs(rows[start : start + BLOCK], mine)
+                    made = maker.pairs(rows[start : start + BLOCK], stacks)
                     for file, images in zip(files, made, strict=True):
                         file.write(np.ascontiguousarray(images).data)
                     advance(len(made[0]))

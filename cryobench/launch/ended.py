@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables.text import formatted
 
+WIDE = 200  # characters
 METRICS = {"mse": "MSE", "psnr": "PSNR (dB)", "ssim": "SSIM", "nmse": "NMSE"}
 
 
@@ -31,7 +33,7 @@ def tables_and_files(sweep: Sweep, writes: list[str]) -> None:
             for file in files:
                 print(f"written: {file}")
     if not writes and (table := of_runs(sweep)):
-        console = Console()
+        console = Console() if sys.stdout.isatty() else Console(width=WIDE)  # a pipe or a log has no width
         console.print(table)
         for path in sorted(sweep.stores):
             console.print(f"records: {sweep.stores[path].runs}", soft_wrap=True, highlight=False)
@@ -39,25 +41,25 @@ def tables_and_files(sweep: Sweep, writes: list[str]) -> None:
 
 def of_runs(sweep: Sweep) -> Table | None:
     """One line for the finished runs that differ in their seed alone: mean (spread over seeds); None without any metrics."""
-    found: dict[tuple[str, str], list[Record]] = {}
+    by_label: dict[tuple[str, str], list[Record]] = {}
     for job, label in zip(sweep.jobs, labels(sweep.jobs), strict=True):
         record = sweep.store(job).read(job.run_id)
         if record and record.done and record.task == "denoising":
-            found.setdefault((label, noise_label(job.config)), []).append(record)
-    if not found:
+            by_label.setdefault((label, noise_label(job.config)), []).append(record)
+    if not by_label:
         return None
     table = Table(title="mean (spread over seeds)")
     for column in ("", "noise", "seeds", *METRICS.values()):
-        table.add_column(column, justify="left" if column in ("", "noise") else "right")
-    for (label, noise), records in found.items():
+        table.add_column(column, justify="left" if column in ("", "noise") else "right", overflow="fold")
+    for (label, noise), records in by_label.items():
         table.add_row(label, noise, str(len(records)), *(over_seeds(records, name) for name in METRICS))
     return table
 
 
 def over_seeds(records: Sequence[Record], metric: str) -> str:
     """A metric's mean and spread over records as the paper prints them; ∞ where a run's mean is infinite."""
-    means = [record.mean(metric) for record in records]
-    if None in means:
+    means = [mean for record in records if (mean := record.mean(metric)) is not None]
+    if len(means) < len(records):
         return "∞" if metric == "psnr" else "–"
     spread = float(np.std(means, ddof=1)) if len(means) > 1 else None
     return formatted("mse" if "mse" in metric else metric, float(np.mean(means)), spread)

@@ -79,4 +79,5 @@ def one_thread(config: dict) -> dict:
 
 
 def on_a_cluster(launcher: str | None) -> bool:
+    """Whether the jobs of a sweep go to SLURM."""
     return launcher in ("slurm", "submitit_slurm")  # ours, and the one that comes with submitit's plug-in

@@ -122,7 +122,7 @@ def hand_to_cluster(sweep: Sweep, overrides: list[str], since: str) -> None:
     from cryobench.launch import submitit
 
     left = {job.run_id for job in sweep.jobs if not sweep.finished(job)}
-    with submitit.submitting(lambda words: run_of(words).run_id in left):
+    with submitit.submitting(lambda words: run_of(list(words)).run_id in left):
         try:
             hand_to_hydra(overrides, since)
         except Exception as error:

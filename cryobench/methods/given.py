@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import numpy as np
 
@@ -33,12 +34,12 @@ class Given(Denoiser):
         """What was said with the images."""
         return frozenset(self.used)
 
-    def require(self) -> None:
+    def require(self) -> NoReturn:
         """Raise InputError: there is nothing to run."""
         raise InputError(
             f"{self.title}: its images were denoised outside, and there is nothing here to run; see score --help"
         )
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> NoReturn:
         """Raises InputError, as `require` does."""
         self.require()

@@ -78,8 +78,18 @@ class Prepared:
         kept = np.unique(np.linspace(0, len(self) - 1, min(FITTED, len(self))).astype(np.int64))
         ctf = None if self.ctf is None else self.ctf[kept]
         few = Prepared(self.source, self.rows[kept], self.size, self.background, self.contrast, ctf)
-        return NoisyImages("train", few, np.zeros(len(few), np.int64), None, None, self.source.pixel_size or 1.0, Recorded(), 0,
-                           recorded=few, optics=ctf)  # fmt: skip
+        return NoisyImages(
+            "train",
+            few,
+            np.zeros(len(few), np.int64),
+            None,
+            None,
+            self.source.pixel_size or 1.0,
+            Recorded(),
+            0,
+            recorded=few,
+            optics=ctf,
+        )
 
 
 def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str, say=lambda text: None,
@@ -88,15 +98,19 @@ def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str,
     size = model.image_size or source.size
     prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast, ctf)
     if size != source.size:
-        say(f"images of {source.size} px are resampled to {size} px, as in training, and back: "
-            f"detail beyond {size} px is lost")  # fmt: skip
+        say(
+            f"images of {source.size} px are resampled to {size} px, as in training, and back: "
+            f"detail beyond {size} px is lost"
+        )
     if (
         model.pixel_size
         and source.pixel_size
         and not same_pixel_size(source.pixel_size * source.size / size, model.pixel_size)
     ):
-        say(f"then {source.pixel_size * source.size / size:.3g} Å/px, where training had {model.pixel_size:.3g}: particles look "
-            "larger or smaller than those it knows")  # fmt: skip
+        say(
+            f"then {source.pixel_size * source.size / size:.3g} Å/px, where training had {model.pixel_size:.3g}: particles look "
+            "larger or smaller than those it knows"
+        )
     if model.fits_stack:
         train = prepared.as_training()
         say(
@@ -108,9 +122,19 @@ def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str,
     return prepared
 
 
-def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Path, *, contrast: str = "white",
-                  force: bool = False, skip_bad: bool = False, ctf: str | None = None, say=lambda text: None,
-                  progress: bool = False) -> list[Path]:  # fmt: skip
+def denoise_stack(
+    model: Model,
+    source: Stack | Star,
+    rows: np.ndarray,
+    out: Path,
+    *,
+    contrast: str = "white",
+    force: bool = False,
+    skip_bad: bool = False,
+    ctf: str | None = None,
+    say=lambda text: None,
+    progress: bool = False,
+) -> list[Path]:
     """Denoise these rows into `out`, and write a .star beside it if they came from one; returns what was written.
 
     ctf: whether the method is told of the star file's CTFs, and what its images are then (optics.tell).
@@ -131,7 +155,7 @@ def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Pat
     like = source.stacks[0] if isinstance(source, Star) else source
     step = images_at_once(max(prepared.size, source.size))
     with contextlib.ExitStack() as files:
-        if star is not None:
+        if star is not None and isinstance(source, Star):
             files.enter_context(whole(star)).write_bytes(source.pointing_to(out.name, rows))
         stack = files.enter_context(new_stack(out, len(rows), source.size, source.pixel_size, like=like))
         with bar(progress) as shown:
@@ -172,8 +196,10 @@ def denoise_block(model: Model, prepared: Prepared, block: slice, applied: bool 
     with np.errstate(over="ignore", invalid="ignore"):
         denoised = resample(denoised * gain + level, prepared.source.size)
     if not (finite := np.isfinite(denoised).all(axis=(1, 2))).all():
-        raise InputError(f"{prepared.source.path}: expected values that float32 can hold, got more in "
-                         f"{prepared.source.named(rows[~finite])}; leave it out with --images")  # fmt: skip
+        raise InputError(
+            f"{prepared.source.path}: expected values that float32 can hold, got more in "
+            f"{prepared.source.named(rows[~finite])}; leave it out with --images"
+        )
     return denoised
 
 

@@ -60,12 +60,18 @@ def ask(model: Model, images: np.ndarray, pixel_size: float | None, unseen: dict
     halves = [denoise((images + sign * anew).astype(np.float32)) for sign in (1, -1)]
     size = images.shape[-1]
     return Answers(
-        images[:SHOWN], denoised[:SHOWN], noises[:SHOWN], from_noise[:SHOWN],
+        images[:SHOWN],
+        denoised[:SHOWN],
+        noises[:SHOWN],
+        from_noise[:SHOWN],
         float(contrast(from_noise).mean() / contrast(denoised).mean()),
-        np.arange(1, size // 2 + 1) / (size * (pixel_size or 1.0)), correlation(*halves),
-        correlation(from_noise[::2], from_noise[1::2]), correlation(images + anew, images - anew),
-        "Å" if pixel_size else "px", unseen,
-    )  # fmt: skip
+        np.arange(1, size // 2 + 1) / (size * (pixel_size or 1.0)),
+        correlation(*halves),
+        correlation(from_noise[::2], from_noise[1::2]),
+        correlation(images + anew, images - anew),
+        "Å" if pixel_size else "px",
+        unseen,
+    )
 
 
 def noise_like(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -147,16 +153,22 @@ def paragraph(name: str, answers: Answers) -> str:
     agree = f"to {reach:.3g} {answers.unit}" if reach else "nowhere"
     same = "don't"
     if len(alike):  # low rings: a molecule from memory; the last ones: a pattern of the net's own, as a checkerboard
-        same = (f"do in {len(alike)} of {len(answers.floor)} rings, from {1 / alike[0]:.3g} to {1 / alike[-1]:.3g} "
-                f"{answers.unit}: there agreement proves nothing")  # fmt: skip
-    text = (f"{name}: of pure noise it makes images with {100 * answers.invented:.0f} % of the contrast that it gives to "
-            f"particles ({flat}). Half the dose twice, denoised versions agree (FRC above 0.5) {agree}; those of two unrelated "
-            f"noises {same}.")  # fmt: skip
+        same = (
+            f"do in {len(alike)} of {len(answers.floor)} rings, from {1 / alike[0]:.3g} to {1 / alike[-1]:.3g} "
+            f"{answers.unit}: there agreement proves nothing"
+        )
+    text = (
+        f"{name}: of pure noise it makes images with {100 * answers.invented:.0f} % of the contrast that it gives to "
+        f"particles ({flat}). Half the dose twice, denoised versions agree (FRC above 0.5) {agree}; those of two unrelated "
+        f"noises {same}."
+    )
     if answers.unseen is not None:
         known, unseen = (np.array(answers.unseen["mse"][side]) for side in ("known", "unseen"))
         error = np.hypot(known.std() / len(known) ** 0.5, unseen.std() / len(unseen) ** 0.5)
-        text += (f" Conformations that it was never trained on come out with an MSE of {unseen.mean():.3g}, known ones with "
-                 f"{known.mean():.3g} (standard error of the difference {error:.1g}).")  # fmt: skip
+        text += (
+            f" Conformations that it was never trained on come out with an MSE of {unseen.mean():.3g}, known ones with "
+            f"{known.mean():.3g} (standard error of the difference {error:.1g})."
+        )
     return text
 
 
@@ -183,8 +195,11 @@ def draw(name: str, answers: Answers):
         .subgridspec(1, 2 if answers.unseen else 1, width_ratios=(2, 1) if answers.unseen else (1,))
         .subplots(squeeze=False)[0]
     )
-    curves = (("halves, denoised", answers.agreement, "-"), ("unrelated noises, denoised", answers.floor, "--"),
-              ("halves as they are", answers.raw, ":"))  # fmt: skip
+    curves = (
+        ("halves, denoised", answers.agreement, "-"),
+        ("unrelated noises, denoised", answers.floor, "--"),
+        ("halves as they are", answers.raw, ":"),
+    )
     for (label, curve, dash), colour in zip(curves, figure.COLOURS, strict=False):
         panels[0].plot(answers.frequency, curve, dash, color=colour, label=label)
     panels[0].axhline(0.5, color="0.6", linewidth=0.8)

@@ -29,7 +29,7 @@ def picture(one: Comparison, store: Store, path: Path, pairs=None) -> Path | Non
     kept = {
         line.name: [seed for seed, record in line.records.items() if has_images(store, record)] for line in one.lines
     }
-    seeds = [seed for found in kept.values() for seed in found]
+    seeds = [seed for seeds_kept in kept.values() for seed in seeds_kept]
     if not seeds:
         return None
     seed = max(sorted(set(seeds)), key=seeds.count)
@@ -45,8 +45,10 @@ def has_images(store: Store, record: Record) -> bool:
 
 
 def images_of(store: Store, record: Record) -> np.ndarray:
-    """(IMAGES, L, L) float32."""
-    return store.gallery(record.run_id)[:IMAGES]
+    """(IMAGES, L, L) float32, of a run that kept its images (`has_images`)."""
+    images = store.gallery(record.run_id)
+    assert images is not None
+    return images[:IMAGES]
 
 
 def words(line: Line) -> str:
@@ -66,7 +68,7 @@ def untouched(one: Comparison, store: Store, pairs, seed: int) -> list[tuple[str
     return [(name, images_of(store, record)) for name, record in controls if record and has_images(store, record)]
 
 
-def page(found: Sequence[Comparison], pictures: Mapping[str, Path]) -> str:
+def page(comparisons: Sequence[Comparison], pictures: Mapping[str, Path]) -> str:
     """One self-contained page of all comparisons, with the pictures in it; `pictures` has them by `where`.
 
     Text of records is escaped by the template.
@@ -76,18 +78,29 @@ def page(found: Sequence[Comparison], pictures: Mapping[str, Path]) -> str:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     source = resources.files("cryobench.report")
     template = environment.from_string((source / "comparison.html").read_text(encoding="utf-8"))
-    shown = [{
-        "where": one.where,
-        "lines": [{"texts": plain(comparison_text.cells(one, place)), "asked": line.asked}
-                  for place, line in enumerate(one.lines)],
-        "sentences": [(line.name, comparison_text.said(one, place)) for place, line in enumerate(one.lines) if line.asked],
-        "notes": comparison_text.notes(one),
-        "picture": embedded(pictures[one.where]) if one.where in pictures else "",
-    } for one in found]  # fmt: skip
+    shown = [
+        {
+            "where": one.where,
+            "lines": [
+                {"texts": plain(comparison_text.cells(one, place)), "asked": line.asked}
+                for place, line in enumerate(one.lines)
+            ],
+            "sentences": [
+                (line.name, comparison_text.verdicts_in_words(one, place))
+                for place, line in enumerate(one.lines)
+                if line.asked
+            ],
+            "notes": comparison_text.notes(one),
+            "picture": embedded(pictures[one.where]) if one.where in pictures else "",
+        }
+        for one in comparisons
+    ]
     return template.render(
-        comparisons=shown, head=comparison_text.HEAD, how=comparison_text.SAID.replace("`", ""),
+        comparisons=shown,
+        head=comparison_text.HEAD,
+        how=comparison_text.SAID.replace("`", ""),
         style=(source / "page.css").read_text(encoding="utf-8"),
-    )  # fmt: skip
+    )
 
 
 def plain(texts: list[str]) -> list[str]:
@@ -96,4 +109,5 @@ def plain(texts: list[str]) -> list[str]:
 
 
 def embedded(path: Path) -> str:
+    """A PNG file as a data URI."""
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -65,6 +65,7 @@ def is_word(value) -> bool:
 
 
 def is_whole(value) -> bool:
+    """Whether it is a whole number of at least 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
@@ -74,6 +75,7 @@ def are_numbers(values: list) -> bool:
 
 
 def is_number(value, or_none: bool = False) -> bool:
+    """Whether it is a finite number, or None where `or_none`."""
     return (or_none and value is None) or (
         isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     )

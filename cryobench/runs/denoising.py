@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,11 @@ from cryobench.errors import BadImages, NotFinite, RunFailed
 from cryobench.evaluation import metrics
 from cryobench.evaluation.analysis import Evidence, analyse
 from cryobench.runs.environment import cores
+
+if TYPE_CHECKING:
+    from cryobench.data.images import NoisyImages
+    from cryobench.data.pairs import Pairs
+    from cryobench.methods.base import Setting, Uncertainty
 
 WATCHED = 100  # test images that are scored during training where the config says watch
 GALLERY = 6  # test images whose denoised version is kept, so that galleries need no second run
@@ -24,6 +30,7 @@ class Denoising:
     """What a run does unless told otherwise: a Task."""
 
     def run(self, config: dict, folder: Path, progress: bool) -> dict:
+        """As `Task.run` has it."""
         return work(config, folder, progress)
 
 
@@ -43,6 +50,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     result = trial(method, images, config["method"]["name"])
     judged = Judged.of(images, result.outcomes, config["protocol"]["ssim_range"])
     leave_files(folder, images, judged, method.weights())
+    method.leave(folder)
     n = len(result.outcomes) * (len(test) - len(judged.bad))
     return {
         **judged.record(config, images, result.uncertainty),
@@ -59,9 +67,9 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
 class Images:
     """What a run sees: its data set, and both splits under its noise."""
 
-    pairs: object
-    train: object
-    test: object
+    pairs: Pairs
+    train: NoisyImages
+    test: NoisyImages
 
     @classmethod
     def of(cls, config: dict, progress: bool = False) -> Images:
@@ -70,7 +78,8 @@ class Images:
 
         noise = build(config, "noise")
         pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
-        return cls(pairs, *(pairs.images(split, noise, config["seed"]) for split in ("train", "test")))
+        train, test = (pairs.images(split, noise, config["seed"]) for split in ("train", "test"))
+        return cls(pairs, train, test)
 
     @cached_property
     def clean(self) -> np.ndarray:
@@ -89,7 +98,7 @@ class Trial:
     one is of them; and seconds."""
 
     outcomes: list[tuple[np.ndarray, dict[str, str]]]
-    uncertainty: object
+    uncertainty: Uncertainty | None
     fit_s: float
     denoise_s: float
 
@@ -148,9 +157,18 @@ class Judged:
         good = np.isfinite(self.denoised).all(axis=(1, 2))
         pairs, train, test, clean, noisy = images.pairs, images.train, images.test, images.clean, images.noisy
         evidence = Evidence(
-            clean[good], noisy[good], self.denoised[good], self.scores[0]["mse"][good], test.labels[good],
-            test.rotations[good], train.labels, train.rotations, pairs.pixel_size, config["seed"], uncertainty,
-        )  # fmt: skip
+            clean[good],
+            noisy[good],
+            self.denoised[good],
+            self.scores[0]["mse"][good],
+            test.labels[good],
+            test.rotations[good],
+            train.labels,
+            train.rotations,
+            pairs.pixel_size,
+            config["seed"],
+            uncertainty,
+        )
         return {
             "metrics": self.metrics,
             **({"variants": self.variants} if len(self.scores) > 1 else {}),
@@ -163,7 +181,7 @@ class Judged:
         }
 
 
-def setting(config: dict, folder: Path, progress: bool):
+def setting(config: dict, folder: Path | None, progress: bool) -> Setting:
     """Where and how the method runs, from the trainer group."""
     from cryobench.methods.base import Setting
 
@@ -173,17 +191,24 @@ def setting(config: dict, folder: Path, progress: bool):
 
         torch.set_num_threads(trainer["threads"])
     return Setting(
-        seed=config["seed"], workdir=folder, workers=trainer["workers"] or cores(), progress=progress,
-        accelerator=trainer["accelerator"], devices=trainer["devices"], precision=trainer["precision"],
-        strategy=trainer["strategy"], checkpoint_minutes=trainer["checkpoint_minutes"],
+        seed=config["seed"],
+        workdir=folder,
+        workers=trainer["workers"] or cores(),
+        progress=progress,
+        accelerator=trainer["accelerator"],
+        devices=trainer["devices"],
+        precision=trainer["precision"],
+        strategy=trainer["strategy"],
+        checkpoint_minutes=trainer["checkpoint_minutes"],
         logger=trainer["logger"],
-    )  # fmt: skip
+    )
 
 
 def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
     """All test images; one that the method refuses becomes NaN and is named with the reason, the others go on."""
     hints = test.hints(method.side_information) | ({"truth": clean} if "truth" in method.side_information else {})
-    good, bad = np.arange(len(noisy)), {}
+    good = np.arange(len(noisy))
+    bad: dict[str, str] = {}
     denoised = np.full(noisy.shape, np.nan, dtype=np.float32)
     while len(good):
         try:

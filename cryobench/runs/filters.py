@@ -44,26 +44,27 @@ def matching(records: Iterable[Record], words: list[str]) -> list[Record]:
 
     Raises InputError for a key that none of the records has.
     """
-    found = list(records)
+    kept = list(records)
     wanted = {key_of(word): values_of(word) for word in words}
     known = {
         f"{group}.{name}"
-        for one in found
+        for one in kept
         for group, node in one.config.items()
         if isinstance(node, dict)
         for name in node
     }
     for key in wanted:
-        if found and key not in (*BESIDE, *known):
+        if kept and key not in (*BESIDE, *known):
             groups = sorted(name.removesuffix(".name") for name in known if name.endswith(".name"))
             raise InputError(
                 f"unknown setting {key}: expected one of {', '.join((*BESIDE[:3], *groups))}, or one of a group, as "
                 f"noise.snr=0.1{suggestion(key, (*BESIDE, *known))}"
             )
     return [
-        one for one in found
+        one
+        for one in kept
         if all(any(same(value_of(one, key), value) for value in values) for key, values in wanted.items())
-    ]  # fmt: skip
+    ]
 
 
 def key_of(word: str) -> str:
@@ -85,20 +86,20 @@ def stores(results: str | None) -> list[Store]:
     """The results folder that is named, or all in results/. Raises InputError where there is none."""
     if results is not None:
         return [Store(results_folder(results))]
-    found = [Store(path.parent) for path in sorted(Path("results").glob("*/runs"))]
-    if not found:
+    folders = [Store(path.parent) for path in sorted(Path("results").glob("*/runs"))]
+    if not folders:
         raise InputError(
             "expected results folders in results/, got none; do a run first, or name a folder by --results"
         )
-    return found
+    return folders
 
 
 def having(run_id: str, results: str | None) -> list[tuple[Store, Record]]:
     """Where a run has a record, and the records. Raises InputError for a run that nobody has."""
     places = stores(results)
-    found = [(store, record) for store in places if is_word(run_id) and (record := store.read(run_id))]
-    if not found:
+    records = [(store, record) for store in places if is_word(run_id) and (record := store.read(run_id))]
+    if not records:
         known = [path.parent.name for store in places for path in store.runs.glob("*/record.json")]
         where = ", ".join(str(store.results) for store in places)
         raise InputError(f"expected a run of {where}, got {run_id}{suggestion(run_id, known)}")
-    return found
+    return records

@@ -89,13 +89,22 @@ class Evaluation:
     seconds_per_image: float
 
     def __str__(self) -> str:
-        words = [f"{name.upper()} {self.metrics[name]['mean']:.3g}" for name in ("mse", "psnr", "ssim", "nmse")
-                 if self.metrics[name]["mean"] is not None]  # fmt: skip
+        words = [
+            f"{name.upper()} {self.metrics[name]['mean']:.3g}"
+            for name in ("mse", "psnr", "ssim", "nmse")
+            if self.metrics[name]["mean"] is not None
+        ]
         return f"{', '.join(words)} (noisy: MSE {self.noisy_metrics['mse']['mean']:.3g})"
 
 
-def load(data: str = "phantom", *overrides: str, scale: str = "smoke", snr: float | None = 0.1, seed: int = 0,
-         progress: bool = False) -> Data:  # fmt: skip
+def load(
+    data: str = "phantom",
+    *overrides: str,
+    scale: str = "smoke",
+    snr: float | None = 0.1,
+    seed: int = 0,
+    progress: bool = False,
+) -> Data:
     """The images of a data set under noise: load("rnap_ecoli", scale="desk", snr=0.1).
 
     data, scale: names, as data=… and scale=… on the command line; snr: var(clean) / var(noise), None for noise without one
@@ -128,5 +137,13 @@ def evaluate(
     result = trial(denoiser, data.images, type(denoiser).__name__)
     judged = Judged.of(data.images, result.outcomes, data.config["protocol"]["ssim_range"])
     n = len(result.outcomes) * (len(data.test) - len(judged.bad))
-    return Evaluation(judged.metrics, judged.noisy_metrics, judged.per_image, judged.denoised, judged.bad,
-                      sorted(denoiser.side_information), result.fit_s, result.denoise_s / n)  # fmt: skip
+    return Evaluation(
+        judged.metrics,
+        judged.noisy_metrics,
+        judged.per_image,
+        judged.denoised,
+        judged.bad,
+        sorted(denoiser.side_information),
+        result.fit_s,
+        result.denoise_s / n,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from omegaconf import OmegaConf
@@ -60,16 +61,27 @@ def texts(config: dict, images: Images, split: str, noisy: bool, digest: str) ->
     except InputError:  # of recorded images nobody knows it
         sigma = None
     about = {
-        "format": FORMAT, "split": split, "noisy": noisy, "images": len(part), "image_size": part.image_size,
-        "pixel_size": images.pairs.pixel_size, "snr": config["noise"].get("snr") if noisy else None, "sha256": digest,
-        "seed": config["seed"], "config": {key: value for key, value in shareable(config).items() if key != "method"},
+        "format": FORMAT,
+        "split": split,
+        "noisy": noisy,
+        "images": len(part),
+        "image_size": part.image_size,
+        "pixel_size": images.pairs.pixel_size,
+        "snr": config["noise"].get("snr") if noisy else None,
+        "sha256": digest,
+        "seed": config["seed"],
+        "config": {key: value for key, value in shareable(config).items() if key != "method"},
         "sigma": sigma,
-    }  # fmt: skip
+    }
     score = SCORE.format(split=split) if noisy and split == "test" else ""
     readme = README.format(
-        n=len(part), kind="noisy" if noisy else "clean", size=part.image_size, split=split,
-        pixel_size=images.pairs.pixel_size, score=score,
-    )  # fmt: skip
+        n=len(part),
+        kind="noisy" if noisy else "clean",
+        size=part.image_size,
+        split=split,
+        pixel_size=images.pairs.pixel_size,
+        score=score,
+    )
     return {ABOUT: to_json(about), "README.txt": readme}
 
 
@@ -86,8 +98,9 @@ def read_about(folder: Path) -> dict:
         or not isinstance(about.get("config"), dict)
         or not isinstance(about.get("sha256"), str)
     ):
-        raise InputError(f"--data: expected a folder that `python -m cryobench data … --noisy -o {folder}` wrote, got none "
-                         f"({path})")  # fmt: skip
+        raise InputError(
+            f"--data: expected a folder that `python -m cryobench data … --noisy -o {folder}` wrote, got none ({path})"
+        )
     if wrong := [f"{name} {about.get(name)}" for name, value in wanted.items() if about.get(name) != value]:
         raise InputError(f"--data: expected noisy test images (data … --noisy), got {', '.join(wrong)} in {path}")
     return about
@@ -95,7 +108,7 @@ def read_about(folder: Path) -> dict:
 
 def usual_results(about: dict) -> str:
     """results/DATA-SCALE of a data.json. Raises InputError for names that are no plain words."""
-    names = [
+    names: list[Any] = [
         group.get("name") if isinstance(group := about["config"].get(key), dict) else None for key in ("data", "scale")
     ]
     if not all(map(is_word, names)):
@@ -114,12 +127,24 @@ def config_of(about: dict, title: str, used: list[str], overrides: list[str], wh
         config[name] = settings(OmegaConf.create(config[name]), name)
         if not is_word(config[name]["name"]):
             raise InputError(f"{what}: expected a plain word for config.{name}.name, got {config[name]['name']!r}")
-    return {"task": {"name": "denoising", "_target_": "cryobench.runs.denoising.Denoising"}, **config,
-            "analysis": [], "watch": 0}  # fmt: skip
+    return {
+        "task": {"name": "denoising", "_target_": "cryobench.runs.denoising.Denoising"},
+        **config,
+        "analysis": [],
+        "watch": 0,
+    }
 
 
-def score(denoised: Path, folder: Path, title: str, used: list[str], results: Path, overrides: list[str],
-          force: bool = False, progress: bool = False) -> tuple[Record, bool]:  # fmt: skip
+def score(
+    denoised: Path,
+    folder: Path,
+    title: str,
+    used: list[str],
+    results: Path,
+    overrides: list[str],
+    force: bool = False,
+    progress: bool = False,
+) -> tuple[Record, bool]:
     """Judge a stack of denoised test images, and leave a record in a results folder; False: it was there already.
 
     folder: what the verb data wrote; title and used: as `cryobench.methods.given.Given` has them; overrides: of paths and
@@ -135,8 +160,10 @@ def score(denoised: Path, folder: Path, title: str, used: list[str], results: Pa
     images = Images.of(config, progress)
     shape = (len(images.test), images.test.image_size, images.test.image_size)
     if stack.shape != shape:
-        raise InputError(f"{denoised}: expected {shape[0]} images of {shape[1]} × {shape[2]} px, as in {folder}, got "
-                         f"{stack.shape[0]} of {stack.shape[1]} × {stack.shape[2]}")  # fmt: skip
+        raise InputError(
+            f"{denoised}: expected {shape[0]} images of {shape[1]} × {shape[2]} px, as in {folder}, got "
+            f"{stack.shape[0]} of {stack.shape[1]} × {stack.shape[2]}"
+        )
     check_images(about["sha256"], folder, images)
     result = stack.read(np.arange(len(stack)))
     check_order(images.noisy, result, str(denoised))
@@ -147,37 +174,50 @@ def score(denoised: Path, folder: Path, title: str, used: list[str], results: Pa
         if before and before.done and before.method.get("sha256") == digest:
             return before, False
         if before and before.done and not force:
-            raise InputError(f"--name: expected a name that has no other images here, got {title}, of which {store.folder(name)} "
-                             "has some; give another, or --force")  # fmt: skip
+            raise InputError(
+                f"--name: expected a name that has no other images here, got {title}, of which {store.folder(name)} "
+                "has some; give another, or --force"
+            )
         work = store.begin(name)
         judged = Judged.of(images, [(result, {})], config["protocol"]["ssim_range"])
         leave_files(work, images, judged)
-        record = Record.of({
-            **first_part(config).document(), **judged.record(config, images), "side_information": config["method"]["used"],
-            "contaminated": images.train.contaminated(), "method": {"sha256": digest},
-        })  # fmt: skip
+        record = Record.of(
+            {
+                **first_part(config, command=None).document(),
+                **judged.record(config, images),
+                "side_information": config["method"]["used"],
+                "contaminated": images.train.contaminated(),
+                "method": {"sha256": digest},
+            }
+        )
         store.finish(name, record)
     return record, True
 
 
 def check_images(digest: str, folder: Path, images: Images) -> None:
     """Raise InputError where the noisy images of a folder are not those that its settings give here, up to rounding."""
-    here, path = images.noisy, folder / f"{images.test.split}.mrcs"
-    there = Stack(path) if path.is_file() else None
-    if there is not None:
-        if there.shape != here.shape:
+    made, path = images.noisy, folder / f"{images.test.split}.mrcs"
+    written = Stack(path) if path.is_file() else None
+    if written is not None:
+        if written.shape != made.shape:
             raise InputError(
                 f"--data: expected the stack that was written, got another shape in {path}; write it again"
             )
-        blocks = [there.raw(np.arange(start, min(start + BLOCK, len(there)))) for start in range(0, len(there), BLOCK)]
+        blocks = [
+            written.raw(np.arange(start, min(start + BLOCK, len(written)))) for start in range(0, len(written), BLOCK)
+        ]
         if digest_of(blocks) != digest:
             raise InputError(f"--data: expected the images that were written, got others in {path}; write them again")
-    if digest_of([here]) == digest:
+    if digest_of([made]) == digest:
         return
-    close = there is not None and np.abs(np.concatenate(blocks) - here).max() <= ROUNDING * (here - images.clean).std()
+    close = (
+        written is not None and np.abs(np.concatenate(blocks) - made).max() <= ROUNDING * (made - images.clean).std()
+    )
     if not close:
-        raise InputError(f"--data: expected the images that the settings in {folder / ABOUT} give, got others; it was changed, "
-                         "or another version wrote it: write the folder again")  # fmt: skip
+        raise InputError(
+            f"--data: expected the images that the settings in {folder / ABOUT} give, got others; it was changed, "
+            "or another version wrote it: write the folder again"
+        )
 
 
 def scale_note(clean: np.ndarray, denoised: np.ndarray, what: str) -> None:
@@ -188,5 +228,7 @@ def scale_note(clean: np.ndarray, denoised: np.ndarray, what: str) -> None:
     slope = float(np.mean(centred * clean, dtype=np.float64)) / variance if variance else 0.0
     best = float(clean.var(dtype=np.float64)) - slope**2 * variance
     if best < error / 2:
-        note(f"{what}: with another grey scale ({slope:.3g} × image + a constant) its MSE would be {best:.2e}, not {error:.2e}; "
-             "does the tool normalise images?")  # fmt: skip
+        note(
+            f"{what}: with another grey scale ({slope:.3g} × image + a constant) its MSE would be {best:.2e}, not {error:.2e}; "
+            "does the tool normalise images?"
+        )

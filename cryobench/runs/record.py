@@ -82,10 +82,12 @@ class Record:
 
     @property
     def done(self) -> bool:
+        """Whether the run finished."""
         return self.status == "done"
 
     @property
     def task(self) -> str:
+        """The name of the task that the run did, "denoising" unless it says another."""
         return task_name(self.config)
 
     @property
@@ -102,8 +104,8 @@ class Record:
         """What images that were denoised outside are called in tables (verb score); None for a run of ours."""
         if self.name("method") != GIVEN:
             return None
-        told = f", told {', '.join(self.side_information)}" if self.side_information else ""
-        return f"{self.config['method']['title']} (given from outside{told})"
+        used = f", told {', '.join(self.side_information)}" if self.side_information else ""
+        return f"{self.config['method']['title']} (given from outside{used})"
 
     def mean(self, metric: str) -> float | None:
         """A metric's mean over test images; None where it is infinite, or older than the metric."""
@@ -124,7 +126,7 @@ def read_record(path: Path) -> Record | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError):  # ValueError: bad JSON, or bytes that are no text
-        fault = "no JSON"
+        fault: str | None = "no JSON"
     else:
         fault = fault_of(document)
     if fault:

@@ -27,8 +27,15 @@ class Outcome:
     fresh: bool = False
 
 
-def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: bool = False,
-        since: str | None = None, command: str | None = None) -> Outcome:  # fmt: skip
+def run(
+    config: dict,
+    *,
+    in_sweep: bool = False,
+    wait: bool = False,
+    progress: bool = False,
+    since: str | None = None,
+    command: str | None = None,
+) -> Outcome:
     """Do one run of a resolved config and write its record; a finished one is not run again.
 
     Alone, a user's mistake raises InputError and leaves no record; in a sweep it becomes a failed record.
@@ -62,9 +69,11 @@ def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: b
                 record = failure(config, error, command, record.started)
                 log = traceback.format_exc()
         record = replace(
-            record, wall_s=round(time.perf_counter() - start, 3), peak_memory_mib=peak_memory(),
+            record,
+            wall_s=round(time.perf_counter() - start, 3),
+            peak_memory_mib=peak_memory(),
             warnings=sorted({one_line(w.message) for w in caught})[:20],
-        )  # fmt: skip
+        )
         if record.done:
             store.finish(name, record)
         else:
@@ -83,15 +92,21 @@ def settled(store: Store, name: str, since: str | None) -> Outcome | None:
 
 
 def now() -> str:
+    """The time as a record has it: UTC, ISO 8601, to a millisecond."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def first_part(config: dict, command: str | None) -> Record:
     """What a record says before the run."""
     return Record(
-        run_id(config), "done", shareable(config), config["seed"],
-        command=command, started=now(), environment=environment(),
-    )  # fmt: skip
+        run_id(config),
+        "done",
+        shareable(config),
+        config["seed"],
+        command=command,
+        started=now(),
+        environment=environment(),
+    )
 
 
 def failure(config: dict, error: Exception, command: str | None, started: str | None = None) -> Record:

@@ -70,7 +70,7 @@ class Comparison:
         out += [
             (a, turned.get(answer.says, answer.says), answer) for (a, b), answer in self.answers.items() if b == place
         ]
-        return sorted(out, key=lambda found: found[0])
+        return sorted(out, key=lambda pair: pair[0])
 
 
 def key_of(config: dict) -> str:
@@ -101,18 +101,22 @@ def compare(records: Sequence[Record], config: dict, asked: Iterable[str] = ()) 
     answer: dict[int, Record] = {}
     for record in sorted(done, key=lambda one: one.started):  # of runs that differ in analyses alone the last one
         if key_of(record.config) == key:
-            found = answer if "truth" in record.side_information else rows.setdefault(label(record), {})
-            found[record.seed] = record
+            by_seed = answer if "truth" in record.side_information else rows.setdefault(label(record), {})
+            by_seed[record.seed] = record
     measure = Measure(done)
     lines = [
-        Line(name, dict(sorted(found.items())), measure.cells(list(found.values())),
-             any(record.run_id in asked for record in found.values()))
-        for name, found in rows.items()
-    ]  # fmt: skip
+        Line(
+            name,
+            dict(sorted(by_seed.items())),
+            measure.cells(list(by_seed.values())),
+            any(record.run_id in asked for record in by_seed.values()),
+        )
+        for name, by_seed in rows.items()
+    ]
     lines.sort(key=lambda line: line.cells["mse"][0] if "mse" in line.cells else np.inf)
     about = [place for place, line in enumerate(lines) if line.asked]
-    found = verdicts.measured({place: line.records for place, line in enumerate(lines)})
-    answers = verdicts.judged(found, verdicts.every_pair(range(len(lines)), about))
+    measured = verdicts.measured({place: line.records for place, line in enumerate(lines)})
+    answers = verdicts.judged(measured, verdicts.every_pair(range(len(lines)), about))
     return Comparison(place_of(config), config, lines, answer, answers)
 
 
@@ -121,10 +125,13 @@ def label(record: Record) -> str:
     if record.given:
         return record.given
     differs = frame.deviations(record.config)
-    own = {name.removeprefix("method."): value for name, value in differs.items()
-           if name.startswith("method.") or name == "trainer.precision"}  # fmt: skip
+    own = {
+        name.removeprefix("method."): value
+        for name, value in differs.items()
+        if name.startswith("method.") or name == "trainer.precision"
+    }
     return one_line(
-        " ".join([record.name("method"), *(f"{name}={shown(value)}" for name, value in sorted(own.items()))])
+        " ".join([str(record.name("method")), *(f"{name}={shown(value)}" for name, value in sorted(own.items()))])
     )
 
 
@@ -143,7 +150,9 @@ def place_of(config: dict) -> str:
     noise, words = config["noise"], [config["data"]["name"], f"{config['scale']['name']} scale"]
     words.append(f"SNR {noise['snr']:g}" if "snr" in noise else f"noise {noise['name']}")
     kept = ("data.", "noise.", "protocol.")
-    around = {name: shown(value) for name, value in frame.deviations(config).items() if name.startswith(kept)}
+    around: dict[str, object] = {
+        name: shown(value) for name, value in frame.deviations(config).items() if name.startswith(kept)
+    }
     if noise["name"] != "gaussian":  # what its yaml says isn't known to everybody
         around |= {f"noise.{name}": shown(noise[name]) for name in TOLD if name in noise}
     return one_line(", ".join(filter(None, [*words, frame.in_words(around)])))
@@ -156,7 +165,7 @@ class Measure:
         self.variances: dict[str, np.ndarray] = {}
         self.limits: dict[tuple, dict[int, Record]] = {}
         for record in records:
-            key = record.data.get("key") if record.name("noise") in SAME_CLEAN else None
+            key: str | None = record.data.get("key") if record.name("noise") in SAME_CLEAN else None
             if "nmse" in record.per_image and key and key not in self.variances:
                 mse, nmse = (as_numbers(record.per_image[name]) for name in ("mse", "nmse"))
                 with np.errstate(divide="ignore", invalid="ignore"):
@@ -167,21 +176,19 @@ class Measure:
 
     def cells(self, records: Sequence[Record]) -> dict[str, tuple[float, float | None]]:
         """Of MEASURES those that each of these records, one for each seed, has."""
-        values: dict[str, Callable[[Record], float | None]] = {
-            **{name: lambda one, name=name: one.mean(name) for name in METRICS},
-            "nmse": self.nmse,
-            **{f"times_{name}": lambda one, method=method: self.times(one, method) for name, method in LIMITS.items()},
-            "image_s": lambda one: 1 / one.images_per_s if one.images_per_s else None,
-            "training_s": lambda one: one.fit_s,
-        }
-        found = {name: [value(record) for record in records] for name, value in values.items()}
-        return {name: summary(numbers) for name, numbers in found.items() if None not in numbers}
+        values = {name: [record.mean(name) for record in records] for name in METRICS}
+        values["nmse"] = [self.nmse(record) for record in records]
+        for name, method in LIMITS.items():
+            values[f"times_{name}"] = [self.times(record, method) for record in records]
+        values["image_s"] = [1 / record.images_per_s if record.images_per_s else None for record in records]
+        values["training_s"] = [record.fit_s for record in records]
+        return {name: summary(numbers) for name, each in values.items() if (numbers := complete(each)) is not None}
 
     def nmse(self, record: Record) -> float | None:
         """A record's NMSE; of one from before it, by the variances of the clean images that others of the same images imply."""
         if record.mean("nmse") is not None:
             return record.mean("nmse")
-        variances, mse = self.variances.get(record.data.get("key")), as_numbers(record.per_image.get("mse", []))
+        variances, mse = self.variances.get(str(record.data.get("key"))), as_numbers(record.per_image.get("mse", []))
         if variances is None or record.name("noise") not in SAME_CLEAN or variances.shape != mse.shape:
             return None
         return float(np.nanmean(mse / variances))
@@ -195,10 +202,8 @@ class Measure:
     def times(self, record: Record, method: str, value: Callable[[Record], float | None] | None = None) -> float | None:
         """A record's MSE (or another value) as a multiple of that of a limit; None where there is none."""
         value = value or (lambda one: one.mean("mse"))
-        floors = [value(one) for one in self.limit(record, method)]
-        if not floors or None in floors or value(record) is None:
-            return None
-        return value(record) / float(np.mean(floors))
+        ours, floors = value(record), complete([value(one) for one in self.limit(record, method)])
+        return ours / float(np.mean(floors)) if floors and ours is not None else None
 
 
 def test_images(record: Record) -> tuple | None:
@@ -207,6 +212,12 @@ def test_images(record: Record) -> tuple | None:
     if record.name("noise") not in SPOILS_TRAINING or record.config["noise"].get("clip") or not record.data.get("key"):
         return None
     return record.data["key"], record.snr
+
+
+def complete(values: Sequence[float | None]) -> list[float] | None:
+    """The values where there are all of them, else None."""
+    numbers = [value for value in values if value is not None]
+    return numbers if len(numbers) == len(values) else None
 
 
 def as_numbers(values: Sequence) -> np.ndarray:

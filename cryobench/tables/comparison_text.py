@@ -9,8 +9,23 @@ from cryobench.tables.comparison import MEASURES, Comparison, Line
 from cryobench.tables.table import refused_by
 from cryobench.tables.text import decimal, formatted, page, pipes, sheet, short, significant
 
-HEAD = ["", "method", "NMSE", "MSE", "PSNR", "SSIM", "× linear limit", "× Bayes limit", "side information", "s/image",
-        "training s", "seeds", "significantly better than", "equivalent to", "undecided"]  # fmt: skip
+HEAD = [
+    "",
+    "method",
+    "NMSE",
+    "MSE",
+    "PSNR",
+    "SSIM",
+    "× linear limit",
+    "× Bayes limit",
+    "side information",
+    "s/image",
+    "training s",
+    "seeds",
+    "significantly better than",
+    "equivalent to",
+    "undecided",
+]
 LEFT = 2  # columns
 SAID = """\
 Mean(spread over seeds). × linear limit, × Bayes limit: the MSE as a multiple of that of `method=wiener` and `method=bayes` on \
@@ -20,14 +35,26 @@ docs/statistics.md at 5 %, all comparisons of a table corrected together (Holm);
 the lines. Fewer than three seeds allow no verdict."""
 NUMBERS = tuple(part for name in MEASURES for part in (name, f"{name}_spread"))
 LINES = ("where", "place", "method", "given", "seeds", "side_information", *NUMBERS, "runs")
-VERDICTS = ("where", "method", "than", "mse", "effect", "low", "high", "p", "p_equivalent", "seeds", "detectable",
-            "seeds_to_decide")  # fmt: skip
+VERDICTS = (
+    "where",
+    "method",
+    "than",
+    "mse",
+    "effect",
+    "low",
+    "high",
+    "p",
+    "p_equivalent",
+    "seeds",
+    "detectable",
+    "seeds_to_decide",
+)
 
 
-def to_markdown(found: Sequence[Comparison], pictures: Mapping[str, str] | None = None) -> str:
+def to_markdown(comparisons: Sequence[Comparison], pictures: Mapping[str, str] | None = None) -> str:
     """A page: each comparison's table, verdicts in words, and its picture, of which `pictures` has the file by `where`."""
     parts = ["# Methods compared"]
-    for one in found:
+    for one in comparisons:
         parts += [f"## {one.where}"]
         if not one.lines:
             parts += ["No finished run of these images."]
@@ -47,9 +74,18 @@ def cells(one: Comparison, place: int) -> list[str]:
     share = f"{nmse[0]:.3g}({'–' if nmse[1] is None else f'{nmse[1]:.1g}'})" if nmse else "–"
     times = [decimal(line.cells.get(f"times_{name}", (None,))[0]) for name in ("linear", "bayes")]
     speed = [f"{line.cells[name][0]:.3g}" if name in line.cells else "–" for name in ("image_s", "training_s")]
-    told = ", ".join(line.side_information) or "–"
-    return [str(place + 1), named(line), share, *numbers, *times, told, *speed, str(len(line.records)),
-            *verdict_cells(one, place)]  # fmt: skip
+    side_information = ", ".join(line.side_information) or "–"
+    return [
+        str(place + 1),
+        named(line),
+        share,
+        *numbers,
+        *times,
+        side_information,
+        *speed,
+        str(len(line.records)),
+        *verdict_cells(one, place),
+    ]
 
 
 def named(line: Line) -> str:
@@ -81,25 +117,31 @@ def ranges(numbers: Sequence[int]) -> str:
 
 def sentences(one: Comparison) -> list[str]:
     """Of each row that was asked about: who is significantly better, who worse, and what is not decided, in words."""
-    return [f"{named(line)}: {said(one, place)}." for place, line in enumerate(one.lines) if line.asked]
+    return [f"{named(line)}: {verdicts_in_words(one, place)}." for place, line in enumerate(one.lines) if line.asked]
 
 
-def said(one: Comparison, place: int) -> str:
+def verdicts_in_words(one: Comparison, place: int) -> str:
+    """Which rows a row is better and worse than, equivalent to and undecided against, by name; and how many seeds are missing."""
     groups: dict[str, list[tuple[int, Answer]]] = {}
     for other, word, answer in one.against(place):
         groups.setdefault(word, []).append((other, answer))
-    words = {"lower": "significantly better than", "higher": "significantly worse than", "equivalent": "equivalent to",
-             "undecided": "undecided against", "not run": "no images in common with"}  # fmt: skip
+    words = {
+        "lower": "significantly better than",
+        "higher": "significantly worse than",
+        "equivalent": "equivalent to",
+        "undecided": "undecided against",
+        "not run": "no images in common with",
+    }
     parts = [f"{text} {names(one, groups[word])}" for word, text in words.items() if word in groups]
     if few := groups.get("too few seeds"):
-        mine, least = len(one.lines[place].records), min(answer.comparison.seeds for _, answer in few)
-        whose = f"it has {mine}" if mine < SEEDS else f"as few as {least} are common to both"
+        own = len(one.lines[place].records)
+        least = min(answer.comparison.seeds for _, answer in few if answer.comparison)
+        whose = f"it has {own}" if own < SEEDS else f"as few as {least} are common to both"
         parts.append(f"no verdict against {names(one, few)}: {SEEDS} seeds are needed, and {whose}")
-    needed = [answer.seeds_to_decide for _, answer in groups.get("undecided", [])]
-    if needed:
-        text = (
-            f"{max(needed)} seeds would decide all" if None not in needed else f"more than {MOST_SEEDS} seeds for some"
-        )
+    if undecided := groups.get("undecided"):
+        needed = [answer.seeds_to_decide for _, answer in undecided if answer.seeds_to_decide is not None]
+        enough = len(needed) == len(undecided)
+        text = f"{max(needed)} seeds would decide all" if enough else f"more than {MOST_SEEDS} seeds for some"
         parts.append(f"if the differences are as measured, {text} of what is undecided")
     return "; ".join(parts) or "nothing to compare it with"
 
@@ -123,35 +165,54 @@ def notes(one: Comparison) -> list[str]:
     return out + refused_by((line.name, record) for line in one.lines for record in line.records.values())
 
 
-def to_csv(found: Sequence[Comparison]) -> str:
+def to_csv(comparisons: Sequence[Comparison]) -> str:
     """One line for each row; `runs` has its records' ids."""
     lines = []
-    for one in found:
+    for one in comparisons:
         for place, line in enumerate(one.lines, start=1):
             values = [value for name in MEASURES for value in line.cells.get(name, (None, None))]
             ids = " ".join(record.run_id for record in line.records.values())
-            lines.append([one.where, place, line.name, "yes" if line.first.given else "no", len(line.records),
-                          " ".join(line.side_information), *values, ids])  # fmt: skip
+            lines.append(
+                [
+                    one.where,
+                    place,
+                    line.name,
+                    "yes" if line.first.given else "no",
+                    len(line.records),
+                    " ".join(line.side_information),
+                    *values,
+                    ids,
+                ]
+            )
     return sheet(LINES, lines)
 
 
-def verdicts_csv(found: Sequence[Comparison]) -> str:
+def verdicts_csv(comparisons: Sequence[Comparison]) -> str:
     """One line for each two rows that were compared. mse: lower, higher, equivalent, undecided or too few seeds; effect: the
     difference in MSE relative to `than`, with its 95 % interval over seeds."""
     lines = []
-    for one in found:
+    for one in comparisons:
         for place, line in enumerate(one.lines):
             for other, word, answer in one.against(place):
                 if (place, other) not in one.answers:
                     continue
                 compared, decided = answer.comparison, answer.p is not None
                 effect = significant(compared.effect) if compared else None
-                lines.append([
-                    one.where, line.name, one.lines[other].name, word, effect,
-                    *(map(significant, compared.interval) if decided else (None, None)), significant(answer.p),
-                    significant(answer.p_equivalent), compared.seeds if compared else 0, significant(answer.detectable),
-                    answer.seeds_to_decide,
-                ])  # fmt: skip
+                lines.append(
+                    [
+                        one.where,
+                        line.name,
+                        one.lines[other].name,
+                        word,
+                        effect,
+                        *(map(significant, compared.interval) if compared and decided else (None, None)),
+                        significant(answer.p),
+                        significant(answer.p_equivalent),
+                        compared.seeds if compared else 0,
+                        significant(answer.detectable),
+                        answer.seeds_to_decide,
+                    ]
+                )
     return sheet(VERDICTS, lines)
 
 

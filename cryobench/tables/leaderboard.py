@@ -17,14 +17,28 @@ import numpy as np
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
-from cryobench.tables.comparison import LIMITS, Measure, key_of, label, one_line, place_of, summary
+from cryobench.tables.comparison import LIMITS, Measure, complete, key_of, label, one_line, place_of, summary
 from cryobench.tables.text import page, pipes, sheet
 
 LEAST = 3  # methods that make a task
 CONTROLS = ("noisy", "mean_image")  # that count for none
 UNITS = {"bayes": "× Bayes limit", "linear": "× linear limit", "": "NMSE"}
-COLUMNS = ("task", "data", "scale", "noise", "snr", "method", "settings", "unit", "mean", "spread", "n_seeds", "nmse",
-           "side_information", "runs")  # fmt: skip
+COLUMNS = (
+    "task",
+    "data",
+    "scale",
+    "noise",
+    "snr",
+    "method",
+    "settings",
+    "unit",
+    "mean",
+    "spread",
+    "n_seeds",
+    "nmse",
+    "side_information",
+    "runs",
+)
 SAID = """\
 The NMSE of each method's test images as a multiple of that of the limit under the same noise, seed by seed, and the mean over \
 seeds. × Bayes: over the posterior mean given the true volumes (`method=bayes`). × linear, where no Bayes limit was run: over \
@@ -53,8 +67,8 @@ class Task:
             f"{noise['snr']:g}" if "snr" in noise else "",
         ]
         more = self.where.split(", ")[3:]
-        spoilt = ", ".join(word.removeprefix("noise.") for word in more if not word.startswith("noise.name="))
-        return " ".join(filter(None, [*words, f"({spoilt})" if spoilt else ""]))
+        noise_settings = ", ".join(word.removeprefix("noise.") for word in more if not word.startswith("noise.name="))
+        return " ".join(filter(None, [*words, f"({noise_settings})" if noise_settings else ""]))
 
     @property
     def noise(self) -> str:
@@ -87,7 +101,8 @@ def beside(folder) -> list[Store]:
 
 def board(stores: Iterable[Store]) -> Board:
     """The leaderboard of the finished runs of these folders."""
-    tasks, cells = [], {}
+    tasks: list[Task] = []
+    cells: dict[tuple[str, str], dict[str, Cell]] = {}
     for store in stores:
         done = [one for one in store.all() if one.done and "truth" not in one.side_information]
         measure = Measure(done)
@@ -100,35 +115,39 @@ def board(stores: Iterable[Store]) -> Board:
     tasks.sort(key=place)
     chosen = {method: settings_of(method, cells) for method, _ in cells}
     rows = {(method, name.removeprefix(method).strip()): cells[method, name] for method, name in chosen.items()}
-    tasks = [task for task in tasks if sum(task.where in found for found in rows.values()) > 1]
-    linear = {task.where: cell.nmse[0] for task in tasks if task.noise == "gaussian"
-              if (cell := rows.get((LIMITS["linear"], ""), {}).get(task.where))}  # fmt: skip
+    tasks = [task for task in tasks if sum(task.where in by_where for by_where in rows.values()) > 1]
+    linear = {
+        task.where: cell.nmse[0]
+        for task in tasks
+        if task.noise == "gaussian"
+        if (cell := rows.get((LIMITS["linear"], ""), {}).get(task.where))
+    }
     return Board(tasks, dict(sorted(rows.items(), key=lambda row: standing(row[1], linear))))
 
 
 def by_task(done: Sequence[Record]) -> dict[str, list[Record]]:
     """Conditions that make a task → their records."""
-    found: dict[str, list[Record]] = {}
+    by_key: dict[str, list[Record]] = {}
     for record in done:
         if not any(name.startswith(("data.", "protocol.")) for name in frame.deviations(record.config)):
-            found.setdefault(key_of(record.config), []).append(record)
+            by_key.setdefault(key_of(record.config), []).append(record)
     enough = {
-        key: len({records_name(one) for one in records} - set(CONTROLS)) >= LEAST for key, records in found.items()
+        key: len({records_name(one) for one in records} - set(CONTROLS)) >= LEAST for key, records in by_key.items()
     }
-    return {key: records for key, records in found.items() if enough[key]}
+    return {key: records for key, records in by_key.items() if enough[key]}
 
 
 def records_name(record: Record) -> str:
     """What a method is called here."""
-    return record.given or record.name("method")
+    return record.given or str(record.name("method"))
 
 
 def by_label(records: Sequence[Record]) -> dict[str, list[Record]]:
     """Method with its settings → its runs, each seed once."""
-    found: dict[str, dict[int, Record]] = {}
+    labelled: dict[str, dict[int, Record]] = {}
     for record in sorted(records, key=lambda one: one.started):
-        found.setdefault(label(record), {})[record.seed] = record
-    return {name: [runs[seed] for seed in sorted(runs)] for name, runs in found.items()}
+        labelled.setdefault(label(record), {})[record.seed] = record
+    return {name: [runs[seed] for seed in sorted(runs)] for name, runs in labelled.items()}
 
 
 def unit_of(records: Sequence[Record], measure: Measure) -> str:
@@ -138,15 +157,15 @@ def unit_of(records: Sequence[Record], measure: Measure) -> str:
 
 def cell_of(task: Task, runs: Sequence[Record], measure: Measure) -> Cell | None:
     """None where the NMSE isn't known."""
-    shares = [measure.nmse(one) for one in runs]
-    values = [measure.times(one, LIMITS[task.unit], measure.nmse) for one in runs] if task.unit else shares
-    return None if None in shares or None in values else Cell(summary(values), summary(shares), runs)
+    shares = complete([measure.nmse(one) for one in runs])
+    values = complete([measure.times(one, LIMITS[task.unit], measure.nmse) for one in runs]) if task.unit else shares
+    return Cell(summary(values), summary(shares), runs) if shares and values else None
 
 
 def settings_of(method: str, cells: dict[tuple[str, str], dict]) -> str:
     """The label of a method with the settings of its yaml; without records of these, the one that the most tasks have, and of
     several the shortest."""
-    counts = {name: len(found) for (one, name), found in cells.items() if one == method}
+    counts = {name: len(by_where) for (one, name), by_where in cells.items() if one == method}
     return min(counts, key=lambda name: (name != method, -counts[name], len(name), name))
 
 
@@ -163,24 +182,24 @@ def place(task: Task) -> tuple:
     return kind, noise["name"], config["data"]["image_size"], config["data"]["name"], -noise.get("snr", 0.0), task.where
 
 
-def to_markdown(found: Board) -> str:
+def to_markdown(leaders: Board) -> str:
     """A page with a table for each noise model."""
-    parts = ["# Methods by task", f"{len(found.rows)} methods, {len(found.tasks)} tasks."]
-    for noise, unit in dict.fromkeys((task.noise, task.unit) for task in found.tasks):
-        tasks = [task for task in found.tasks if (task.noise, task.unit) == (noise, unit)]
-        parts += [f"## Noise: {noise} ({UNITS[unit]})", pipes(lines(found, tasks))]
-    return page(*parts, SAID) if found.tasks else page(*parts, f"A task needs records of {LEAST} methods or more.")
+    parts = ["# Methods by task", f"{len(leaders.rows)} methods, {len(leaders.tasks)} tasks."]
+    for noise, unit in dict.fromkeys((task.noise, task.unit) for task in leaders.tasks):
+        tasks = [task for task in leaders.tasks if (task.noise, task.unit) == (noise, unit)]
+        parts += [f"## Noise: {noise} ({UNITS[unit]})", pipes(lines(leaders, tasks))]
+    return page(*parts, SAID) if leaders.tasks else page(*parts, f"A task needs records of {LEAST} methods or more.")
 
 
-def lines(found: Board, tasks: Sequence[Task], least: int = 1) -> list[list[str]]:
+def lines(leaders: Board, tasks: Sequence[Task], least: int = 1) -> list[list[str]]:
     """A table's texts: a line for each method that has records of `least` of these tasks, which are of one unit."""
     out = [[UNITS[tasks[0].unit], *(task.short for task in tasks), "side information"]]
-    for (method, settings), cells in found.rows.items():
-        here = [cells.get(task.where) for task in tasks]
-        if sum(cell is not None for cell in here) >= least:
-            told = next(cell for cell in here if cell).records[0].side_information
+    for (method, settings), cells in leaders.rows.items():
+        row = [cells.get(task.where) for task in tasks]
+        if sum(cell is not None for cell in row) >= least:
+            side_information = next(cell for cell in row if cell).records[0].side_information
             name = one_line(f"{method} {settings}")
-            out.append([name, *map(shown, here), ", ".join(told) or "–"])
+            out.append([name, *map(shown, row), ", ".join(side_information) or "–"])
     return out
 
 
@@ -189,26 +208,41 @@ def shown(cell: Cell | None) -> str:
     return "–" if cell is None else f"{cell.value[0]:.3g}{'' if len(cell.records) > 1 else '¹'}"
 
 
-def in_short(found: Board) -> str:
+def in_short(leaders: Board) -> str:
     """The table for a page that has other things to say: plain noise, the scale that has the most tasks, methods that have
     records of more than one molecule."""
-    plain = [task for task in found.tasks if task.noise == "gaussian" and task.unit == "bayes"]
+    plain = [task for task in leaders.tasks if task.noise == "gaussian" and task.unit == "bayes"]
     scales = Counter(task.config["scale"]["name"] for task in plain)
-    tasks = [task for task in plain if task.config["scale"]["name"] == max(scales, key=scales.get)]
+    tasks = [task for task in plain if task.config["scale"]["name"] == max(scales, key=lambda name: scales[name])]
     if not tasks:
         return ""
-    return pipes(lines(found, tasks, least=len(tasks) // 2 + 1))
+    return pipes(lines(leaders, tasks, least=len(tasks) // 2 + 1))
 
 
-def to_csv(found: Board) -> str:
+def to_csv(leaders: Board) -> str:
     """One line for each method and task."""
     out = []
-    for (method, settings), cells in found.rows.items():
-        for task in found.tasks:
+    for (method, settings), cells in leaders.rows.items():
+        for task in leaders.tasks:
             if (cell := cells.get(task.where)) is None:
                 continue
             config, (mean, spread) = task.config, cell.value
-            out.append([task.where, config["data"]["name"], config["scale"]["name"], task.noise, config["noise"].get("snr"),
-                        method, settings, UNITS[task.unit], mean, spread, len(cell.records), cell.nmse[0],
-                        " ".join(cell.records[0].side_information), " ".join(one.run_id for one in cell.records)])  # fmt: skip
+            out.append(
+                [
+                    task.where,
+                    config["data"]["name"],
+                    config["scale"]["name"],
+                    task.noise,
+                    config["noise"].get("snr"),
+                    method,
+                    settings,
+                    UNITS[task.unit],
+                    mean,
+                    spread,
+                    len(cell.records),
+                    cell.nmse[0],
+                    " ".join(cell.records[0].side_information),
+                    " ".join(one.run_id for one in cell.records),
+                ]
+            )
     return sheet(COLUMNS, out)

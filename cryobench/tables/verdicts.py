@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from cryobench.evaluation import statistics
 from cryobench.runs.record import Record
 
-Row = Hashable
+Row = TypeVar("Row", bound=Hashable)
 MARGIN = 0.05  # rows whose MSE differ by less than this share are equivalent
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measured(Generic[Row]):
     """values: row → seed → MSE of each test image, NaN for one that was refused; spreads: row → its spread over seeds, None
     for one with too few of them."""
 
@@ -27,15 +28,15 @@ class Measured:
         return statistics.compare(self.values[a], self.values[b], self.spreads[a], self.spreads[b])
 
 
-def measured(shown: Mapping[Row, Mapping[int, Record]]) -> Measured:
+def measured(shown: Mapping[Row, Mapping[int, Record]]) -> Measured[Row]:
     """Row → seed → record; a row's spread is moderated by all rows of its kind, each set of runs once."""
-    values = {row: {seed: per_image(record) for seed, record in found.items()} for row, found in shown.items()}
-    names = {row: tuple(record.run_id for record in found.values()) for row, found in shown.items()}
+    values = {row: {seed: per_image(record) for seed, record in by_seed.items()} for row, by_seed in shown.items()}
+    names = {row: tuple(record.run_id for record in by_seed.values()) for row, by_seed in shown.items()}
     once = {ids: row for row, ids in names.items() if ids}  # one row may stand in two tables: its runs count once
     logs = {row: {seed: np.log(np.nanmean(mse)) for seed, mse in values[row].items()} for row in once.values()}
     kinds = {row: kind(next(iter(shown[row].values()))) for row in once.values()}
     by_runs = statistics.spreads(logs, kinds)
-    return Measured(values, {row: by_runs.get(once.get(ids)) for row, ids in names.items()})
+    return Measured(values, {row: by_runs.get(once[ids]) if ids in once else None for row, ids in names.items()})
 
 
 def per_image(record: Record) -> np.ndarray:
@@ -58,7 +59,7 @@ def every_pair(rows: Sequence[Row], asked: Sequence[Row] = ()) -> list[tuple[Row
     return [pair for pair in pairs if not asked or set(pair) & set(asked)]
 
 
-def judged(found: Measured, pairs: Sequence[tuple[Row, Row]]) -> dict[tuple[Row, Row], statistics.Answer]:
+def judged(rows: Measured[Row], pairs: Sequence[tuple[Row, Row]]) -> dict[tuple[Row, Row], statistics.Answer]:
     """Pair → answer, all corrected together (Holm): "holds" says that the first has a significantly lower MSE."""
-    answers = statistics.judge([found.compared(a, b) for a, b in pairs], MARGIN)
+    answers = statistics.judge([rows.compared(a, b) for a, b in pairs], MARGIN)
     return dict(zip(pairs, answers, strict=True))

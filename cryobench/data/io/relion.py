@@ -16,6 +16,7 @@ import starfile
 from cryobench.data.io.stack import new_stack, write_map
 from cryobench.data.rotations import euler_from_rotations
 from cryobench.errors import InputError
+from cryobench.files import whole
 
 
 def write_stack(
@@ -66,12 +67,20 @@ def write_stack(
     return folder / f"{name}.star"
 
 
+def write_poses(path: Path, rotations: np.ndarray, size: int, pixel_size: float, name: str = "train") -> Path:
+    """A .star file that RELION reads: images 1@NAME.mrcs and so on, of L = `size` px and pixel_size Å, seen under rotations
+    (n, 3, 3)."""
+    with whole(path) as partial:
+        starfile.write(_tables(name, size, pixel_size, rotations, np.zeros(len(rotations), np.int64)), partial)
+    return path
+
+
 def digest_of(blocks: Iterable[np.ndarray]) -> str:
     """sha256 of images (b, L, L), however they come in blocks: of their pixels as little-endian float32, row by row."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for block in blocks:
-        found.update(np.ascontiguousarray(block, dtype="<f4").data)
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(block, dtype="<f4").data)
+    return digest.hexdigest()
 
 
 def write_split(folder: Path | str, pairs, split: str, noisy=None, texts=None) -> Path:

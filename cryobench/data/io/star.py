@@ -67,8 +67,8 @@ class Star:
             return self.table.cells(name, self.rows)
         if name not in self.columns:
             raise InputError(f"{self.path}: expected a column {name}, got {', '.join(self.columns[:SHOWN])}")
-        values = np.array(self.optics.cells(name, range(len(self.optics))), dtype=object)
-        return list(values[self._groups])
+        values = self._of_optics(name)
+        return [values[group] for group in self._groups]
 
     def column(self, name: str, default: float | None = None) -> np.ndarray:
         """(n,) float64. Raises InputError where it is missing without a default, or not a finite number."""
@@ -104,8 +104,10 @@ class Star:
         if self.given is not None:
             listed = self._listed_pixel_sizes()
             if listed is not None and not np.isclose(listed, self.given, rtol=TOLERANCE).all():
-                note(f"{self.path}: {self.given:g} Å per pixel as given; the pixel sizes that it lists are not used, and stay "
-                     "as they are where its rows are written anew")  # fmt: skip
+                note(
+                    f"{self.path}: {self.given:g} Å per pixel as given; the pixel sizes that it lists are not used, and stay "
+                    "as they are where its rows are written anew"
+                )
             return self.given
         sizes = self._pixel_sizes()
         if sizes is None:
@@ -143,10 +145,14 @@ class Star:
             )
         return sizes
 
+    def _of_optics(self, name: str) -> list[str]:
+        """A column of the optics table, one value a row; nothing where there is no such table."""
+        return self.optics.cells(name, range(len(self.optics))) if self.optics is not None else []
+
     @cached_property
     def _groups(self) -> np.ndarray:
         """(n,) which row of the optics table each particle belongs to."""
-        known = self.optics.cells(GROUP, range(len(self.optics)))
+        known = self._of_optics(GROUP)
         if GROUP not in self.table.columns:
             if len(known) > 1:
                 raise InputError(
@@ -169,18 +175,16 @@ class Star:
     def _places(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         """The stacks' names, and for each particle which of them and which image there, from 0; -1 where none is named."""
         names = self.cells(IMAGE)
-        parts = [IMAGE_NAME.fullmatch(name) for name in names]
-        counted = [
-            part is not None and (part[1] is None or int(part[1]) > 0) and not part[2].endswith("@") for part in parts
-        ]
-        if not all(counted):
-            wrong = np.flatnonzero(~np.array(counted))
+        parts = [named_image(name) for name in names]
+        if None in parts:
+            wrong = np.flatnonzero([part is None for part in parts])
             raise InputError(
                 f"{self.path}: expected image names like 000001@stack.mrcs, counted from 1, got "
                 f"'{names[wrong[0]]}' for {self.named(wrong)}"
             )
-        which, files = pd.factorize(np.array([part[2] for part in parts], dtype=object))
-        return list(files), which, np.array([int(part[1] or 0) - 1 for part in parts])
+        places, stacks = zip(*filter(None, parts), strict=True)
+        which, files = pd.factorize(np.array(stacks, dtype=object))
+        return list(files), which, np.array(places)
 
     def _find(self, name: str) -> Path:
         """A stack's path is relative to the project's folder, which is the star file's or one above it.
@@ -252,6 +256,18 @@ class Star:
         rows = self.rows[np.asarray(indices)].tolist()
         names = [f"{i:06d}@{stack}" for i in range(1, len(rows) + 1)]
         return with_cells(self.content, self.table, IMAGE, names, rows)
+
+
+def named_image(name: str) -> tuple[int, str] | None:
+    """000012@stack → (11, stack), a stack alone → (-1, stack); None for what names no image.
+
+    >>> named_image("000012@a.mrcs"), named_image("a.mrcs"), named_image("000000@a.mrcs")
+    ((11, 'a.mrcs'), (-1, 'a.mrcs'), None)
+    """
+    match = IMAGE_NAME.fullmatch(name)
+    if match is None or match[2].endswith("@") or (match[1] is not None and int(match[1]) == 0):
+        return None
+    return int(match[1] or 0) - 1, match[2]
 
 
 def read_star(path: Path | str, pixel_size: float | None = None) -> Star:

@@ -11,6 +11,7 @@ are few, the nearest of them is some way from the truth, and τ > 1 widens the w
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,14 +20,14 @@ from rich.progress import track
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.base import Uncertainty, WithSigma, check_images
+from cryobench.methods.base import NotFitted, Uncertainty, WithSigma, check_images
 from cryobench.methods.imaging import Imaging
 
 if TYPE_CHECKING:
     from cryobench.methods.posterior.mixture import Mixture
 
 TAUS = (1.0, 1.15, 1.3, 1.6, 2.0, 2.5, 3.2)
-AVERAGES = {"mean": np.mean, "median": np.median}
+AVERAGES: dict[str, Callable] = {"mean": np.mean, "median": np.median}
 
 
 @dataclass
@@ -114,6 +115,13 @@ class Exemplar(WithSigma, Imaging):
             truncation_mse=float(np.mean((mixture.truncated(orbits, few) - few) ** 2)),
         )
 
+    @property
+    def fitted(self) -> Mixture:
+        """The exemplars with what was chosen for them. Raises InputError before a fit."""
+        if self.mixture is None:
+            raise NotFitted(self)
+        return self.mixture
+
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32; `uncertainty` is the posterior's.
 
@@ -122,12 +130,13 @@ class Exemplar(WithSigma, Imaging):
         Raises InputError for images of another size than the exemplars, BadImages for NaN, Inf or a constant border.
         """
         images, sigma = self._prepared(noisy, hints)
+        mixture = self.fitted
         out, deviation = np.empty_like(noisy, dtype=np.float32), np.empty_like(noisy, dtype=np.float32)
-        conformations = np.zeros((len(noisy), self.mixture.conformations))
+        conformations = np.zeros((len(noisy), mixture.conformations))
         names = ("effective_exemplars", "predicted_mse", "conformation", "conformation_probability")
         noted: dict[str, list] = {name: [] for name in names}
         for i in track(range(len(images)), "denoising", disable=not self.setting.progress):
-            posterior = self.mixture.posterior(images[i], sigma[i], self._transfer(i, hints))
+            posterior = mixture.posterior(images[i], sigma[i], self._transfer(i, hints))
             out[i], deviation[i], conformations[i] = posterior.mean, posterior.deviation, posterior.conformations
             likeliest = int(conformations[i].argmax())
             numbers = (posterior.effective, posterior.variance / out[i].size, likeliest, conformations[i, likeliest])
@@ -149,13 +158,13 @@ class Exemplar(WithSigma, Imaging):
         out = np.empty((len(noisy), len(widths), *noisy.shape[1:]), dtype=np.float32)
         for i, (image, level) in enumerate(zip(images, sigma, strict=True)):
             without = None if leave_out is None else leave_out[i]
-            out[i] = self.mixture.widened(image, level, widths, without, self._transfer(i, hints))
+            out[i] = self.fitted.widened(image, level, widths, without, self._transfer(i, hints))
         return out
 
     def _prepared(self, noisy: np.ndarray, hints: dict) -> tuple[np.ndarray, np.ndarray]:
         """The images whitened, and σ of each. Raises as `denoise` does."""
         check_images(noisy)
-        if noisy.shape[-1] != (size := self.mixture.orbits.basis.size):
+        if noisy.shape[-1] != (size := self.fitted.orbits.basis.size):
             raise InputError(f"expected images of {size} x {size} px, as the exemplars are, got {noisy.shape[-1]} px")
         images = self.whitened(noisy)
         return images, self.noise_level(images, hints)
@@ -163,5 +172,5 @@ class Exemplar(WithSigma, Imaging):
     def _transfer(self, i: int, hints: dict) -> np.ndarray | None:
         """What image i was seen through, (L, L/2+1), or None."""
         ctf = hints["ctf"][i : i + 1] if "ctf" in hints else None
-        transfers = self.transfers(ctf, 1, self.mixture.orbits.basis.size)
+        transfers = self.transfers(ctf, 1, self.fitted.orbits.basis.size)
         return None if transfers is None else transfers[0]

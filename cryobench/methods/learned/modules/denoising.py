@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch.utils.data import Sampler
 
 from cryobench.errors import NotFinite
@@ -65,6 +66,11 @@ class DenoisingModule(pl.LightningModule):
         for logger in self.loggers:
             logger.log_metrics(numbers, step=steps_done(self.trainer))
 
+    def steps(self) -> list[LightningOptimizer]:
+        """The optimizers, in the order of `configure_optimizers`."""
+        optimizers = self.optimizers()
+        return optimizers if isinstance(optimizers, list) else [optimizers]
+
     def validation_step(self, batch, _):
         noisy, clean = batch
         error = ((self.generator(noisy) - clean) ** 2).mean(dim=(1, 2, 3))
@@ -75,7 +81,7 @@ class DenoisingModule(pl.LightningModule):
 
         "parts": the same means over each tenth of the epoch's steps, for curves against the iteration.
         """
-        point = {name: float(np.mean(values)) for name, values in self._losses.items()}
+        point: dict[str, Any] = {name: float(np.mean(values)) for name, values in self._losses.items()}
         point |= {"epoch": self.current_epoch + 1, "val_mse": float(self.trainer.callback_metrics["val_mse"])}
         if not math.isfinite(point["val_mse"]):
             raise NotFinite(

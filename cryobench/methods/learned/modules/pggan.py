@@ -62,7 +62,7 @@ class PgganModule(DenoisingModule):
     def training_step(self, batch, index):
         """A step of the critic, then one of the generator, at the size and the fade of the part."""
         noisy, clean = batch
-        generator_step, critic_step = self.optimizers()
+        generator_step, critic_step = self.steps()
         size, fade = self.part.size, self.part.fade(index)
         real, denoised = pggan.target(clean, size, fade), self.generator(noisy, size, fade)
         self.learn_critic(critic_step, real, denoised.detach(), fade, index)
