@@ -309,6 +309,11 @@ def test_real_particles(cli, trained, tmp_path):
         corners = np.s_[:, :20, :20]  # each image's own level and scale
         assert np.abs(out.data[corners].mean((1, 2)) - before.data[corners].mean((1, 2))).max() < 0.3
     assert list(starfile.read(tmp_path / "out.star")["particles"].rlnImageName)[16] == "000017@out.mrcs"
+    assert "are left aside: autoencoder is not told" in err
+    written, given = (starfile.read(file) for file in ("out.star", REAL / "sample_particles_relion31.star"))
+    kept = [name for name in given["particles"] if name != "rlnImageName"]  # CTF, angles and all
+    pd.testing.assert_frame_equal(written["particles"][kept], given["particles"][kept])
+    pd.testing.assert_frame_equal(written["optics"], given["optics"])
 
 
 @pytest.fixture(scope="module")
@@ -320,12 +325,16 @@ def defocused(cache, tmp_path_factory):
     images = pairs.images("train", Microscope(0.5, ctf=True, train=True), 3)
     folder = tmp_path_factory.mktemp("defocused") / "set"
     write_split(folder, pairs, "train", images)
-    ctf = images.ctf()
-    blocks = starfile.read(folder / "train.star")
-    columns = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
-    blocks["particles"] = blocks["particles"].assign(**dict(zip(columns, ctf.values[:, :3].T, strict=True)))
-    starfile.write(blocks, folder / "train.star", overwrite=True)
-    return folder / "train.star", images.clean(), ctf
+    return folder / "train.star", images.clean(), images.ctf()
+
+
+def test_images_seen_through_ctfs_are_written_with_them(defocused):
+    from cryobench.data.io.star import read_star
+    from cryobench.data.matched import ctf_of
+
+    star, _, ctf = defocused
+    np.testing.assert_allclose(ctf_of(read_star(star), PIXEL).values, ctf.values, rtol=1e-6)
+    assert len(np.unique(ctf.values[:, 0])) > 200
 
 
 def test_a_method_is_told_of_the_ctf_in_the_star_file_and_it_is_said_what_its_images_are(cli, defocused, tmp_path):
