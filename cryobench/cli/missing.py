@@ -27,7 +27,7 @@ def run_missing(asked: list, planned, words: list[str]) -> int:
         return 0
     print(f"compare: {said(missing, measure=True)}", file=sys.stderr)
     with contextlib.redirect_stdout(sys.stderr):
-        return run_sweep(planned, words)
+        return run_sweep(planned, words, summary=False)
 
 
 def run_references(words: list[str], asked: list, conditions: dict, stores: dict) -> None:
@@ -66,7 +66,7 @@ def run_references(words: list[str], asked: list, conditions: dict, stores: dict
         print(f"compare: {said(missing, measure=False)}", file=sys.stderr)
         try:
             with contextlib.redirect_stdout(sys.stderr):
-                run_sweep(planned, line)
+                run_sweep(planned, line, summary=False)
         except InputError as error:  # nobody asked for it, so what is there is compared all the same
             print(f"compare: without {method}: {error}", file=sys.stderr)
 
