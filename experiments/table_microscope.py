@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -93,7 +94,7 @@ def per_image(record: Record, variances: dict[str, np.ndarray]) -> np.ndarray | 
     """NMSE of each test image, NaN for one that was not denoised; None where it can't be had."""
     if "nmse" in record.per_image:
         return np.array(record.per_image["nmse"], dtype=float)
-    known = variances.get(record.data.get("key"))
+    known = variances.get(str(record.data.get("key")))
     return None if known is None else ratio(record.per_image["mse"], known)
 
 
@@ -201,8 +202,10 @@ def draw(store: Store, lines: list[dict]) -> list[Path]:
     axis = canvas.subplots()
     for number, method in enumerate(dict.fromkeys(line["method"] for line in lines)):
         points = [(SETTINGS.index(line["setting"]), line["nmse"]) for line in lines if line["method"] == method]
-        style = {"color": "black", "linestyle": "--"} if method == LIMIT else {"color": figure.COLOURS[number % 6]}
-        hollow = {"markerfacecolor": "white"} if "not" in method or "whitened" in method else {}
+        style: dict[str, Any] = (
+            {"color": "black", "linestyle": "--"} if method == LIMIT else {"color": figure.COLOURS[number % 6]}
+        )
+        hollow: dict[str, Any] = {"markerfacecolor": "white"} if "not" in method or "whitened" in method else {}
         axis.plot(*zip(*points, strict=True), marker="osD^vP*X"[number // 6 % 8], label=method, **style, **hollow)
     axis.set_yscale("log")
     axis.set_xticks(range(len(SETTINGS)), [setting.replace(" + ", "\n+ ") for setting in SETTINGS])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -177,7 +177,7 @@ class NoisyImages:
         self._permit("spectrum")
         return self.noise.spectrum(self.image_size, split=self.split)
 
-    def hints(self, side_information, index=slice(None)) -> dict[str, np.ndarray | Ctf]:
+    def hints(self, side_information, index=slice(None)) -> dict[str, Any]:
         """Of the images at these positions, what `Denoiser.denoise` is told of each by its `side_information`, but for the
         clean image itself."""
         return {

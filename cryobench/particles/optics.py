@@ -43,7 +43,7 @@ def tell(model: Model, source: Stack | Star, rows: np.ndarray, asked: str | None
         if isinstance(method, Imaging):
             method.ctf = "none"
         return None
-    if not listed:
+    if not (listed and isinstance(source, Star)):
         raise InputError(f"{source.path}: expected a .star file with {', '.join((*DEFOCUS, *MICROSCOPE))}, as {name} is to be "
                          "told of the CTF, got none; --ctf none leaves it aside")  # fmt: skip
     size = model.image_size or source.size

@@ -15,7 +15,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from rich.progress import track
@@ -142,7 +142,7 @@ class UNet(Trained):
 
         channels = self.righted(noisy, ctf)[:, None]
         if self.exemplar:
-            hints = {} if ctf is None else {"ctf": ctf}
+            hints: dict[str, Any] = {} if ctf is None else {"ctf": ctf}
             channels = np.concatenate([channels, self.exemplar.widened(noisy, WIDTHS, **hints)], axis=1)
         return torch.from_numpy(channels)
 
