@@ -18,7 +18,7 @@ white is whitened, and H times the whitening filter stands in place of H (method
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from rich.console import Console
@@ -116,7 +116,7 @@ class CWF(WithSigma, Imaging):
 
     def groups(self, ctf: Ctf) -> np.ndarray:
         """The numbers of each CTF as those of its group have them, (n, 7): round, its defocus at the middle of a step."""
-        step = self.defocus_step
+        step: float | np.ndarray | None = self.defocus_step
         if step is None:
             wavelength = 12.2643 / np.sqrt(1e3 * ctf.values[:, 3] + 0.97845 * ctf.values[:, 3] ** 2)  # Å
             step = 2 * OFF * (2 * ctf.pixel_size) ** 2 / (np.pi * wavelength)
@@ -134,7 +134,7 @@ class CWF(WithSigma, Imaging):
             )
         return [self._matrices[tuple(group)] for group in groups], which
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) float32 → (n, L, L) float32, with the σ² of the fit.
 
         Raises InputError for another L than that of the fit, BadImages for NaN, Inf, or constant images.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,13 +59,17 @@ def write(store: Store) -> list[Path]:
     if len(order := order_of(lines, "white")) > 1:
         parts += ["## Which order survives", text.pipes(survival(values, order))]
     return [
-        *text.write(store, "table_microscope", {
-            "md": text.page(*parts, *NOTES, *notes),
-            "csv": text.sheet(COLUMNS, lines),
-            "tex": text.booktabs(TITLE, "tab:microscope", len(grid([])[0]), grid([]), [grid(lines)[1:]], SIGNS),
-        }),
+        *text.write(
+            store,
+            "table_microscope",
+            {
+                "md": text.page(*parts, *NOTES, *notes),
+                "csv": text.sheet(COLUMNS, lines),
+                "tex": text.booktabs(TITLE, "tab:microscope", len(grid([])[0]), grid([]), [grid(lines)[1:]], SIGNS),
+            },
+        ),
         *draw(store, lines),
-    ]  # fmt: skip
+    ]
 
 
 def nmse_of(chosen: pd.DataFrame, runs: pd.DataFrame) -> Values:
@@ -76,9 +81,9 @@ def nmse_of(chosen: pd.DataFrame, runs: pd.DataFrame) -> Values:
     variances: dict[str, np.ndarray] = {}
     for record in runs.loc[runs["done"].astype(bool), "record"]:
         if "nmse" in record.per_image and not record.config["noise"].get("shift"):
-            found = ratio(record.per_image["mse"], record.per_image["nmse"])
-            known = variances.get(record.data["key"], found)
-            variances[record.data["key"]] = np.where(np.isfinite(known), known, found)
+            variance = ratio(record.per_image["mse"], record.per_image["nmse"])
+            known = variances.get(record.data["key"], variance)
+            variances[record.data["key"]] = np.where(np.isfinite(known), known, variance)
     values: Values = {}
     for run in chosen.itertuples():
         if (nmse := per_image(run.record, variances)) is not None:
@@ -91,7 +96,7 @@ def per_image(record: Record, variances: dict[str, np.ndarray]) -> np.ndarray | 
     """NMSE of each test image, NaN for one that was not denoised; None where it can't be had."""
     if "nmse" in record.per_image:
         return np.array(record.per_image["nmse"], dtype=float)
-    known = variances.get(record.data.get("key"))
+    known = variances.get(str(record.data.get("key")))
     return None if known is None else ratio(record.per_image["mse"], known)
 
 
@@ -117,11 +122,17 @@ def summary(values: Values, rows: Iterable[str]) -> list[dict]:
         floors = {seed: float(np.nanmean(one)) for seed, one in limit_of(values, setting).items()}
         times = [nmse / floors[seed] for seed, nmse in by_seed.items() if seed in floors]
         numbers = list(by_seed.values())
-        lines.append({
-            "method": method, "setting": setting, "nmse": float(np.mean(numbers)),
-            "spread": float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None, "n_seeds": len(numbers),
-            "times_limit": float(np.mean(times)) if times else None, "rank": None,
-        })  # fmt: skip
+        lines.append(
+            {
+                "method": method,
+                "setting": setting,
+                "nmse": float(np.mean(numbers)),
+                "spread": float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None,
+                "n_seeds": len(numbers),
+                "times_limit": float(np.mean(times)) if times else None,
+                "rank": None,
+            }
+        )
     for setting in SETTINGS:
         for rank, method in enumerate(order_of(lines, setting), start=1):
             next(line for line in lines if (line["method"], line["setting"]) == (method, setting))["rank"] = rank
@@ -130,8 +141,8 @@ def summary(values: Values, rows: Iterable[str]) -> list[dict]:
 
 def order_of(lines: list[dict], setting: str) -> list[str]:
     """Methods with a number in this setting, the best first, without the limit."""
-    here = [line for line in lines if line["setting"] == setting and line["method"] != LIMIT]
-    return [line["method"] for line in sorted(here, key=lambda line: line["nmse"])]
+    at_setting = [line for line in lines if line["setting"] == setting and line["method"] != LIMIT]
+    return [line["method"] for line in sorted(at_setting, key=lambda line: line["nmse"])]
 
 
 def grid(lines: list[dict]) -> list[list[str]]:
@@ -156,8 +167,8 @@ def asked(values: Values) -> list[str]:
     out = []
     for method, setting, most, other, words in CRITERIA:
         base = limit_of(values, setting) if other == LIMIT else values.get((other, setting), {})
-        mine = values.get((method, setting), {})
-        times = [float(np.nanmean(mine[seed]) / np.nanmean(base[seed])) for seed in sorted(set(mine) & set(base))]
+        by_seed = values.get((method, setting), {})
+        times = [float(np.nanmean(by_seed[seed]) / np.nanmean(base[seed])) for seed in sorted(set(by_seed) & set(base))]
         if not times:
             out.append(f"- {words}: not run.")
             continue
@@ -199,8 +210,10 @@ def draw(store: Store, lines: list[dict]) -> list[Path]:
     axis = canvas.subplots()
     for number, method in enumerate(dict.fromkeys(line["method"] for line in lines)):
         points = [(SETTINGS.index(line["setting"]), line["nmse"]) for line in lines if line["method"] == method]
-        style = {"color": "black", "linestyle": "--"} if method == LIMIT else {"color": figure.COLOURS[number % 6]}
-        hollow = {"markerfacecolor": "white"} if "not" in method or "whitened" in method else {}
+        style: dict[str, Any] = (
+            {"color": "black", "linestyle": "--"} if method == LIMIT else {"color": figure.COLOURS[number % 6]}
+        )
+        hollow: dict[str, Any] = {"markerfacecolor": "white"} if "not" in method or "whitened" in method else {}
         axis.plot(*zip(*points, strict=True), marker="osD^vP*X"[number // 6 % 8], label=method, **style, **hollow)
     axis.set_yscale("log")
     axis.set_xticks(range(len(SETTINGS)), [setting.replace(" + ", "\n+ ") for setting in SETTINGS])

@@ -50,7 +50,7 @@ class PairMaker:
         if not (high > low).all():
             raise InputError("data.maps: expected maps with something in them, got a projection without any contrast")
         level = self._background(clean) - low
-        if corrected:  # what is left of a level after the CTF
+        if corrected and self.ctf is not None:  # what is left of a level after the CTF
             level = level * self.ctf[rows].transfer(self.data.image_size)[:, :1, :1]
         images = [(clean - low) / (high - low)]
         for source, factor in sources:

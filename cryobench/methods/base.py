@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -132,7 +132,7 @@ class Denoiser(ABC):
         """Learn from training images; sees no more of them than `side_information` declares."""
 
     @abstractmethod
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray | Ctf) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """Noisy images (n, L, L) float32 → denoised ones (n, L, L) float32.
 
         Each image's result is its own: it does not depend on the batch, its size or its order. `hints` holds "sigma"

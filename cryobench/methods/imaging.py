@@ -112,4 +112,4 @@ class Imaging(Whitening):
         """Estimates of x (n, L, L) → what `ctf` asks for."""
         from cryobench.noise.ctf import through
 
-        return through(corrected, ctf.transfer(corrected.shape[-1])) if self.ctf == "applied" else corrected
+        return through(corrected, given(ctf).transfer(corrected.shape[-1])) if self.ctf == "applied" else corrected

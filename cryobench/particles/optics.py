@@ -34,8 +34,10 @@ def tell(model: Model, source: Stack | Star, rows: np.ndarray, asked: str | None
             f"--ctf none: expected corrected or applied for {name}, a net that was trained with the CTF, got none"
         )
     if asked in ("corrected", "applied") and not able:
-        raise InputError(f"--ctf {asked}: expected a method that can be told of the CTF (cwf, wiener, exemplar, rebuilt, or a "
-                         f"net trained with method.ctf_input=flip), got {name}; give --ctf none")  # fmt: skip
+        raise InputError(
+            f"--ctf {asked}: expected a method that can be told of the CTF (cwf, wiener, exemplar, rebuilt, or a "
+            f"net trained with method.ctf_input=flip), got {name}; give --ctf none"
+        )
     wanted = asked in ("corrected", "applied") or (asked is None and able and (listed or trained_with))
     if not wanted:
         if listed:
@@ -43,9 +45,11 @@ def tell(model: Model, source: Stack | Star, rows: np.ndarray, asked: str | None
         if isinstance(method, Imaging):
             method.ctf = "none"
         return None
-    if not listed:
-        raise InputError(f"{source.path}: expected a .star file with {', '.join((*DEFOCUS, *MICROSCOPE))}, as {name} is to be "
-                         "told of the CTF, got none; --ctf none leaves it aside")  # fmt: skip
+    if not listed or not isinstance(source, Star):
+        raise InputError(
+            f"{source.path}: expected a .star file with {', '.join((*DEFOCUS, *MICROSCOPE))}, as {name} is to be "
+            "told of the CTF, got none; --ctf none leaves it aside"
+        )
     size = model.image_size or source.size
     pixel_size = source.pixel_size and source.pixel_size * source.size / size
     if not pixel_size:
@@ -56,10 +60,15 @@ def tell(model: Model, source: Stack | Star, rows: np.ndarray, asked: str | None
             mean, spread = model.background
             model.background = mean * float(ctf[:1].transfer(size)[0, 0, 0]), spread
         method.ctf = asked or ("applied" if method.ctf == "applied" else "corrected")
-    say(f"{name} is told of each image's CTF; " + (
-        "denoised images have it, as recorded ones do" if applied(model, asked) else
-        "denoised images are corrected for it: whoever reads the star file must not correct them again (--ctf applied leaves the "
-        "CTF in)"))  # fmt: skip
+    say(
+        f"{name} is told of each image's CTF; "
+        + (
+            "denoised images have it, as recorded ones do"
+            if applied(model, asked)
+            else "denoised images are corrected for it: whoever reads the star file must not correct them again (--ctf applied "
+            "leaves the CTF in)"
+        )
+    )
     return ctf
 
 

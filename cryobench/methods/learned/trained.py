@@ -13,7 +13,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -186,7 +186,7 @@ class Trained(Denoiser):
             other.generator.load_state_dict(weights)
             yield other
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) float32 → (n, L, L) float32, BATCH_AT_TEST images at a time.
 
         Raises InputError for a wrong shape, BadImages for NaN or Inf.

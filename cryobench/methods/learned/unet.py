@@ -15,7 +15,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from rich.progress import track
@@ -56,8 +56,8 @@ class UNet(Trained):
         choose("checkpoint", self.checkpoint, "validation", "last")
         if self.draws < 1:
             raise InputError(f"method.draws: expected at least 1, got {self.draws}")
-        told = "none" if self.ctf_input == "none" else "corrected"
-        self.exemplar = Exemplar(ctf=told) if self.guide == "exemplar" else None
+        exemplars_ctf = "none" if self.ctf_input == "none" else "corrected"
+        self.exemplar = Exemplar(ctf=exemplars_ctf) if self.guide == "exemplar" else None
 
     @property
     def side_information(self) -> frozenset[str]:
@@ -142,7 +142,7 @@ class UNet(Trained):
 
         channels = self.righted(noisy, ctf)[:, None]
         if self.exemplar:
-            hints = {} if ctf is None else {"ctf": ctf}
+            hints: dict[str, Any] = {} if ctf is None else {"ctf": ctf}
             channels = np.concatenate([channels, self.exemplar.widened(noisy, WIDTHS, **hints)], axis=1)
         return torch.from_numpy(channels)
 

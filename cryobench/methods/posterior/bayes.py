@@ -18,7 +18,7 @@ that is not white is whitened in both (imaging.py).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.progress import track
@@ -74,7 +74,7 @@ class Bayes(Imaging):
         self.sampler = Sampler(volumes, self)
         self.report["cells"] = int(np.prod(self.sampler.bank.shape))
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32; hints["sigma"] (n,).
 
         Raises InputError for images of another size than the volumes, BadImages for NaN, Inf or σ not above 0.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.progress import track
@@ -122,7 +122,7 @@ class Exemplar(WithSigma, Imaging):
             raise NotFitted(self)
         return self.mixture
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32; `uncertainty` is the posterior's.
 
         report["per_image"]: effective_exemplars, 1/Σw² over training images; predicted_mse, the posterior variance per
@@ -147,7 +147,7 @@ class Exemplar(WithSigma, Imaging):
         return self.as_asked(out, hints.get("ctf"))
 
     def widened(
-        self, noisy: np.ndarray, widths: tuple[float, ...], leave_out: np.ndarray | None = None, **hints: np.ndarray
+        self, noisy: np.ndarray, widths: tuple[float, ...], leave_out: np.ndarray | None = None, **hints: Any
     ) -> np.ndarray:
         """Posterior means at τ times each of `widths`: (n, L, L) → (n, len(widths), L, L) float32.
 

@@ -8,6 +8,7 @@ images alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class Wiener(WithSigma, Imaging):
             n_fit=len(train),
         )
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) float32 → (n, L, L) float32, with the σ² of the fit.
 
         Raises InputError for another L than that of the fit, BadImages for NaN or Inf.
