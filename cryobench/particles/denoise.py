@@ -92,8 +92,9 @@ class Prepared:
         )
 
 
-def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str, say=lambda text: None,
-            ctf: Ctf | None = None) -> Prepared:  # fmt: skip
+def prepare(
+    model: Model, source: Stack | Star, rows: np.ndarray, contrast: str, say=lambda text: None, ctf: Ctf | None = None
+) -> Prepared:
     """The chosen images as `model` takes them; fits it if it is to be fitted on the stack, and says what it does to them."""
     size = model.image_size or source.size
     prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast, ctf)
@@ -150,8 +151,8 @@ def denoise_stack(
             raise InputError(f"-o: expected another file than the input, got {path}")
         new_file(path, force)
     rows = usable(source, rows, skip_bad, say, progress)
-    told = tell(model, source, rows, ctf, say)
-    prepared = prepare(model, source, rows, contrast, say, told)
+    ctf_given = tell(model, source, rows, ctf, say)
+    prepared = prepare(model, source, rows, contrast, say, ctf_given)
     like = source.stacks[0] if isinstance(source, Star) else source
     step = images_at_once(max(prepared.size, source.size))
     with contextlib.ExitStack() as files:
