@@ -43,10 +43,11 @@ def trust(
 ) -> None:
     """Is a feature real? Pure noise, half the dose twice, and a conformation never seen, through a method."""
     from cryobench.particles import trust as questions
+    from cryobench.particles import verdict
     from cryobench.particles.denoise import prepare, usable
     from cryobench.particles.model import new_file
 
-    path = Path(out)
+    path, progress = Path(out), sys.stderr.isatty()
     if path.suffix != ".png":
         raise InputError(f"-o: expected a file that ends in .png, got {out}")
     if stack is not None and "=" in stack:
@@ -54,20 +55,16 @@ def trust(
     new_file(path, force)
     source, rows = (None, None) if stack is None else opened(stack, images, pixel_size)
     if source is not None:
-        rows = usable(source, rows, skip_bad, say, sys.stderr.isatty())
+        rows = usable(source, rows, skip_bad, say, progress)
     chosen = choose_model(run, model, results, overrides)
     if source is None:
-        taken, pixel_size = questions.test_images(chosen, n, sys.stderr.isatty())
+        judged = questions.test_images(chosen, n, progress)
     else:
-        prepared = prepare(chosen, source, rows, checked(contrast), say)
-        taken = questions.stack_images(prepared, n)
-        pixel_size = source.pixel_size and source.pixel_size * source.size / prepared.size
+        judged = questions.stack_images(chosen, prepare(chosen, source, rows, checked(contrast), say), n)
     unseen = (
-        questions.unseen_conformation(chosen, n, sys.stderr.isatty())
-        if questions.knows_conformations(chosen, source)
-        else None
+        questions.unseen_conformation(chosen, n, progress) if questions.knows_conformations(chosen, source) else None
     )
-    answers = questions.ask(chosen, taken, pixel_size, unseen)
-    questions.draw(chosen.name, answers).savefig(path)
-    print(questions.paragraph(chosen.name, answers))
+    answers = questions.ask(chosen, judged, unseen, progress)
+    verdict.draw(chosen.name, answers).savefig(path)
+    print(verdict.paragraph(chosen.name, answers))
     print(f"written: {path}")

@@ -68,16 +68,22 @@ class Prepared:
         gain, level = gain[:, None, None], level[:, None, None]
         return ((images - level) / gain).astype(np.float32), gain, level
 
-    def as_training(self) -> NoisyImages:
-        """At most FITTED of them, evenly spaced, for a method that is fitted on the stack itself."""
-        kept = np.unique(np.linspace(0, len(self) - 1, min(FITTED, len(self))).astype(np.int64))
+    def as_training(self, positions: np.ndarray | None = None) -> NoisyImages:
+        """At most FITTED of them (or of those at `positions`), evenly spaced, for a method fitted on the stack itself."""
+        positions = np.arange(len(self)) if positions is None else positions
+        kept = positions[evenly(len(positions), FITTED)]
         few = Prepared(self.source, self.rows[kept], self.size, self.background, self.contrast)
         return NoisyImages("train", few, np.zeros(len(few), np.int64), None, None, self.source.pixel_size or 1.0, Recorded(), 0,
                            recorded=few)  # fmt: skip
 
 
+def evenly(n: int, most: int) -> np.ndarray:
+    """At most so many positions out of n, evenly spaced."""
+    return np.unique(np.linspace(0, n - 1, min(most, n)).astype(np.int64))
+
+
 def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str, say=lambda text: None) -> Prepared:
-    """The chosen images as `model` takes them; fits it if it is to be fitted on the stack, and says what it does to them."""
+    """The chosen images as `model` takes them; says what is done to them. `fit_to` fits it where it wants to be."""
     size = model.image_size or source.size
     prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast)
     if size != source.size:
@@ -90,15 +96,18 @@ def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str,
     ):
         say(f"then {source.pixel_size * source.size / size:.3g} Å/px, where training had {model.pixel_size:.3g}: particles look "
             "larger or smaller than those it knows")  # fmt: skip
-    if model.fits_stack:
-        train = prepared.as_training()
-        say(
-            f"{model.config['method']['name']} takes {len(train)} of these images to learn from, where it learns at all"
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # ASPIRE's, from few images
-            model.method.fit(train.only(model.method.side_information))
     return prepared
+
+
+def fit_to(model: Model, prepared: Prepared, positions: np.ndarray | None = None, say=lambda text: None) -> None:
+    """Fit a method that learns from the stack itself to these of its images (all if None); others are left as they are."""
+    if not model.learns_from_stack:
+        return
+    train = prepared.as_training(positions)
+    say(f"{model.config['method']['name']} learns from {len(train)} of these images")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # ASPIRE's, from few images
+        model.method.fit(train.only(model.method.side_information))
 
 
 def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Path, *, contrast: str = "white",
@@ -119,6 +128,7 @@ def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Pat
         new_file(path, force)
     rows = usable(source, rows, skip_bad, say, progress)
     prepared = prepare(model, source, rows, contrast, say)
+    fit_to(model, prepared, say=say)
     like = source.stacks[0] if isinstance(source, Star) else source
     step = images_at_once(max(prepared.size, source.size))
     with contextlib.ExitStack() as files:
