@@ -44,6 +44,10 @@ class CWF(WithSigma):
         if self.n_fit is not None and self.n_fit < 2:
             raise InputError(f"method.n_fit: expected 2 images or more, or null for all, got {self.n_fit}")
 
+    def fewest(self, size: int) -> int:
+        """As many as the largest block of the covariance (order 0) has functions, L/2: with fewer it has not full rank."""
+        return size // 2
+
     def fit(self, train: NoisyImages) -> None:
         """Estimate σ², mean and covariance from noisy images, without bad ones, which the report names.
 

@@ -17,7 +17,9 @@ ModelFile = typer.Option(None, "--model", help="A file written by `cryobench exp
 Force = typer.Option(False, "--force", help="Write over files that exist.")
 Images = typer.Option(None, "--images", help="Which images, as 1-200,951-1000.", show_default="all")
 PixelSize = typer.Option(None, "--pixel-size", help="Å per pixel.", show_default="what the files say")
-SkipBad = typer.Option(False, "--skip-bad", help="Leave out images that are blank or hold NaN.")
+SkipBad = typer.Option(
+    False, "--skip-bad", help="Leave out images that are blank, masked, hold NaN or outweigh all others."
+)
 Contrast = typer.Option(
     "white", "--contrast", help="white: molecules brighter than the ice, as RELION has them; or dark."
 )

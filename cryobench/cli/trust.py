@@ -55,12 +55,12 @@ def trust(
     new_file(path, force)
     source, rows = (None, None) if stack is None else opened(stack, images, pixel_size)
     if source is not None:
-        rows = usable(source, rows, skip_bad, say, progress)
+        rows = usable(source, rows, skip_bad, say, progress, learns=model is None)
     chosen = choose_model(run, model, results, overrides)
     if source is None:
         judged = questions.test_images(chosen, n, progress)
     else:
-        judged = questions.stack_images(chosen, prepare(chosen, source, rows, checked(contrast), say), n)
+        judged = questions.stack_images(chosen, prepare(chosen, source, rows, checked(contrast), say), n, say)
     unseen = (
         questions.unseen_conformation(chosen, n, progress) if questions.knows_conformations(chosen, source) else None
     )

@@ -155,7 +155,7 @@ class Particles(DataSet):
         maker = PairMaker(self)
         train, test = self.rows()
         chosen = np.concatenate([train, test])
-        refuse(self.particles, chosen[unusable(self.particles, chosen)], "leave them out of the star file")
+        refuse(self.particles, chosen, unusable(self.particles, chosen), "leave them out of the star file")
         factor = 1.0 if self.normalise == "none" else maker.factor(train)
         for split, rows in (("train", train), ("test", test)):
             shape = (len(rows), self.image_size, self.image_size)

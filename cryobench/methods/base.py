@@ -116,6 +116,10 @@ class Denoiser(ABC):
     def fit(self, train: NoisyImages) -> None:  # noqa: B027 (an empty fit is what most classical methods want)
         """Learn from training images; sees no more of them than `side_information` declares."""
 
+    def fewest(self, size: int) -> int | None:
+        """With how few images of L = `size` px a fit is still worth having; None where that is not known."""
+        return None
+
     @abstractmethod
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """Noisy images (n, L, L) float32 → denoised ones (n, L, L) float32.

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cryobench.data.images import NoisyImages
 from cryobench.data.io.stack import Stack, new_stack, resample, same_pixel_size
 from cryobench.data.io.star import Star
-from cryobench.data.io.unusable import faulty, images_at_once, refuse, unusable
+from cryobench.data.io.unusable import described, faults, images_at_once, refuse, unusable
 from cryobench.errors import BadImages, InputError
 from cryobench.files import whole
 from cryobench.noise.background import outside_circle
@@ -57,7 +57,7 @@ class Prepared:
         """The images (b, L, L), and the gain and level (b, 1, 1) that bring each back: image·gain + level."""
         rows = self.rows[index]
         images = self.source.raw(rows)
-        refuse(self.source, rows[faulty(images)], LEAVE_OUT)
+        refuse(self.source, rows, faults(images), LEAVE_OUT)
         images = resample(images, self.size)
         outside = images[:, outside_circle(self.size)].astype(np.float64)
         deviation = outside.std(axis=1)
@@ -105,9 +105,21 @@ def fit_to(model: Model, prepared: Prepared, positions: np.ndarray | None = None
         return
     train = prepared.as_training(positions)
     say(f"{model.config['method']['name']} learns from {len(train)} of these images")
+    if few := too_few(model, prepared, len(train)):
+        say(few)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # ASPIRE's, from few images
         model.method.fit(train.only(model.method.side_information))
+
+
+def too_few(model: Model, prepared: Prepared, number: int) -> str | None:
+    """Why a fit to this many of the images is not worth having, in words; None where it is."""
+    need = model.method.fewest(prepared.size) if model.learns_from_stack else None
+    if need is None or number >= need:
+        return None
+    name = model.config["method"]["name"]
+    return (f"{number} images are too few for {name}: at {prepared.size} px it needs {need} or more, and with fewer shows rings "
+            "and noise of its own, not particles")  # fmt: skip
 
 
 def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Path, *, contrast: str = "white",
@@ -126,7 +138,7 @@ def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Pat
         if any(path.exists() and path.samefile(given) for given in inputs):
             raise InputError(f"-o: expected another file than the input, got {path}")
         new_file(path, force)
-    rows = usable(source, rows, skip_bad, say, progress)
+    rows = usable(source, rows, skip_bad, say, progress, learns=model.learns_from_stack)
     prepared = prepare(model, source, rows, contrast, say)
     fit_to(model, prepared, say=say)
     like = source.stacks[0] if isinstance(source, Star) else source
@@ -141,18 +153,26 @@ def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Pat
                 block = slice(start, min(start + step, len(rows)))
                 stack.append(denoise_block(model, prepared, block))
                 shown.advance(task, block.stop - start)
+    if few := too_few(model, prepared, min(FITTED, len(rows))):
+        say(f"not worth having: {few}")
     return [path for path in (out, star) if path is not None]
 
 
-def usable(source: Stack | Star, rows: np.ndarray, skip_bad: bool, say, progress: bool = False) -> np.ndarray:
-    """These rows, or with `skip_bad` those of them that can be used. Raises InputError for blank ones and NaN."""
+def usable(
+    source: Stack | Star, rows: np.ndarray, skip_bad: bool, say, progress: bool = False, *, learns: bool = False
+) -> np.ndarray:
+    """These rows, or with `skip_bad` those of them that can be used.
+
+    learns: whether a method is fitted on them, which one image may outweigh. Raises InputError that names all that can't.
+    """
     with bar(progress) as shown:
         task = shown.add_task("checking", total=len(rows))
-        bad = unusable(source, rows, lambda done: shown.advance(task, done))
+        found = unusable(source, rows, lambda done: shown.advance(task, done), heavy=learns)
+    bad = np.any(list(found.values()), axis=0)
     if not skip_bad or bad.all():
-        refuse(source, rows[bad], f"{LEAVE_OUT} or --skip-bad")
+        refuse(source, rows, found, f"{LEAVE_OUT} or --skip-bad")
     elif bad.any():
-        say(f"left out, since blank or not finite: {source.named(rows[bad])}")
+        say(f"left out: {described(source, rows, found)}")
     return rows[~bad]
 
 

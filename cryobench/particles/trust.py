@@ -22,7 +22,7 @@ from cryobench.data.pairs import open_pairs
 from cryobench.errors import InputError
 from cryobench.evaluation.metrics import mse
 from cryobench.noise.background import outside_circle
-from cryobench.particles.denoise import Prepared, bar, evenly, fit_to
+from cryobench.particles.denoise import Prepared, bar, evenly, fit_to, too_few
 from cryobench.particles.model import Model
 from cryobench.particles.recorrupted import Agreement, agreement, noise_like, recorrupt
 
@@ -35,7 +35,8 @@ class Judged:
     """Images (n, L, L) float32, as a method takes them, that it is judged on.
 
     pixel_size in Å or None; folds: positions of images that go through one fit; fit(k): fit the method to images other than
-    those of fold k; own: whether they are of the data set that it comes from; how: in words, what it was fitted on, or "".
+    those of fold k; own: whether they are of the data set that it comes from; how: in words, what it was fitted on, or "";
+    few: in words, why that was not enough, or None.
     """
 
     images: np.ndarray
@@ -44,12 +45,13 @@ class Judged:
     fit: Callable[[int], None] = lambda fold: None
     own: bool = False
     how: str = ""
+    few: str | None = None
 
 
 @dataclass(frozen=True)
 class Answers:
     """images, denoised, noise, from_noise (SHOWN, L, L); number of images judged; invented: contrast in denoised noise over
-    that in denoised images; frequency (L//2,) in 1/Å or 1/px, by `unit`; agreement: see there; own, how: as Judged has them;
+    that in denoised images; frequency (L//2,) in 1/Å or 1/px, by `unit`; agreement: see there; own, how, few: as Judged has them;
     trained: whether the method comes from a data set of its own; unseen: see `unseen_conformation`, or None."""
 
     images: np.ndarray
@@ -63,6 +65,7 @@ class Answers:
     agreement: Agreement
     own: bool
     how: str
+    few: str | None
     trained: bool
     unseen: dict | None
 
@@ -88,7 +91,7 @@ def ask(model: Model, judged: Judged, unseen: dict | None = None, progress: bool
     return Answers(
         images[:SHOWN], denoised[:SHOWN], noises[:SHOWN], from_noise[:SHOWN], len(images), invention(from_noise, denoised),
         np.arange(1, size // 2 + 1) / (size * (judged.pixel_size or 1.0)), "Å" if judged.pixel_size else "px",
-        agreement(pair, first, from_noise, judged.folds), judged.own, judged.how, not model.fits_stack, unseen,
+        agreement(pair, first, from_noise, judged.folds), judged.own, judged.how, judged.few, not model.fits_stack, unseen,
     )  # fmt: skip
 
 
@@ -99,7 +102,7 @@ def invention(from_noise: np.ndarray, denoised: np.ndarray) -> float:
     return noise / particles if particles > 0 else 0.0
 
 
-def stack_images(model: Model, prepared: Prepared, n: int) -> Judged:
+def stack_images(model: Model, prepared: Prepared, n: int, say=lambda text: None) -> Judged:
     """At most n images of a stack, evenly spaced, and what a method that learns from it is fitted on. Raises InputError.
 
     That is the rest of the stack if it is no smaller than what is judged; else two halves of the stack are fitted on in turn.
@@ -120,7 +123,11 @@ def stack_images(model: Model, prepared: Prepared, n: int) -> Judged:
         folds = [np.arange(half, len(chosen), 2) for half in (0, 1)]
         how = "other images of the stack, in two halves"
     learnt = [np.setdiff1d(np.arange(total), chosen[fold]) for fold in folds]
-    return Judged(prepared[chosen], pixel_size, folds, lambda fold: fit_to(model, prepared, learnt[fold]), how=how)
+    if few := too_few(model, prepared, min(map(len, learnt))):
+        say(few)
+    return Judged(
+        prepared[chosen], pixel_size, folds, lambda fold: fit_to(model, prepared, learnt[fold]), how=how, few=few
+    )
 
 
 def test_images(model: Model, n: int, progress: bool = False) -> Judged:

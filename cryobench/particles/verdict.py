@@ -64,6 +64,8 @@ def paragraph(name: str, answers: Answers) -> str:
     found, text = answers.agreement, [verdict(name, answers)]
     if answers.how:
         text.append(f"It was fitted on {answers.how}, never on those that it is judged on.")
+    if answers.few:
+        text.append(f"{answers.few}.")
     if found.lost is not None:
         text.append(f"It loses {percent(found.lost)} ± {100 * found.lost[1]:.0f} of the particles' variance; a filter that knows "
                     f"only the power spectrum of these images, {percent(found.filter)} ± {100 * found.filter[1]:.0f}. What it "
