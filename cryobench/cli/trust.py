@@ -17,8 +17,8 @@ from cryobench.cli.options import (
     Run,
     RunResults,
     SkipBad,
-    checked,
     choose_model,
+    contrast_of,
     opened,
     say,
 )
@@ -27,7 +27,7 @@ from cryobench.errors import InputError
 
 def trust(
     stack: str = typer.Argument(
-        None, help="A stack or .star file; without one, the test images of the run's data set."
+        None, help="A stack, .star or .cs file; without one, the test images of the run's data set."
     ),
     overrides: list[str] = Method,
     out: str = typer.Option(..., "--out", "-o", help="The figure, a .png file."),
@@ -60,7 +60,9 @@ def trust(
     if source is None:
         judged = questions.test_images(chosen, n, progress)
     else:
-        judged = questions.stack_images(chosen, prepare(chosen, source, rows, checked(contrast), say), n, say)
+        judged = questions.stack_images(
+            chosen, prepare(chosen, source, rows, contrast_of(contrast, source), say), n, say
+        )
     unseen = (
         questions.unseen_conformation(chosen, n, progress) if questions.knows_conformations(chosen, source) else None
     )

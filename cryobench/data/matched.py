@@ -13,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 import scipy.fft
 
+from cryobench.data.io.listing import ANGLES, Listing
 from cryobench.data.io.stack import crop_centre, resample
-from cryobench.data.io.star import ANGLES, DEFOCUS, MICROSCOPE, Star
+from cryobench.data.io.star import DEFOCUS, MICROSCOPE
 from cryobench.data.project import Projector
 from cryobench.data.recorded import BLOCK, Particles
 from cryobench.data.rotations import rotations_from_euler
@@ -108,7 +109,7 @@ class PairMaker:
         return images[:, outside_circle(images.shape[-1])].mean(axis=1)[:, None, None]
 
 
-def pose_of(star: Star, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pose_of(star: Listing, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rotations (n, 3, 3), displacement (n, 2) of the particle from the image's centre, x and y in pixels, and labels (n,).
 
     Raises InputError for missing columns, and for more classes than there are maps.
@@ -121,7 +122,7 @@ def pose_of(star: Star, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarr
     return rotations, -star.origins(spacing), labels
 
 
-def ctf_of(star: Star) -> Ctf:
+def ctf_of(star: Listing) -> Ctf:
     """The CTFs of a star file's particles. Raises InputError for missing columns."""
     missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.columns]
     if missing:

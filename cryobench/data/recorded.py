@@ -16,7 +16,7 @@ from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_
 from cryobench.errors import InputError
 
 if TYPE_CHECKING:
-    from cryobench.data.io.star import Star
+    from cryobench.data.io.listing import Listing
 
 BLOCK = 64  # particles in memory at a time
 
@@ -58,11 +58,11 @@ class Particles(DataSet):
             raise InputError(f"data.crop: expected an even number of pixels, at least 16, got {self.crop}")
 
     @cached_property
-    def particles(self) -> Star:
-        """The .star file, its stacks checked."""
-        from cryobench.data.io.star import read_star
+    def particles(self) -> Listing:
+        """The .star or .cs file, its stacks checked."""
+        from cryobench.data.io.images import open_listing
 
-        star = read_star(self._find(self.star))
+        star = open_listing(self._find(self.star))
         total = self.n_train + self.n_test
         if len(star) < total:
             raise InputError(
@@ -84,7 +84,7 @@ class Particles(DataSet):
     @cached_property
     def spacing(self) -> float:
         """Å per pixel of the stack and voxel of the maps."""
-        from cryobench.data.io.star import agreed_pixel_size
+        from cryobench.data.io.listing import agreed_pixel_size
 
         if self.pixel_size_angstrom is not None:
             return self.pixel_size_angstrom

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cryobench.data.images import NoisyImages
+from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack, new_stack, resample, same_pixel_size
-from cryobench.data.io.star import Star
 from cryobench.data.io.unusable import described, faults, images_at_once, refuse, unusable
 from cryobench.errors import BadImages, InputError
 from cryobench.files import whole
@@ -33,10 +33,10 @@ FITTED = 4000  # images of a stack that a method is fitted on, evenly spaced: as
 class Prepared:
     """Images of a stack as a method takes them, read when asked for: an array (n, L, L), as far as NoisyImages needs one.
 
-    source: Stack or Star; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark".
+    source: Stack or Listing; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark".
     """
 
-    source: Stack | Star
+    source: Stack | Listing
     rows: np.ndarray
     size: int
     background: tuple[float, float]
@@ -82,7 +82,7 @@ def evenly(n: int, most: int) -> np.ndarray:
     return np.unique(np.linspace(0, n - 1, min(most, n)).astype(np.int64))
 
 
-def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str, say=lambda text: None) -> Prepared:
+def prepare(model: Model, source: Stack | Listing, rows: np.ndarray, contrast: str, say=lambda text: None) -> Prepared:
     """The chosen images as `model` takes them; says what is done to them. `fit_to` fits it where it wants to be."""
     size = model.image_size or source.size
     prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast)
@@ -122,18 +122,18 @@ def too_few(model: Model, prepared: Prepared, number: int) -> str | None:
             "and noise of its own, not particles")  # fmt: skip
 
 
-def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Path, *, contrast: str = "white",
+def denoise_stack(model: Model, source: Stack | Listing, rows: np.ndarray, out: Path, *, contrast: str = "white",
                   force: bool = False, skip_bad: bool = False, say=lambda text: None,
                   progress: bool = False) -> list[Path]:  # fmt: skip
-    """Denoise these rows into `out`, and write a .star beside it if they came from one; returns what was written.
+    """Denoise these rows into `out`, and write a .star or .cs file beside it if they came from one; returns what was written.
 
     Images keep their order, size, background, pixel size and header. All are looked at first: those that are blank or
     not finite are refused, or left out where `skip_bad`. Raises InputError; nothing is half-written then.
     """
     source.pixel_size  # noqa: B018 (pixel sizes that disagree are an error before anything is done)
-    star = out.with_suffix(".star") if isinstance(source, Star) else None
-    inputs = [source.path, *(s.path for s in source.stacks)] if isinstance(source, Star) else [source.path]
-    for path in filter(None, (out, star)):
+    listing = out.with_suffix(source.ending) if isinstance(source, Listing) else None
+    inputs = [source.path, *(s.path for s in source.stacks)] if isinstance(source, Listing) else [source.path]
+    for path in filter(None, (out, listing)):
         new_file(path, force=True)  # a name that the system allows
         if any(path.exists() and path.samefile(given) for given in inputs):
             raise InputError(f"-o: expected another file than the input, got {path}")
@@ -141,11 +141,11 @@ def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Pat
     rows = usable(source, rows, skip_bad, say, progress, learns=model.learns_from_stack)
     prepared = prepare(model, source, rows, contrast, say)
     fit_to(model, prepared, say=say)
-    like = source.stacks[0] if isinstance(source, Star) else source
+    like = source.stacks[0] if isinstance(source, Listing) else source
     step = images_at_once(max(prepared.size, source.size))
     with contextlib.ExitStack() as files:
-        if star is not None:
-            files.enter_context(whole(star)).write_bytes(source.pointing_to(out.name, rows))
+        if listing is not None:
+            files.enter_context(whole(listing)).write_bytes(source.pointing_to(out.name, rows))
         stack = files.enter_context(new_stack(out, len(rows), source.size, source.pixel_size, like=like))
         with bar(progress) as shown:
             task = shown.add_task("denoising", total=len(rows))
@@ -155,11 +155,11 @@ def denoise_stack(model: Model, source: Stack | Star, rows: np.ndarray, out: Pat
                 shown.advance(task, block.stop - start)
     if few := too_few(model, prepared, min(FITTED, len(rows))):
         say(f"not worth having: {few}")
-    return [path for path in (out, star) if path is not None]
+    return [path for path in (out, listing) if path is not None]
 
 
 def usable(
-    source: Stack | Star, rows: np.ndarray, skip_bad: bool, say, progress: bool = False, *, learns: bool = False
+    source: Stack | Listing, rows: np.ndarray, skip_bad: bool, say, progress: bool = False, *, learns: bool = False
 ) -> np.ndarray:
     """These rows, or with `skip_bad` those of them that can be used.
 
