@@ -145,11 +145,11 @@ class KSVD(ImageByImage):
 
     def encode(self, patches: np.ndarray, dictionary: np.ndarray) -> np.ndarray:
         """Codes (n, atoms) of patches (n, patch²) with zero mean, and noise of σ = 1 if the coding is to an error."""
-        stop = {"target": 0, "most": self.sparsity}
-        if self.coding == "error":
-            stop = {"target": self.target, "most": self.patch**2 // 2}
+        target, most = (self.target, self.patch**2 // 2) if self.coding == "error" else (0.0, self.sparsity)
         starts = range(0, len(patches), CHUNK)
-        return np.concatenate([orthogonal_matching_pursuit(patches[i : i + CHUNK], dictionary, **stop) for i in starts])
+        return np.concatenate(
+            [orthogonal_matching_pursuit(patches[i : i + CHUNK], dictionary, target=target, most=most) for i in starts]
+        )
 
     def one(self, image: np.ndarray, sigma: float) -> np.ndarray:
         """Every patch coded by the dictionary, each pixel the mean of the patches over it: (L, L) → (L, L)."""

@@ -2,6 +2,8 @@
 
 What Python code may build on is here, and comes when it is asked for: importing cryobench loads neither torch nor numpy.
 
+    load(data, scale=, snr=, seed=) the images of a data set under noise, simulated when they are asked for
+    evaluate(denoiser, data)        what a denoiser, or a function of noisy images, makes of them, scored as a run does
     Denoiser                        what a method promises (a subclass needs `denoise`, a dataclass its settings)
     check_denoiser(denoiser)        raises an error that names every promise that it breaks
     mse, psnr, ssim, nmse           of images (n, h, w) and (n, h, w) → (n,)
@@ -26,14 +28,29 @@ if TYPE_CHECKING:
     from cryobench.methods.base import Denoiser
     from cryobench.methods.check import check_denoiser
     from cryobench.methods.learned.scores import AlphaBeta
+    from cryobench.runs.notebook import evaluate, load
 
 __version__ = "0.1.0"
-__all__ = ["AlphaBeta", "Denoiser", "check_denoiser", "mse", "nmse", "project", "psnr", "rotations_from_euler", "ssim"]
+__all__ = [
+    "AlphaBeta",
+    "Denoiser",
+    "check_denoiser",
+    "evaluate",
+    "load",
+    "mse",
+    "nmse",
+    "project",
+    "psnr",
+    "rotations_from_euler",
+    "ssim",
+]
 
 PLACES = {
     "AlphaBeta": "methods.learned.scores",
     "Denoiser": "methods.base",
     "check_denoiser": "methods.check",
+    "evaluate": "runs.notebook",
+    "load": "runs.notebook",
     "mse": "evaluation.metrics",
     "nmse": "evaluation.metrics",
     "project": "data.project",

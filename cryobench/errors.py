@@ -91,11 +91,11 @@ def shown_notes():
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
-        def show(message, category, *where) -> None:
+        def show(message, category, filename, lineno, file=None, line=None) -> None:
             if issubclass(category, Note):
                 print(f"cryobench: {message}", file=sys.stderr)
             else:
-                usual(message, category, *where)
+                usual(message, category, filename, lineno, file, line)
 
         warnings.simplefilter("default", Note)
         warnings.showwarning = show

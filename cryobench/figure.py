@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -72,6 +73,24 @@ def strip(rows: dict[str, np.ndarray], path: Path, notes: dict[str, list[str]] |
                 axis.set_xlabel(notes[name][column], fontsize=7)
         line[0].set_ylabel(name, fontsize=9)
     figure.savefig(path)
+    return path
+
+
+def beside(rows: list[tuple[str, np.ndarray]], path: Path) -> Path:
+    """Write a PNG with a line for each (words, images (n, L, L)), its words at the left; contrast as in `strip`."""
+    columns = max(len(images) for _, images in rows)
+    figure = new(1.2 * columns + 2.0, 1.2 * len(rows))
+    grid = figure.add_gridspec(len(rows), columns + 1, width_ratios=[1.6, *[1] * columns])
+    for place, (words, images) in enumerate(rows):
+        figure.add_subplot(grid[place, 0], frame_on=False, xticks=[], yticks=[]).text(
+            1, 0.5, textwrap.fill(words, 26), ha="right", va="center", fontsize=8
+        )
+        low, high = np.nanpercentile(images, [1, 99]) if words == "noisy" else (0.0, 1.0)
+        for column, image in enumerate(images, start=1):
+            axis = figure.add_subplot(grid[place, column], frame_on=False, xticks=[], yticks=[])
+            axis.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+    with writable(path.parent):
+        figure.savefig(path)
     return path
 
 

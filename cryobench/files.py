@@ -19,8 +19,10 @@ def writable(folder: Path):
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise InputError(f"{folder}: expected a folder that can be written, got '{reason}'; "
-                         "free some space or choose another with paths.results=DIR") from None  # fmt: skip
+        raise InputError(
+            f"{folder}: expected a folder that can be written, got '{reason}'; "
+            "free some space or choose another with paths.results=DIR"
+        ) from None
 
 
 def flush(path: Path) -> None:
@@ -55,10 +57,13 @@ def whole(path: Path | str, needs: int = 0) -> Iterator[Path]:
         with contextlib.suppress(FileNotFoundError):
             os.lstat(path)  # a name that is too long, say, is refused here
         if (free := shutil.disk_usage(path.parent).free) < needs:
-            raise InputError(f"expected {needs / 1e9:.2g} GB free for {path.name}, got {free / 1e9:.2g}; "
-                             "make room or write elsewhere")  # fmt: skip
+            raise InputError(
+                f"expected {needs / 1e9:.2g} GB free for {path.name}, got {free / 1e9:.2g}; "
+                "make room or write elsewhere"
+            )
         with replacing(path) as partial:
             yield partial
     except OSError as error:
-        raise InputError(f"{path}: expected a place to write to, got '{error.strerror or error}'; "
-                         "make room or write elsewhere") from None  # fmt: skip
+        raise InputError(
+            f"{path}: expected a place to write to, got '{error.strerror or error}'; make room or write elsewhere"
+        ) from None

@@ -46,8 +46,10 @@ def time_limit(minutes: float | None):
         return
 
     def handler(number, frame):
-        raise TimeLimit(f"took longer than trainer.time_limit={minutes:g} minutes; what it learned so far is kept, "
-                        "and the same command goes on from there")  # fmt: skip
+        raise TimeLimit(
+            f"took longer than trainer.time_limit={minutes:g} minutes; what it learned so far is kept, "
+            "and the same command goes on from there"
+        )
 
     before = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 60 * minutes, 5)  # again, should somebody swallow the first

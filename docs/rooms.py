@@ -39,7 +39,8 @@ def arrows() -> dict[str, set[str]]:
     imports: dict[str, set[str]] = {}
     for module in graph.modules - {"cryobench"}:
         known = imports.setdefault(room(module), set())
-        known |= {room(name) for name in graph.find_modules_directly_imported_by(module)} - {room(module)}
+        imported = (name for name in graph.find_modules_directly_imported_by(module) if "." in name)  # not the version
+        known |= {room(name) for name in imported} - {room(module)}
     return imports
 
 

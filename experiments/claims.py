@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from cryobench.evaluation import statistics
@@ -17,6 +16,7 @@ from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
 from cryobench.tables.text import page, pipes, sheet, significant
+from cryobench.tables.verdicts import MARGIN, measured
 
 Side = tuple[str, str, float]  # sweep, row, SNR
 PAIRS = ("(1,1)", "(.5,.5)", "(-.5,-.5)", "(-1,-1)", "(1,-1)", "(.5,-.5)", "(0,0)", "(.1,-.1)")
@@ -24,8 +24,12 @@ CLASSICAL = ("BM3D", "KSVD", "Non-local means", "CWF")
 LEARNED = ("l2-Autoencoder", "(0,0)-GAN + l1", "WGANgp + l1", "(1,-1)-GAN + l1", "(.5,-.5)-GAN + l1")
 LAMBDAS = ("0.1", "1", "5", "10", "50", "100", "500", "10000")
 SNRS = (0.1, 0.05)
-COLUMNS = ("claim", "sweep", "row", "than_sweep", "than_row", "snr", "than_snr", "effect", "low", "high", "p", "p_equivalent",
-           "margin", "seeds", "verdict", "detectable", "seeds_to_decide")  # fmt: skip
+COLUMNS = tuple(
+    (
+        "claim sweep row than_sweep than_row snr than_snr effect low high p p_equivalent margin seeds verdict "
+        "detectable seeds_to_decide"
+    ).split()
+)
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,12 @@ class Claim:
     source: str
     says: str
     pairs: tuple[tuple[Side, Side], ...]
-    margin: float = 0.05
+    margin: float = MARGIN
     close: bool = False
 
 
 def against_all(sweep: str, best: str, rows: tuple[str, ...], snr: float, but: tuple[str, ...] = ()) -> tuple:
+    """Pairs of a claim that the row `best` has a lower MSE than each of `rows` but those in `but`."""
     return tuple(((sweep, best, snr), (sweep, row, snr)) for row in rows if row != best and row not in but)
 
 
@@ -92,18 +97,10 @@ def write(store: Store) -> list[Path]:
 
 def findings(runs: pd.DataFrame, claims: tuple[Claim, ...] = CLAIMS) -> list[Finding]:
     """Every comparison of every claim; a row's spread is moderated by all rows of its kind that any claim names."""
-    shown = {side: chosen(runs, side) for claim in claims for pair in claim.pairs for side in pair}
-    values = {side: {seed: per_image(record) for seed, record in records.items()} for side, records in shown.items()}
-    names = {side: tuple(record.run_id for record in records.values()) for side, records in shown.items()}
-    once = {ids: side for side, ids in names.items() if ids}  # one row may stand in two sweeps: its runs count once
-    logs = {side: {seed: np.log(np.nanmean(mse)) for seed, mse in values[side].items()} for side in once.values()}
-    kinds = {side: kind(next(iter(shown[side].values()))) for side in once.values()}
-    by_runs = statistics.spreads(logs, kinds)
-    spread = {side: by_runs.get(once.get(ids)) for side, ids in names.items()}
+    sides = measured({side: chosen(runs, side) for claim in claims for pair in claim.pairs for side in pair})
     out = []
     for claim in claims:
-        compared = [statistics.compare(values[a], values[b], spread[a], spread[b]) for a, b in claim.pairs]
-        answers = statistics.judge(compared, claim.margin, claim.close)
+        answers = statistics.judge([sides.compared(a, b) for a, b in claim.pairs], claim.margin, claim.close)
         out += [Finding(claim, pair, answer) for pair, answer in zip(claim.pairs, answers, strict=True)]
     return out
 
@@ -115,16 +112,6 @@ def chosen(runs: pd.DataFrame, side: Side) -> dict[int, Record]:
     matching = runs[:0] if wanted is None else frame.usual(runs, {**wanted, "noise.snr": snr})
     matching = matching.sort_values("seed", kind="stable")
     return dict(zip(matching["seed"], matching["record"], strict=True))
-
-
-def per_image(record: Record) -> np.ndarray:
-    return np.array([np.nan if value is None else value for value in record.per_image["mse"]])
-
-
-def kind(record: Record) -> str:
-    """Rows that vary alike over seeds: those that train the same net, and those that train none."""
-    method = record.config["method"]
-    return method.get("net", method["name"]) if "checkpoint" in method else "no net"
 
 
 rows = frame.sweep_rows
@@ -152,11 +139,14 @@ def decided_by(results: list[Finding]) -> str:
         return ""
     steps = [(n, sum(needed is not None and needed <= n for needed in left)) for n in (5, 10, 20, 50)]
     more = ", ".join(f"{n} seeds {count}" for n, count in steps)
-    return (f"{len(left)} of {len(results)} comparisons are undecided. If the differences are as measured, more seeds would "
-            f"decide, with a power of {100 * statistics.POWER:.0f} %: {more} of them.")  # fmt: skip
+    return (
+        f"{len(left)} of {len(results)} comparisons are undecided. If the differences are as measured, more seeds would "
+        f"decide, with a power of {100 * statistics.POWER:.0f} %: {more} of them."
+    )
 
 
 def by_claim(results: list[Finding]) -> dict[Claim, list[Finding]]:
+    """The comparisons of each claim, in their order."""
     return {claim: [f for f in results if f.claim == claim] for claim in dict.fromkeys(f.claim for f in results)}
 
 
@@ -172,23 +162,46 @@ How, and how often it errs: docs/statistics.md."""
 
 
 def to_markdown(results: list[Finding]) -> str:
+    """The page: a line for each claim, then one for each comparison."""
     claims = by_claim(results)
     lines = [["claim", "says", "verdict", "effects (lowest to highest)", "margin", "seeds"]]
     for claim, group in claims.items():
         effects = [f.answer.comparison.effect for f in group if f.answer.comparison]
         seeds = sorted({f.answer.comparison.seeds for f in group if f.answer.comparison})
         span = f"{min(effects):+.1%} to {max(effects):+.1%}" if effects else "–"
-        lines.append([claim.source, claim.says, verdict(group), span, f"{claim.margin:.0%}",
-                      "–".join(map(str, seeds)) or "–"])  # fmt: skip
+        lines.append(
+            [claim.source, claim.says, verdict(group), span, f"{claim.margin:.0%}", "–".join(map(str, seeds)) or "–"]
+        )
     return page(
-        "# What the supplement claims", f"{len(claims)} claims; of all comparisons, {verdict(results)}.", decided_by(results),
-        pipes(lines, left=3), NOTES, "## Every comparison",
-        pipes([["claim", "lower, it says", "than", "effect (95 % over seeds)", "p", "p within margin", "seeds", "answer",
-                "could have shown", "seeds that would decide"], *(one_line(f) for f in results)], left=3),
-    )  # fmt: skip
+        "# What the supplement claims",
+        f"{len(claims)} claims; of all comparisons, {verdict(results)}.",
+        decided_by(results),
+        pipes(lines, left=3),
+        NOTES,
+        "## Every comparison",
+        pipes(
+            [
+                [
+                    "claim",
+                    "lower, it says",
+                    "than",
+                    "effect (95 % over seeds)",
+                    "p",
+                    "p within margin",
+                    "seeds",
+                    "answer",
+                    "could have shown",
+                    "seeds that would decide",
+                ],
+                *(one_line(f) for f in results),
+            ],
+            left=3,
+        ),
+    )
 
 
 def one_line(f: Finding) -> list[str]:
+    """A comparison's line in the second table."""
     names, answer = [f"{row} at {snr:g}" for _, row, snr in f.pair], f.answer
     if answer.comparison is None or answer.p is None:
         effect = "–" if answer.comparison is None else f"{answer.comparison.effect:+.1%}"
@@ -208,19 +221,43 @@ def one_line(f: Finding) -> list[str]:
     shown = ["", ""]
     if answer.says == "undecided":
         shown = [f"{answer.detectable:.0%}", str(answer.seeds_to_decide or f"over {statistics.MOST_SEEDS}")]
-    return [f.claim.name, *names, effect, f"{answer.p:.2g}", f"{answer.p_equivalent:.2g}", str(answer.comparison.seeds),
-            answer.says, *shown]  # fmt: skip
+    return [
+        f.claim.name,
+        *names,
+        effect,
+        f"{answer.p:.2g}",
+        f"{answer.p_equivalent:.2g}",
+        str(answer.comparison.seeds),
+        answer.says,
+        *shown,
+    ]
 
 
 def to_csv(results: list[Finding]) -> str:
+    """COLUMNS for each comparison; what could not be compared is empty."""
     lines = []
     for f in results:
         (sweep, row, snr), (sweep_b, row_b, snr_b) = f.pair
         answer, one = f.answer, f.answer.comparison
-        interval = one.interval if answer.p is not None else (None, None)
-        lines.append([
-            f.claim.name, sweep, row, sweep_b, row_b, f"{snr:g}", f"{snr_b:g}", significant(one.effect if one else None),
-            *map(significant, interval), significant(answer.p), significant(answer.p_equivalent), f.claim.margin,
-            one.seeds if one else 0, answer.says, significant(answer.detectable), answer.seeds_to_decide,
-        ])  # fmt: skip
+        interval = one.interval if one and answer.p is not None else (None, None)
+        lines.append(
+            [
+                f.claim.name,
+                sweep,
+                row,
+                sweep_b,
+                row_b,
+                f"{snr:g}",
+                f"{snr_b:g}",
+                significant(one.effect if one else None),
+                *map(significant, interval),
+                significant(answer.p),
+                significant(answer.p_equivalent),
+                f.claim.margin,
+                one.seeds if one else 0,
+                answer.says,
+                significant(answer.detectable),
+                answer.seeds_to_decide,
+            ]
+        )
     return sheet(COLUMNS, lines)

@@ -23,9 +23,11 @@ LOOKS = {
     row: (colour, marker, "--" if row.endswith("Autoencoder") else "-")
     for row, colour, marker in zip(
         ("(0,0)-GAN + l1", "WGANgp + l1", "(.5,.5)-GAN + l1", "l1-Autoencoder", "(1,1)-GAN + l1", "l2-Autoencoder"),
-        figure.COLOURS, "oP^Dvs", strict=True
+        figure.COLOURS,
+        "oP^Dvs",
+        strict=True,
     )
-}  # fmt: skip
+}
 Grid = dict[tuple[str, str, float, str], Cell]  # (row, type, share, metric) → cell, of one unit at one SNR
 
 
@@ -68,6 +70,7 @@ def times_clean(grid: Grid, row: str, kind: str, share: float) -> float | None:
 
 
 def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
+    """For each unit and SNR the MSE, and the same as a multiple of the MSE on clean pairs."""
     parts = [
         "# Contaminated training pairs",
         "A share of the training pairs has U[0, 1] noise in place of the clean reference (type A), of the noisy input (B), "
@@ -80,37 +83,63 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
         head = ["", *("clean" if not share else f"{kind} {share:g}" for kind, share in columns)]
         errors, times = [[*head, "seeds"]], [head]
         for row in frame.sweep_rows("contamination"):
-            row_cells = [grid[(row, *column, "mse")] for column in columns]
+            row_cells = [grid[row, kind, share, "mse"] for kind, share in columns]
             seeds = sorted({len(cell.values) for cell in row_cells if cell.values}) or [0]
             errors.append(
                 [row, *(text.formatted("mse", c.mean, c.spread) for c in row_cells), "–".join(map(str, seeds))]
             )
             times.append([row, *(text.decimal(times_clean(grid, row, *column)) for column in columns)])
         scales = {cell.scale for cell in grid.values() if cell.scale}
-        parts += [f"## SNR {snr:g}, contaminated {UNITS[unit]} (scale {', '.join(sorted(scales))})",
-                  text.pipes(errors), text.pipes(times)]  # fmt: skip
+        parts += [
+            f"## SNR {snr:g}, contaminated {UNITS[unit]} (scale {', '.join(sorted(scales))})",
+            text.pipes(errors),
+            text.pipes(times),
+        ]
     return text.page(*parts, *(notes if grids else ["No runs yet."]))
 
 
 def to_csv(grids: dict[tuple[str, float], Grid]) -> str:
+    """COLUMNS for each cell; times_clean of an MSE alone."""
     lines = []
     for (unit, snr), grid in grids.items():
         for (row, kind, share, metric), cell in grid.items():
             times = times_clean(grid, row, kind, share) if metric == "mse" else None
-            lines.append([row, unit, kind, str(share), str(snr), metric, cell.mean, cell.spread, len(cell.values),
-                          text.significant(times, 4)])  # fmt: skip
+            lines.append(
+                [
+                    row,
+                    unit,
+                    kind,
+                    str(share),
+                    str(snr),
+                    metric,
+                    cell.mean,
+                    cell.spread,
+                    len(cell.values),
+                    text.significant(times, 4),
+                ]
+            )
     return text.sheet(COLUMNS, lines)
 
 
 def to_tex(grids: dict[tuple[str, float], Grid]) -> str:
     """One booktabs table for each unit and SNR: methods down, types and shares across."""
     columns = [("A", 0.0), *((kind, share) for kind in TYPES for share in SHARES[1:])]
-    head = [["", "clean", *(rf"\multicolumn{{{len(SHARES) - 1}}}{{c}}{{type {kind}}}" for kind in TYPES)],
-            ["share", *(f"{share:g}" for _, share in columns)]]  # fmt: skip
+    head = [
+        ["", "clean", *(rf"\multicolumn{{{len(SHARES) - 1}}}{{c}}{{type {kind}}}" for kind in TYPES)],
+        ["share", *(f"{share:g}" for _, share in columns)],
+    ]
     tables = []
     for (unit, snr), grid in grids.items():
-        body = [[row, *(text.formatted("mse", (cell := grid[(row, *column, "mse")]).mean, cell.spread) for column in columns)]
-                for row in frame.sweep_rows("contamination")]  # fmt: skip
+        body = [
+            [
+                row,
+                *(
+                    text.formatted("mse", (cell := grid[row, kind, share, "mse"]).mean, cell.spread)
+                    for kind, share in columns
+                ),
+            ]
+            for row in frame.sweep_rows("contamination")
+        ]
         caption = f"MSE with contaminated training pairs ({UNITS[unit]}), SNR {snr:g}"
         tables.append(text.booktabs(caption, f"tab:contamination-{unit}-{snr:g}", 1 + len(columns), head, [body]))
     return "\n".join(tables)
@@ -125,10 +154,18 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
         for row, (colour, marker, line) in LOOKS.items():
             by_share = {share: cell for share in SHARES if (cell := grid[row, kind, share, "mse"]).values}
             if by_share:
-                axis.errorbar(list(by_share), [cell.mean for cell in by_share.values()],
-                              [cell.spread or 0.0 for cell in by_share.values()], color=colour, marker=marker, linestyle=line,
-                              capsize=2, linewidth=1.3, markersize=5,
-                              label=row.replace("l1", "ℓ1").replace("l2", "ℓ2"))  # fmt: skip
+                axis.errorbar(
+                    list(by_share),
+                    [cell.mean for cell in by_share.values()],
+                    [cell.spread or 0.0 for cell in by_share.values()],
+                    color=colour,
+                    marker=marker,
+                    linestyle=line,
+                    capsize=2,
+                    linewidth=1.3,
+                    markersize=5,
+                    label=row.replace("l1", "ℓ1").replace("l2", "ℓ2"),
+                )
         if limit:
             axis.axhline(limit, color="0.4", linestyle=":", label="Bayes limit, clean")
         axis.set(

@@ -30,14 +30,18 @@ def write(store: Store) -> list[Path]:
             step, mse = seeds[0]["step"], np.array([run[curve] for run in seeds])
             _, std, _ = np.mean([oscillation(step, values) for values in mse], axis=0)
             axis.fill_between(step, mse.min(axis=0), mse.max(axis=0), color=colour, alpha=0.25, linewidth=0)
-            axis.plot(step, mse.mean(axis=0), color=colour, linewidth=1,
-                      label=f"{row.replace('l1', 'ℓ1')} (σ½ = {std:.1e})")  # fmt: skip
+            axis.plot(
+                step, mse.mean(axis=0), color=colour, linewidth=1, label=f"{row.replace('l1', 'ℓ1')} (σ½ = {std:.1e})"
+            )
         axis.set(title=title, xlabel="iteration (batches of generator training)", yscale="log")
         axis.grid(alpha=0.3, which="both", linewidth=0.5)
         axis.legend(fontsize=7)
         axis.title.set_fontsize(9)
     axes[0].set_ylabel("MSE (images in [0, 1])")
     n = max(map(len, runs.values()))
-    sheet.supxlabel(f"lines: mean over {n} seed{'s' if n > 1 else ''}; bands: their range; "
-                    "σ½: standard deviation over the second half", fontsize=8)  # fmt: skip
+    sheet.supxlabel(
+        f"lines: mean over {n} seed{'s' if n > 1 else ''}; bands: their range; "
+        "σ½: standard deviation over the second half",
+        fontsize=8,
+    )
     return figure.save(sheet, store.results, "fig1_stability")

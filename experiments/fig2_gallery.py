@@ -13,19 +13,35 @@ from cryobench.tables import frame
 from cryobench.tables.text import short
 
 # The paper's order, then what it doesn't show.
-ORDER = ("oracle", "noisy", "BM3D", "l2-Autoencoder", "KSVD", "(0,0)-GAN + l1", "WGANgp + l1", "(1,-1)-GAN + l1",
-         "(.5,-.5)-GAN + l1", "Non-local means", "CWF", "Topaz", "exemplar", "rebuilt",
-         "Bayes limit")  # fmt: skip
+ORDER = (
+    "oracle",
+    "noisy",
+    "BM3D",
+    "l2-Autoencoder",
+    "KSVD",
+    "(0,0)-GAN + l1",
+    "WGANgp + l1",
+    "(1,-1)-GAN + l1",
+    "(.5,-.5)-GAN + l1",
+    "Non-local means",
+    "CWF",
+    "Topaz",
+    "exemplar",
+    "rebuilt",
+    "Bayes limit",
+)
 NAMES = {"oracle": "clean", "(0,0)-GAN + l1": "JSGAN + l1", "KSVD": "K-SVD"}
 
 
 def write(store: Store) -> list[Path]:
     """Write fig2_gallery_snr*.png and .svg for each noise level that has records; the lowest seed stands for a method."""
-    runs, rows = frame.frame(store.all()), frame.sweep_rows("methods")
+    runs = frame.frame(store.all())
+    given = frame.outside(runs)
+    rows = frame.sweep_rows("methods") | given
     files = []
     for snr in (0.1, 0.05):
         panels = []
-        for row in ORDER:
+        for row in (*ORDER, *given):
             panels += panel(store, frame.usual(runs, {**rows[row], "noise.snr": snr}), NAMES.get(row, row))
         if panels:
             files += figure.save(figure.gallery(panels), store.results, f"fig2_gallery_snr{snr:g}")

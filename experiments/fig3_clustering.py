@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, named, records_of
@@ -30,12 +31,14 @@ def write(store: Store) -> list[Path]:
 
 
 def draw(first: dict[str, dict], view: str):
+    """Above a panel for each method, in the Isomap plane; below, where the GAN has a record, one for each embedding."""
     lines = -(-len(first) // COLUMNS)
     width = 2.5 * COLUMNS
     sheet = figure.new(width, 2.7 * lines + (3.2 if GAN in first else 0))
-    above, *below = np.ravel(
-        sheet.subfigures(2 if GAN in first else 1, 1, height_ratios=[2.7 * lines, 3.0][: 1 + (GAN in first)])
+    parts: Any = sheet.subfigures(
+        1 + (GAN in first), height_ratios=[2.7 * lines, 3.0][: 1 + (GAN in first)], squeeze=False
     )
+    above, *below = parts.ravel()
     views = {"random": "views as they come", "motion": "one fixed view"}[view]
     above.suptitle(f"(a) by method, Isomap; {views}; ×: in the other's cluster", fontsize=10)
     axes = above.subplots(lines, COLUMNS, squeeze=False).ravel()

@@ -25,7 +25,7 @@ def write(store: Store) -> list[Path]:
         return []
     files = figure.save(training(trained), store.results, "fig4_pggan_training")
     lines = []
-    for row, (denoised, reference) in zip(ROWS, ("ab", "cd"), strict=True):
+    for row, (denoised, reference) in zip(ROWS, (("a", "b"), ("c", "d")), strict=True):
         records = trained.get(row, [])
         for letter, what, kept in ((denoised, "denoised", records), (reference, "reference", clean(runs, records))):
             if (shown := images(store, kept)) is not None:

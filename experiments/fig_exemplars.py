@@ -49,8 +49,17 @@ def panel(axis, by_method: dict, limit: float | None) -> None:
         color, marker = STYLES[method]
         counts, means = [n for n, _ in points], [float(np.mean(values)) for _, values in points]
         spreads = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for _, values in points]
-        axis.errorbar(counts, means, spreads, color=color, marker=marker, markersize=5, linewidth=1.4, capsize=2,
-                      label=NAMES.get(method, method))  # fmt: skip
+        axis.errorbar(
+            counts,
+            means,
+            spreads,
+            color=color,
+            marker=marker,
+            markersize=5,
+            linewidth=1.4,
+            capsize=2,
+            label=NAMES.get(method, method),
+        )
     if limit:
         axis.axhline(limit, color="black", linestyle="--", linewidth=1.2, label="Bayes limit")
     axis.set(xscale="log", yscale="log")

@@ -13,8 +13,11 @@ from cryobench.runs.store import Store
 from cryobench.tables import frame
 from cryobench.tables.text import short
 
-PANELS = (("pairs", "images", "images seen (more pairs)"), ("epochs", "images", "images seen (more epochs)"),
-          ("width", "width", "width d"))  # fmt: skip
+PANELS = (
+    ("pairs", "images", "images seen (more pairs)"),
+    ("epochs", "images", "images seen (more epochs)"),
+    ("width", "width", "width d"),
+)
 
 
 def write(store: Store) -> list[Path]:

@@ -41,6 +41,7 @@ def write(store: Store) -> list[Path]:
 
 
 def cells(runs: pd.DataFrame, number: int) -> list[Cell]:
+    """The cells of Table 1, 2 or 3 with the shipped settings."""
     snrs = (0.1,) if number == 3 else (0.1, 0.05)
     return table.cells(runs, frame.sweep_rows(SWEEPS[number]), number, snrs, ("mse", "psnr", "ssim"))[0]
 
@@ -73,8 +74,10 @@ def explanations(runs: pd.DataFrame) -> dict:
         for row, wanted in frame.sweep_rows("gap").items()
         for images, clip in SWITCHES.items()
     ]
-    variants += [(row, "protocol=released", {**wanted, "protocol.name": "released", "noise.clip": True})
-                 for row, wanted in frame.sweep_rows("released").items()]  # fmt: skip
+    variants += [
+        (row, "protocol=released", {**wanted, "protocol.name": "released", "noise.clip": True})
+        for row, wanted in frame.sweep_rows("released").items()
+    ]
     for row, switch, wanted in variants:
         matching = frame.rows(runs, {row: wanted})
         matching = matching[matching["variant"].isin(["", "protocol.ssim_range=2.0"])]
@@ -121,7 +124,7 @@ def half_width_of_sum(errors: Sequence[tuple[float, int]]) -> float:
 
 def reading(number: int, cell: Cell, known: dict) -> tuple[str, str]:
     """One of "agrees", "protocol", "scale", "unexplained", "missing", and the reason in words."""
-    if cell.mean is None:
+    if cell.mean is None or cell.paper is None:
         return "missing", "not run"
     if cell.metric == "ssim":
         return reading_of_ssim(cell, known.get("wider", {}).get(cell.run_ids))
@@ -132,12 +135,10 @@ def reading(number: int, cell: Cell, known: dict) -> tuple[str, str]:
             return "protocol", f"{switch}: {text.formatted(cell.metric, value, None).split('(')[0]}"
     factors = known["scale"]
     if "clean" in cell.side_information and factors and cell.metric in ("mse", "psnr"):
-        low, high = sorted(predicted(cell, factor) for factor in factors[1:])
+        expected, low, high = (predicted(cell.metric, cell.mean, factor) for factor in factors)
+        low, high = sorted((low, high))
         if low <= cell.paper <= high:
-            middle, *ends = (
-                text.formatted(cell.metric, value, None).split("(")[0]
-                for value in (predicted(cell, factors[0]), low, high)
-            )
+            middle, *ends = (text.formatted(cell.metric, value, None).split("(")[0] for value in (expected, low, high))
             reason = f"the (.5,.5)-GAN's trends carry it to {middle} (95 %: {ends[0]} to {ends[1]})"
             if factors[2] < 1:
                 return "scale", reason
@@ -148,6 +149,8 @@ def reading(number: int, cell: Cell, known: dict) -> tuple[str, str]:
 def reading_of_ssim(cell: Cell, wider: float | None) -> tuple[str, str]:
     """The same for an SSIM, of which the paper doesn't tell the data range; wider: with a range of 2, None if not recorded."""
     reason = "data range 1" + (f"; with 2 it is {wider:.2f}" if wider is not None else "; 2 is not in the records")
+    if cell.mean is None or cell.paper is None:
+        return "missing", "not run"
     if near("ssim", cell.mean, cell.paper):
         return "agrees", reason
     if wider is not None and near("ssim", wider, cell.paper):
@@ -155,16 +158,21 @@ def reading_of_ssim(cell: Cell, wider: float | None) -> tuple[str, str]:
     return "unexplained", reason
 
 
-def predicted(cell: Cell, factor: float) -> float:
-    return cell.mean * factor if cell.metric == "mse" else cell.mean - 10 * math.log10(factor)
+def predicted(metric: str, value: float, factor: float) -> float:
+    """An MSE, or the PSNR of one, once the MSE is `factor` times what it is."""
+    return value * factor if metric == "mse" else value - 10 * math.log10(factor)
 
 
 def to_markdown(lines: list) -> str:
+    """The page: counts, order, then every cell of the three tables with its reason."""
     counts = Counter(status for *_, status, _ in lines)
     phrases = {
-        "agrees": "agree in size", "protocol": "are explained by a protocol switch", "scale": "are put down to scale",
-        "unexplained": "are unexplained", "missing": "are not run",
-    }  # fmt: skip
+        "agrees": "agree in size",
+        "protocol": "are explained by a protocol switch",
+        "scale": "are put down to scale",
+        "unexplained": "are unexplained",
+        "missing": "are not run",
+    }
     summary = ", ".join(f"{counts[key]} {text}" for key, text in phrases.items() if counts[key])
     parts = [
         "# Every published cell",
@@ -172,8 +180,9 @@ def to_markdown(lines: list) -> str:
         f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. Scale explains a cell only where "
         "the trends over pairs and width in the table scale_up are more than scatter. Closer than that, within "
         f"{100 * (CLOSE['mse'] - 1):.0f} % in MSE or {CLOSE['psnr']:g} dB in PSNR, are {closer(lines)}.",
-        "## Order", order(lines),
-    ]  # fmt: skip
+        "## Order",
+        order(lines),
+    ]
     for number in SWEEPS:
         head = ["row", "SNR", "metric", "paper", "ours", "seeds", "verdict", "why"]
         rows = [line_of(cell, status, why) for n, cell, status, why in lines if n == number]
@@ -190,6 +199,7 @@ def closer(lines: list) -> str:
 
 
 def line_of(cell: Cell, status: str, why: str) -> list[str]:
+    """A cell's line: the paper's number, ours, seeds, verdict and reason."""
     paper, ours = (
         text.formatted(cell.metric, *pair) for pair in ((cell.paper, cell.paper_spread), (cell.mean, cell.spread))
     )
@@ -213,7 +223,22 @@ def order(lines: list) -> str:
 
 
 def to_csv(lines: list) -> str:
-    return text.sheet(COLUMNS, (
-        [number, cell.row, f"{cell.snr:g}", cell.metric, str(cell.paper), cell.mean, cell.spread, len(cell.values), status, why]
-        for number, cell, status, why in lines
-    ))  # fmt: skip
+    """COLUMNS for each published cell."""
+    return text.sheet(
+        COLUMNS,
+        (
+            [
+                number,
+                cell.row,
+                f"{cell.snr:g}",
+                cell.metric,
+                str(cell.paper),
+                cell.mean,
+                cell.spread,
+                len(cell.values),
+                status,
+                why,
+            ]
+            for number, cell, status, why in lines
+        ),
+    )

@@ -49,8 +49,18 @@ def method_lines(runs: pd.DataFrame, method: str, snr: float, limits: list) -> l
         setting = row.removeprefix(f"{method}, ")
         ours = mean(errors.values())
         times = [mean([mse / limit(snr, seed) for seed, mse in errors.items() if limit(snr)]) for limit in limits]
-        lines.append([method, setting, "clipped" if clip else "unclipped", text.short(ours), *map(text.decimal, times),
-                      text.short(published), share(ours, honest, published), str(len(errors))])  # fmt: skip
+        lines.append(
+            [
+                method,
+                setting,
+                "clipped" if clip else "unclipped",
+                text.short(ours),
+                *map(text.decimal, times),
+                text.short(published),
+                share(ours, honest, published),
+                str(len(errors)),
+            ]
+        )
     return lines
 
 
@@ -61,10 +71,12 @@ def mses(runs: pd.DataFrame, wanted: dict, snr: float) -> dict[int, float]:
 
 
 def mean(values) -> float | None:
+    """The mean; None of nothing."""
     return sum(values) / len(values) if values else None
 
 
 def share(ours: float | None, honest: float | None, published: float) -> str:
+    """How much of the way from the honest MSE to the published one a setting goes, on a logarithmic scale, in percent."""
     if ours is None or honest is None or ours == honest:
         return "–"
     return f"{100 * math.log(ours / honest) / math.log(published / honest):.0f} %"

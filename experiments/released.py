@@ -37,7 +37,8 @@ def write(store: Store) -> list[Path]:
     """Write released.md, .csv and .tex from the records of `+sweep=released` (or of any sweep that has such runs)."""
     runs = frame.frame(store.all())
     rows = frame.sweep_rows("released")
-    by_place, notes = {}, []
+    by_place: dict[tuple[str, float, str, str], Cell] = {}
+    notes = []
     for protocol in PROTOCOLS:
         wanted = {row: {**settings, "protocol.name": protocol} for row, settings in rows.items()}
         computed, row_notes = table.cells(runs, wanted, None, SNRS, METRICS)
@@ -47,11 +48,15 @@ def write(store: Store) -> list[Path]:
     parts = [INTRODUCTION, frame.measured_on(runs)]
     for snr in SNRS:
         parts += [f"## SNR {snr:g}", text.pipes(list(lines(by_place, brackets, rows, snr)))]
-    return text.write(store, "released", {
-        "md": text.page(*parts, *notes),
-        "csv": to_csv(by_place, brackets),
-        "tex": to_tex(by_place, brackets, rows),
-    })  # fmt: skip
+    return text.write(
+        store,
+        "released",
+        {
+            "md": text.page(*parts, *notes),
+            "csv": to_csv(by_place, brackets),
+            "tex": to_tex(by_place, brackets, rows),
+        },
+    )
 
 
 def printed(row: str, snr: float, metric: str) -> tuple[float | None, float | None]:
@@ -69,10 +74,18 @@ def bracket(cell: Cell, brackets: dict[str, dict]) -> float | None:
 
 def lines(by_place: dict, brackets: dict, rows: dict, snr: float):
     """The head of one SNR's table, then its rows."""
-    limits = [name for name in table.LIMITS if snr in layout.limited(by_place.values(), name)]
+    limits = [name for name in table.LIMITS if snr in layout.limited(list(by_place.values()), name)]
     times = (f"{layout.TIMES[name][0]} {p}" for name in limits for p in PROTOCOLS)
-    yield ["method", *(f"MSE {p}" for p in PROTOCOLS), "MSE published", *(f"PSNR {p}" for p in PROTOCOLS),
-           "PSNR published", *times, "nearer", "seeds"]  # fmt: skip
+    yield [
+        "method",
+        *(f"MSE {p}" for p in PROTOCOLS),
+        "MSE published",
+        *(f"PSNR {p}" for p in PROTOCOLS),
+        "PSNR published",
+        *times,
+        "nearer",
+        "seeds",
+    ]
     for row in rows:
         line = [row]
         for metric in ("mse", "psnr"):
@@ -89,10 +102,12 @@ def lines(by_place: dict, brackets: dict, rows: dict, snr: float):
 
 def nearer(means: dict[str, float | None], paper: float | None) -> str:
     """'released (1.1× against 6.2×)': whose MSE is nearer to the paper's in ratio, and how far each is."""
-    if paper is None or None in means.values():
+    if paper is None:
         return "–"
-    away = {protocol: math.exp(abs(math.log(mean / paper))) for protocol, mean in means.items()}
-    first, second = sorted(away, key=away.get)
+    away = {protocol: math.exp(abs(math.log(mean / paper))) for protocol, mean in means.items() if mean is not None}
+    if len(away) < len(means):
+        return "–"
+    first, second = sorted(away, key=lambda protocol: away[protocol])
     return f"{first} ({away[first]:.1f}× against {away[second]:.1f}×)"
 
 
@@ -122,7 +137,10 @@ def to_tex(by_place: dict, brackets: dict, rows: dict) -> str:
             line.append(text.formatted("mse", *printed(row, snr, "mse")))
         body.append(line)
     return text.booktabs(
-        "The paper as described and as its released code does it", "tab:released", 7,
-        [top, ["Method", *(name for _ in SNRS for name in (*PROTOCOLS, "published"))]], [body],
+        "The paper as described and as its released code does it",
+        "tab:released",
+        7,
+        [top, ["Method", *(name for _ in SNRS for name in (*PROTOCOLS, "published"))]],
+        [body],
         {"l1": r"$\ell_1$", "l2": r"$\ell_2$"},
-    )  # fmt: skip
+    )

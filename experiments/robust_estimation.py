@@ -43,9 +43,17 @@ def results(store: Store, task: str) -> list[dict]:
     def order(result: dict) -> tuple:
         chosen = result["settings"]
         pair = (chosen["alpha"], chosen["beta"])
-        return (list(TAILS).index(chosen["tail"]), CONTAMINATIONS.index(chosen["contamination"]), chosen["scatter"],
-                chosen["discriminator"], pair != (0, 0), TABLE_1.index(pair) if pair in TABLE_1 else len(TABLE_1),
-                chosen["epsilon"], chosen["n"], result["seed"])  # fmt: skip
+        return (
+            list(TAILS).index(chosen["tail"]),
+            CONTAMINATIONS.index(chosen["contamination"]),
+            chosen["scatter"],
+            chosen["discriminator"],
+            pair != (0, 0),
+            TABLE_1.index(pair) if pair in TABLE_1 else len(TABLE_1),
+            chosen["epsilon"],
+            chosen["n"],
+            result["seed"],
+        )
 
     return sorted((r for record in store.all(task) if record.done for r in record.results), key=order)
 
@@ -61,6 +69,7 @@ class Cell:
 
     @property
     def mean(self) -> float:
+        """The mean error over seeds."""
         return float(np.mean(list(self.by_seed.values())))
 
     @property
@@ -73,6 +82,7 @@ class Cell:
 
 
 def task_of(result: dict) -> tuple:
+    """What was estimated from what: the values of TASK."""
     return tuple(result["settings"][name] for name in TASK)
 
 
@@ -127,10 +137,22 @@ def heading(task: tuple) -> str:
 
 
 def to_csv(shown: Sequence[Cell], kind: str) -> str:
-    return text.sheet(COLUMNS, (
-        [*map(str, cell.task), kind, cell.row, cell.mean, cell.spread, len(cell.by_seed),
-         None if cell.published is None else str(cell.published)] for cell in shown
-    ))  # fmt: skip
+    """COLUMNS for each cell of one kind."""
+    return text.sheet(
+        COLUMNS,
+        (
+            [
+                *map(str, cell.task),
+                kind,
+                cell.row,
+                cell.mean,
+                cell.spread,
+                len(cell.by_seed),
+                None if cell.published is None else str(cell.published),
+            ]
+            for cell in shown
+        ),
+    )
 
 
 def grid(shown: Sequence[Cell]) -> list[list[str]]:
@@ -146,6 +168,7 @@ def grid(shown: Sequence[Cell]) -> list[list[str]]:
 
 
 def to_markdown(shown: Sequence[Cell], kind: str) -> str:
+    """The page of one kind: the grid, and notes on how to read it."""
     notes = [
         f"{ERRORS[kind]}, mean(spread over seeds). The oracle is the maximum likelihood estimate from the uncontaminated "
         "points (under strong contamination: from the sample before it).",

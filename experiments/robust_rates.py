@@ -16,6 +16,7 @@ import numpy as np
 from cryobench.experiments.robust_estimation import ERRORS, OUTSIDE, RESULTS, gan_name
 from cryobench.experiments.robust_estimation import results as read
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from cryobench import figure as figures
 from cryobench.errors import InputError
@@ -86,12 +87,12 @@ class Rate:
         return "slower" if difference < 0 else "faster"
 
 
-def bound(p: int, n: float | np.ndarray, epsilon: float | np.ndarray) -> np.ndarray:
+def bound(p: int, n: ArrayLike, epsilon: ArrayLike) -> np.ndarray:
     """√(p/n ∨ ε²), Theorem 1's bound with C = 1."""
     return np.sqrt(np.maximum(p / np.asarray(n, float), np.asarray(epsilon, float) ** 2))
 
 
-def slope(x: Sequence[float], y: Sequence[float]) -> float:
+def slope(x: ArrayLike, y: ArrayLike) -> float:
     """Least squares slope of log y on log x."""
     return float(np.polyfit(np.log(x), np.log(y), 1)[0])
 
@@ -103,13 +104,14 @@ def rates(results: Iterable[dict], kind: str, axis: str) -> list[Rate]:
     """
     results = [result for result in results if result[kind] and result["settings"]["epsilon"] > 0]
     other = "n" if axis == "epsilon" else "epsilon"
-    values = {r["settings"][other]: set() for r in results}
+    values: dict[float, set] = {r["settings"][other]: set() for r in results}
     for result in results:
         values[result["settings"][other]].add(result["settings"][axis])
     fixed = max(values, key=lambda value: (len(values[value]), value), default=None)
     if fixed is None or len(values[fixed]) < 2:
-        raise InputError(f"expected results at two or more values of {axis} and one of {other}, got fewer; "
-                         "run more of the sweep")  # fmt: skip
+        raise InputError(
+            f"expected results at two or more values of {axis} and one of {other}, got fewer; run more of the sweep"
+        )
     errors: dict[str, dict[float, dict[int, float]]] = {}
     for result in results:
         settings = result["settings"]
@@ -128,16 +130,26 @@ def rate(row: str, axis: str, fixed: float, p: int, by_x: dict[float, dict[int, 
     mean = [float(np.mean(list(by_x[value].values()))) for value in x]
     spread = [float(np.std(list(by_x[value].values()), ddof=1)) if len(by_x[value]) > 1 else 0.0 for value in x]
     # A maximum has a kink, a real error turns smoothly: fit on the side where this axis' own term decides, if it is there.
-    n, epsilon = (fixed, np.array(x)) if axis == "epsilon" else (np.array(x), fixed)
+    n = np.full(len(x), fixed) if axis == "epsilon" else np.array(x)
+    epsilon = np.array(x) if axis == "epsilon" else np.full(len(x), fixed)
     decides = epsilon**2 >= p / n if axis == "epsilon" else p / n >= epsilon**2
     fitted = [value for value, decisive in zip(x, decides, strict=True) if decisive or decides.sum() < 2]
     seeds = set.intersection(*(set(by_x[value]) for value in fitted))
     per_seed = [slope(fitted, [by_x[value][seed] for value in fitted]) for seed in seeds]
-    along = {"n": fixed, "epsilon": fixed} | {axis: fitted}
-    return Rate(row, axis, fixed, p, x, tuple(mean), tuple(spread),
-                slope(fitted, [mean[x.index(value)] for value in fitted]),
-                float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else 0.0, slope(fitted, bound(p, **along)),
-                len(seeds))  # fmt: skip
+    theorem = bound(p, fixed, fitted) if axis == "epsilon" else bound(p, fitted, fixed)
+    return Rate(
+        row,
+        axis,
+        fixed,
+        p,
+        x,
+        tuple(mean),
+        tuple(spread),
+        slope(fitted, [mean[x.index(value)] for value in fitted]),
+        float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else 0.0,
+        slope(fitted, theorem),
+        len(seeds),
+    )
 
 
 def figure(results: Iterable[dict], kind: str = "location") -> Figure:
@@ -150,20 +162,33 @@ def figure(results: Iterable[dict], kind: str = "location") -> Figure:
         for line in lines:
             outside = line.row.endswith(OUTSIDE)
             color, marker = ("0.5", "x") if line.row == "oracle" else LOOKS[gans.index(line) % len(LOOKS)]
-            panel.errorbar(line.x, line.mean, line.spread, color=color, capsize=2, linewidth=1.3, marker=marker,
-                           linestyle="--" if outside else "-", markerfacecolor="white" if outside else color,
-                           label=f"{line.row}: {slope_text(line)}"
-                           + ("" if line.row == "oracle" else f" {line.verdict}"))  # fmt: skip
+            panel.errorbar(
+                line.x,
+                line.mean,
+                line.spread,
+                color=color,
+                capsize=2,
+                linewidth=1.3,
+                marker=marker,
+                linestyle="--" if outside else "-",
+                markerfacecolor="white" if outside else color,
+                label=f"{line.row}: {slope_text(line)}" + ("" if line.row == "oracle" else f" {line.verdict}"),
+            )
         first = gans[0]
         n, epsilon = (first.fixed, first.x) if axis == "epsilon" else (first.x, first.fixed)
         panel.plot(first.x, bound(first.p, n, epsilon), "k:", label=f"√(p/n ∨ ε²): {first.theorem:.2f}")
         held = f"n = {first.fixed}" if axis == "epsilon" else f"ε = {first.fixed:g}"
-        panel.set(xscale="log", yscale="log", xlabel=AXES[axis], ylabel=ERRORS[kind],
-                  title=f"p = {first.p}, {held}")  # fmt: skip
+        panel.set(xscale="log", yscale="log", xlabel=AXES[axis], ylabel=ERRORS[kind], title=f"p = {first.p}, {held}")
         panel.set_xticks(first.x, [f"{value:g}" for value in first.x])
         panel.xaxis.minorticks_off()
-        panel.legend(fontsize=7, title=f"slope(spread); {OUTSIDE} |α−β| ≥ 1", title_fontsize=7, ncols=2,
-                     loc="upper center", bbox_to_anchor=(0.5, -0.11))  # fmt: skip
+        panel.legend(
+            fontsize=7,
+            title=f"slope(spread); {OUTSIDE} |α−β| ≥ 1",
+            title_fontsize=7,
+            ncols=2,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.11),
+        )
     return canvas
 
 
@@ -178,22 +203,37 @@ def summary(results: Iterable[dict], kind: str = "location") -> str:
     for axis in AXES:
         for line in rates(results, kind, axis):
             if line.row != "oracle":
-                lines.append([line.row, AXES[axis], slope_text(line), f"{line.theorem:.2f}",
-                              line.verdict])  # fmt: skip
-    return "\n".join([
-        text.pipes(lines, left=2), "",
-        'The theorem bounds the error from above. By the 95 % interval of the slope over seeds: "agrees", all of it is within '
-        f'{TOLERANCE:g} of the bound\'s; "slower", the error grows less along ε or falls more along n than the bound, which '
-        'the theorem allows; "faster", it does not keep to the bound\'s rate; "undecided", too wide to say. '
-        f"{OUTSIDE} |α−β| ≥ 1: the theorem says nothing of these pairs.",
-    ])  # fmt: skip
+                lines.append([line.row, AXES[axis], slope_text(line), f"{line.theorem:.2f}", line.verdict])
+    return "\n".join(
+        [
+            text.pipes(lines, left=2),
+            "",
+            'The theorem bounds the error from above. By the 95 % interval of the slope over seeds: "agrees", all of it is '
+            f'within {TOLERANCE:g} of the bound\'s; "slower", the error grows less along ε or falls more along n than the bound, '
+            'which the theorem allows; "faster", it does not keep to the bound\'s rate; "undecided", too wide to say. '
+            f"{OUTSIDE} |α−β| ≥ 1: the theorem says nothing of these pairs.",
+        ]
+    )
 
 
 def to_csv(lines: Sequence[Rate]) -> str:
     """One line for each point of the figure, with the slope of its curve."""
     columns = ("row", "axis", "x", "fixed", "p", "mean", "spread", "slope", "slope_spread", "theorem", "verdict")
-    return text.sheet(columns, (
-        [line.row, line.axis, f"{x:g}", f"{line.fixed:g}", line.p, mean, spread,
-         *(text.significant(value, 4) for value in (line.slope, line.slope_spread, line.theorem)), line.verdict]
-        for line in lines for x, mean, spread in zip(line.x, line.mean, line.spread, strict=True)
-    ))  # fmt: skip
+    return text.sheet(
+        columns,
+        (
+            [
+                line.row,
+                line.axis,
+                f"{x:g}",
+                f"{line.fixed:g}",
+                line.p,
+                mean,
+                spread,
+                *(text.significant(value, 4) for value in (line.slope, line.slope_spread, line.theorem)),
+                line.verdict,
+            ]
+            for line in lines
+            for x, mean, spread in zip(line.x, line.mean, line.spread, strict=True)
+        ),
+    )

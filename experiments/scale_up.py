@@ -71,6 +71,7 @@ class Trend:
         return float(self.scatter * np.sqrt(1 + 1 / len(logs) + distance))
 
     def at(self, x: float) -> tuple[float, tuple[float, float] | None]:
+        """The MSE at x, and its 95 % prediction interval; no interval with two runs."""
         middle = self.a + self.b * np.log(x)
         if self.scatter is None:
             return float(np.exp(middle)), None
@@ -93,10 +94,16 @@ def points(runs: pd.DataFrame) -> list[Point]:
         )
         if len(matching):
             first = matching["record"].iloc[0]
-            out.append(Point(
-                row, row.rpartition(", ")[0], first.config["data"]["n_train"], first.method["images_seen"],
-                first.config["method"]["width"], tuple(matching["mse"]),
-            ))  # fmt: skip
+            out.append(
+                Point(
+                    row,
+                    row.rpartition(", ")[0],
+                    first.config["data"]["n_train"],
+                    first.method["images_seen"],
+                    first.config["method"]["width"],
+                    tuple(matching["mse"]),
+                )
+            )
     return out
 
 
@@ -125,6 +132,7 @@ def trend(points: list[Point], by: str) -> Trend | None:
 
 
 def to_markdown(points: list[Point]) -> str:
+    """The page: a line for each point, then what the trends say."""
     lines = [["row", "training pairs", "images seen", "width", "MSE", "seeds"]]
     lines += [
         [p.row, f"{p.pairs:,}", f"{p.images:,}", str(p.width), mean_and_spread(p.mse), str(len(p.mse))] for p in points
@@ -136,6 +144,7 @@ def to_markdown(points: list[Point]) -> str:
 
 
 def mean_and_spread(mse: tuple[float, ...]) -> str:
+    """An MSE over seeds as tables have it."""
     return formatted("mse", float(np.mean(mse)), float(np.std(mse, ddof=1)) if len(mse) > 1 else None)
 
 
@@ -171,6 +180,8 @@ def reading(points: list[Point], method: str) -> str:
 
 
 def to_csv(points: list[Point]) -> str:
-    return text.sheet(("row", "method", "pairs", "images_seen", "width", "mse", "n_seeds"), (
-        [p.row, p.method, p.pairs, p.images, p.width, float(np.mean(p.mse)), len(p.mse)] for p in points
-    ))  # fmt: skip
+    """A line for each point."""
+    return text.sheet(
+        ("row", "method", "pairs", "images_seen", "width", "mse", "n_seeds"),
+        ([p.row, p.method, p.pairs, p.images, p.width, float(np.mean(p.mse)), len(p.mse)] for p in points),
+    )

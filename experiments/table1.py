@@ -17,12 +17,17 @@ def write(store: Store) -> list[Path]:
     """Write table1.md, .csv and .tex from the records; returns the files."""
     runs, rows = frame.frame(store.all()), frame.sweep_rows(SWEEP)
     cells, notes = table.cells(runs, rows, 1, (0.1, 0.05), ("mse", "psnr", "ssim", "nmse"))
-    return text.write(store, "table1", {
-        "md": layout.to_markdown(cells, f"Table 1. {TITLE}", "(α,β)", notes),
-        "csv": layout.to_csv(cells),
-        "tex": layout.to_tex(cells, TITLE.replace("(α,β)", r"$(\alpha,\beta)$"), CORNER, "tab:alpha-beta",
-                             names(rows)),
-    })  # fmt: skip
+    return text.write(
+        store,
+        "table1",
+        {
+            "md": layout.to_markdown(cells, f"Table 1. {TITLE}", "(α,β)", notes),
+            "csv": layout.to_csv(cells),
+            "tex": layout.to_tex(
+                cells, TITLE.replace("(α,β)", r"$(\alpha,\beta)$"), CORNER, "tab:alpha-beta", names(rows)
+            ),
+        },
+    )
 
 
 def as_printed(store: Store) -> list[Path]:

@@ -22,12 +22,20 @@ def write(store: Store) -> list[Path]:
     cells, notes = table.cells(runs, rows, 3, (SNR,), ("mse", "psnr", "ssim", "nmse"))
     notes = [*reading(frame.chosen(runs, rows)[0]), *notes]
     in_paper = [cell for cell in cells if cell.row != LIMIT]
-    return text.write(store, "table3", {
-        "md": layout.to_markdown(cells, f"Table 3. {TITLE}", "λ", notes),
-        "csv": layout.to_csv(cells),
-        "tex": layout.to_tex(in_paper, TITLE.replace("λℓ1", r"$\lambda\ell_1$").replace("λ", r"$\lambda$"),
-                             r"$\lambda$", "tab:lambda"),
-    })  # fmt: skip
+    return text.write(
+        store,
+        "table3",
+        {
+            "md": layout.to_markdown(cells, f"Table 3. {TITLE}", "λ", notes),
+            "csv": layout.to_csv(cells),
+            "tex": layout.to_tex(
+                in_paper,
+                TITLE.replace("λℓ1", r"$\lambda\ell_1$").replace("λ", r"$\lambda$"),
+                r"$\lambda$",
+                "tab:lambda",
+            ),
+        },
+    )
 
 
 def as_printed(store: Store) -> list[Path]:

@@ -25,9 +25,15 @@ VIEWS = {"random": "Random views (as in the paper)", "motion": "One fixed view: 
 EMBEDDINGS = {"spectral": "spectral", "mds": "MDS", "tsne": "t-SNE", "isomap": "Isomap"}
 GAN = "(1,1)-GAN + l1"
 PAPER = {
-    ("BM3D", "isomap"): 34, ("KSVD", "isomap"): 36, ("l2-Autoencoder", "isomap"): 44, (GAN, "isomap"): 54,
-    ("WGANgp + l1", "isomap"): 54, (GAN, "spectral"): 50, (GAN, "mds"): 46, (GAN, "tsne"): 46,
-}  # fmt: skip
+    ("BM3D", "isomap"): 34,
+    ("KSVD", "isomap"): 36,
+    ("l2-Autoencoder", "isomap"): 44,
+    (GAN, "isomap"): 54,
+    ("WGANgp + l1", "isomap"): 54,
+    (GAN, "spectral"): 50,
+    (GAN, "mds"): 46,
+    (GAN, "tsne"): 46,
+}
 SIXTY = 60
 # What note 5 says is better, and than what.
 CLAIMS = tuple(
@@ -38,8 +44,7 @@ CLAIMS = tuple(
     ]
     + [((GAN, "isomap"), (GAN, other)) for other in ("spectral", "mds", "tsne")]
 )
-COLUMNS = ("view", "row", "embedding", "images", "draws", "seeds", "mean", "sd", "median", "low", "high", "beyond_coin",
-           "paper")  # fmt: skip
+COLUMNS = tuple("view row embedding images draws seeds mean sd median low high beyond_coin paper".split())
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,14 @@ class Clustering:
 
 def write(store: Store) -> list[Path]:
     """Write table_clustering.md, .csv and .tex from the records of `+sweep=clustering`."""
-    parts = ["# Telling open from closed by clustering (supplemental note 5)",
-             "SNR 0.05; Isomap (25 neighbours) and k-means (k = 2) on raw denoised pixels; correct under the better of the two "
-             "labellings, mean(standard deviation) over all draws, 20 of 60 images for each seed, half of them open. A coin "
-             "flip gets 33.1 of 60; *beyond a coin* counts draws with a two-sided binomial p below 5 %; the interval is the "
-             "binomial one of the median draw. *Our p* is over images, so it is of these trained nets, not of all that could "
-             "be."]  # fmt: skip
+    parts = [
+        "# Telling open from closed by clustering (supplemental note 5)",
+        "SNR 0.05; Isomap (25 neighbours) and k-means (k = 2) on raw denoised pixels; correct under the better of the two "
+        "labellings, mean(standard deviation) over all draws, 20 of 60 images for each seed, half of them open. A coin "
+        "flip gets 33.1 of 60; *beyond a coin* counts draws with a two-sided binomial p below 5 %; the interval is the "
+        "binomial one of the median draw. *Our p* is over images, so it is of these trained nets, not of all that could "
+        "be.",
+    ]
     lines, tex, runs = [], {}, frame.frame(store.all())
     for view, title in VIEWS.items():
         rows, notes = records_of(runs, view)
@@ -81,8 +88,14 @@ def write(store: Store) -> list[Path]:
         lines += csv_lines(view, by_row)
         tex[title] = tex_lines(by_row)
         posterior = by_posterior(rows.get("exemplar", []))
-        parts += [f"## {title}", text.pipes(by_method(by_row)), *posterior, text.pipes(by_embedding(by_row)),
-                  text.pipes(comparisons(by_row)), *notes]  # fmt: skip
+        parts += [
+            f"## {title}",
+            text.pipes(by_method(by_row)),
+            *posterior,
+            text.pipes(by_embedding(by_row)),
+            text.pipes(comparisons(by_row)),
+            *notes,
+        ]
     parts.append("The paper's t-SNE and MDS are printed as 46/50 and taken as 46 of 60 here.")
     texts = {"md": text.page(*parts), "csv": text.sheet(COLUMNS, lines), "tex": latex(tex)}
     return text.write(store, "table_clustering", texts)
@@ -117,16 +130,23 @@ def clusterings(records: list[Record]) -> dict[str, Clustering]:
 
 
 def counted(one: Clustering) -> list[str]:
+    """A row's numbers under one embedding, as HEAD names them, without the paper's."""
     middle, low, high = one.interval
     spread = f"{one.correct.mean():.1f}({one.correct.std(ddof=1):.1f})"
-    return [spread, f"{one.correct.min()}–{one.correct.max()}", f"{middle} ({low:.0f}–{high:.0f})",
-            f"{one.beyond_coin} of {len(one.correct)}", str(one.seeds)]  # fmt: skip
+    return [
+        spread,
+        f"{one.correct.min()}–{one.correct.max()}",
+        f"{middle} ({low:.0f}–{high:.0f})",
+        f"{one.beyond_coin} of {len(one.correct)}",
+        str(one.seeds),
+    ]
 
 
 HEAD = ["correct, mean(sd)", "range", "median (95 % interval)", "beyond a coin", "seeds", "paper"]
 
 
 def by_method(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
+    """Under Isomap a line for each method, beside the paper's count."""
     size = next(c["isomap"].images for c in by_row.values() if c)
     lines = [[f"by method, Isomap, of {size}", *HEAD]]
     for row, each in by_row.items():
@@ -138,6 +158,7 @@ def by_method(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
 
 
 def by_embedding(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
+    """Of the GAN a line for each embedding, beside the paper's count."""
     each = by_row.get(GAN) or {}
     lines = [[f"by embedding, {named(GAN)}", *HEAD]]
     return lines + [[text, *counted(each[e]), str(PAPER[GAN, e])] for e, text in EMBEDDINGS.items() if e in each]
@@ -145,7 +166,7 @@ def by_embedding(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
 
 def by_posterior(records: list[Record]) -> list[str]:
     """What a supervised classifier gets out of the same images: the exemplar method's posterior names a conformation."""
-    right = images = 0
+    right, images = 0.0, 0
     for record in records:
         named_by = record.method.get("per_image", {}).get("conformation")
         clustering = record.analysis["clustering"]
@@ -158,9 +179,15 @@ def by_posterior(records: list[Record]) -> list[str]:
             off = abs(named_by[image] - label)
             right += 1.0 if 2 * off < last else 0.5 if 2 * off == last else 0.0
             images += 1
-    return [f"Not clustering but classification: the conformation that the exemplar method's posterior thinks likeliest lies on "
+    return (
+        [
+            f"Not clustering but classification: the conformation that the exemplar method's posterior thinks likeliest lies on "
             f"the right side of the middle one in {100 * right / images:.0f} % of {images} images (on the middle one: half), "
-            f"that is {SIXTY * right / images:.0f} of 60."] if images else []  # fmt: skip
+            f"that is {SIXTY * right / images:.0f} of 60."
+        ]
+        if images
+        else []
+    )
 
 
 def comparisons(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
@@ -214,26 +241,44 @@ def paired(one: Clustering, other: Clustering) -> tuple[float, float]:
 
 
 def named(row: str) -> str:
+    """A row as people write it."""
     return row.replace("l1", "ℓ1").replace("l2", "ℓ2").replace("KSVD", "K-SVD")
 
 
 def place(side: tuple[str, str]) -> str:
+    """A row and an embedding in words."""
     return f"{named(side[0])}, {EMBEDDINGS[side[1]]}"
 
 
 def csv_lines(view: str, by_row: dict[str, dict[str, Clustering]]) -> list[list]:
+    """COLUMNS for each row and embedding under one choice of views."""
     lines = []
     for row, each in by_row.items():
         for name, one in each.items():
             middle, low, high = one.interval
             mean, sd = float(one.correct.mean()), float(one.correct.std(ddof=1))
             interval = (text.significant(low, 4), text.significant(high, 4))
-            lines.append([view, row, name, one.images, len(one.correct), one.seeds, mean, sd, middle, *interval,
-                          one.beyond_coin, PAPER.get((row, name))])  # fmt: skip
+            lines.append(
+                [
+                    view,
+                    row,
+                    name,
+                    one.images,
+                    len(one.correct),
+                    one.seeds,
+                    mean,
+                    sd,
+                    middle,
+                    *interval,
+                    one.beyond_coin,
+                    PAPER.get((row, name)),
+                ]
+            )
     return lines
 
 
 def tex_lines(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
+    """A line for each method: correct counts under each embedding, the paper's Isomap count last."""
     lines = []
     for row, each in by_row.items():
         cells = [

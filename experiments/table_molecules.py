@@ -47,7 +47,7 @@ def lines(cells: list[table.Cell]) -> list[list[str]]:
 
 def to_csv(by_molecule: list[tuple[str, list[table.Cell]]]) -> str:
     """The table's usual columns behind one for the data set."""
-    lines = []
+    lines: list[str] = []
     for name, cells in by_molecule:
         head, *body = layout.to_csv(cells).splitlines()
         lines += ([] if lines else [f"data,{head}"]) + [f"{name},{line}" for line in body]

@@ -32,14 +32,23 @@ def write(store: Store) -> list[Path]:
     records = {row: list(chosen[row]["record"]) if row in chosen else [] for row in rows}
     sharp = {row: spreads(map(sharpness, records[row])) for row in rows}
     steady = {row: spreads(map(steadiness, records[row])) for row in ROWS}
-    tables = ["## Sharpness", pipes("Method", sharp, SHARPNESS), "## Training without ℓ1", pipes("Method", steady, STEADY),
-              *(READING if any(steady.values()) else [])]  # fmt: skip
+    tables = [
+        "## Sharpness",
+        pipes("Method", sharp, SHARPNESS),
+        "## Training without ℓ1",
+        pipes("Method", steady, STEADY),
+        *(READING if any(steady.values()) else []),
+    ]
     more = more_lines({row: {**sharp[row], **steady.get(row, {})} for row in rows})
-    return text.write(store, "table_pggan", {
-        "md": layout.to_markdown(cells, TITLE, "Method", [*tables, *notes]),
-        "csv": layout.to_csv(cells, more),
-        "tex": layout.to_tex(cells, TITLE, "Method", "tab:pggan").replace("l1", r"$\ell_1$"),
-    })  # fmt: skip
+    return text.write(
+        store,
+        "table_pggan",
+        {
+            "md": layout.to_markdown(cells, TITLE, "Method", [*tables, *notes]),
+            "csv": layout.to_csv(cells, more),
+            "tex": layout.to_tex(cells, TITLE, "Method", "tab:pggan").replace("l1", r"$\ell_1$"),
+        },
+    )
 
 
 def sharpness(record: Record) -> dict[str, float | None]:
@@ -48,8 +57,11 @@ def sharpness(record: Record) -> dict[str, float | None]:
     if not measured:
         return {}
     outer = [value for value in measured["power_ratio"][len(measured["power_ratio"]) // 2 :] if value]
-    return {"frc_resolution": measured["resolution"], "power_resolution": measured["power_resolution"],
-            "high_power": float(np.exp(np.mean(np.log(outer)))) if outer else None}  # fmt: skip
+    return {
+        "frc_resolution": measured["resolution"],
+        "power_resolution": measured["power_resolution"],
+        "high_power": float(np.exp(np.mean(np.log(outer)))) if outer else None,
+    }
 
 
 STEADY = {
@@ -70,8 +82,12 @@ def steadiness(record: Record) -> dict[str, float]:
     curve = record.method["curve"]
     last = [point for point in curve if point["size"] == curve[-1]["size"] and not point["fading"]]
     mse = [point["val_mse"] for point in last]
-    return {"val_mse_last": mse[-1], "val_mse_std": float(np.std(mse)), "val_mse_worst": max(mse),
-            "variety_last": last[-1]["variety"]}  # fmt: skip
+    return {
+        "val_mse_last": mse[-1],
+        "val_mse_std": float(np.std(mse)),
+        "val_mse_worst": max(mse),
+        "variety_last": last[-1]["variety"],
+    }
 
 
 def spreads(runs: Iterable[dict]) -> dict[str, tuple[float, float | None, int]]:
@@ -85,6 +101,7 @@ def spreads(runs: Iterable[dict]) -> dict[str, tuple[float, float | None, int]]:
 
 
 def pipes(corner: str, rows: dict[str, dict], columns: dict[str, str]) -> str:
+    """A markdown table of mean(spread over seeds): rows of name → (mean, spread, seeds), and what each column is headed."""
     lines = [[corner, *columns.values()]]
     for row, values in rows.items():
         cells = []
@@ -100,5 +117,6 @@ def more_lines(rows: dict[str, dict]) -> list[list]:
     """Lines below the usual columns; the paper has none of these numbers."""
     return [
         [row, f"{SNR:g}", name, mean, spread, n, None, None, "not published"]
-        for row, values in rows.items() for name, (mean, spread, n) in values.items()
-    ]  # fmt: skip
+        for row, values in rows.items()
+        for name, (mean, spread, n) in values.items()
+    ]

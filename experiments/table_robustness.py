@@ -37,14 +37,23 @@ def write(store: Store) -> list[Path]:
     }
     later = [name for name in LATER if any(line[name] is not None for line in lines)]
     parts = [part for snr, block in blocks.items() for part in (f"## SNR {snr:g}", text.pipes(grid(block, later)))]
-    return text.write(store, "table_robustness", {
-        "md": text.page(f"# {TITLE}", "MSE: mean(spread over seeds).", *parts, *NOTES),
-        "csv": text.sheet((*COLUMNS, *later), lines),
-        "tex": text.booktabs(
-            TITLE, "tab:robustness", len(grid([], later)[0]), grid([], later),
-            [grid(block, later)[1:] for block in blocks.values()], SIGNS, [f"SNR {snr:g}" for snr in blocks],
-        ),
-    })  # fmt: skip
+    return text.write(
+        store,
+        "table_robustness",
+        {
+            "md": text.page(f"# {TITLE}", "MSE: mean(spread over seeds).", *parts, *NOTES),
+            "csv": text.sheet((*COLUMNS, *later), lines),
+            "tex": text.booktabs(
+                TITLE,
+                "tab:robustness",
+                len(grid([], later)[0]),
+                grid([], later),
+                [grid(block, later)[1:] for block in blocks.values()],
+                SIGNS,
+                [f"SNR {snr:g}" for snr in blocks],
+            ),
+        },
+    )
 
 
 def summary(runs: pd.DataFrame, snr: float) -> list[dict]:
@@ -60,13 +69,21 @@ def summary(runs: pd.DataFrame, snr: float) -> list[dict]:
         analyses = [by_id[name].analysis for name in cell.run_ids]
         least = own.get(cell.row.partition(",")[0])
         times = {f"times_{name}": times[0] if (times := cell.times(name)) else None for name in table.LIMITS}
-        lines.append({
-            "row": cell.row, "snr": snr, "mse": cell.mean, "spread": cell.spread, "n_seeds": len(cell.values),
-            "times_own": cell.mean / least if least else None, "nmse": nmse.get(cell.row), **times,
-            "within_one": mean([a.get("posterior", {}).get("within_one") for a in analyses]),
-            "accuracy": mean([a.get("posterior", {}).get("accuracy") for a in analyses]),
-            "mse_unseen": mean([a.get("views", {}).get("mse_unseen") for a in analyses]),
-        })  # fmt: skip
+        lines.append(
+            {
+                "row": cell.row,
+                "snr": snr,
+                "mse": cell.mean,
+                "spread": cell.spread,
+                "n_seeds": len(cell.values),
+                "times_own": cell.mean / least if cell.mean and least else None,
+                "nmse": nmse.get(cell.row),
+                **times,
+                "within_one": mean([a.get("posterior", {}).get("within_one") for a in analyses]),
+                "accuracy": mean([a.get("posterior", {}).get("accuracy") for a in analyses]),
+                "mse_unseen": mean([a.get("views", {}).get("mse_unseen") for a in analyses]),
+            }
+        )
     return lines
 
 
@@ -78,8 +95,13 @@ def mean(values: list[float | None]) -> float | None:
 
 def grid(lines: list[dict], later: list[str]) -> list[list[str]]:
     """Texts of the lines of one SNR under a heading; later: those of LATER that are known."""
-    ratios = {"times_own": "× own", "times_bayes": "× Bayes", "times_linear": "× linear", "within_one": "within one",
-              "accuracy": "accuracy"}  # fmt: skip
+    ratios = {
+        "times_own": "× own",
+        "times_bayes": "× Bayes",
+        "times_linear": "× linear",
+        "within_one": "within one",
+        "accuracy": "accuracy",
+    }
     ratios = {name: head for name, head in ratios.items() if name not in LATER or name in later}
     out = [["", "MSE", *ratios.values(), "MSE unseen", "seeds"]]
     for line in lines:

@@ -20,27 +20,44 @@ CURVES = {
     "test_mse_batch": "test, batch's own statistics",
     "train_mse": "training",
 }
-COLUMNS = ("row", "curve", "seeds", "mean", "std", "relative", "quartiles", "std_ratio", "relative_ratio",
-           "quartiles_ratio")  # fmt: skip
+COLUMNS = tuple("row curve seeds mean std relative quartiles std_ratio relative_ratio quartiles_ratio".split())
 
 
 def write(store: Store) -> list[Path]:
     """Write table_stability.md and .csv from the records of `+sweep=stability`."""
     runs, notes = watched(store)
     lines = [line for row in ROWS if runs.get(row) for line in measures(runs, row)]
-    head = ["", "curve", "seeds", "mean", "std", "std/mean", "quartiles apart", "std: JSGAN over JSGAN + ℓ1",
-            "std/mean: the same", "quartiles: the same"]  # fmt: skip
+    head = [
+        "",
+        "curve",
+        "seeds",
+        "mean",
+        "std",
+        "std/mean",
+        "quartiles apart",
+        "std: JSGAN over JSGAN + ℓ1",
+        "std/mean: the same",
+        "quartiles: the same",
+    ]
     body = [
-        [line["row"].replace("l1", "ℓ1"), CURVES[line["curve"]], str(line["seeds"]),
-         *(text.short(line[name]) for name in ("mean", "std")), f"{line['relative']:.3f}",
-         text.short(line["quartiles"]),
-         *("" if line[name] is None else f"{line[name]:.2f}" for name in COLUMNS[-3:])]
+        [
+            line["row"].replace("l1", "ℓ1"),
+            CURVES[line["curve"]],
+            str(line["seeds"]),
+            *(text.short(line[name]) for name in ("mean", "std")),
+            f"{line['relative']:.3f}",
+            text.short(line["quartiles"]),
+            *("" if line[name] is None else f"{line[name]:.2f}" for name in COLUMNS[-3:]),
+        ]
         for line in lines
-    ]  # fmt: skip
-    parts = ["# Does training oscillate? (supplemental note 2)",
-             "MSE over the second half of the iterations: its mean and standard deviation there, each the mean over seeds. "
-             "SNR 0.1, ResNet; the first 100 test images.",
-             text.pipes([head, *body]), *notes]  # fmt: skip
+    ]
+    parts = [
+        "# Does training oscillate? (supplemental note 2)",
+        "MSE over the second half of the iterations: its mean and standard deviation there, each the mean over seeds. "
+        "SNR 0.1, ResNet; the first 100 test images.",
+        text.pipes([head, *body]),
+        *notes,
+    ]
     return text.write(store, "table_stability", {"md": text.page(*parts), "csv": text.sheet(COLUMNS, lines)})
 
 
@@ -80,7 +97,7 @@ def measures(runs: dict[str, list[dict]], row: str) -> list[dict]:
     lines = []
     for curve in CURVES:
         mean, *spreads = over_seeds(row, curve)
-        ratios = (None,) * 3
+        ratios: tuple[float | None, ...] = (None,) * 3
         if row == ROWS[0] and runs.get(ROWS[1]):
             _, *joint = over_seeds(ROWS[1], curve)
             ratios = tuple(a / b if b > 0 else None for a, b in zip(spreads, joint, strict=True))

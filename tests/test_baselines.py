@@ -222,15 +222,18 @@ def test_images_too_small_are_refused(images, name, smallest):
         method.denoise(np.random.default_rng(0).standard_normal((2, smallest - 1, smallest - 1)).astype(np.float32))
 
 
-@pytest.mark.parametrize("make, complaint", [
-    (lambda: BM3D(sigma="0"), "method.sigma: expected border, known or a finite number above 0"),
-    (lambda: CWF(sigma="inf"), "method.sigma: expected border, known or a finite number above 0, got inf"),
-    (lambda: NLM(sigma="-0.1"), "method.sigma"),
-    (lambda: NLM(h=0), "method.h: expected a number above 0"),
-    (lambda: KSVD(coding="greedy"), "method.coding: expected error or sparsity, got greedy"),
-    (lambda: KSVD(patch=1), "method.patch"),
-    (lambda: CWF(n_fit=1), "method.n_fit: expected 2 images or more"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "make, complaint",
+    [
+        (lambda: BM3D(sigma="0"), "method.sigma: expected border, known or a finite number above 0"),
+        (lambda: CWF(sigma="inf"), "method.sigma: expected border, known or a finite number above 0, got inf"),
+        (lambda: NLM(sigma="-0.1"), "method.sigma"),
+        (lambda: NLM(h=0), "method.h: expected a number above 0"),
+        (lambda: KSVD(coding="greedy"), "method.coding: expected error or sparsity, got greedy"),
+        (lambda: KSVD(patch=1), "method.patch"),
+        (lambda: CWF(n_fit=1), "method.n_fit: expected 2 images or more"),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(make, complaint):
     with pytest.raises(InputError, match=complaint):
         make()

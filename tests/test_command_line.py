@@ -148,8 +148,11 @@ def test_a_denoiser_of_the_users_own_in_the_folder_they_stand_in(cache, tmp_path
     (tmp_path / "conf" / "method" / "blur.yaml").write_text("name: blur\n_target_: mine.Blur\nwidth: 2\n")
     done = subprocess.run(
         [sys.executable, "-m", "cryobench", "--config-dir", "conf", "method=blur", f"paths.cache={cache}", *TINY],
-        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE,
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
     assert done.returncode == 0, done.stderr
     (file,) = (tmp_path / "results").rglob("record.json")
     record = json.loads(file.read_text())
@@ -165,9 +168,13 @@ def test_a_sweep_into_a_folder_that_cant_be_written_is_one_line(cli, tmp_path):
 
 def python(folder, *arguments, stdout=subprocess.PIPE, **environment):
     return subprocess.run(
-        [sys.executable, "-m", "cryobench", *arguments], cwd=folder, stdout=stdout, stderr=subprocess.PIPE, timeout=300,
+        [sys.executable, "-m", "cryobench", *arguments],
+        cwd=folder,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        timeout=300,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii"])

@@ -17,7 +17,7 @@ def name(*overrides: str) -> str:
 
 @pytest.mark.parametrize("same", [
     ["noise.snr=1e-1"], ["method.lam=10"], ["method.alpha=.5"], ["paths.results=elsewhere"], ["paths.cache=elsewhere"],
-    ["trainer=gpu"], ["trainer.threads=1"], ["trainer.workers=3"], ["hydra/launcher=joblib"],
+    ["trainer=gpu"], ["trainer.threads=1"], ["trainer.workers=3"], ["trainer.logger=csv"], ["hydra/launcher=joblib"],
 ])  # fmt: skip
 def test_the_same_run_has_the_same_id(same):
     assert name(*same) == name()
@@ -53,9 +53,15 @@ def test_a_target_that_is_no_class_is_named():
         resolve(compose(["method._target_=nowhere.Nothing"]))
 
 
-@pytest.mark.parametrize(("scale", "images", "lr", "epochs"), [
-    ("smoke", 240, 0.01, 2), ("desk", 3000, 0.01, 12), ("desk128", 20_000, 0.003, 6), ("paper", 200_000, 0.0001, 40),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("scale", "images", "lr", "epochs"),
+    [
+        ("smoke", 240, 0.01, 2),
+        ("desk", 3000, 0.01, 12),
+        ("desk128", 20_000, 0.003, 6),
+        ("paper", 200_000, 0.0001, 40),
+    ],
+)
 def test_what_belongs_to_one_method_stands_with_it_for_each_scale(scale, images, lr, epochs):
     """2e5 images a phase at the paper's scale, as published; a scale itself holds sizes that methods and data share."""
     pggan, unet = (resolve(compose([f"method={name}", f"scale={scale}"])) for name in ("pggan", "unet"))

@@ -93,11 +93,17 @@ def test_no_method_is_told_which(clean):
         images(clean, Contaminated(0.1)).only({"clean", "sigma"}).contaminated()
 
 
-@pytest.mark.parametrize(("wrong", "message"), [
-    ({"type": "D"}, "noise.type: expected one of A, B, C, got D"), ({"unit": "epoch"}, "noise.unit"),
-    ({"share": 1.0}, r"noise.share: expected a share in \[0, 1\), got 1.0"), ({"share": float("nan")}, "share"),
-    ({"batch_size": 0}, "batch_size"), ({"snr": 0}, r"noise\.snr"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"type": "D"}, "noise.type: expected one of A, B, C, got D"),
+        ({"unit": "epoch"}, "noise.unit"),
+        ({"share": 1.0}, r"noise.share: expected a share in \[0, 1\), got 1.0"),
+        ({"share": float("nan")}, "share"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"snr": 0}, r"noise\.snr"),
+    ],
+)
 def test_mistakes_are_one_line(wrong, message):
     with pytest.raises(InputError, match=message):
         Contaminated(**wrong)

@@ -42,8 +42,12 @@ def store(tmp_path):
             store.begin(one.run_id)
             store.finish(one.run_id, one)
     other = ["noise=contaminated", "noise.share=0.1"]
-    for odd in ([*method, *other, "method.lr=0.5"], [*method, *other, "noise.snr=0.05"],
-                [*method, *other, "noise.unit=batch"], [*method, *other, "noise.type=B", "noise.clip=true"]):  # fmt: skip
+    for odd in (
+        [*method, *other, "method.lr=0.5"],
+        [*method, *other, "noise.snr=0.05"],
+        [*method, *other, "noise.unit=batch"],
+        [*method, *other, "noise.type=B", "noise.clip=true"],
+    ):
         one = record(0.9, 0, *odd)
         store.begin(one.run_id)
         store.finish(one.run_id, one)
@@ -57,8 +61,12 @@ def test_cells_are_means_over_seeds_of_the_runs_with_these_settings(store):
     assert "| l2-Autoencoder | 1.00 | 1.95 | – | 3.86 |" in text
     assert "## SNR 0.05" in text and "batch by batch" in text and "2 runs with other settings are left out" in text
     rows = list(csv.DictReader(io.StringIO(next(f for f in files if f.suffix == ".csv").read_text())))
-    (cell,) = [r for r in rows if (r["row"], r["unit"], r["type"], r["share"], r["snr"], r["metric"])
-               == ("l2-Autoencoder", "image", "A", "0.3", "0.1", "mse")]  # fmt: skip
+    (cell,) = [
+        r
+        for r in rows
+        if (r["row"], r["unit"], r["type"], r["share"], r["snr"], r["metric"])
+        == ("l2-Autoencoder", "image", "A", "0.3", "0.1", "mse")
+    ]
     assert float(cell["mean"]) == pytest.approx(4.05e-3) and cell["n_seeds"] == "2"
     assert float(cell["times_clean"]) == pytest.approx(4.05 / 1.05, rel=1e-3)
     tex = next(f for f in files if f.suffix == ".tex").read_text()

@@ -13,7 +13,7 @@ from cryobench.errors import InputError, MissingPackage, Undeclared
 from cryobench.methods.base import Denoiser, Setting, check_images
 from cryobench.methods.check import BrokenContract, check_denoiser, phantoms
 
-METHODS = sorted(p.stem for p in (Path(__file__).parents[1] / "conf" / "method").glob("*.yaml"))
+METHODS = sorted(p.stem for p in (Path(__file__).parents[1] / "conf" / "method").glob("[!_]*.yaml"))
 SMALL = ["data.n_train=72", "data.n_test=6", "scale.width=8", "scale.epochs=4", "protocol.batch_size=8"]
 
 
@@ -159,3 +159,12 @@ def test_recorded_images_have_no_second_draw():
     images = NoisyImages("train", one, None, None, None, 1.0, Recorded(), 0, recorded=one)
     with pytest.raises(InputError, match="got recorded ones"):
         images.noisy(slice(None), draw=1)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "exemplar"])
+def test_a_denoiser_that_was_not_fitted_says_so(name):
+    method = build(resolve(compose([f"method={name}"])), "method")
+    with pytest.raises(
+        InputError, match=f"{type(method).__name__}: expected to be fitted before it denoises; call fit"
+    ):
+        method.denoise(np.zeros((1, 32, 32), np.float32))

@@ -22,7 +22,7 @@ from cryobench.methods.base import Setting, Watch
 from cryobench.methods.learned import ranks
 from cryobench.methods.learned.autoencoder import Autoencoder
 from cryobench.methods.learned.gan import WassersteinGan
-from cryobench.methods.learned.training import checkpoints, learn, take
+from cryobench.methods.learned.training import checkpoints_of, learn, take
 from cryobench.methods.learned.unet import UNet
 from cryobench.noise.gaussian import Gaussian
 from cryobench.runs.run import run
@@ -161,7 +161,7 @@ def test_stopped_with_two_devices_it_goes_on_with_one(alone, tmp_path):
     method = method_of("wgan_gp", tmp_path, 2)
     with stopping(), pytest.raises(Stopped):
         method.fit(images(tmp_path, stop_at=BATCH + 1))
-    state = checkpoints(method).state()
+    state = checkpoints_of(method).state()
     assert state["cryobench"]["batches_done"] in (1, 2, 3) and not state["curve"]
     assert not multiprocessing.active_children()
     method = method_of("wgan_gp", tmp_path, 1)
@@ -183,8 +183,18 @@ def test_a_rank_that_ends_early_ends_the_run_with_its_own_reason(how):
 def test_a_run_on_two_devices_has_the_record_of_one(cache, tmp_path):
     records = []
     for devices, folder in ((1, "one"), (2, "two")):
-        config = resolve(compose([*TINY, "method=gan", f"trainer.devices={devices}", "trainer.precision=64-true",
-                                  f"paths.cache={cache}", f"paths.results={tmp_path / folder}"]))  # fmt: skip
+        config = resolve(
+            compose(
+                [
+                    *TINY,
+                    "method=gan",
+                    f"trainer.devices={devices}",
+                    "trainer.precision=64-true",
+                    f"paths.cache={cache}",
+                    f"paths.results={tmp_path / folder}",
+                ]
+            )
+        )
         outcome = run(config)
         assert outcome.status == "done", outcome.error
         records.append(Store(tmp_path / folder).read(outcome.run_id))

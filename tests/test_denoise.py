@@ -199,16 +199,19 @@ def test_a_bad_stack_is_one_line_and_leaves_nothing(cli, images, trained, tmp_pa
     assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["-o", "in.mrcs", "--force"], ["another file than the input"]),
-    (["-o", "there.mrcs"], ["there.mrcs, which exists", "--force"]),
-    (["-o", "out.png"], [".mrcs"]),
-    (["-o", "nowhere/out.mrcs"], ["does not exist"]),
-    (["-o", "out.mrcs", "--images", "20-30"], ["within 1 to 24", "20-30"]),
-    (["-o", "out.mrcs", "--images", "x"], ["1-200"]),
-    (["-o", "out.mrcs", "--contrast", "grey"], ["white or dark"]),
-    (["-o", "out.mrcs", "method=cwf"], ["one of --run"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-o", "in.mrcs", "--force"], ["another file than the input"]),
+        (["-o", "there.mrcs"], ["there.mrcs, which exists", "--force"]),
+        (["-o", "out.png"], [".mrcs"]),
+        (["-o", "nowhere/out.mrcs"], ["does not exist"]),
+        (["-o", "out.mrcs", "--images", "20-30"], ["within 1 to 24", "20-30"]),
+        (["-o", "out.mrcs", "--images", "x"], ["1-200"]),
+        (["-o", "out.mrcs", "--contrast", "grey"], ["white or dark"]),
+        (["-o", "out.mrcs", "method=cwf"], ["one of --run"]),
+    ],
+)
 def test_a_mistake_on_the_command_line_leaves_all_as_it_was(cli, images, trained, tmp_path, arguments, words):
     write(tmp_path / "in.mrcs", images[0])
     (tmp_path / "there.mrcs").write_text("mine")
@@ -219,14 +222,17 @@ def test_a_mistake_on_the_command_line_leaves_all_as_it_was(cli, images, trained
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mrcs", "there.mrcs"]
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (["--run", "gan-0", "--results", "."], ["--run", "gan-0"]),
-    (["--model", "in.mrcs"], ["written by cryobench export"]),
-    (["method=gan"], ["trained", "--run"]),
-    (["method=oracle"], ["clean image itself"]),
-    (["method=cwff"], ["method", "cwf"]),
-    ([], ["one of --run"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--run", "gan-0", "--results", "."], ["--run", "gan-0"]),
+        (["--model", "in.mrcs"], ["written by cryobench export"]),
+        (["method=gan"], ["trained", "--run"]),
+        (["method=oracle"], ["clean image itself"]),
+        (["method=cwff"], ["method", "cwf"]),
+        ([], ["one of --run"]),
+    ],
+)
 def test_a_method_that_is_not_there_is_named(cli, images, tmp_path, arguments, words):
     write(tmp_path / "in.mrcs", images[0])
     status, _, err = cli("denoise", "in.mrcs", *arguments, "-o", "out.mrcs")
@@ -274,8 +280,12 @@ def test_twenty_gibibytes_need_little_memory(images, trained, cache, tmp_path):
     arguments = ["huge.mrcs", "--model", str(trained[2]), "-o", "out.mrcs", "--images", "1-200,81721-81920"]
     done = subprocess.run(
         [sys.executable, "-c", code, "denoise", *arguments],
-        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, env={**os.environ, "CRYOBENCH_CACHE": str(cache)},
-    )  # fmt: skip
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env={**os.environ, "CRYOBENCH_CACHE": str(cache)},
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout.split()[-1]) < 2 * 2**20, "KiB"
     with mrcfile.mmap(tmp_path / "out.mrcs") as file:

@@ -15,8 +15,14 @@ from cryobench.errors import InputError
 
 
 def bench_of(*jobs, **speeds) -> dict:
-    speed = {"cores": 1, "fit_s": 3.0, "fit_s_per_image": 0.01, "denoise_s_per_image": 0.002, "weights_bytes": 1_000_000,
-             "checkpoint_bytes": 5_000_000} | speeds  # fmt: skip
+    speed = {
+        "cores": 1,
+        "fit_s": 3.0,
+        "fit_s_per_image": 0.01,
+        "denoise_s_per_image": 0.002,
+        "weights_bytes": 1_000_000,
+        "checkpoint_bytes": 5_000_000,
+    } | speeds
     return {"methods": [{"key": cost_key(job.config), **speed} for job in jobs], "simulation_s": {"64": 0.003}}
 
 

@@ -67,9 +67,16 @@ def test_other_molecules_stand_in_one_table_each_against_its_own_limit(tmp_path)
 def test_settings_that_came_later_leave_run_ids_alone_at_their_defaults():
     plain, *others = (
         run_id(resolve(compose(["method=exemplar", *more])))
-        for more in ([], ["method.sigma_factor=1"], ["method.shift=0"], ["data.train_conformations=null"],
-                     ["method.sigma_factor=2"], ["method.shift=1"], ["data.train_conformations=[0,1]"])
-    )  # fmt: skip
+        for more in (
+            [],
+            ["method.sigma_factor=1"],
+            ["method.shift=0"],
+            ["data.train_conformations=null"],
+            ["method.sigma_factor=2"],
+            ["method.shift=1"],
+            ["data.train_conformations=[0,1]"],
+        )
+    )
     assert set(others[:3]) == {plain} and len({plain, *others[3:]}) == 4
     config = resolve(compose(["method=exemplar"]))
     for group, names in (("method", ("sigma_factor", "shift")), ("data", ("train_conformations",))):
@@ -80,8 +87,14 @@ def test_settings_that_came_later_leave_run_ids_alone_at_their_defaults():
 def test_a_conformation_can_be_kept_from_training_and_its_images_are_counted(cli, tmp_path):
     import json
 
-    status, _, err = cli("method=exemplar", "data.n_train=60", "data.n_test=12", "data.train_conformations=[1]",
-                         "paths.results=out", "trainer.threads=1")  # fmt: skip
+    status, _, err = cli(
+        "method=exemplar",
+        "data.n_train=60",
+        "data.n_test=12",
+        "data.train_conformations=[1]",
+        "paths.results=out",
+        "trainer.threads=1",
+    )
     assert status == 0, err
     (path,) = (tmp_path / "out/runs").glob("*/record.json")
     record = json.loads(path.read_text())

@@ -194,8 +194,10 @@ def test_side_by_side_gives_the_same_numbers_as_one_after_the_other(cli, tmp_pat
     status, out, err = cli(*words, "paths.results=joblib", "trainer.side_by_side=2")
     assert status == 0, err
     assert "2 of 2 done" in out
-    records = [{p.parent.name: json.loads(p.read_text()) for p in (tmp_path / name).rglob("record.json")}
-             for name in ("serial", "joblib")]  # fmt: skip
+    records = [
+        {p.parent.name: json.loads(p.read_text()) for p in (tmp_path / name).rglob("record.json")}
+        for name in ("serial", "joblib")
+    ]
     assert records[0].keys() == records[1].keys() and len(records[0]) == 2
     for name, record in records[0].items():
         for key in ("per_image", "metrics", "config"):

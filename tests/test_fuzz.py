@@ -162,9 +162,11 @@ def star(tmp_path):
     for name, data in images.items():
         mrcfile.write(tmp_path / name, data, voxel_size=1.5)
     rows = "".join(f"{k % 6 + 1:06d}@{'ab'[k // 6]}.mrcs {k % 2 + 1} {k / 4:.6f} Dan's/m#{k}.mrc\n" for k in range(12))
-    text = ("# version 30001\n\ndata_optics\n\nloop_\n_rlnOpticsGroup #1\n_rlnImagePixelSize #2\n1 1.5\n2 1.5\n\n"
-            "# version 30001\n\ndata_particles\n\nloop_\n_rlnImageName #1\n_rlnOpticsGroup #2\n_rlnAngleRot #3\n"
-            f"_rlnMicrographName #4\n{rows}\n")  # fmt: skip
+    text = (
+        "# version 30001\n\ndata_optics\n\nloop_\n_rlnOpticsGroup #1\n_rlnImagePixelSize #2\n1 1.5\n2 1.5\n\n"
+        "# version 30001\n\ndata_particles\n\nloop_\n_rlnImageName #1\n_rlnOpticsGroup #2\n_rlnAngleRot #3\n"
+        f"_rlnMicrographName #4\n{rows}\n"
+    )
     return text.encode(), images
 
 
@@ -292,8 +294,14 @@ def damaged_header(content: bytes, rng: np.random.Generator) -> bytes:
             if rng.random() < 0.7
             else 4 * int(rng.choice([0, 1, 2, 3, 7, 16, 22, 23, 52, 53]))
         )
-        values = [bytes(4), b"\xff" * 4, b"\0\0\0\x80", bytes([int(rng.integers(128)), 0, 0, 0]), rng.bytes(4),
-                  content[(p := 4 * int(rng.integers(56))) : p + 4]]  # fmt: skip
+        values = [
+            bytes(4),
+            b"\xff" * 4,
+            b"\0\0\0\x80",
+            bytes([int(rng.integers(128)), 0, 0, 0]),
+            rng.bytes(4),
+            content[(p := 4 * int(rng.integers(56))) : p + 4],
+        ]
         changed[place : place + 4] = values[rng.integers(len(values))]
     return bytes(changed)
 
@@ -446,8 +454,19 @@ def test_records(results, tmp_path):
 
 def test_configs(tmp_path):
     """A method's yaml as somebody writes it, damaged: a config whose values have the declared types, or one line."""
-    settings = yaml.safe_dump({"name": "gan2", "_target_": resolve(compose(["method=gan"]))["method"]["_target_"], "alpha": 0.5,
-                               "beta": 0.5, "lam": 10.0, "net": "conv", "width": 4, "epochs": 1, "batch_size": 14})  # fmt: skip
+    settings = yaml.safe_dump(
+        {
+            "name": "gan2",
+            "_target_": resolve(compose(["method=gan"]))["method"]["_target_"],
+            "alpha": 0.5,
+            "beta": 0.5,
+            "lam": 10.0,
+            "net": "conv",
+            "width": 4,
+            "epochs": 1,
+            "batch_size": 14,
+        }
+    )
     base = compose(["method=gan", *TINY])
 
     def read(path: Path) -> None:

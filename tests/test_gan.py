@@ -210,8 +210,10 @@ def test_batch_norm_in_training_mode_makes_an_image_depend_on_its_batch(images, 
 
 def test_precise_batch_norm_has_the_statistics_of_training_batches_and_the_weights_of_any_other(images, tmp_path):
     """Each statistic is the mean, over whole training batches, of what a batch has with the weights as they ended."""
-    running, precise = (small(Autoencoder, tmp_path / mode, epochs=2, batch_norm=mode, checkpoint="last")
-                        for mode in ("eval", "precise"))  # fmt: skip
+    running, precise = (
+        small(Autoencoder, tmp_path / mode, epochs=2, batch_norm=mode, checkpoint="last")
+        for mode in ("eval", "precise")
+    )
     running.fit(images)
     precise.fit(images)
     for name, value in running.generator.named_parameters():

@@ -18,10 +18,13 @@ REAL = SHARED / "structures"
 def write_pdb(path: Path) -> np.ndarray:
     """60 residues of chain A at random places; returns their positions."""
     positions = np.random.default_rng(0).uniform(-30, 30, (60, 3)).round(3)
-    structure = gemmi.read_pdb_string("\n".join(
-        f"ATOM  {i:5d}  CA  ALA A{i:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 20.00           C"
-        for i, (x, y, z) in enumerate(positions, start=1)
-    ) + "\nEND\n")  # fmt: skip
+    structure = gemmi.read_pdb_string(
+        "\n".join(
+            f"ATOM  {i:5d}  CA  ALA A{i:4d}    {x:8.3f}{y:8.3f}{z:8.3f}  1.00 20.00           C"
+            for i, (x, y, z) in enumerate(positions, start=1)
+        )
+        + "\nEND\n"
+    )
     structure.write_pdb(str(path))
     return positions
 
@@ -30,8 +33,16 @@ def write_pdb(path: Path) -> np.ndarray:
 def molecule(tmp_path_factory):
     path = tmp_path_factory.mktemp("pdb") / "one.pdb"
     positions = write_pdb(path)
-    settings = {"image_size": 16, "n_train": 4, "n_test": 2, "structure": str(path), "chains": ["A"],
-                "clamp": {"A": [[41, 60]]}, "hinge": [5.0, 1.0, -2.0], "axis": [0.0, 3.0, 4.0]}  # fmt: skip
+    settings = {
+        "image_size": 16,
+        "n_train": 4,
+        "n_test": 2,
+        "structure": str(path),
+        "chains": ["A"],
+        "clamp": {"A": [[41, 60]]},
+        "hinge": [5.0, 1.0, -2.0],
+        "axis": [0.0, 3.0, 4.0],
+    }
     return Hinged(**settings), positions, settings
 
 

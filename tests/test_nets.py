@@ -8,8 +8,12 @@ from cryobench.methods.learned.nets import NETS
 from cryobench.methods.learned.nets.build import build, parameters
 
 # Parameters in millions at d = 64, as counted in the released code.
-PUBLISHED = {("resnet", "generator"): 4.20, ("resnet", "discriminator"): 2.80,
-             ("conv", "generator"): 5.51, ("conv", "discriminator"): 2.76}  # fmt: skip
+PUBLISHED = {
+    ("resnet", "generator"): 4.20,
+    ("resnet", "discriminator"): 2.80,
+    ("conv", "generator"): 5.51,
+    ("conv", "discriminator"): 2.76,
+}
 
 
 @pytest.mark.parametrize(("net", "role"), PUBLISHED)
@@ -51,8 +55,9 @@ def test_weights_follow_the_seed_and_leave_the_global_state_alone():
     )
 
 
-@pytest.mark.parametrize(("net", "size"), [("resnet", 24), ("resnet", 44), ("conv", 72), ("conv", 24), ("deep", 128),
-                                            ("deep", 288)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("net", "size"), [("resnet", 24), ("resnet", 44), ("conv", 72), ("conv", 24), ("deep", 128), ("deep", 288)]
+)
 def test_a_size_that_a_net_cant_take_is_refused(net, size):
     with pytest.raises(InputError, match="expected an image size"):
         build(net, "generator", width=4, image_size=size, seed=0)

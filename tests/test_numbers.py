@@ -196,5 +196,8 @@ def test_forms_of_sources():
     one, other = look_up("table2 | CWF | 0.1 | mse"), look_up("table2 | BM3D | 0.1 | mse")
     assert look_up("table2 | CWF | 0.1 | mse / table2 | BM3D | 0.1 | mse - 1")[0] == one[0] / other[0] - 1
     assert numbers(plain("(.5,−.5) at 64 px: 4,000 images, λ = 10, p = 0.041")) == [
-        ("64", False), ("4,000", False), ("10", False), ("0.041", True),
-    ]  # fmt: skip
+        ("64", False),
+        ("4,000", False),
+        ("10", False),
+        ("0.041", True),
+    ]

@@ -39,8 +39,9 @@ class Blobs(DataSet):
                 print(os.getpid(), file=log)
         rng = np.random.default_rng(0)
         grid = np.stack(np.mgrid[:L, :L, :L], axis=-1) - L // 2
-        return np.stack([sum(np.exp(-((grid - c) ** 2).sum(-1) / self.width) for c in rng.uniform(-4, 4, (6, 3)))
-                         for _ in range(3)]).astype(np.float32)  # fmt: skip
+        return np.stack(
+            [sum(np.exp(-((grid - c) ** 2).sum(-1) / self.width) for c in rng.uniform(-4, 4, (6, 3))) for _ in range(3)]
+        ).astype(np.float32)
 
 
 def make(n_train=12, n_test=5, **settings):

@@ -20,8 +20,9 @@ L, N, PIXEL = 16, 7, 3.2
 def pairs(tmp_path_factory):
     rng = np.random.default_rng(0)
     grid = np.stack(np.mgrid[:L, :L, :L], axis=-1) - L // 2
-    volumes = np.stack([sum(np.exp(-((grid - c) ** 2).sum(-1) / 4) for c in rng.uniform(-4, 4, (6, 3)))
-                        for _ in range(3)]).astype(np.float32)  # fmt: skip
+    volumes = np.stack(
+        [sum(np.exp(-((grid - c) ** 2).sum(-1) / 4) for c in rng.uniform(-4, 4, (6, 3))) for _ in range(3)]
+    ).astype(np.float32)
     rotations, labels = random_rotations(N, rng), rng.integers(3, size=N)
     clean = np.stack([project(volumes[k], r[None])[0] for k, r in zip(labels, rotations, strict=True)])
     split = Split(rescale(clean), labels, rotations)

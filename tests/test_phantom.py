@@ -64,10 +64,16 @@ def test_is_the_same_every_time(phantom):
 
 @pytest.mark.parametrize(
     ("settings", "key"),
-    [({"image_size": 60}, "image_size"), ({"image_size": 8}, "image_size"), ({"n_train": 0}, "n_train"),
-     ({"n_test": -1}, "n_test"), ({"conformations": 0}, "conformations"), ({"seed": -1}, "seed"),
-     ({"box": 0.0}, "box")],
-)  # fmt: skip
+    [
+        ({"image_size": 60}, "image_size"),
+        ({"image_size": 8}, "image_size"),
+        ({"n_train": 0}, "n_train"),
+        ({"n_test": -1}, "n_test"),
+        ({"conformations": 0}, "conformations"),
+        ({"seed": -1}, "seed"),
+        ({"box": 0.0}, "box"),
+    ],
+)
 def test_wrong_settings_are_refused_in_one_line(settings, key):
     with pytest.raises(InputError, match=rf"data\.{key}: expected") as caught:
         Phantom(**{"image_size": 16, "n_train": 4, "n_test": 2, **settings})

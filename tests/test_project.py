@@ -79,9 +79,13 @@ def test_euler_angles_are_those_of_the_field():
     """The matrix of Heymann, Chagoyen, Belnap (2005), which turns the map; ours turns coordinates, so its transpose."""
     rot, tilt, psi = 33.0, 71.0, -128.0
     (ca, cb, cg), (sa, sb, sg) = (f(np.radians([rot, tilt, psi])) for f in (np.cos, np.sin))
-    published = np.array([[cg * cb * ca - sg * sa, cg * cb * sa + sg * ca, -cg * sb],
-                          [-sg * cb * ca - cg * sa, -sg * cb * sa + cg * ca, sg * sb],
-                          [sb * ca, sb * sa, cb]])  # fmt: skip
+    published = np.array(
+        [
+            [cg * cb * ca - sg * sa, cg * cb * sa + sg * ca, -cg * sb],
+            [-sg * cb * ca - cg * sa, -sg * cb * sa + cg * ca, sg * sb],
+            [sb * ca, sb * sa, cb],
+        ]
+    )
     np.testing.assert_allclose(rotations_from_euler(rot, tilt, psi)[0], published.T, atol=1e-12)
 
 

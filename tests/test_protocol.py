@@ -18,15 +18,18 @@ def settings(*overrides: str) -> dict:
     return resolve(compose(list(overrides)))
 
 
-@pytest.mark.parametrize("method, key, switch, described, released", [
-    ("bm3d", "sigma", "bm3d_sigma", "border", str(25 / 255)),
-    ("ksvd", "coding", "ksvd_coding", "error", "sparsity"),
-    ("ksvd", "atoms", "ksvd_atoms", 256, 1100),
-    ("gan", "checkpoint", "checkpoint", "validation", "five_best"),
-    ("gan", "score_map", "score_map", "mean", "sum"),
-    ("autoencoder", "batch_norm", "batch_norm", "eval", "train"),
-    ("wgan_gp", "lipschitz", "lipschitz", "penalty", "clip"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "method, key, switch, described, released",
+    [
+        ("bm3d", "sigma", "bm3d_sigma", "border", str(25 / 255)),
+        ("ksvd", "coding", "ksvd_coding", "error", "sparsity"),
+        ("ksvd", "atoms", "ksvd_atoms", 256, 1100),
+        ("gan", "checkpoint", "checkpoint", "validation", "five_best"),
+        ("gan", "score_map", "score_map", "mean", "sum"),
+        ("autoencoder", "batch_norm", "batch_norm", "eval", "train"),
+        ("wgan_gp", "lipschitz", "lipschitz", "penalty", "clip"),
+    ],
+)
 def test_a_habit_of_the_released_code_is_a_switch_that_can_be_set_alone(method, key, switch, described, released):
     plain = settings(f"method={method}")
     alone = settings(f"method={method}", f"protocol.{switch}={released}")

@@ -24,9 +24,15 @@ def test_all_108_cells_of_the_supplement_have_a_line(tmp_path):
 
 @pytest.mark.parametrize(
     ("metric", "ours", "paper", "agrees"),
-    [("mse", 1.24e-3, 1e-3, True), ("mse", 1e-3, 1.26e-3, False), ("psnr", 24.0, 24.96, True), ("psnr", 24.0, 25.2, False),
-     ("ssim", 0.8, 0.76, True), ("ssim", 0.8, 0.74, False)],
-)  # fmt: skip
+    [
+        ("mse", 1.24e-3, 1e-3, True),
+        ("mse", 1e-3, 1.26e-3, False),
+        ("psnr", 24.0, 24.96, True),
+        ("psnr", 24.0, 25.2, False),
+        ("ssim", 0.8, 0.76, True),
+        ("ssim", 0.8, 0.74, False),
+    ],
+)
 def test_to_agree_is_to_be_near_in_size(metric, ours, paper, agrees):
     assert published_cells.near(metric, ours, paper) is agrees
     cell = Cell("(1,1)", 0.1, metric, (ours,), ("a",), paper, None, "desk", ("clean",))
@@ -46,8 +52,11 @@ def test_what_the_trends_carry_to_the_papers_number_is_put_down_to_scale():
 def test_an_ssim_tells_its_data_range_and_agrees_under_either():
     """The supplement gives none; 2 is what the library of its day took for floats, and what the released protocol has."""
     cell = Cell("(1,1)", 0.1, "ssim", (0.76,), ("a",), 0.82, None, "desk128", ("clean",))
-    for wider, status, words in ((0.81, "protocol", "with 2 it is 0.81"), (0.9, "unexplained", "with 2 it is 0.90"),
-                                 (None, "unexplained", "2 is not in the records")):  # fmt: skip
+    for wider, status, words in (
+        (0.81, "protocol", "with 2 it is 0.81"),
+        (0.9, "unexplained", "with 2 it is 0.90"),
+        (None, "unexplained", "2 is not in the records"),
+    ):
         known = {"scale": None, "wider": {} if wider is None else {("a",): wider}}
         verdict, why = published_cells.reading(1, cell, known)
         assert verdict == status and why.startswith("data range 1") and words in why
@@ -61,8 +70,13 @@ def test_closer_cells_are_counted_by_their_own_limits():
     def cell(metric, ours, paper):
         return 1, Cell("(1,1)", 0.1, metric, (ours,), ("a",), paper, None, "desk128", ()), "agrees", ""
 
-    lines = [cell("mse", 3.3e-3, 3.01e-3), cell("mse", 3.4e-3, 3.0e-3), cell("psnr", 25.0, 25.4), cell("psnr", 25.0, 25.6),
-             cell("ssim", 0.8, 0.8)]  # fmt: skip
+    lines = [
+        cell("mse", 3.3e-3, 3.01e-3),
+        cell("mse", 3.4e-3, 3.0e-3),
+        cell("psnr", 25.0, 25.4),
+        cell("psnr", 25.0, 25.6),
+        cell("ssim", 0.8, 0.8),
+    ]
     assert published_cells.closer(lines) == "2 of the 4 that were run"
 
 

@@ -21,8 +21,13 @@ from cryobench.runs.store import Store
 
 
 def test_a_record_is_plain_json_with_numbers_on_one_line():
-    record = {"a": [1.5, -2e-9, None, 3], "b": {"c": ["x", "y"], "d": []}, "e": "[\n 1 ]",
-              "f": ["[ 1 2 ]", True, []], "g": [[1, 2], [3]]}  # fmt: skip
+    record = {
+        "a": [1.5, -2e-9, None, 3],
+        "b": {"c": ["x", "y"], "d": []},
+        "e": "[\n 1 ]",
+        "f": ["[ 1 2 ]", True, []],
+        "g": [[1, 2], [3]],
+    }
     text = to_json(record)
     assert json.loads(text) == record and "[1.5, -2e-09, null, 3]" in text
     assert '"[ 1 2 ]"' in text and "[1, 2],\n" in text
@@ -53,8 +58,16 @@ def made_up(status: str, **more) -> Record:
 
 def test_an_old_record_and_a_newer_one_are_read(tmp_path):
     """Old: what it lacks or has as null is at its default; newer: what isn't known here is kept."""
-    old = {"run_id": "gan-1", "status": "failed", "error": "killed", "seed": 0, "metrics": None, "wall_s": None,
-           "config": made_up("failed").config, "added_later": {"x": 1}}  # fmt: skip
+    old = {
+        "run_id": "gan-1",
+        "status": "failed",
+        "error": "killed",
+        "seed": 0,
+        "metrics": None,
+        "wall_s": None,
+        "config": made_up("failed").config,
+        "added_later": {"x": 1},
+    }
     (tmp_path / "record.json").write_text(json.dumps(old))
     record = read_record(tmp_path / "record.json")
     assert (record.run_id, record.done, record.mean("mse"), record.wall_s) == ("gan-1", False, None, None)

@@ -107,8 +107,16 @@ def test_relions_own_projections_are_reproduced(tmp_path, cache, shift):
     starfile.write({"particles": star}, tmp_path / "shifted.star")
     images = np.roll(mrcfile.read(RELION / "rln_proj_65.mrcs"), (-shift[1], -shift[0]), axis=(1, 2))
     mrcfile.write(tmp_path / "rln_proj_65.mrcs", images)
-    data = Particles(image_size=64, n_train=4, n_test=1, star="shifted.star", maps=[str(next(RELION.glob("*vol*.mrc")))],
-                     ctf=False, pixel_size_angstrom=2.0, data_dir=str(tmp_path))  # fmt: skip
+    data = Particles(
+        image_size=64,
+        n_train=4,
+        n_test=1,
+        star="shifted.star",
+        maps=[str(next(RELION.glob("*vol*.mrc")))],
+        ctf=False,
+        pixel_size_angstrom=2.0,
+        data_dir=str(tmp_path),
+    )
     pairs = open_pairs(data, cache)
     for part in (pairs.train, pairs.test):
         for clean, relion in zip(part.clean, part.noisy, strict=True):
@@ -129,14 +137,25 @@ def relion_ctf(u, v, angle, voltage, aberration, contrast, phase, size, pixel):
     y, x = np.fft.fftfreq(size, pixel)[:, None], np.fft.rfftfreq(size, pixel)[None]
     square, direction = x**2 + y**2, np.arctan2(y, x) - np.radians(angle)
     defocus = (u + v) / 2 + (u - v) / 2 * np.cos(2 * direction)
-    return -np.sin(-np.pi * wavelength * defocus * square + np.pi / 2 * aberration * 1e7 * wavelength**3 * square**2
-                   - np.radians(phase) - np.arctan(contrast / np.sqrt(1 - contrast**2)))  # fmt: skip
+    return -np.sin(
+        -np.pi * wavelength * defocus * square
+        + np.pi / 2 * aberration * 1e7 * wavelength**3 * square**2
+        - np.radians(phase)
+        - np.arctan(contrast / np.sqrt(1 - contrast**2))
+    )
 
 
 def test_the_ctf_is_relions(tmp_path):
     values = [[21000.0, 20300.0, 37.0, 300.0, 2.7, 0.1, 20.0], [9000.0, 12000.0, -70.0, 200.0, 1.4, 0.07, 0.0]]
-    names = ["rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast",
-             "rlnPhaseShift"]  # fmt: skip
+    names = [
+        "rlnDefocusU",
+        "rlnDefocusV",
+        "rlnDefocusAngle",
+        "rlnVoltage",
+        "rlnSphericalAberration",
+        "rlnAmplitudeContrast",
+        "rlnPhaseShift",
+    ]
     table = pd.DataFrame(values, columns=names).assign(rlnImageName=["1@a.mrcs", "2@a.mrcs"])
     starfile.write({"": table}, tmp_path / "old.star")  # RELION 3.0: one block
     ctf = ctf_of(read_star(tmp_path / "old.star")).transfer(np.array([0, 1]), 64, 1.4)
@@ -184,8 +203,16 @@ def test_shuffled_splits_share_no_particle_and_depend_on_the_seed(simulated):
 def test_a_run_on_particles_takes_the_images_as_recorded(simulated, cli):
     *_, folder = simulated
     maps = ",".join(MAPS)
-    status, out, err = cli("data=particles", "data.star=train.star", f"data.maps=[{maps}]", f"paths.data='{folder}'",
-                           "data.ctf=false", "data.n_train=16", "data.n_test=8", "method=nlm")  # fmt: skip
+    status, out, err = cli(
+        "data=particles",
+        "data.star=train.star",
+        f"data.maps=[{maps}]",
+        f"paths.data='{folder}'",
+        "data.ctf=false",
+        "data.n_train=16",
+        "data.n_test=8",
+        "method=nlm",
+    )
     assert status == 0 and "noise recorded" in out, err
     status, _, err = cli("noise=recorded", "method=noisy")
     assert status == 2 and "data=particles" in err
@@ -201,8 +228,16 @@ def test_a_sweep_over_particles_without_a_pixel_size_stops_before_its_runs(simul
     for name in ("train.mrcs", *MAPS):
         with mrcfile.open(new / name, "r+") as file:
             file.voxel_size = 0
-    words = ["data=particles", "data.star=train.star", f"data.maps=[{','.join(MAPS)}]", f"paths.data={new}", "data.ctf=false",
-             "data.n_train=16", "data.n_test=8", "method=noisy,nlm"]  # fmt: skip
+    words = [
+        "data=particles",
+        "data.star=train.star",
+        f"data.maps=[{','.join(MAPS)}]",
+        f"paths.data={new}",
+        "data.ctf=false",
+        "data.n_train=16",
+        "data.n_test=8",
+        "method=noisy,nlm",
+    ]
     status, _, err = cli(*words)
     assert status == 2 and len(err.strip().splitlines()) == 1 and "data.pixel_size_angstrom" in err, err
     assert not list(tmp_path.rglob("record.json")) and not list(tmp_path.rglob("runs/.*"))
@@ -235,8 +270,17 @@ def test_two_data_sets_with_the_same_names_are_two_runs(simulated, cli, tmp_path
     *_, folder = simulated
     one = rewritten(folder, tmp_path / "one", lambda image, i: image)
     two = rewritten(folder, tmp_path / "two", lambda image, i: image[::-1].copy())
-    words = ["data=particles", "data.star=train.star", f"data.maps=[{','.join(MAPS)}]", "data.ctf=false", "data.n_train=16",
-             "data.n_test=8", "method=noisy", "paths.results=same", "data.normalise=none"]  # fmt: skip
+    words = [
+        "data=particles",
+        "data.star=train.star",
+        f"data.maps=[{','.join(MAPS)}]",
+        "data.ctf=false",
+        "data.n_train=16",
+        "data.n_test=8",
+        "method=noisy",
+        "paths.results=same",
+        "data.normalise=none",
+    ]
 
     def run(place) -> tuple[str, bool]:
         status, out, err = cli(*words, f"paths.data={place}")

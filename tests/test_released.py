@@ -16,8 +16,16 @@ def store(tmp_path) -> Store:
     wanted = [("described", seed, 0.0076) for seed in (0, 1)] + [
         ("released", seed, 0.0038 + seed * 1e-4) for seed in (0, 1)
     ]
-    jobs = [(plan(["+sweep=released", "row='(0,0)-GAN + l1'", f"protocol={protocol}", "noise.snr=0.1", f"seed={seed}"]).jobs[0],
-             mse, protocol) for protocol, seed, mse in wanted]  # fmt: skip
+    jobs = [
+        (
+            plan(
+                ["+sweep=released", "row='(0,0)-GAN + l1'", f"protocol={protocol}", "noise.snr=0.1", f"seed={seed}"]
+            ).jobs[0],
+            mse,
+            protocol,
+        )
+        for protocol, seed, mse in wanted
+    ]
     resnet = ["+sweep=released", "row='(0,0)-GAN + l1, ResNet'", "protocol=described", "noise.snr=0.1", "seed=0"]
     jobs.append((plan(resnet).jobs[0], 0.005, "described"))
     jobs.append((plan(["method=bayes", "noise.snr=0.1", "seed=0"]).jobs[0], 0.0019, "described"))
@@ -25,8 +33,14 @@ def store(tmp_path) -> Store:
         over = {
             name: {"values": [mse] * 5, "spread": 1e-4 * (1 + job.config["seed"])} for name in ("mse", "psnr", "ssim")
         }
-        record = {"run_id": job.run_id, "status": "done", "config": job.config, "seed": job.config["seed"],
-                  "side_information": [], "metrics": {name: {"mean": mse, "std": 0.0} for name in (*over, "nmse")}}  # fmt: skip
+        record = {
+            "run_id": job.run_id,
+            "status": "done",
+            "config": job.config,
+            "seed": job.config["seed"],
+            "side_information": [],
+            "metrics": {name: {"mean": mse, "std": 0.0} for name in (*over, "nmse")},
+        }
         record |= {"variants": over} if protocol == "released" else {}
         folder = tmp_path / "runs" / job.run_id
         folder.mkdir(parents=True)

@@ -14,6 +14,7 @@ from cryobench.methods.base import Setting
 from cryobench.methods.learned.autoencoder import Autoencoder
 from cryobench.methods.learned.gan import AlphaBetaGan, WassersteinGan
 from cryobench.methods.learned.lightning import save_whole
+from cryobench.methods.learned.noise2noise import Noise2Noise
 from cryobench.methods.learned.unet import UNet
 from cryobench.noise.gaussian import Gaussian
 
@@ -82,6 +83,7 @@ LEARNED = {
     "autoencoder": (Autoencoder, {}),
     "gan": (AlphaBetaGan, {}),
     "wgan_gp": (WassersteinGan, {"checkpoint": "last"}),  # its penalty draws random numbers
+    "noise2noise": (Noise2Noise, {"draws": 3}),  # which two draws, by epoch
     "unet": (UNet, {"guide": "none", "draws": 2}),  # noise by epoch, a schedule
 }
 
@@ -111,6 +113,7 @@ ENDS = {
 
 
 CASES = [("gan", ends) for ends in ENDS] + [("autoencoder", "thrice"), ("wgan_gp", "thrice"), ("wgan_gp", "validation")]
+CASES += [("noise2noise", "thrice")]
 CASES += [("unet", ends) for ends in ("thrice", "validation", "first step of an epoch")]
 
 

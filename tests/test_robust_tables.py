@@ -107,9 +107,14 @@ def test_too_little_for_a_slope_is_said():
 
 @pytest.mark.parametrize(
     ("slope", "spread", "verdict"),
-    [(1.05, 0.04, "agrees"), (1.14, 0.04, "faster"), (1.05, 0.2, "undecided"), (0.7, 0.1, "slower"),
-     (1.3, 0.3, "undecided")],
-)  # fmt: skip
+    [
+        (1.05, 0.04, "agrees"),
+        (1.14, 0.04, "faster"),
+        (1.05, 0.2, "undecided"),
+        (0.7, 0.1, "slower"),
+        (1.3, 0.3, "undecided"),
+    ],
+)
 def test_a_slopes_verdict_is_its_intervals(slope, spread, verdict):
     """Five seeds: half of the 95 % interval is 2.776 / √5 = 1.24 spreads."""
     rate = robust_rates.Rate("a", "epsilon", 50_000, 20, (0.1, 0.2), (1, 2), (0, 0), slope, spread, 1.0, 5)

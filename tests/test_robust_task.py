@@ -39,8 +39,17 @@ def test_the_bounded_class_keeps_to_the_order_of_epsilon():
 
 
 def test_heavy_tails_with_a_learned_radius():
-    settings = Settings(p=10, n=4000, tail="cauchy", contamination="cauchy", widths=(20, 10), activation="ramp",
-                        **SHORT, lr_g=0.05, compare=LOCATION[:3])  # fmt: skip
+    settings = Settings(
+        p=10,
+        n=4000,
+        tail="cauchy",
+        contamination="cauchy",
+        widths=(20, 10),
+        activation="ramp",
+        **SHORT,
+        lr_g=0.05,
+        compare=LOCATION[:3],
+    )
     error = robust_estimation(settings, seed=0)["location"]
     assert error["oracle"] < 0.1 and error["gan"] < 0.3 * error["coordinate_median"]
 
@@ -75,8 +84,9 @@ def test_divergence_is_named():
     settings = Settings(p=5, n=500, steps=20)
     rng, samples = torch.Generator().manual_seed(0), np.full((500, 5), np.nan)
     with pytest.raises(RunFailed, match="no longer finite at step 5 of 20"):
-        play(samples, settings.rule, Plain(5, (4,)), Generator(5, learn_scatter=False, learn_radius=False),
-             settings, rng)  # fmt: skip
+        play(
+            samples, settings.rule, Plain(5, (4,)), Generator(5, learn_scatter=False, learn_radius=False), settings, rng
+        )
 
 
 @pytest.mark.parametrize(

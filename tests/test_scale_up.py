@@ -32,8 +32,10 @@ def test_seeds_are_points_of_their_own():
     from scipy import stats
 
     seeds = [(4e-4 * k, 4e-3 * k, 4e-2 * k) for k in (1.0, 1.05, 1.1025)]
-    points = [Point(f"l1-Autoencoder, d = {d}", "l1-Autoencoder", 4000, 22_800, d, mse)
-             for d, mse in zip((8, 16, 32), seeds, strict=True)]  # fmt: skip
+    points = [
+        Point(f"l1-Autoencoder, d = {d}", "l1-Autoencoder", 4000, 22_800, d, mse)
+        for d, mse in zip((8, 16, 32), seeds, strict=True)
+    ]
     fit = scale_up.trend(points, "width")
     expected = stats.linregress(np.log(np.repeat([8, 16, 32], 3)), np.log(np.ravel(seeds)))
     assert fit.b == pytest.approx(expected.slope) and fit.p == pytest.approx(expected.pvalue) and fit.p > 0.5

@@ -17,8 +17,20 @@ def clean():
 def analysed(clean, denoised) -> dict:
     n = len(clean)
     eye = np.broadcast_to(np.eye(3), (n, 3, 3))
-    return sharpness.analyse(Evidence(clean, clean, denoised.astype(np.float32), np.zeros(n), np.zeros(n, int), eye,
-                                      np.zeros(n, int), eye, PIXEL, 0))  # fmt: skip
+    return sharpness.analyse(
+        Evidence(
+            clean,
+            clean,
+            denoised.astype(np.float32),
+            np.zeros(n),
+            np.zeros(n, int),
+            eye,
+            np.zeros(n, int),
+            eye,
+            PIXEL,
+            0,
+        )
+    )
 
 
 def test_a_perfect_image_has_ratio_and_correlation_1_up_to_nyquist(clean):

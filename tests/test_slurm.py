@@ -19,8 +19,10 @@ missing = ", ".join(name for name in NEEDED if shutil.which(name, path=PATH) is 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(missing), reason=f"missing {missing}: apt-get install slurmctld slurmd slurm-client munge"),
-    pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="slurmd wants root: run the tests as root"),
-]  # fmt: skip
+    pytest.mark.skipif(
+        not hasattr(os, "geteuid") or os.geteuid() != 0, reason="slurmd wants root: run the tests as root"
+    ),
+]
 
 CONF = """
 ClusterName=cryobench
@@ -71,7 +73,7 @@ def until(what, why: str):
     raise AssertionError(why)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster():
     """The environment of a user of the cluster."""
     folder = Path(tempfile.mkdtemp(prefix="cryobench-slurm-"))  # not under pytest's folder, which munge can't enter
@@ -94,16 +96,31 @@ def cluster():
     log = open(folder / "daemons.log", "w")
     try:
         for words, user in (
-            (["munged", "-F", "--key-file", munge / "key", "--socket", munge / "socket", "--pid-file", munge / "pid",
-              "--log-file", munge / "log", "--seed-file", munge / "seed"], "munge"),
+            (
+                [
+                    "munged",
+                    "-F",
+                    "--key-file",
+                    munge / "key",
+                    "--socket",
+                    munge / "socket",
+                    "--pid-file",
+                    munge / "pid",
+                    "--log-file",
+                    munge / "log",
+                    "--seed-file",
+                    munge / "seed",
+                ],
+                "munge",
+            ),
             (["slurmctld", "-D", "-f", conf], None),
             (["slurmd", "-D", "-f", conf, "-N", host], None),
-        ):  # fmt: skip
+        ):
             command = [shutil.which(words[0], path=PATH), *map(str, words[1:])]
             processes.append(subprocess.Popen(command, env=environment, user=user, stdout=log, stderr=log))
             if user:
                 until((munge / "socket").exists, "munged does not start")
-        until(lambda: "idle" in call("sinfo", "-h", "-o", "%t"), "the node does not come up")  # fmt: skip
+        until(lambda: "idle" in call("sinfo", "-h", "-o", "%t"), "the node does not come up")
         yield environment, call
         call("scancel", "--me")
         until(lambda: not call("squeue", "-h"), "jobs don't end")  # each leaves when its step is done
@@ -133,13 +150,29 @@ def started():
 def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, started, cache, tmp_path):
     """The signal that SLURM sends before a job's time is up puts it back into the queue; scancel ends it for good."""
     environment, call = cluster
-    words = ["+sweep=alpha_beta", "row='(1,1)','(0,0)'", "noise.snr=0.1", *TINY, "scale.epochs=80", "hydra/launcher=slurm",
-             "hydra.launcher.timeout_min=10", "hydra.launcher.cpus_per_task=1", "trainer.threads=1"]  # fmt: skip
+    words = [
+        "+sweep=alpha_beta",
+        "row='(1,1)','(0,0)'",
+        "noise.snr=0.1",
+        *TINY,
+        "scale.epochs=80",
+        "hydra/launcher=slurm",
+        "hydra.launcher.timeout_min=10",
+        "hydra.launcher.cpus_per_task=1",
+        "trainer.threads=1",
+    ]
 
     def sweep(*more: str) -> subprocess.Popen:
-        started.append(subprocess.Popen([sys.executable, "-m", "cryobench", *words, *more], cwd=tmp_path, text=True,
-                                        env={**environment, "CRYOBENCH_CACHE": str(cache)}, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT))  # fmt: skip
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "cryobench", *words, *more],
+                cwd=tmp_path,
+                text=True,
+                env={**environment, "CRYOBENCH_CACHE": str(cache)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
         return started[-1]
 
     refused = sweep("hydra.launcher.partition=nowhere")
@@ -189,3 +222,41 @@ def test_a_sweep_on_a_cluster_survives_its_time_limit_and_scancel(cluster, start
     assert (
         sum("missing" not in line for line in table.splitlines()[1:]) == 2 * 4
     )  # MSE, PSNR, SSIM and NMSE of two rows
+
+
+def test_a_method_of_ones_own_is_found_by_the_jobs_of_a_cluster(cluster, started, cache, tmp_path):
+    """The folder of --config-dir, relative to where one stands, and the module that lies there."""
+    environment, _ = cluster
+    (tmp_path / "conf" / "method").mkdir(parents=True)
+    (tmp_path / "conf" / "method" / "half.yaml").write_text("name: half\n_target_: mine_too.Half\nshare: 0.5\n")
+    (tmp_path / "mine_too.py").write_text(
+        "from dataclasses import dataclass\nfrom cryobench import Denoiser\n\n\n@dataclass\nclass Half(Denoiser):\n"
+        "    share: float = 0.5\n\n    def denoise(self, noisy):\n        return noisy * self.share\n"
+    )
+    words = [
+        "--config-dir",
+        "conf",
+        "method=half",
+        "method.share=0.25,0.5",
+        *TINY,
+        "hydra/launcher=slurm",
+        "hydra.launcher.timeout_min=10",
+        "hydra.launcher.cpus_per_task=1",
+        "trainer.threads=1",
+    ]
+    started.append(
+        subprocess.Popen(
+            [sys.executable, "-m", "cryobench", *words],
+            cwd=tmp_path,
+            text=True,
+            env={**environment, "CRYOBENCH_CACHE": str(cache)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+    )
+    out, _ = started[-1].communicate(timeout=PATIENCE)
+    assert started[-1].returncode == 0, out
+    records = [json.loads(path.read_text()) for path in tmp_path.rglob("record.json")]
+    assert sorted(one["config"]["method"]["share"] for one in records) == [0.25, 0.5]
+    assert {one["status"] for one in records} == {"done"}
+    assert list((tmp_path / "results").rglob(".submitit/*")), "the jobs did not go through SLURM"

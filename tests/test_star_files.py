@@ -228,21 +228,63 @@ def test_two_pixel_sizes_are_refused_with_advice_that_can_be_followed(cli, image
 def layouts() -> dict[str, str]:
     """Thirty columns each, as RELION 3.0, 3.1, 4 and 5 and csparc2star.py write them: widths, comments, blank lines, quotes."""
     micrograph = [
-        "rlnCoordinateX", "rlnCoordinateY", "rlnAutopickFigureOfMerit", "rlnClassNumber", "rlnAnglePsi", "rlnAngleRot",
-        "rlnAngleTilt", "rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle", "rlnCtfBfactor", "rlnCtfScalefactor",
-        "rlnPhaseShift", "rlnNormCorrection", "rlnLogLikeliContribution", "rlnMaxValueProbDistribution",
-        "rlnNrOfSignificantSamples", "rlnGroupNumber", "rlnRandomSubset", "rlnMicrographName", "rlnCtfMaxResolution",
+        "rlnCoordinateX",
+        "rlnCoordinateY",
+        "rlnAutopickFigureOfMerit",
+        "rlnClassNumber",
+        "rlnAnglePsi",
+        "rlnAngleRot",
+        "rlnAngleTilt",
+        "rlnDefocusU",
+        "rlnDefocusV",
+        "rlnDefocusAngle",
+        "rlnCtfBfactor",
+        "rlnCtfScalefactor",
+        "rlnPhaseShift",
+        "rlnNormCorrection",
+        "rlnLogLikeliContribution",
+        "rlnMaxValueProbDistribution",
+        "rlnNrOfSignificantSamples",
+        "rlnGroupNumber",
+        "rlnRandomSubset",
+        "rlnMicrographName",
+        "rlnCtfMaxResolution",
         "rlnCtfFigureOfMerit",
-    ]  # fmt: skip
-    old = ["rlnImageName", *micrograph, "rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnMagnification",
-           "rlnDetectorPixelSize", "rlnOriginX", "rlnOriginY"]  # fmt: skip
-    new = [*micrograph, "rlnImageName", "rlnOpticsGroup", "rlnOriginXAngst", "rlnOriginYAngst", "rlnBeamTiltX", "rlnGroupName",
-           "rlnHelicalTubeID", "rlnCtfImage"]  # fmt: skip
+    ]
+    old = [
+        "rlnImageName",
+        *micrograph,
+        "rlnVoltage",
+        "rlnSphericalAberration",
+        "rlnAmplitudeContrast",
+        "rlnMagnification",
+        "rlnDetectorPixelSize",
+        "rlnOriginX",
+        "rlnOriginY",
+    ]
+    new = [
+        *micrograph,
+        "rlnImageName",
+        "rlnOpticsGroup",
+        "rlnOriginXAngst",
+        "rlnOriginYAngst",
+        "rlnBeamTiltX",
+        "rlnGroupName",
+        "rlnHelicalTubeID",
+        "rlnCtfImage",
+    ]
     values = {
-        "rlnMicrographName": "Dan's/grid#3/mic_001.mrc", "rlnCtfBfactor": "1.234e-09", "rlnGroupName": "001",
-        "rlnHelicalTubeID": "None", "rlnOpticsGroup": "1", "rlnDetectorPixelSize": "5.000000", "rlnCtfImage": '"two words"',
-        "rlnMagnification": "33333.333333", "rlnNormCorrection": "-0.000000", "rlnLogLikeliContribution": "8.4e+04",
-    }  # fmt: skip
+        "rlnMicrographName": "Dan's/grid#3/mic_001.mrc",
+        "rlnCtfBfactor": "1.234e-09",
+        "rlnGroupName": "001",
+        "rlnHelicalTubeID": "None",
+        "rlnOpticsGroup": "1",
+        "rlnDetectorPixelSize": "5.000000",
+        "rlnCtfImage": '"two words"',
+        "rlnMagnification": "33333.333333",
+        "rlnNormCorrection": "-0.000000",
+        "rlnLogLikeliContribution": "8.4e+04",
+    }
 
     def rows(columns, sep, width):
         out = []
@@ -260,18 +302,29 @@ def layouts() -> dict[str, str]:
     version = "\n# version {}\n\n"
     return {
         "relion 3.0": "\n" + block("", old, rows(old, " ", 12)),
-        "relion 3.1": version.format(30001) + block("optics", optics, group) + version.format(30001)
+        "relion 3.1": version.format(30001)
+        + block("optics", optics, group)
+        + version.format(30001)
         + block("particles", new, rows(new, " ", 12)),
-        "relion 4": version.format(40001) + block("optics", optics, group) + "\n" + version.format(40001)
-        + block("particles", new, rows(new, " ", 12)) + "\n",
-        "relion 5": version.format(50001) + "data_general\n\n_rlnTomoSubTomosAre2DStacks                       0\n\n"
-        + version.format(50001) + block("optics", optics, group) + version.format(50001)
+        "relion 4": version.format(40001)
+        + block("optics", optics, group)
+        + "\n"
+        + version.format(40001)
+        + block("particles", new, rows(new, " ", 12))
+        + "\n",
+        "relion 5": version.format(50001)
+        + "data_general\n\n_rlnTomoSubTomosAre2DStacks                       0\n\n"
+        + version.format(50001)
+        + block("optics", optics, group)
+        + version.format(50001)
         + block("particles", new, rows(new, " ", 12)),
-        "csparc2star": "\n" + block("optics", optics, ["1\tone\t1.5\t300.0\t2.7"]) + "\n"
+        "csparc2star": "\n"
+        + block("optics", optics, ["1\tone\t1.5\t300.0\t2.7"])
+        + "\n"
         + block("particles", new, rows(new, "\t", 0)),
         "windows": block("optics", optics, group, "\r\n") + block("particles", new, rows(new, " ", 9), "\r\n"),
         "old mac": block("", old, rows(old, " ", 1), "\r", numbered=False),
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("layout", layouts())
@@ -339,7 +392,11 @@ def test_a_corrected_file_is_read_anew_in_the_same_session(images, tmp_path):
 def test_unusable_images_are_all_named_before_any_work_and_left_out_when_asked(cli, images, tmp_path):
     images[2], images[6, 3, 3], images[9] = 7, np.nan, np.inf
     stack(tmp_path / "a.mrcs", images)
-    refused(cli, tmp_path, "NaN or infinity in image 7,10 (", "one value around the particle in image 3 (", "--skip-bad", text=star(NAMES))
+    words = "NaN or infinity in image 7,10 (", "one value around the particle in image 3 (", "--skip-bad"
+    refused(cli, tmp_path, *words, text=star(NAMES))
+        "--skip-bad",
+        text=star(NAMES),
+    )
     out, back, err = denoised(cli, tmp_path, star(NAMES), "--skip-bad")
     assert "image 3 (" in err and "image 7,10 (" in err and back.count(b"@out.mrcs") == 9 and b"0.500000" not in back
     np.testing.assert_allclose(out, np.delete(images, [2, 6, 9], axis=0), atol=1e-6)
@@ -353,15 +410,25 @@ def test_unusable_images_are_all_named_before_any_work_and_left_out_when_asked(c
 
 
 def run_in(folder, arguments, **environment):
-    return subprocess.run([sys.executable, "-m", "cryobench", *arguments], cwd=folder, capture_output=True, timeout=300,
-                          env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment})  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "cryobench", *arguments],
+        cwd=folder,
+        capture_output=True,
+        timeout=300,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **environment},
+    )
 
 
 def test_a_star_file_with_greek_in_it_is_written_in_the_c_locale(images, tmp_path):
     text = star(NAMES).replace("_rlnAngleRot", "_rlnΩ").encode()
     (tmp_path / "x.star").write_bytes(text)
-    done = run_in(tmp_path, ["denoise", "x.star", "method=noisy", "-o", "out.mrcs"], LC_ALL="C", PYTHONUTF8="0",
-                  PYTHONCOERCECLOCALE="0")  # fmt: skip
+    done = run_in(
+        tmp_path,
+        ["denoise", "x.star", "method=noisy", "-o", "out.mrcs"],
+        LC_ALL="C",
+        PYTHONUTF8="0",
+        PYTHONCOERCECLOCALE="0",
+    )
     assert done.returncode == 0 and b"Traceback" not in done.stderr, done.stderr
     assert (tmp_path / "out.star").read_bytes() == text.replace(b"@a.mrcs", b"@out.mrcs")
 
@@ -370,8 +437,13 @@ def test_a_stack_in_a_greek_folder_is_found_in_the_c_locale(images, tmp_path):
     (tmp_path / "Ω").mkdir()
     (tmp_path / "a.mrcs").rename(tmp_path / "Ω" / "a.mrcs")
     (tmp_path / "x.star").write_text(star(NAMES).replace("@a.mrcs", "@Ω/a.mrcs"), encoding="utf-8")
-    done = run_in(tmp_path, ["denoise", "x.star", "method=noisy", "-o", "out.mrcs"], LC_ALL="C", PYTHONUTF8="0",
-                  PYTHONCOERCECLOCALE="0")  # fmt: skip
+    done = run_in(
+        tmp_path,
+        ["denoise", "x.star", "method=noisy", "-o", "out.mrcs"],
+        LC_ALL="C",
+        PYTHONUTF8="0",
+        PYTHONCOERCECLOCALE="0",
+    )
     assert done.returncode == 0, done.stderr
     np.testing.assert_allclose(mrcfile.read(tmp_path / "out.mrcs"), images, atol=1e-6)
 

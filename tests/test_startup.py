@@ -26,8 +26,9 @@ GROWN = ["method=pggan", "scale=smoke", "paths.results=out"]  # its yaml has set
 def loaded(code: str, heavy, folder) -> str:
     """The heavy modules that a new Python has loaded after this code, which sets `status`."""
     end = f"print('LOADED', *sorted({heavy!r} & sys.modules.keys()), file=sys.stderr); sys.exit(status)"
-    done = subprocess.run([sys.executable, "-c", f"import sys; status = 0; {code}; {end}"], cwd=folder, text=True,
-                          capture_output=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; status = 0; {code}; {end}"], cwd=folder, text=True, capture_output=True
+    )
     assert done.returncode == 0, done.stderr
     return done.stderr.splitlines()[-1]
 
@@ -46,15 +47,22 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize(("words", "heavy"), {
-    "help": (["--help"], OTHERS),
-    "help of a verb": (["plan", "--help"], OTHERS),
-    "config": (["--cfg"], OTHERS),
-    "plan": (["plan", *SWEEP], OTHERS),
-    "finished run": (ONE, OTHERS),
-    "finished sweep, with its table": (SWEEP, TABLES),
-    "table": (["table", "1", "--results", "out"], TABLES),
-}.values(), ids=lambda value: " ".join(value) if isinstance(value, list) else "")  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "heavy"),
+    {
+        "help": (["--help"], OTHERS),
+        "help of a verb": (["plan", "--help"], OTHERS),
+        "help, by its name": (["help"], OTHERS),
+        "version": (["--version"], (*OTHERS, "numpy", "typer")),
+        "runs": (["runs", "--results", "out", "method=gan"], OTHERS),
+        "config": (["--cfg"], OTHERS),
+        "plan": (["plan", *SWEEP], OTHERS),
+        "finished run": (ONE, OTHERS),
+        "finished sweep, with its table": (SWEEP, TABLES),
+        "table": (["table", "1", "--results", "out"], TABLES),
+    }.values(),
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
 def test_a_command_that_computes_nothing_loads_nothing_heavy(words, heavy, folder):
     assert loaded(MAIN.format(words=words), set(heavy), folder) == "LOADED"
 
@@ -69,9 +77,11 @@ def test_no_class_that_a_yaml_names_loads_torch_before_it_works(folder):
 
 def test_importing_cryobench_loads_nothing_and_what_is_asked_for_loads_no_torch(folder):
     assert loaded("import cryobench; cryobench.__version__", {*OTHERS, "numpy", "hydra"}, folder) == "LOADED"
-    used = ("import cryobench as c, numpy as np; noisy = np.eye(8)[None]; c.Denoiser; c.mse(noisy, noisy), "
-            "c.psnr(noisy, noisy + 1), c.nmse(noisy, noisy); c.rotations_from_euler(0, 90, 0); "
-            "status = c.AlphaBeta(0, 0).real_slope(0.25) != 4")  # fmt: skip
+    used = (
+        "import cryobench as c, numpy as np; noisy = np.eye(8)[None]; c.Denoiser; c.mse(noisy, noisy), "
+        "c.psnr(noisy, noisy + 1), c.nmse(noisy, noisy); c.rotations_from_euler(0, 90, 0); "
+        "status = c.AlphaBeta(0, 0).real_slope(0.25) != 4"
+    )
     assert loaded(used, set(HEAVY), folder) == "LOADED"
 
 

@@ -78,10 +78,11 @@ def test_false_verdicts_of_any_sort_are_at_most_five_percent_of_claims_where_som
             logs[row] += np.sign(higher) * np.log1p(abs(higher))
         verdicts = answers(logs, kinds, truth)
         bad = [
-            (one.says == "holds" and higher <= 0) or (one.says == "reversed" and higher >= 0)
+            (one.says == "holds" and higher <= 0)
+            or (one.says == "reversed" and higher >= 0)
             or (one.says == "equivalent" and higher != 0)
             for one, higher in zip(verdicts, truth.values(), strict=True)
-        ]  # fmt: skip
+        ]
         wrong += any(bad)
         counts.update(one.says for one in verdicts)
     assert wrong <= 0.05 * DRAWS
@@ -245,7 +246,7 @@ def judged(monkeypatch, templates):
             Record(f"{row}-{seed}", "done", templates[row], seed, per_image={"mse": list(values)})
             for row, all_seeds in (("a", a), ("b", b))
             for seed, values in enumerate(all_seeds)
-        ]  # fmt: skip
+        ]
         (finding,) = claims.findings(frame(records), (claim,))
         return finding
 
@@ -258,8 +259,10 @@ def rows_of(mean: float, seeds: int, spread: float = 0.02) -> np.ndarray:
 
 
 def test_the_four_answers_and_the_words_for_them(judged):
-    answers_said = {judged(rows_of(mean, 3, spread), rows_of(1.0, 3, spread)).answer.says for mean, spread in
-            ((0.5, 0.02), (2.0, 0.02), (1.001, 0.001), (0.97, 0.02))}  # fmt: skip
+    answers_said = {
+        judged(rows_of(mean, 3, spread), rows_of(1.0, 3, spread)).answer.says
+        for mean, spread in ((0.5, 0.02), (2.0, 0.02), (1.001, 0.001), (0.97, 0.02))
+    }
     assert answers_said == {"holds", "reversed", "equivalent", "undecided"}
 
 
@@ -337,6 +340,9 @@ def test_the_committed_claims_are_decided_where_three_seeds_agree():
     """WGANgp + ℓ1 is 159 % above CWF, and the ℓ2-autoencoder a third below non-local means, with each of three seeds."""
     file = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk" / "tables" / "claims.csv"
     with open(file, encoding="utf-8") as lines:
-        verdicts = {(line["row"], line["than_row"]): line["verdict"] for line in csv.DictReader(lines)
-                 if line["claim"] == "learned" and line["snr"] == "0.1"}  # fmt: skip
+        verdicts = {
+            (line["row"], line["than_row"]): line["verdict"]
+            for line in csv.DictReader(lines)
+            if line["claim"] == "learned" and line["snr"] == "0.1"
+        }
     assert verdicts["WGANgp + l1", "CWF"] == "reversed" and verdicts["l2-Autoencoder", "Non-local means"] == "holds"

@@ -16,10 +16,15 @@ from cryobench.particles.model import HEADER
 
 MARK = "pwned"
 TOUCH = {"_target_": "subprocess.Popen", "args": ["touch", MARK]}
-PLACES = [TOUCH, {"_target_": "os.system", "command": f"touch {MARK}"},
-          {"_target_": "builtins.exec", "object": f"open('{MARK}', 'w')"},
-          {"_target_": "pathlib.Path.touch", "self": MARK}, {"_target_": "evil.Thing"},
-          {"_target_": "evil"}, {"_target_": 7}]  # fmt: skip
+PLACES = [
+    TOUCH,
+    {"_target_": "os.system", "command": f"touch {MARK}"},
+    {"_target_": "builtins.exec", "object": f"open('{MARK}', 'w')"},
+    {"_target_": "pathlib.Path.touch", "self": MARK},
+    {"_target_": "evil.Thing"},
+    {"_target_": "evil"},
+    {"_target_": 7},
+]
 NAMES = ["subprocess.Popen", "evil", "../../evil", "a/b", "", "new\nline", None, 3, {"a": 1}, ["gan"], "${oc.env:HOME}"]
 SETTINGS = [{"width": "much"}, {"width": "${oc.env:HOME}"}, {"args": ["touch", MARK]}, {"_args_": [MARK]},
             {"width": -1}, {"width": 10**30},
@@ -79,14 +84,14 @@ def poisoned() -> dict[str, object]:
     return files
 
 
-def harmless(cli, own_folder, *arguments):
-    """The command ends in a result or in one line, and nothing ran."""
+def harmless(cli, own_folder, *arguments, may_fail=False):
+    """The command ends in a result or in one line (or in a failed run, where it does one), and nothing ran."""
     sys.modules.pop("evil", None)
     status, out, err = cli(*arguments)
     last = [line for line in err.strip().splitlines() if "to learn from" not in line]
     assert not (own_folder / MARK).exists() and "evil" not in sys.modules, "it ran"
-    assert status in (0, 2) and "Traceback" not in out + err, err
-    assert status == 0 or sum("expected" in line for line in last) >= 1, err
+    assert status in ((0, 1, 2) if may_fail else (0, 2)) and "Traceback" not in out + err, err
+    assert status == 0 or may_fail or sum("expected" in line for line in last) >= 1, err
     return status
 
 
@@ -111,8 +116,11 @@ def test_a_poisoned_model_file_or_record_runs_nothing(cli, trained, own_folder, 
     (folder / "record.json").write_text(json.dumps(record))
     save_file(load_file(results / "runs" / name / "model.safetensors"), folder / "model.safetensors")
     harmless(cli, own_folder, "denoise", "in.mrcs", "--run", name, "--results", "theirs", "-o", "out2.mrcs")
-    for verb in (["table", "1"], ["table", "2"]):
+    for verb in (["table", "1"], ["table", "2"], ["runs"], ["runs", "seed=0"]):
         harmless(cli, own_folder, *verb, "--results", "theirs")
+    for verb in (["runs", name], ["rerun", name, "-o", "again"]):
+        harmless(cli, own_folder, *verb, "--results", "theirs", may_fail=True)
+    assert not list(own_folder.rglob("again/runs/*/record.json")) or record["config"]["seed"] == 0
 
 
 HEADERS = [{"run_id": None}, {"run_id": ["x"]}, {"image_size": "32"}, {"image_size": 10**9}, {"image_size": True},

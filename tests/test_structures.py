@@ -102,8 +102,13 @@ def test_reading_keeps_heavy_atoms_of_the_first_location(tmp_path):
     path = tmp_path / "a.pdb"
     path.write_text(PDB)
     structure = read_structure(path)
-    assert structure.names == [("A", "1", "ALA", "N"), ("A", "1", "ALA", "CA"), ("A", "1A", "GLY", "CA"),
-                           ("A", "201", "MG", "MG"), ("B", "7", "GLY", "CA")]  # fmt: skip
+    assert structure.names == [
+        ("A", "1", "ALA", "N"),
+        ("A", "1", "ALA", "CA"),
+        ("A", "1A", "GLY", "CA"),
+        ("A", "201", "MG", "MG"),
+        ("B", "7", "GLY", "CA"),
+    ]
     assert structure.elements.tolist() == ["N", "C", "C", "Mg", "C"]
     np.testing.assert_allclose(structure.positions[:, 0], [11, 12, 13, 16, 14])
     assert len(read_structure(path, ["B"])) == 1
@@ -227,8 +232,16 @@ def test_a_structure_given_by_its_path_is_what_it_holds(planted, cli, tmp_path):
 
 @needs(REAL / "5UAG.cif", f"{RCSB}, and 5TBZ.cif")
 def test_rna_polymerase_has_its_known_numbers():
-    dataset = Rnap(image_size=16, n_train=2, n_test=2, open="5UAG", closed="5TBZ", chains=list("ABCD"),
-                   clamp={"C": [[1322, 1342]], "D": [[1, 330], [1330, 1407]]}, data_dir=str(REAL))  # fmt: skip
+    dataset = Rnap(
+        image_size=16,
+        n_train=2,
+        n_test=2,
+        open="5UAG",
+        closed="5TBZ",
+        chains=list("ABCD"),
+        clamp={"C": [[1322, 1342]], "D": [[1, 330], [1330, 1407]]},
+        data_dir=str(REAL),
+    )
     atoms, motion = dataset.molecule()
     assert len(atoms) == 22318
     assert motion.motion.degrees == pytest.approx(9.9, abs=0.2)
@@ -239,8 +252,10 @@ def test_rna_polymerase_has_its_known_numbers():
     assert (np.diff(cleft) < -1).all()
 
 
-@pytest.mark.parametrize("settings", [("data=rnap_ecoli", "data.open=bad.pdb", "data.closed=bad.pdb"),
-                                      ("data=rnap_mtb", "data.structure=bad.pdb")])  # fmt: skip
+@pytest.mark.parametrize(
+    "settings",
+    [("data=rnap_ecoli", "data.open=bad.pdb", "data.closed=bad.pdb"), ("data=rnap_mtb", "data.structure=bad.pdb")],
+)
 def test_a_structure_that_is_none_is_refused_once_before_a_sweep(cli, tmp_path, settings):
     (tmp_path / "bad.pdb").write_text("ATOM      1  CA  ALA A   1      xx.xxx\nEND\n")
     status, _, err = cli(*settings, "method=noisy", "seed=0,1", "scale=smoke")

@@ -12,8 +12,18 @@ SMALL = ("data.n_train=36", "data.n_test=6", "trainer.threads=1", "paths.results
 def test_lambda_is_the_papers_eight_and_their_limit():
     jobs = {job.row: job for job in plan(["+sweep=lambda"]).jobs}
     lams = {row: job.config["method"].get("lam") for row, job in jobs.items()}
-    assert lams == {"0.1": 0.1, "1": 1, "5": 5, "10": 10, "50": 50, "100": 100, "500": 500, "10000": 10000,
-                    "l1-Autoencoder": None, "oracle": None}  # fmt: skip
+    assert lams == {
+        "0.1": 0.1,
+        "1": 1,
+        "5": 5,
+        "10": 10,
+        "50": 50,
+        "100": 100,
+        "500": 500,
+        "10000": 10000,
+        "l1-Autoencoder": None,
+        "oracle": None,
+    }
     shared = plan(["+sweep=alpha_beta", "row='(.5,.5)'", "noise.snr=0.1"]).jobs[0]
     assert jobs["10"].run_id == shared.run_id, "a run of Table 1 is Table 3's too"
 

@@ -43,8 +43,10 @@ def test_a_sweep_of_ones_own_over_groups_and_values():
 
 
 def test_a_rows_name_may_be_quoted_or_not():
-    names = {tuple(job.row for job in plan(["+sweep=methods", word, "noise.snr=0.1"]).jobs)
-             for word in ("row=CWF,Non-local means", "row=CWF,'Non-local means'", 'row=CWF,"Non-local means"')}  # fmt: skip
+    names = {
+        tuple(job.row for job in plan(["+sweep=methods", word, "noise.snr=0.1"]).jobs)
+        for word in ("row=CWF,Non-local means", "row=CWF,'Non-local means'", 'row=CWF,"Non-local means"')
+    }
     assert names == {("CWF", "Non-local means")}
     (job,) = plan(["+sweep=methods", "row=Non-local means", "noise.snr=0.1"]).jobs
     assert job.row == "Non-local means"
@@ -95,8 +97,14 @@ SWEEP = ("+sweep=alpha_beta", "row='(1,1)','(0,0)','(1,-1)'", "noise.snr=0.1", "
 
 def start(folder, cache) -> subprocess.Popen:
     environment = {**os.environ, "CRYOBENCH_CACHE": str(cache)}
-    return subprocess.Popen([sys.executable, "-m", "cryobench", *SWEEP], cwd=folder, env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    return subprocess.Popen(
+        [sys.executable, "-m", "cryobench", *SWEEP],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def table_of(folder, cache) -> str:

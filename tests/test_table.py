@@ -52,8 +52,18 @@ def test_seeds_are_averaged_and_spread_and_a_missing_one_is_counted_out():
     assert cell(three[:1])[0].spread is None
 
 
-@pytest.mark.parametrize("other", ["method.lr=0.001", "data.n_train=500", "scale=desk", "data=phantom data.opening=30",
-                                   "protocol=released", "noise.clip=true", "trainer.precision=bf16-mixed"])  # fmt: skip
+@pytest.mark.parametrize(
+    "other",
+    [
+        "method.lr=0.001",
+        "data.n_train=500",
+        "scale=desk",
+        "data=phantom data.opening=30",
+        "protocol=released",
+        "noise.clip=true",
+        "trainer.precision=bf16-mixed",
+    ],
+)
 def test_runs_with_other_settings_never_enter_a_mean(other):
     plain, strange = record("(1,1)", mse=0.01), record("(1,1)", "alpha_beta", *other.split(), "seed=1", mse=9.0)
     for records in ([plain, strange], [strange, plain]):

@@ -20,8 +20,15 @@ from conftest import PATIENCE, TINY
 pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("CRYOBENCH_KILLS", "20"))
-SWEEP = ("+sweep=alpha_beta", "row='(1,1)','(1,-1)'", "noise.snr=0.1", *TINY, "scale.epochs=3",
-         "trainer.checkpoint_minutes=0", "trainer.side_by_side=1")  # fmt: skip
+SWEEP = (
+    "+sweep=alpha_beta",
+    "row='(1,1)','(1,-1)'",
+    "noise.snr=0.1",
+    *TINY,
+    "scale.epochs=3",
+    "trainer.checkpoint_minutes=0",
+    "trainer.side_by_side=1",
+)
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
 
 

@@ -17,8 +17,16 @@ from cryobench.signals import stopping
 
 pytestmark = pytest.mark.skipif(not Path("/proc").is_dir(), reason="workers are found in /proc: run the tests on Linux")
 
-SWEEP = ["-m", "cryobench", "+sweep=alpha_beta", "row='(1,1)','(0,0)','(.5,.5)'", "noise.snr=0.1", *TINY,
-         "scale.epochs=25", "trainer.side_by_side=2"]  # fmt: skip
+SWEEP = [
+    "-m",
+    "cryobench",
+    "+sweep=alpha_beta",
+    "row='(1,1)','(0,0)','(.5,.5)'",
+    "noise.snr=0.1",
+    *TINY,
+    "scale.epochs=25",
+    "trainer.side_by_side=2",
+]
 
 
 @pytest.fixture
@@ -27,9 +35,17 @@ def start(tmp_path, cache):
     processes: list[subprocess.Popen] = []
 
     def started(*words: str) -> subprocess.Popen:
-        processes.append(subprocess.Popen([sys.executable, *words], cwd=tmp_path, text=True, start_new_session=True,
-                                          env={**os.environ, "CRYOBENCH_CACHE": str(cache)}, stdout=subprocess.PIPE,
-                                          stderr=subprocess.STDOUT))  # fmt: skip
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, *words],
+                cwd=tmp_path,
+                text=True,
+                start_new_session=True,
+                env={**os.environ, "CRYOBENCH_CACHE": str(cache)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        )
         return processes[-1]
 
     yield started
@@ -102,8 +118,18 @@ def test_sigterm_reaches_the_workers_and_the_next_call_goes_on(start, tmp_path):
 @pytest.mark.slow
 def test_sigterm_while_a_method_uses_processes_of_its_own_is_no_failed_run(start, tmp_path):
     """K-SVD alone at work, its patches among loky's processes, which are not workers of the sweep."""
-    process = start("-m", "cryobench", "+sweep=methods", "row=KSVD", "noise.snr=0.1,0.05", "data.n_train=36", "data.n_test=16",
-                    "scale.image_size=64", "hydra/launcher=basic", "trainer.workers=2")  # fmt: skip
+    process = start(
+        "-m",
+        "cryobench",
+        "+sweep=methods",
+        "row=KSVD",
+        "noise.snr=0.1,0.05",
+        "data.n_train=36",
+        "data.n_test=16",
+        "scale.image_size=64",
+        "hydra/launcher=basic",
+        "trainer.workers=2",
+    )
     deadline = time.monotonic() + PATIENCE
     while not workers(process.pid):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
@@ -127,12 +153,14 @@ def test_a_second_sigterm_does_not_interrupt_what_the_first_one_began():
 @pytest.mark.slow
 def test_sigterm_ends_a_run_that_is_tried_alone(start, tmp_path):
     """Its own process gets it too, and leaves a checkpoint."""
-    code = ("from cryobench.launch.job import run_of\nfrom cryobench.launch.process import run_by_itself\n"
-            "from cryobench.signals import stopping\n"
-            "from cryobench.errors import Stopped\n"
-            "if __name__ == '__main__':\n"
-            "    try:\n        with stopping():\n            run_by_itself(run_of(__import__('sys').argv[1:]), '2000')\n"
-            "    except Stopped:\n        print('stopped')\n")  # fmt: skip
+    code = (
+        "from cryobench.launch.job import run_of\nfrom cryobench.launch.process import run_by_itself\n"
+        "from cryobench.signals import stopping\n"
+        "from cryobench.errors import Stopped\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n        with stopping():\n            run_by_itself(run_of(__import__('sys').argv[1:]), '2000')\n"
+        "    except Stopped:\n        print('stopped')\n"
+    )
     (tmp_path / "alone.py").write_text(code)
     words = ["method=gan", *TINY, "scale.epochs=2000", f"paths.results={tmp_path}/out"]
     process = start("alone.py", *words)
@@ -173,6 +201,11 @@ def test_a_job_is_over_when_two_looks_at_the_queue_say_so():
     for answer in ("1_0|RUNNING\n1_1|PENDING", "1_0|FAILED\n1_1|RUNNING", "1_0|PENDING\n", *2 * ["1_0|CANCELLED\n"]):
         queue._info_dict = queue.read_info(answer)
         seen.append([queue.get_info(name, "cache")["State"] for name in ("1_0", "1_1")])
-    assert seen == [["RUNNING", "PENDING"], ["COMPLETING", "RUNNING"], ["PENDING", "COMPLETING"], ["COMPLETING", GONE],
-                    ["CANCELLED", GONE]]  # fmt: skip
+    assert seen == [
+        ["RUNNING", "PENDING"],
+        ["COMPLETING", "RUNNING"],
+        ["PENDING", "COMPLETING"],
+        ["COMPLETING", GONE],
+        ["CANCELLED", GONE],
+    ]
     assert queue.is_done("1_0", "cache") and queue.is_done("1_1", "cache")

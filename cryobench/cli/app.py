@@ -2,25 +2,47 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from cryobench.cli.bench import bench
+from cryobench.cli.compare import compare
 from cryobench.cli.data import data
 from cryobench.cli.denoise import denoise
 from cryobench.cli.export import export
+from cryobench.cli.new import new
 from cryobench.cli.plan import plan
 from cryobench.cli.reconstruct import reconstruct
 from cryobench.cli.report import report
+from cryobench.cli.runs import rerun, runs
+from cryobench.cli.score import score
 from cryobench.cli.table import figure, table
 from cryobench.cli.trust import trust
 from cryobench.errors import InputError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 # typer brings a click of its own from some version on; its errors are reached through typer's.
-UsageError = typer.BadParameter.__bases__[0]
+UsageError: Any = typer.BadParameter.__bases__[0]
 
-for verb in (report, table, figure, data, denoise, export, reconstruct, trust, bench, plan):  # in this order in --help
-    app.command()(verb)
+for verb in (
+    compare,
+    score,
+    report,
+    table,
+    figure,
+    data,
+    denoise,
+    export,
+    reconstruct,
+    trust,
+    bench,
+    plan,
+    runs,
+    rerun,
+    new,
+):  # in this order in --help
+    app.command(verb.__name__)(verb)
 
 
 def run_verb(arguments: list[str]) -> int:
@@ -30,7 +52,7 @@ def run_verb(arguments: list[str]) -> int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except UsageError as error:
-        verbs = ", ".join(sorted(c.name or c.callback.__name__ for c in app.registered_commands))
+        verbs = ", ".join(sorted(str(c.name) for c in app.registered_commands))
         hint = f"; verbs: {verbs}" if "No such command" in error.format_message() else "; see --help"
         raise InputError(f"{error.format_message().rstrip('.')}{hint}") from None
 
@@ -39,7 +61,7 @@ def verb_lines() -> str:
     """The verbs and the first line of what they do, for --help."""
     lines = []
     for command in app.registered_commands:
-        name = command.name or command.callback.__name__
+        name = str(command.name)
         lines.append(
             f"  python -m cryobench {name}".ljust(43) + (command.callback.__doc__ or "").strip().split("\n")[0]
         )

@@ -39,6 +39,8 @@ def bench(overrides: list[str] = Overrides) -> None:
         )
     for net, one in measured["lightning"].items():
         speeds = one["images_per_s"]
-        print(f"training a GAN of {net} nets ({one['image_size']} px, d = {one['width']}, one thread): "
-              f"Lightning {speeds['lightning']} images/s, bare loop {speeds['bare']}, ratio {one['ratio']}")  # fmt: skip
+        print(
+            f"training a GAN of {net} nets ({one['image_size']} px, d = {one['width']}, one thread): "
+            f"Lightning {speeds['lightning']} images/s, bare loop {speeds['bare']}, ratio {one['ratio']}"
+        )
     print(f"written: {benchmark.keep(measured, Path(jobs[0].config['paths']['results']))}")

@@ -22,25 +22,37 @@ def data(
     noisy: bool = typer.Option(False, "--noisy", help="Write the noisy images instead of the clean ones."),
     picture: str = typer.Option(None, "--picture", help="A PNG of all conformations from one direction."),
 ) -> None:
-    """Simulate a data set (once), say what it is, and write it for other software."""
+    """Simulate a data set (once), say what it is, and write it for other software.
 
-    from cryobench.config.compose import build, cache_folder, compose, resolve
+    With --noisy -o FOLDER test images for a denoiser that knows nothing of cryobench; what it makes of them is scored by the
+    verb score.
+    """
+    from cryobench.config.compose import compose, resolve
     from cryobench.data.io.relion import write_split
-    from cryobench.data.pairs import open_pairs
     from cryobench.figure import conformations
+    from cryobench.runs import outside
+    from cryobench.runs.denoising import Images
 
     if split not in ("train", "test"):
         raise InputError(f"--split: expected train or test, got {split}")
     if picture and Path(picture).suffix != ".png":
         raise InputError(f"--picture: expected a file that ends in .png, got {picture}")
     config = resolve(compose(list(overrides or [])))
-    noise = build(config, "noise")
-    pairs = open_pairs(build(config, "data"), cache_folder(config), progress=sys.stderr.isatty())
+    images = Images.of(config, progress=sys.stderr.isatty())
+    pairs = images.pairs
     size = pairs.volumes.shape[-1]
-    print(f"{config['data']['name']}: {len(pairs.volumes)} conformations, {len(pairs.train.clean)} training and "
-          f"{len(pairs.test.clean)} test images of {size} x {size} px at {pairs.pixel_size:g} Å/px")  # fmt: skip
+    print(
+        f"{config['data']['name']}: {len(pairs.volumes)} conformations, {len(pairs.train.clean)} training and "
+        f"{len(pairs.test.clean)} test images of {size} x {size} px at {pairs.pixel_size:g} Å/px"
+    )
     if picture:
         print(f"written: {conformations(pairs.volumes, Path(picture))}")
     if out:
-        images = pairs.images(split, noise, config["seed"]) if noisy else None
-        print(f"written: {write_split(out, pairs, split, images)}")
+        written = write_split(
+            out,
+            pairs,
+            split,
+            getattr(images, split) if noisy else None,
+            lambda digest: outside.texts(config, images, split, noisy, digest),
+        )
+        print(f"written: {written}")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from pathlib import Path
 
+from cryobench import __version__
 from cryobench.config.identity import searching
 from cryobench.errors import InputError, Stopped, shown_notes
 from cryobench.signals import stopping
+
+COMPLETING = "_CRYOBENCH_COMPLETE"  # where a shell that asks for completions says so, as typer has it
 
 HELP = """cryobench: where cryo-EM denoisers are compared.
 
@@ -27,7 +31,9 @@ From records, without any training (--results DIR, by default results/rnap_ecoli
 {verbs}
 
   python -m cryobench --cfg              print the config that a command line makes
-  python -m cryobench VERB --help        options of a verb
+  python -m cryobench VERB --help        options of a verb (or: help VERB)
+  python -m cryobench --version          which cryobench this is
+  cryobench --install-completion         let the shell complete verbs and their options (for the command cryobench)
   --config-dir DIR                       a folder with yamls of your own (method/mine.yaml, …)
 
 What a run leaves: RESULTS/runs/RUN_ID/record.json; RESULTS is results/DATA-SCALE unless paths.results=DIR.
@@ -67,12 +73,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 def do(words: list[str], folders: list[Path]) -> int:
     """A verb, help, one run or a sweep."""
-    if words and "=" not in words[0] and words[0][0] not in "+-~":
+    if words[:1] == ["help"]:
+        words = [*words[1:2], "--help"]
+    if COMPLETING in os.environ or (words and is_verb(words[0])):
         from cryobench.cli.app import run_verb
 
         return run_verb(words)
     if any(word in ("-h", "--help") for word in words):
         print(help_text())
+        return 0
+    if "--version" in words:
+        print(f"cryobench {__version__}")
         return 0
     overrides, multirun, show_config = split_flags(words)
     if folders:
@@ -80,6 +91,11 @@ def do(words: list[str], folders: list[Path]) -> int:
 
         overrides.append(search_path(folders))  # the processes of a sweep know of its overrides alone
     return launch(overrides, multirun, show_config)
+
+
+def is_verb(word: str) -> bool:
+    """Whether a first word is for typer: a verb, or one of its options for shells; all others are overrides and options."""
+    return ("=" not in word and word[0] not in "+-~") or word in ("--install-completion", "--show-completion")
 
 
 def at_home(word: str) -> str:
@@ -91,8 +107,9 @@ def at_home(word: str) -> str:
 def print_what_can_be_printed() -> None:
     """Where the terminal, the pipe or the log has no α, it gets \\u03b1."""
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(AttributeError, ValueError):  # a stream that somebody put in the place of ours
-            stream.reconfigure(errors="backslashreplace")
+        if isinstance(stream, io.TextIOWrapper):  # not one that somebody put in the place of ours
+            with contextlib.suppress(ValueError):
+                stream.reconfigure(errors="backslashreplace")
 
 
 def leave_standard_output() -> None:
@@ -145,7 +162,7 @@ def split_flags(arguments: list[str]) -> tuple[list[str], bool, bool]:
             show_config = True
         elif word.startswith("-"):
             raise InputError(
-                f"unknown option {word}: expected --help, --cfg, --config-dir DIR, -m, or overrides key=value"
+                f"unknown option {word}: expected --help, --version, --cfg, --config-dir DIR, -m, or overrides key=value"
             )
         else:
             overrides.append(word)

@@ -32,12 +32,16 @@ def plan(overrides: list[str] = Overrides) -> None:
     print(f"{len(jobs)} runs: {counts}")
     cost = estimate.cost(waiting, speeds, together, threads)
     if cost.unmeasured:
-        print(f"{len(cost.unmeasured)} runs are of methods and sizes whose speed isn't known here: "
-              f"python -m cryobench bench {' '.join(overrides or [])}")  # fmt: skip
+        print(
+            f"{len(cost.unmeasured)} runs are of methods and sizes whose speed isn't known here: "
+            f"python -m cryobench bench {' '.join(overrides or [])}"
+        )
     if waiting and len(cost.unmeasured) < len(waiting):
         device = speeds["environment"]["gpu"] if trainer["accelerator"] != "cpu" else speeds["environment"]["cpu"]
-        print(f"about {duration(cost.seconds)} on {device}, {together} runs side by side, {threads} threads each "
-              f"(the longest takes {duration(cost.longest_s)}; simulation {duration(cost.simulation_s)})")  # fmt: skip
+        print(
+            f"about {duration(cost.seconds)} on {device}, {together} runs side by side, {threads} threads each "
+            f"(the longest takes {duration(cost.longest_s)}; simulation {duration(cost.simulation_s)})"
+        )
         print(
             f"disk: {cost.disk / 1e9:.2g} GB of results and checkpoints, {cost.cache / 1e9:.2g} GB of simulated images"
         )

@@ -31,8 +31,10 @@ def reconstruct(
     models = [model.from_run(name, results, [], progress) for name in run]
     result = maker.reconstruct(models, n_test=n_test, conformation=conformation, progress=progress)
     files, lines = maker.write(result, Path(out), models)
-    print(f"{result.views} images of conformation {conformation}, {result.pixel_size:g} Å/px; resolution in Å where the FSC "
-          "with the true volume falls below 0.143 and 0.5:")  # fmt: skip
+    print(
+        f"{result.views} images of conformation {conformation}, {result.pixel_size:g} Å/px; resolution in Å where the FSC "
+        "with the true volume falls below 0.143 and 0.5:"
+    )
     for line in lines:
         print(f"  {line['name']:<28} {line['resolution_0.143'] or '-':>8} {line['resolution_0.5'] or '-':>8}")
     print(maker.verdict(lines))

@@ -26,7 +26,7 @@ from cryobench.errors import InputError
 
 
 def trust(
-    stack: str = typer.Argument(
+    stack: str | None = typer.Argument(
         None, help="A stack, .star or .cs file; without one, the test images of the run's data set."
     ),
     overrides: list[str] = Method,
@@ -51,10 +51,11 @@ def trust(
     if path.suffix != ".png":
         raise InputError(f"-o: expected a file that ends in .png, got {out}")
     if stack is not None and "=" in stack:
-        stack, overrides = None, [stack, *(overrides or [])]
+        overrides, stack = [stack, *(overrides or [])], None
     new_file(path, force)
-    source, rows = (None, None) if stack is None else opened(stack, images, pixel_size)
-    if source is not None:
+    source = None
+    if stack is not None:
+        source, rows = opened(stack, images, pixel_size)
         rows = usable(source, rows, skip_bad, say, progress, learns=model is None)
     chosen = choose_model(run, model, results, overrides)
     if source is None:

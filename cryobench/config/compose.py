@@ -47,11 +47,12 @@ def resolve(config: DictConfig) -> dict:
         if not isinstance(config.get(name), DictConfig):
             raise InputError(f"{name}: expected one of the group's choices, got {config.get(name)}; see --help")
     try:
-        groups = {name: OmegaConf.create(OmegaConf.to_container(config[name], resolve=True)) for name in GROUPS}
+        groups = {name: DictConfig(contained(config[name], resolve=True)) for name in GROUPS}
         # First what others refer to, so that a wrong value is named where it was given.
         checked = {name: settings(groups[name], name) for name in SETTINGS}
-        plain = {name: plainest(typed(groups[name], name)) for name in BUILT} | checked
-        paths = OmegaConf.to_container(config.paths, resolve=True)
+        plain: dict[str, typing.Any] = {name: plainest(typed(groups[name], name)) for name in BUILT}
+        plain |= checked
+        paths = contained(config.paths, resolve=True)
         plain["paths"] = {key: value and os.path.expanduser(value) for key, value in paths.items()}
         plain["data"] = with_content(plain)
         check_device(build(plain, "task"), plain)  # building refuses what can't be before anything runs
@@ -61,7 +62,7 @@ def resolve(config: DictConfig) -> dict:
     except OmegaConfBaseException as error:
         raise InputError(readable(error)) from None
     known = {*plain, "hydra", "row", "rows", "writes"}
-    for key in config:
+    for key in map(str, config):
         if key not in known:
             raise InputError(f"unknown key {key}: expected one of {', '.join(sorted(plain))}{suggestion(key, plain)}")
     if plain["seed"] < 0:
@@ -107,8 +108,9 @@ def settings(node: DictConfig, group: str) -> dict:
 
 def coerced(values: dict, cls: type, group: str) -> dict:
     """Settings as the signature of `cls` has them: no unknown key, none missing, each of its declared type."""
-    hints = typing.get_type_hints(cls.__init__)
-    _, *named = inspect.signature(cls.__init__).parameters.values()
+    constructor = inspect.getattr_static(cls, "__init__")
+    hints = typing.get_type_hints(constructor)
+    _, *named = inspect.signature(constructor).parameters.values()
     # A class without settings has object's *args and **kwargs.
     parameters = {one.name: one for one in named if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
     if unknown := [key for key in values if key not in parameters]:
@@ -125,7 +127,7 @@ def coerced(values: dict, cls: type, group: str) -> dict:
         )
     kinds = {key: hints.get(key, typing.Any) for key in values}
     try:  # all at once, which takes a fraction of the time; what is wrong is found one by one
-        checked = OmegaConf.to_container(OmegaConf.merge(schema_of(tuple(kinds.items())), values))
+        checked = as_declared(tuple(kinds.items()), values)
     except OmegaConfBaseException:
         return {key: typed_value(f"{group}.{key}", value, kinds[key]) for key, value in values.items()}
     return {key: finite(f"{group}.{key}", checked[key]) for key in values}
@@ -140,18 +142,19 @@ def check_device(task, config: dict) -> None:
         )
 
 
-def from_elsewhere(config, what: str) -> dict:
+def from_elsewhere(config, what: str, task: str | None = "denoising") -> dict:
     """The config in a record or model file, as if it had been given on this command line.
 
     Its classes are those that its names have here (`at_present`), its settings are checked against their signatures, and
-    what says where files are is left out. Raises InputError, before any of it is used, naming the file by `what`.
+    what says where files are is left out. task: the one that is expected, None for any. Raises InputError, before any of it
+    is used, naming the file by `what`.
     """
     if fault := fault_of_config(config):
         raise InputError(f"{what}: expected the config of a run, got something else ({fault})")
-    if task_name(config) != "denoising":
+    if task is not None and task_name(config) != task:
         raise InputError(f"{what}: expected a run that denoises, got the task {task_name(config)}")
     try:
-        known = at_present(config)
+        known = at_present({"task": {"name": "denoising"}, **config})  # the first records are older than the word
         for group in BUILT:
             if group in known:
                 places = PLACES.get(group, ())
@@ -176,6 +179,16 @@ def schema_of(kinds: tuple[tuple[str, object], ...]) -> DictConfig:
     return OmegaConf.structured(make_dataclass("Settings", kinds))
 
 
+def as_declared(kinds: tuple[tuple[str, object], ...], values: dict) -> dict[str, typing.Any]:
+    """Values of these names and kinds (type hints), by OmegaConf's rules, whose errors it raises."""
+    return contained(OmegaConf.merge(schema_of(kinds), values))
+
+
+def contained(config, **how) -> dict[str, typing.Any]:
+    """What a config holds as plain dicts and lists."""
+    return typing.cast(dict, OmegaConf.to_container(config, **how))
+
+
 def finite(name: str, value):
     """The value itself. Raises InputError for a number that is not finite."""
     if isinstance(value, float) and not math.isfinite(value):
@@ -186,8 +199,7 @@ def finite(name: str, value):
 def typed_value(name: str, value, kind):
     """`value` as `kind` (a type hint), by OmegaConf's rules. Raises InputError naming the key."""
     try:
-        checked = OmegaConf.to_container(OmegaConf.merge(schema_of((("value", kind),)), {"value": value}))
-        return finite(name, checked["value"])
+        return finite(name, as_declared((("value", kind),), {"value": value})["value"])
     except OmegaConfBaseException:
         kind_name = getattr(kind, "__name__", str(kind)).replace(" | None", " or null").replace(" | ", " or ")
         raise InputError(f"{name}: expected {kind_name}, got {value!r}") from None

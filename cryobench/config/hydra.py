@@ -64,8 +64,12 @@ def launch(job: Callable[[DictConfig], object], overrides: Sequence[str], enviro
 
 
 def current_job() -> tuple[str, list[str]]:
-    """In a job: the name of the launcher that calls it, and the overrides that make its config."""
+    """In a job: the name of the launcher that calls it, and the overrides that make its config.
+
+    Where yamls are looked for is among these: Hydra keeps it apart, and would look for them in its own process alone.
+    """
     from hydra.core.hydra_config import HydraConfig
 
     now = HydraConfig.get()
-    return now.runtime.choices["hydra/launcher"], list(now.overrides.task)
+    places = [word for word in now.overrides.hydra if word.startswith("hydra.searchpath=")]
+    return now.runtime.choices["hydra/launcher"], [*now.overrides.task, *places]

@@ -96,18 +96,29 @@ def run_id(config: dict) -> str:
     """
     if task_name(config) != "denoising":
         return hashed(task_name(config), {"task": identified("task", config["task"]), "seed": config["seed"]})
-    protocol = config["protocol"]
-    deciding = {group: identified(group, without_later(config[group])) for group in DENOISING} | {
-        "protocol": {"name": protocol["name"], "ssim_range": protocol["ssim_range"]},
-        "scale": config["scale"]["name"],
+    deciding = conditions(config) | {
+        "method": identified("method", without_later(config["method"])),
         "seed": config["seed"],
         **{name: config[name] for name in ("analysis", "watch") if config.get(name)},
         **({"precision": precision} if (precision := config["trainer"]["precision"]) != FULL else {}),
     }
-    for group, places in PLACES.items():
-        for key in places:
-            deciding[group].pop(key, None)
     return hashed(config["method"]["name"], deciding)
+
+
+def conditions(config: dict) -> dict:
+    """Of what decides a denoising run, all but its method and seed: runs that agree in it can be compared.
+
+    That is which images, under which noise, of how many, scored how. config: as for `run_id`.
+    """
+    groups = {group: identified(group, without_later(config[group])) for group in ("data", "noise")}
+    protocol = config["protocol"]
+    return {
+        group: {key: value for key, value in node.items() if key not in PLACES.get(group, ())}
+        for group, node in groups.items()
+    } | {
+        "protocol": {"name": protocol["name"], "ssim_range": protocol["ssim_range"]},
+        "scale": config["scale"]["name"],
+    }
 
 
 def task_name(config: dict) -> str:
@@ -187,16 +198,21 @@ def target_of(group: str, name: str) -> str:
     for targets in (shipped_targets(group), *(targets_in(folder / group, group) for folder in own_folders())):
         if name in targets:
             return targets[name]
-    raise InputError(f"{group}={name}: expected one of {', '.join(shipped_targets(group))}, or one of your own whose yaml is "
-                     "in the folder named by --config-dir, got neither")  # fmt: skip
+    choices = [choice for choice in shipped_settings(group) if choice[0] != "_"]
+    raise InputError(
+        f"{group}={name}: expected one of {', '.join(choices)}, or one of your own whose yaml is in the folder "
+        "named by --config-dir, got neither"
+    )
 
 
 def check_name(group: str, node: dict) -> None:
     """Raise InputError for another class under the name of a shipped one: two things of one name would share records."""
     shipped = shipped_targets(group).get(node["name"], node["_target_"])
     if shipped != node["_target_"]:
-        raise InputError(f"{group}: expected {shipped} under the name {node['name']}, got {node['_target_']}; write a yaml "
-                         f"with a name of its own, or add {group}.name=…")  # fmt: skip
+        raise InputError(
+            f"{group}: expected {shipped} under the name {node['name']}, got {node['_target_']}; write a yaml "
+            f"with a name of its own, or add {group}.name=…"
+        )
 
 
 @contextmanager

@@ -6,12 +6,16 @@ switch reaches a method through `${protocol.…}` or `${scale.…}`, which value
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from cryobench.config.identity import FULL
-from cryobench.errors import InputError
+from cryobench.errors import InputError, MissingPackage
 
 ACCELERATORS = ("cpu", "gpu", "cuda", "mps", "auto")
+LOGGERS = ("none", "csv", "tensorboard")
+TENSORBOARDS = ("tensorboard", "tensorboardX")  # Lightning writes with either
 PRECISIONS = (FULL, "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
 
 
@@ -21,20 +25,22 @@ def refuse(group: str, wrong: dict[str, str]) -> None:
         raise InputError("; ".join(f"{group}.{key}: {text}" for key, text in wrong.items()))
 
 
-def at_least(least: int, settings: dict[str, int | None]) -> dict[str, str]:
+def at_least(least: int, settings: Mapping[str, int | None]) -> dict[str, str]:
     """Of these whole numbers, those below `least`, with what was expected; None is never wrong."""
     return {
         key: f"expected a whole number of at least {least}, got {value}"
-        for key, value in settings.items() if value is not None and value < least
-    }  # fmt: skip
+        for key, value in settings.items()
+        if value is not None and value < least
+    }
 
 
-def above_zero(settings: dict[str, float | None]) -> dict[str, str]:
+def above_zero(settings: Mapping[str, float | None]) -> dict[str, str]:
     """Of these numbers, those that are not above 0, with what was expected; None is never wrong."""
     return {
         key: f"expected a number above 0, got {value:g}"
-        for key, value in settings.items() if value is not None and value <= 0
-    }  # fmt: skip
+        for key, value in settings.items()
+        if value is not None and value <= 0
+    }
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,8 @@ class Trainer:
 
     threads: of torch in one run, None for torch's choice; workers: processes of a classical method, None for all cores;
     checkpoint_minutes: between two checkpoints within an epoch; time_limit: minutes that a run may take, None for no limit;
-    side_by_side: runs of a sweep at once, None for one on each idle core, or GPU. Raises InputError.
+    side_by_side: runs of a sweep at once, None for one on each idle core, or GPU; logger: whether training curves are written
+    step by step, too. Raises InputError, MissingPackage for a logger whose package is not installed.
     """
 
     accelerator: str = "cpu"
@@ -55,13 +62,14 @@ class Trainer:
     checkpoint_minutes: float = 10.0
     time_limit: float | None = None
     side_by_side: int | None = None
+    logger: str = "none"
 
     def __post_init__(self) -> None:
         numbers = ("devices", "threads", "workers", "side_by_side")
         wrong = at_least(1, {name: getattr(self, name) for name in numbers}) | above_zero(
             {"time_limit": self.time_limit}
         )
-        for name, known in (("accelerator", ACCELERATORS), ("precision", PRECISIONS)):
+        for name, known in (("accelerator", ACCELERATORS), ("precision", PRECISIONS), ("logger", LOGGERS)):
             if getattr(self, name) not in known:
                 wrong[name] = f"expected one of {', '.join(known)}, got {getattr(self, name)}"
         if self.devices > 1 and self.strategy not in ("auto", "ddp"):
@@ -69,6 +77,11 @@ class Trainer:
         if self.checkpoint_minutes < 0:
             wrong["checkpoint_minutes"] = f"expected a number of at least 0, got {self.checkpoint_minutes:g}"
         refuse("trainer", wrong)
+        if self.logger == "tensorboard" and not any(map(find_spec, TENSORBOARDS)):
+            raise MissingPackage(
+                "trainer.logger=tensorboard: expected the package tensorboard, which is installed apart, got none; "
+                "pip install tensorboard"
+            )
 
 
 @dataclass(frozen=True)

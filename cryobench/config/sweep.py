@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from cryobench.config import hydra
+from cryobench.config.command import as_command
 from cryobench.config.compose import GROUPS, compose, readable, resolve
 from cryobench.config.identity import run_id
 from cryobench.errors import InputError
@@ -25,11 +26,20 @@ SETS_A_VALUE = re.compile(rf"((?:{'|'.join(GROUPS)})(?:\.\w+)+|seed)=")
 
 @dataclass(frozen=True)
 class Job:
-    """One run of a sweep: the row that it belongs to (None outside rows), its resolved config and its id."""
+    """One run of a sweep: the row that it belongs to (None outside rows), its resolved config and its id.
+
+    words: the overrides that make this run and no other.
+    """
 
     row: str | None
     config: dict
     run_id: str
+    words: tuple[str, ...] = ()
+
+    @property
+    def command(self) -> str:
+        """What one would type to have this run."""
+        return as_command(self.words)
 
 
 @dataclass(frozen=True)
@@ -70,8 +80,23 @@ def plan(overrides: list[str], multirun: bool = False, single: bool = False) -> 
                     put(config, key, value)
                 resolved = resolve(config)
                 name = run_id(resolved)
-                jobs.setdefault(name, Job(None if row == "null" else row, resolved, name))
+                values = {**fixed, **chosen, **dict(zip(plain, point, strict=True))}
+                words = in_order(given, values, None if row == "null" else row)
+                jobs.setdefault(name, Job(None if row == "null" else row, resolved, name, words))
     return Plan(list(jobs.values()), is_sweep, list(base.get("writes") or []))
+
+
+def in_order(given: dict, values: dict[str, str], row: str | None) -> tuple[str, ...]:
+    """One run's overrides: those given in their order, then what the sweep's own file sweeps over."""
+    keys = [key for key in dict.fromkeys((*given, *values)) if key in values and key != "row"]
+    words = [key if key.startswith("~") and not values[key] else f"{key}={values[key]}" for key in keys]
+    return (*words, *([f"row={in_quotes(row)}"] if row is not None else []))
+
+
+def in_quotes(name: str) -> str:
+    """A row's name as a value for Hydra."""
+    escaped = name.replace("'", r"\'")
+    return f"'{escaped}'"
 
 
 def naming_rows(overrides: list[str]) -> list[str]:
@@ -80,8 +105,7 @@ def naming_rows(overrides: list[str]) -> list[str]:
     base = compose([f"{key}={value}" for key, (values, swept) in given.items() for value in values if not swept])
     if "row" in given or not base.get("rows"):
         return overrides
-    names = (name.replace("'", r"\'") for name in base.rows)
-    return [*overrides, "row=" + ",".join(f"'{name}'" for name in names)]
+    return [*overrides, "row=" + ",".join(map(in_quotes, base.rows))]
 
 
 def compose_row(row: str, given: dict[str, str], base: DictConfig, composed: dict[tuple, DictConfig]) -> DictConfig:
@@ -127,8 +151,10 @@ def parse(overrides: list[str]) -> dict[str, tuple[list[str], bool]]:
     for override in read:
         key = override.get_key_element()
         if (group := key.lstrip("+").split("@")[0]) in (*GROUPS, "sweep") and key in values:
-            raise InputError(f"{group}: expected one choice, got {' and '.join(values[key][0])} and "
-                             f"{override.get_value_element_as_str()}")  # fmt: skip
+            raise InputError(
+                f"{group}: expected one choice, got {' and '.join(values[key][0])} and "
+                f"{override.get_value_element_as_str()}"
+            )
         if hydra.is_glob(override):
             raise InputError(f"{key}: expected a list of values a,b,c, got {override.input_line.partition('=')[2]}")
         if override.is_sweep_override():

@@ -16,6 +16,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,7 +55,13 @@ def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
     all cores they go one after the other; those of which one thread took longer than QUICK seconds are left out.
     """
     different = list({json.dumps(cost_key(job.config), sort_keys=True): job for job in jobs}.values())
-    measured = {"environment": environment(), "simulation_s": {}, "methods": [], "metrics": {}, "lightning": {}}
+    measured: dict[str, Any] = {
+        "environment": environment(),
+        "simulation_s": {},
+        "methods": [],
+        "metrics": {},
+        "lightning": {},
+    }
     with Progress(disable=not progress, transient=True) as bar:
         task = bar.add_task("simulating", total=2 * len(different) + 1)
         for job in different:
@@ -92,7 +99,8 @@ def side_by_side(jobs: Sequence[Job]) -> Iterator[dict]:
     with ProcessPoolExecutor(min(cores(), len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:
         waiting = {pool.submit(measure_one, job, 1): job for job in jobs}
         for done in as_completed(waiting):
-            yield done.result() if not done.exception() else failed(waiting[done], 1, done.exception())
+            error = done.exception()
+            yield done.result() if error is None else failed(waiting[done], 1, error)
 
 
 def measure_one(job: Job, threads: int) -> dict:
@@ -149,10 +157,14 @@ def rows(measured: dict) -> list[tuple[str, ...]]:
         what = " ".join(
             str(part) for part in (key["method"], key.get("net"), key.get("width") and f"d={key['width']}") if part
         )
-        speeds = [entry["error"][:60], ""] if "error" in entry else [
-            f"{1 / entry['fit_s_per_image']:.4g}" if entry["fit_s_per_image"] > 1e-6 else "",
-            f"{1 / entry['denoise_s_per_image']:.4g}" if entry["denoise_s_per_image"] > 1e-9 else "",
-        ]  # fmt: skip
+        speeds = (
+            [entry["error"][:60], ""]
+            if "error" in entry
+            else [
+                f"{1 / entry['fit_s_per_image']:.4g}" if entry["fit_s_per_image"] > 1e-6 else "",
+                f"{1 / entry['denoise_s_per_image']:.4g}" if entry["denoise_s_per_image"] > 1e-9 else "",
+            ]
+        )
         lines.append((what, str(key["image_size"]), str(entry["cores"]), *speeds))
     return lines
 
@@ -193,8 +205,15 @@ def through_lightning(method, train) -> tuple[float, int]:
         method.setting = Setting(workdir=Path(folder))
         module = method.module(train.image_size)
         module.on_train_epoch_end = lambda: None  # no curve without a validation
-        trainer = Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
-                          enable_progress_bar=False, enable_model_summary=False, limit_val_batches=0)  # fmt: skip
+        trainer = Trainer(
+            max_epochs=1,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+        )
         loader = in_order(method, train, drop_last=True)
         start = time.perf_counter()
         trainer.fit(module, loader)
@@ -207,8 +226,10 @@ def bare_loop(method, train) -> tuple[float, int]:
 
     module = method.module(train.image_size)
     generator, discriminator, rule = module.generator, module.discriminator, method.rule()
-    optimizers = [torch.optim.Adam(generator.parameters(), lr=method.lr, betas=ADAM),
-                  torch.optim.Adam(discriminator.parameters(), lr=method.lr_discriminator, betas=ADAM)]  # fmt: skip
+    optimizers = [
+        torch.optim.Adam(generator.parameters(), lr=method.lr, betas=ADAM),
+        torch.optim.Adam(discriminator.parameters(), lr=method.lr_discriminator, betas=ADAM),
+    ]
     steps = len(train) // method.batch_size
     start = time.perf_counter()
     for index in range(steps):

@@ -96,8 +96,14 @@ def cost(jobs: Sequence[Job], bench: dict, together: int, cores: int) -> Cost:
     checkpoints = sorted((s["checkpoint_bytes"] for job in jobs if (s := speed_of(job.config, bench))), reverse=True)
     simulation, cache = simulations(jobs, bench)
     longest = max(seconds, default=0.0)
-    return Cost(max(longest, sum(seconds) / together) + simulation, simulation, disk + sum(checkpoints[:together]), cache,
-                longest, unmeasured)  # fmt: skip
+    return Cost(
+        max(longest, sum(seconds) / together) + simulation,
+        simulation,
+        disk + sum(checkpoints[:together]),
+        cache,
+        longest,
+        unmeasured,
+    )
 
 
 def simulations(jobs: Sequence[Job], bench: dict) -> tuple[float, int]:

@@ -22,8 +22,22 @@ from cryobench.methods.learned.trained import Trained, validation_part
 from cryobench.runs.denoising import denoise, setting
 
 # Settings that change a result, not what it costs.
-FREE = {"_target_", "name", "alpha", "beta", "lam", "lr", "lr_discriminator", "epochs", "checkpoint", "score_map", "batch_norm",
-        "sigma", "loss", "phase_images"}  # fmt: skip
+FREE = {
+    "_target_",
+    "name",
+    "alpha",
+    "beta",
+    "lam",
+    "lr",
+    "lr_discriminator",
+    "epochs",
+    "checkpoint",
+    "score_map",
+    "batch_norm",
+    "sigma",
+    "loss",
+    "phase_images",
+}
 STEPS = (2, 2, 6)  # training steps of the three fits; even, since a discriminator learns every other step
 PHASES = (5, 5, 10)  # the same in a growth phase of PGGAN, which has five parts
 SLICES = (50, 100, 300)  # images of the three fits of a method without batches
@@ -36,8 +50,13 @@ def cost_key(config: dict) -> dict:
     """What decides the speed of a run: its method's settings that matter, the image size, precision, device."""
     method = {key: value for key, value in config["method"].items() if key not in FREE}
     trainer = config["trainer"]
-    return {"method": config["method"]["name"], "image_size": config["data"]["image_size"], **method,
-            "accelerator": trainer["accelerator"], "precision": trainer["precision"]}  # fmt: skip
+    return {
+        "method": config["method"]["name"],
+        "image_size": config["data"]["image_size"],
+        **method,
+        "accelerator": trainer["accelerator"],
+        "precision": trainer["precision"],
+    }
 
 
 def measure(config: dict, train: NoisyImages, test: NoisyImages, threads: int) -> dict:

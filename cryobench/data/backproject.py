@@ -1,4 +1,7 @@
-"""Images of known orientation → a volume, by direct Fourier inversion with torch-fourier-slice."""
+"""Images of known orientation → a volume, by direct Fourier inversion with torch-fourier-slice.
+
+Padded to twice the size, so that linear interpolation between Fourier samples is good enough.
+"""
 
 from __future__ import annotations
 
@@ -6,23 +9,55 @@ from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
-from torch_fourier_slice import insert_central_slices_rfft_3d
+from torch_fourier_slice import insert_central_slices_rfft_3d, insert_central_slices_rfft_3d_multichannel
 from torch_fourier_slice.volume_utils import separable_sinc2_correction
 
 
 def back_project(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
     """Batches of (images (b, L, L), rotations (b, 3, 3)), L even → the volume (L, L, L) whose central slices are theirs.
 
-    As `torch_fourier_slice.backproject_2d_to_3d` does it (padded to twice the size, weights below one image counted as one),
-    but a batch of images at a time. At least one batch.
+    As `torch_fourier_slice.backproject_2d_to_3d` does it (weights below one image counted as one), but a batch of images
+    at a time. At least one batch.
+    """
+    total, weight = torch.zeros(()), torch.zeros(())
+    for images, rotations in batches:
+        added, share = insert_central_slices_rfft_3d(slices(images), padded(images.shape[-1]), rotations)
+        total, weight = total + added, weight + share
+    return volume_of(total / weight.clamp(min=1.0))
+
+
+def insert_weighted(
+    images: torch.Tensor, weights: torch.Tensor, rotations: torch.Tensor, at_once: int = 256
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (n, L, L) that are sums over many, and how many each stands for (n,), as central slices in `rotations`.
+
+    Both (2L, 2L, L + 1): what came to each Fourier sample, complex, and the weight that came to it.
     """
     total, weight = 0.0, 0.0
-    for images, rotations in batches:
-        pad = images.shape[-1] // 2
-        shape = (images.shape[-1] + 2 * pad,) * 3
-        slices = torch.fft.rfftn(torch.fft.ifftshift(F.pad(images, [pad] * 4), dim=(-2, -1)), dim=(-2, -1))
-        added, share = insert_central_slices_rfft_3d(torch.fft.fftshift(slices, dim=-2), shape, rotations)
-        total, weight = total + added, weight + share
-    spectrum = torch.fft.ifftshift(total / weight.clamp(min=1.0), dim=(-3, -2))
-    volume = torch.fft.fftshift(torch.fft.irfftn(spectrum, dim=(-3, -2, -1), s=shape), dim=(-3, -2, -1))
-    return F.pad(volume / separable_sinc2_correction(shape, device=volume.device), [-pad] * 6)
+    for some, counts, turns in zip(
+        images.split(at_once), weights.split(at_once), rotations.split(at_once), strict=True
+    ):
+        found = slices(some)
+        both = torch.stack([found, counts[:, None, None].to(found.dtype).expand_as(found)], dim=1)
+        (added, share), _ = insert_central_slices_rfft_3d_multichannel(both, padded(images.shape[-1]), turns)
+        total, weight = total + added, weight + share.real
+    return total, weight
+
+
+def slices(images: torch.Tensor) -> torch.Tensor:
+    """The padded transforms of images (n, L, L), as they are inserted."""
+    shifted = torch.fft.ifftshift(F.pad(images, [images.shape[-1] // 2] * 4), dim=(-2, -1))
+    return torch.fft.fftshift(torch.fft.rfftn(shifted, dim=(-2, -1)), dim=-2)
+
+
+def padded(size: int) -> tuple[int, int, int]:
+    """The shape of the padded volume of images of L pixels, L even."""
+    return (size + 2 * (size // 2),) * 3
+
+
+def volume_of(spectrum: torch.Tensor) -> torch.Tensor:
+    """The volume (L, L, L) that a padded spectrum, (2L, 2L, L + 1), is of."""
+    shape = (spectrum.shape[0],) * 3
+    shifted = torch.fft.ifftshift(spectrum, dim=(-3, -2))
+    volume = torch.fft.fftshift(torch.fft.irfftn(shifted, dim=(-3, -2, -1), s=shape), dim=(-3, -2, -1))
+    return F.pad(volume / separable_sinc2_correction(shape, device=volume.device), [-(shape[0] // 4)] * 6)

@@ -14,8 +14,9 @@ class NoisyImages:
     noise: a NoiseModel.
     split: "train" or "test"; clean: (n, L, L) float32 in [0, 1], usually memory-mapped; labels (n,) conformations;
     rotations (n, 3, 3); volumes (k, L, L, L); pixel_size in Å; `indices` names the images that belong to this view.
-    recorded: (n, L, L), as a microscope recorded them, which a model with `recorded` wants. `only(...)` narrows what can be
-    asked for to what a method declares as side information.
+    recorded: (n, L, L), as a microscope recorded them, which a model with `recorded` wants; halves: two (n, L, L), the same
+    particles from two halves of the exposure, or None. `only(...)` narrows what can be asked for to what a method declares
+    as side information.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class NoisyImages:
         allowed=None,
         recorded=None,
         method="a denoiser",
+        halves=None,
     ):
         if noise.recorded and recorded is None:
             raise InputError(
@@ -42,6 +44,7 @@ class NoisyImages:
         self._clean, self._labels, self._rotations, self._volumes = clean, labels, rotations, volumes
         self.indices = np.arange(len(clean)) if indices is None else np.asarray(indices)
         self.allowed, self._recorded, self._method = allowed, recorded, method
+        self._halves = halves
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -65,6 +68,7 @@ class NoisyImages:
             allowed,
             self._recorded,
             method,
+            self._halves,
         )
 
     def subset(self, index) -> NoisyImages:
@@ -85,7 +89,7 @@ class NoisyImages:
         """(b, L, L) float32, the noisy images at these positions; with another `draw` than 0, under other noise.
 
         Draws are side information: the mean of many is the clean image. Raises Undeclared without it, InputError for recorded
-        images, which have one noise.
+        images, which have one noise (`independent` gives the two halves of an exposure).
         """
         which = self.indices[index]
         if draw:
@@ -97,6 +101,28 @@ class NoisyImages:
                 )
             return np.array(self._recorded[which])
         return self.noise.add(self._clean[which], which, seed=self.seed, split=self.split, draw=draw)
+
+    def independent(self, index, draw: int) -> np.ndarray:
+        """(b, L, L) float32: number `draw` (from 0) of the noisy images of each particle whose noise is independent.
+
+        Simulated images have as many as are asked for, of which the first is their own. Recorded ones have two, from the two
+        halves of the exposure, each with half of its signal-to-noise ratio; the recorded image itself, their sum, is not
+        among them. Raises Undeclared without "draws", InputError for a draw that was not recorded.
+        """
+        self._permit("draws")
+        if not self.noise.recorded:
+            return self.noisy(index, draw)
+        if self._halves is None:
+            raise InputError(
+                f"{self._method}: expected a second recording of each training particle under independent noise, got one; "
+                "data.halves=[FIRST,SECOND] names the stacks from two halves of the exposure"
+            )
+        if draw not in (0, 1):
+            raise InputError(
+                f"{self._method}: expected two draws of recorded images, one for each half of the exposure, got a "
+                f"demand for {draw + 1}; give method.draws=2"
+            )
+        return np.array(self._halves[draw][self.indices[index]])
 
     def clean(self, index=slice(None)) -> np.ndarray:
         """(b, L, L) float32 in [0, 1]; contaminated references among them if the noise says so."""

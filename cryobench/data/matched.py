@@ -14,7 +14,7 @@ import numpy as np
 import scipy.fft
 
 from cryobench.data.io.listing import ANGLES, Listing
-from cryobench.data.io.stack import crop_centre, resample
+from cryobench.data.io.stack import Stack, crop_centre, resample
 from cryobench.data.io.star import DEFOCUS, MICROSCOPE
 from cryobench.data.project import Projector
 from cryobench.data.recorded import BLOCK, Particles
@@ -24,6 +24,7 @@ from cryobench.noise.background import outside_circle
 from cryobench.noise.ctf import Ctf
 
 REGRESSED = 500  # training images that decide the factor a
+ALIKE = 0.5  # correlation of noise above which it is not independent; a half and its whole have 0.7
 
 
 class PairMaker:
@@ -39,24 +40,30 @@ class PairMaker:
         # RELION puts the centre of an odd image one pixel further than L//2, as it does in its projections.
         self.centre = star.size // 2 + star.size % 2
 
-    def pairs(self, rows: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
-        """Clean and noisy (b, L, L) float32 on one scale; factor: what recorded images are divided by."""
-        clean, noisy = self.projections(rows), self.recorded(rows)
+    def pairs(self, rows: np.ndarray, sources: list[tuple[Stack | Listing, float]]) -> list[np.ndarray]:
+        """Clean images, and for each source of recorded ones the noisy images: (b, L, L) float32, all on one scale.
+
+        sources: images of the star file's particles, row by row, and what they are divided by.
+        """
+        clean = self.projections(rows)
         low, high = clean.min(axis=(1, 2), keepdims=True), clean.max(axis=(1, 2), keepdims=True)
         if not (high > low).all():
             raise InputError("data.maps: expected maps with something in them, got a projection without any contrast")
-        if self.data.normalise == "background":
-            noisy = noisy / factor + self._background(clean)
-            noisy = (noisy - low) / (high - low)
-        return ((clean - low) / (high - low)).astype(np.float32), noisy.astype(np.float32)
+        images = [(clean - low) / (high - low)]
+        for source, factor in sources:
+            noisy = self.recorded(rows, source)
+            if self.data.normalise == "background":
+                noisy = (noisy / factor + self._background(clean) - low) / (high - low)
+            images.append(noisy)
+        return [one.astype(np.float32) for one in images]
 
-    def factor(self, rows: np.ndarray) -> float:
+    def factor(self, rows: np.ndarray, source: Stack | Listing) -> float:
         """a in y ≈ a x over these rows, evenly spaced ones if there are many. Raises InputError unless it is above 0."""
         rows = rows[:: max(1, len(rows) // REGRESSED)]
         products, squares, norms = 0.0, 0.0, 0.0
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
-            x, y = self.projections(block).astype(np.float64), self.recorded(block).astype(np.float64)
+            x, y = (images.astype(np.float64) for images in (self.projections(block), self.recorded(block, source)))
             x -= self._background(x)
             products, squares, norms = products + (x * y).sum(), squares + (x * x).sum(), norms + (y * y).sum()
         if not products > 0:
@@ -87,11 +94,9 @@ class PairMaker:
             images = crop_centre(scipy.fft.irfft2(spectrum, s=(box, box)), size, centre=pad + size // 2)
         return resample(images, self.data.image_size)
 
-    def recorded(self, rows: np.ndarray) -> np.ndarray:
+    def recorded(self, rows: np.ndarray, source: Stack | Listing) -> np.ndarray:
         """The particle images themselves: (b, L, L) float32, contrast as in the map, background normalised if asked for."""
-        images = resample(
-            crop_centre(self.star.read(rows), self.data.cropped, centre=self.centre), self.data.image_size
-        )
+        images = resample(crop_centre(source.read(rows), self.data.cropped, centre=self.centre), self.data.image_size)
         if self.data.contrast == "dark":
             images = -images
         if self.data.normalise == "none":
@@ -99,10 +104,20 @@ class PairMaker:
         deviation = images[:, self.outside].std(axis=1)
         if not (deviation > 0).all():  # what is blank all over was found before
             raise InputError(
-                f"{self.star.path}: expected noise around the particle, got one value there, after cropping, in "
-                f"{self.star.named(rows[~(deviation > 0)])}; leave it out"
+                f"{source.path}: expected noise around the particle, got one value there, after cropping, in "
+                f"{source.named(rows[~(deviation > 0)])}; leave it out"
             )
         return (images - self._background(images)) / deviation[:, None, None]
+
+    def refuse_shared_noise(self, rows: np.ndarray, *halves: Stack | Listing) -> None:
+        """Raise InputError if the noise around the particles is alike in both halves: a stack given twice, or the whole one."""
+        rows = rows[:: max(1, len(rows) // BLOCK)][:BLOCK]
+        one, other = (self.recorded(rows, half)[:, self.outside].ravel() for half in halves)
+        if (correlation := np.corrcoef(one, other)[0, 1]) > ALIKE:
+            raise InputError(
+                "data.halves: expected two halves of the exposure, each with noise of its own, got a correlation of "
+                f"{correlation:.2f} around the particles of {halves[0].path} and {halves[1].path}"
+            )
 
     def _background(self, images: np.ndarray) -> np.ndarray:
         """Mean outside the circle, (b, 1, 1)."""

@@ -19,13 +19,15 @@ from cryobench.errors import InputError
 class Split:
     """clean (n, L, L) float32 in [0, 1], read-only memory map; labels (n,) int64; rotations (n, 3, 3) float64.
 
-    noisy: (n, L, L) float32, the images as recorded, or None where the noise is simulated.
+    noisy: (n, L, L) float32, the images as recorded, or None where the noise is simulated; halves: the same from the two
+    halves of the exposure, or None where they are not at hand.
     """
 
     clean: np.ndarray
     labels: np.ndarray
     rotations: np.ndarray
     noisy: np.ndarray | None = None
+    halves: tuple[np.ndarray, np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class Pairs:
             seed,
             chosen,
             recorded=part.noisy,
+            halves=part.halves,
         )
 
 
@@ -111,9 +114,11 @@ def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -
 def _open(folder: Path, split: str) -> Split:
     clean = np.load(folder / f"{split}_clean.npy", mmap_mode="r")
     recorded = folder / f"{split}_noisy.npy"
+    halves = [folder / f"{split}_half_{number}.npy" for number in (1, 2)]
     return Split(
         clean,
         np.load(folder / f"{split}_labels.npy"),
         np.load(folder / f"{split}_rotations.npy"),
         np.load(recorded, mmap_mode="r") if recorded.exists() else None,
+        tuple(np.load(half, mmap_mode="r") for half in halves) if halves[0].exists() else None,
     )

@@ -7,6 +7,8 @@ are indexed zyx. These are RELION's conventions (Heymann, Chagoyen, Belnap 2005)
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar, cast
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,9 +19,10 @@ from cryobench.errors import InputError
 
 # Fourier samples interpolated at a time: some 100 MB of scratch space, however many images are asked for.
 SAMPLES_AT_ONCE = 2**19
+Array = TypeVar("Array", np.ndarray, torch.Tensor)
 
 
-class Projector:
+class Projector(Generic[Array]):
     """Projects one volume many times: `torch_fourier_slice.project_3d_to_2d` with the 3-D transform taken once.
 
     volume: (L, L, L) numpy array or torch tensor, indexed zyx; images come back as the same kind, on its device.
@@ -28,11 +31,11 @@ class Projector:
     Raises InputError for anything but a cube.
     """
 
-    def __init__(self, volume: np.ndarray | torch.Tensor):
+    def __init__(self, volume: Array):
         if volume.ndim != 3 or len(set(volume.shape)) != 1:
             raise InputError(f"expected a cubic volume (L, L, L), got shape {tuple(volume.shape)}")
         self.is_numpy = not isinstance(volume, torch.Tensor)
-        density = torch.as_tensor(np.array(volume, dtype=np.float32)) if self.is_numpy else volume.float()
+        density = volume.float() if isinstance(volume, torch.Tensor) else torch.as_tensor(np.array(volume, np.float32))
         self.odd = density.shape[-1] % 2
         self.size = density.shape[-1] + self.odd
         # The same steps as in project_3d_to_2d (pad factor 2): the level at the faces is taken off while padding.
@@ -44,14 +47,14 @@ class Projector:
         transform = torch.fft.rfftn(torch.fft.ifftshift(density), dim=(-3, -2, -1))
         self.transform = torch.fft.fftshift(transform, dim=(-3, -2))
 
-    def __call__(self, rotations: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+    def __call__(self, rotations: np.ndarray | torch.Tensor) -> Array:
         """(n, 3, 3) rotation matrices → (n, L, L) float32 sum projections, in the volume's units times voxels."""
         if rotations.ndim != 3 or tuple(rotations.shape[1:]) != (3, 3):
             raise InputError(f"expected rotation matrices (n, 3, 3), got shape {tuple(rotations.shape)}")
         rotations = torch.as_tensor(rotations, device=self.transform.device).float()
         chunk = max(1, SAMPLES_AT_ONCE // (self.transform.shape[1] * self.transform.shape[2]))
         images = torch.cat([self._project(part) for part in torch.split(rotations, chunk)])
-        return images.numpy() if self.is_numpy else images
+        return cast(Array, images.numpy() if self.is_numpy else images)
 
     def _project(self, rotations: torch.Tensor) -> torch.Tensor:
         slices = extract_central_slices_rfft_3d(self.transform, rotations)
@@ -61,9 +64,14 @@ class Projector:
         return (images + self.level * self.size)[..., self.odd :, self.odd :]
 
 
-def project(volume: np.ndarray | torch.Tensor, rotations: np.ndarray | torch.Tensor) -> np.ndarray | torch.Tensor:
+def project(volume: Array, rotations: np.ndarray | torch.Tensor) -> Array:
     """Volume (L, L, L), rotations (n, 3, 3) → images (n, L, L) float32; numpy in, numpy out.
 
     Raises InputError for wrong shapes. To project one volume again and again, keep a `Projector`.
+
+    >>> volume = np.zeros((16, 16, 16), np.float32)
+    >>> volume[8, 8, 8] = 1  # one voxel at the centre, seen from in front and from above
+    >>> project(volume, np.stack([np.eye(3), np.eye(3)[[2, 0, 1]]]))[:, 8, 8].round(1)
+    array([1., 1.], dtype=float32)
     """
     return Projector(volume)(rotations)

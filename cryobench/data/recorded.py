@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,6 +18,7 @@ from cryobench.errors import InputError
 
 if TYPE_CHECKING:
     from cryobench.data.io.listing import Listing
+    from cryobench.data.io.stack import Stack
 
 BLOCK = 64  # particles in memory at a time
 
@@ -30,7 +32,8 @@ class Particles(DataSet):
     brighter than the ice in the stack, as RELION wants them, "dark" where they aren't; normalise: "background" as above, or
     "none" for a stack that has the clean images' scale already, as cryobench writes it; shuffle: draw training and test
     particles by data.seed, or take the first n_train and the n_test after them; pixel_size_angstrom: in place of what the
-    files say.
+    files say; halves: two stacks or .star files, the same particles in the same order from two halves of the exposure (even
+    and odd frames), for methods that learn from pairs of noisy images; null where there are none.
     """
 
     recorded: ClassVar[bool] = True
@@ -44,6 +47,7 @@ class Particles(DataSet):
     shuffle: bool = True
     pixel_size_angstrom: float | None = None
     data_dir: str | None = None
+    halves: list[str] | None = field(default=None, metadata={"later": True})
     box: float = field(init=False, default=204.8)
     test_view: str = field(init=False, default="random")
 
@@ -54,6 +58,8 @@ class Particles(DataSet):
                 raise InputError(f"data.{name}: expected {' or '.join(choices)}, got {getattr(self, name)}")
         if not self.maps:
             raise InputError("data.maps: expected a list of one map or more, got none; as data.maps=[map.mrc]")
+        if self.halves is not None and len(self.halves) != 2:
+            raise InputError(f"data.halves: expected two stacks, one for each half of the exposure, got {self.halves}")
         if self.crop is not None and (self.crop < 16 or self.crop % 2):
             raise InputError(f"data.crop: expected an even number of pixels, at least 16, got {self.crop}")
 
@@ -70,11 +76,45 @@ class Particles(DataSet):
             )
         return star
 
+    @cached_property
+    def half_exposures(self) -> list[Stack | Listing]:
+        """The two halves, opened and checked: as many particles of the same size; none where none are named."""
+        from cryobench.data.io.images import open_images
+
+        opened = []
+        for name in self.halves or []:
+            half = open_images(self._find(name), self.pixel_size_angstrom)
+            for what, got, expected in (
+                ("particles", len(half), len(self.particles)),
+                ("pixels a side", half.size, self.particles.size),
+            ):
+                if got != expected:
+                    raise InputError(
+                        f"data.halves: expected the particles of {self.particles.path} in their order, {expected} {what}, got "
+                        f"{got} in {half.path}"
+                    )
+            self._same_particles(half)
+            opened.append(half)
+        return opened
+
+    def _same_particles(self, half: Stack | Listing) -> None:
+        """Raise InputError where a half's star file has its particles at other coordinates than ours."""
+        from cryobench.data.io.listing import Listing
+
+        columns = ("rlnCoordinateX", "rlnCoordinateY")
+        if isinstance(half, Listing) and set(columns) <= set(half.columns) & set(self.particles.columns):
+            apart = [np.abs(half.column(name) - self.particles.column(name)) for name in columns]
+            if (other := np.flatnonzero(np.max(apart, axis=0) > 1)).size:
+                raise InputError(
+                    f"data.halves: expected the particles of {self.particles.path} in their order, got other coordinates in "
+                    f"{half.path} for {half.named(other)}"
+                )
+
     def check(self) -> None:
         """Raise InputError for a star file, stacks or maps that a run could not use."""
         from cryobench.data.matched import ctf_of, pose_of
 
-        star, _ = self.particles, self.spacing
+        star, *_ = self.particles, self.spacing, self.half_exposures
         pose_of(star, self.spacing, len(self.maps))
         if self.ctf:
             ctf_of(star)
@@ -105,8 +145,8 @@ class Particles(DataSet):
 
     @property
     def bytes_per_pair(self) -> int:
-        """Room for a projection and a recorded image."""
-        return 2 * super().bytes_per_pair
+        """Room for a projection and a recorded image, and for its two halves."""
+        return (2 + len(self.halves or [])) * super().bytes_per_pair
 
     @property
     def pixel_size(self) -> float:
@@ -127,14 +167,19 @@ class Particles(DataSet):
         }
 
     def given_files(self) -> list[Path]:
-        """The star file, the maps, and the stacks that the star file names."""
-        return [self._find(self.star), *map(self._find, self.maps), *(stack.path for stack in self.particles.stacks)]
+        """The star file, the maps, and all stacks, those of halves that are star files among them."""
+        return [self._find(self.star), *map(self._find, self.maps), *self._stacks()]
+
+    def _stacks(self) -> list[Path]:
+        """The files that images are read from, and the star files of halves."""
+        halves = [
+            path for half in self.half_exposures for path in (half.path, *(s.path for s in getattr(half, "stacks", [])))
+        ]
+        return [*(stack.path for stack in self.particles.stacks), *halves]
 
     def key(self) -> dict:
         """All files by content where that is known, as it is in a run; else the stacks by name, length and time."""
-        stacks = self.content or [
-            [str(s.path), s.path.stat().st_size, s.path.stat().st_mtime_ns] for s in self.particles.stacks
-        ]
+        stacks = self.content or [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in self._stacks()]
         own = {
             name: getattr(self, name)
             for name in ("n_train", "n_test", "seed", "ctf", "contrast", "normalise", "shuffle")
@@ -148,27 +193,32 @@ class Particles(DataSet):
         }
 
     def write_pairs(self, folder: Path, volumes: np.ndarray, advance) -> None:
-        """As DataSet.write_pairs, and SPLIT_noisy.npy beside the clean images."""
+        """As DataSet.write_pairs, and SPLIT_noisy.npy beside the clean images; of training images the halves, train_half_1.npy
+        and train_half_2.npy."""
         from cryobench.data.io.unusable import refuse, unusable
         from cryobench.data.matched import PairMaker
 
         maker = PairMaker(self)
         train, test = self.rows()
         chosen = np.concatenate([train, test])
-        refuse(self.particles, chosen, unusable(self.particles, chosen), "leave them out of the star file")
-        factor = 1.0 if self.normalise == "none" else maker.factor(train)
+        halves = self.half_exposures
+        for source, rows in ((self.particles, chosen), *((half, train) for half in halves)):
+            refuse(source, rows, unusable(source, rows), "leave them out of the star file")
+        if halves:
+            maker.refuse_shared_noise(train, *halves)
+        scaled = self.normalise == "background"
+        sources = [(source, maker.factor(train, source) if scaled else 1.0) for source in (self.particles, *halves)]
         for split, rows in (("train", train), ("test", test)):
+            stacks = sources if split == "train" else sources[:1]
+            names = ["clean", "noisy", "half_1", "half_2"][: 1 + len(stacks)]
             shape = (len(rows), self.image_size, self.image_size)
-            with (
-                new_array(folder / f"{split}_clean.npy", shape) as clean,
-                new_array(folder / f"{split}_noisy.npy", shape) as noisy,
-            ):
+            with contextlib.ExitStack() as stack:
+                files = [stack.enter_context(new_array(folder / f"{split}_{name}.npy", shape)) for name in names]
                 for start in range(0, len(rows), BLOCK):
-                    for file, images in zip(
-                        (clean, noisy), maker.pairs(rows[start : start + BLOCK], factor), strict=True
-                    ):
+                    made = maker.pairs(rows[start : start + BLOCK], stacks)
+                    for file, images in zip(files, made, strict=True):
                         file.write(np.ascontiguousarray(images).data)
-                    advance(len(rows[start : start + BLOCK]))
+                    advance(len(made[0]))
             np.save(folder / f"{split}_labels.npy", maker.labels[rows])
             np.save(folder / f"{split}_rotations.npy", maker.rotations[rows])
 

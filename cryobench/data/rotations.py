@@ -9,7 +9,11 @@ from scipy.spatial.transform import Rotation
 
 
 def rotations_from_euler(rot, tilt, psi) -> np.ndarray:
-    """RELION's Euler angles in degrees (scalars or (n,); intrinsic ZYZ) → rotation matrices (n, 3, 3) float64."""
+    """RELION's Euler angles in degrees (scalars or (n,); intrinsic ZYZ) → rotation matrices (n, 3, 3) float64.
+
+    >>> rotations_from_euler(0, 90, 0).round(6) @ [0, 0, 1]  # z is turned onto x
+    array([[1., 0., 0.]])
+    """
     angles = np.stack(np.broadcast_arrays(*map(np.atleast_1d, (rot, tilt, psi))), axis=-1).astype(np.float64)
     return Rotation.from_euler("ZYZ", angles, degrees=True).as_matrix()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy import special
@@ -17,6 +18,8 @@ LEVEL = 0.05  # two-sided; of a claim's comparisons together (Holm)
 POWER = 0.8  # at which a difference counts as one that seeds could have shown
 SEEDS = 3  # fewer allow no verdict
 MOST_SEEDS = 100  # beyond which nobody asks how many would decide
+Row = TypeVar("Row", bound=Hashable)
+Values = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Spread:
     correlation: float
 
 
-def spreads(logs: Mapping[Hashable, Mapping[int, float]], kinds: Mapping[Hashable, str]) -> dict[Hashable, Spread]:
+def spreads(logs: Mapping[Row, Mapping[int, float]], kinds: Mapping[Row, str]) -> dict[Row, Spread]:
     """Row → seed → log MSE, and row → kind, to each row's `Spread`; rows with fewer than three seeds have none.
 
     The larger of moderated and own variance is taken (as Anders & Huber 2010 do with dispersions): moderation must not make
@@ -158,7 +161,7 @@ class Comparison:
 
 
 def compare(
-    a: Mapping[int, Sequence[float]], b: Mapping[int, Sequence[float]], spread_a: Spread | None, spread_b: Spread | None
+    a: Mapping[int, Values], b: Mapping[int, Values], spread_a: Spread | None, spread_b: Spread | None
 ) -> Comparison | None:
     """Seed → one MSE per test image, for both, and their spreads; None if no seed or no two images are common to them.
 
@@ -233,7 +236,11 @@ def judge(comparisons: Sequence[Comparison | None], margin: float, close: bool =
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p values corrected for their number so that the chance of any false rejection stays below the level (Holm 1979)."""
+    """p values corrected for their number so that the chance of any false rejection stays below the level (Holm 1979).
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
     p, n = np.asarray(p_values, dtype=float), len(p_values)
     order = np.argsort(p)
     out = np.empty(n)

@@ -18,15 +18,15 @@ def run_alone(job: Job) -> int:
     """One run with progress bars, a small table of metrics, and where its record lies."""
     console = Console()
     store = Store(job.config["paths"]["results"])
-    outcome = run(job.config, wait=True, progress=console.is_terminal)
+    outcome = run(job.config, wait=True, progress=console.is_terminal, command=job.command)
     folder = store.folder(outcome.run_id)
     if outcome.status == "failed":
         print(f"cryobench: {outcome.run_id} failed: {outcome.error}; log: {folder / 'log.txt'}", file=sys.stderr)
         return 1
-    record = store.read(outcome.run_id)
     if not outcome.fresh:
         console.print("This run was done before; its record is shown.")
-    console.print(metrics_table(record) if record.task == "denoising" else errors_table(record))
+    if record := store.read(outcome.run_id):
+        console.print(metrics_table(record) if record.task == "denoising" else errors_table(record))
     for what, name in (("pictures", "strip.png"), ("record", "record.json")):
         if (folder / name).exists():
             console.print(f"{what}: {folder / name}", soft_wrap=True, highlight=False)
@@ -35,16 +35,21 @@ def run_alone(job: Job) -> int:
 
 def metrics_table(record: Record) -> Table:
     """Noisy, denoised and oracle, each MSE, PSNR and SSIM as mean(spread over images)."""
-    method, data, scale = map(record.name, ("method", "data", "scale"))
-    table = Table(title=f"{method} on {data}, {scale} scale, {noise_label(record.config)}, seed {record.seed}: "
-                        "mean (spread over images)")  # fmt: skip
+    data, scale = map(record.name, ("data", "scale"))
+    method = record.given or record.name("method")
+    table = Table(
+        title=f"{method} on {data}, {scale} scale, {noise_label(record.config)}, seed {record.seed}: "
+        "mean (spread over images)"
+    )
     for column in ("", "MSE", "PSNR (dB)", "SSIM"):
         table.add_column(column, justify="left" if not column else "right")
     for name, metrics in (("noisy", record.noisy_metrics), ("denoised", record.metrics)):
         mse, psnr, ssim = (metrics[metric] for metric in ("mse", "psnr", "ssim"))
-        table.add_row(name, f"{mse['mean']:.2e} ({mse['std']:.1e})", *(
-            f"{m['mean']:.2f} ({m['std']:.2f})" if m["mean"] is not None else "∞" for m in (psnr, ssim)
-        ))  # fmt: skip
+        table.add_row(
+            name,
+            f"{mse['mean']:.2e} ({mse['std']:.1e})",
+            *(f"{m['mean']:.2f} ({m['std']:.2f})" if m["mean"] is not None else "∞" for m in (psnr, ssim)),
+        )
     table.add_row("oracle", "0", "∞", "1")
     return table
 

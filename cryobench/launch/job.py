@@ -45,7 +45,7 @@ def run_job(config) -> str:
 
             stack.enter_context(back_into_the_queue())
         try:
-            return run(one.config, in_sweep=True, since=os.environ.get(SINCE)).status
+            return run(one.config, in_sweep=True, since=os.environ.get(SINCE), command=one.command).status
         except Stopped:
             if launcher != "joblib":
                 raise
@@ -79,4 +79,5 @@ def one_thread(config: dict) -> dict:
 
 
 def on_a_cluster(launcher: str | None) -> bool:
+    """Whether the jobs of a sweep go to SLURM."""
     return launcher in ("slurm", "submitit_slurm")  # ours, and the one that comes with submitit's plug-in

@@ -22,7 +22,7 @@ def run_by_itself(job: Job, since: str) -> None:
     """A run whose process died, alone in a new one; if that dies too, the run has failed."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
-            pool.submit(in_a_process, one_thread(job.config), since).result()
+            pool.submit(in_a_process, one_thread(job.config), since, job.command).result()
         except Stopped:
             for pid in pool._processes:
                 with contextlib.suppress(ProcessLookupError):  # it may have ended just now
@@ -33,11 +33,11 @@ def run_by_itself(job: Job, since: str) -> None:
             with store.claim(job.run_id) as claimed:
                 if claimed and not store.finished(job.run_id):
                     error = Killed("its process was killed, twice; the system does so when memory runs out")
-                    store.fail(job.run_id, failure(job.config, error), f"{error}\n", keep_checkpoints=True)
+                    store.fail(job.run_id, failure(job.config, error, job.command), f"{error}\n", keep_checkpoints=True)
 
 
-def in_a_process(config: dict, since: str) -> None:
+def in_a_process(config: dict, since: str, command: str) -> None:
     """One run of a sweep in a process of its own, which ends with the one that started it."""
     die_with_parent()
     with stopping():
-        run(config, in_sweep=True, since=since)
+        run(config, in_sweep=True, since=since, command=command)

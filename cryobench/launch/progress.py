@@ -17,6 +17,7 @@ EVERY = 0.5  # seconds between two looks
 
 
 def results_of(job: Job) -> str:
+    """The results folder that a job writes to."""
     return job.config["paths"]["results"]
 
 
@@ -46,9 +47,11 @@ class Sweep:
         self.stores = {results_of(job): Store(results_of(job)) for job in self.jobs}
 
     def store(self, job: Job) -> Store:
+        """The store of a job's results folder."""
         return self.stores[results_of(job)]
 
     def finished(self, job: Job) -> bool:
+        """Whether a job's run is done."""
         return self.store(job).finished(job.run_id)
 
     def wait_for_others(self) -> None:
@@ -75,8 +78,14 @@ class SweepProgress:
         self.start = time.monotonic()
         self.ended = threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
-        self.bar = Progress(TextColumn("sweep"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[state]}"),
-                            TimeElapsedColumn(), disable=not sys.stdout.isatty())  # fmt: skip
+        self.bar = Progress(
+            TextColumn("sweep"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}"),
+            TimeElapsedColumn(),
+            disable=not sys.stdout.isatty(),
+        )
         self.task = self.bar.add_task("", total=len(sweep.jobs), completed=self.before, state="")
 
     def __enter__(self) -> SweepProgress:
@@ -91,12 +100,13 @@ class SweepProgress:
         self.bar.stop()
 
     def watch(self) -> None:
+        """Look every few seconds until the sweep is over; in a thread of its own."""
         while not self.ended.wait(EVERY):
             self.look()
 
     def look(self) -> None:
         """Take note of the runs that ended since the last look."""
-        still = []
+        still: list[Job] = []
         for job in self.open:
             record = self.sweep.store(job).read(job.run_id)
             if record and (record.done or record.started >= self.since):
@@ -112,6 +122,7 @@ class SweepProgress:
         self.bar.update(self.task, completed=self.before + self.fresh, state=self.state(still))
 
     def state(self, still: list[Job]) -> str:
+        """In words: done, running, failed and the time left; `still` are the jobs not yet over."""
         total = len(self.sweep.jobs)
         left = total - self.before - self.fresh
         running = sum(self.sweep.store(job).held(job.run_id) for job in self.open)
@@ -122,7 +133,11 @@ class SweepProgress:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them: 40 s, 12 min, 3.5 h, 4.2 days."""
+    """Seconds as people say them: 40 s, 12 min, 3.5 h, 4.2 days.
+
+    >>> duration(40), duration(720), duration(12_600), duration(362_880)
+    ('40 s', '12 min', '3.5 h', '4.2 days')
+    """
     for size, unit in ((172_800, "days"), (7_200, "h"), (120, "min")):
         if seconds >= size:
             value = seconds / {"days": 86_400, "h": 3_600, "min": 60}[unit]

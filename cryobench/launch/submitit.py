@@ -11,7 +11,8 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import submitit
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides
@@ -76,7 +77,7 @@ class Patient(SlurmJob):
 
 
 @contextlib.contextmanager
-def submitting(wanted: Callable[[list[str]], bool]):
+def submitting(wanted: Callable[[Sequence[str]], bool]):
     """What Hydra hands to SLURM in the body is waited for so; of the sweep's jobs, lists of overrides, those wanted."""
 
     def launch(self, job_overrides, initial_job_idx):
@@ -85,12 +86,13 @@ def submitting(wanted: Callable[[list[str]], bool]):
 
     whole = SlurmLauncher.launch
     SlurmLauncher.launch = launch
-    slurm.SlurmJob = SlurmExecutor.job_class = Patient  # of an array, and of a single job
+    module: Any = slurm
+    module.SlurmJob = SlurmExecutor.job_class = Patient  # of an array, and of a single job
     try:
         yield
     finally:
         SlurmLauncher.launch = whole
-        slurm.SlurmJob = SlurmExecutor.job_class = SlurmJob
+        module.SlurmJob = SlurmExecutor.job_class = SlurmJob
 
 
 @contextlib.contextmanager
@@ -102,7 +104,8 @@ def back_into_the_queue():
     up asks to come back. Either leaves without a result, and the queue knows what becomes of it.
     """
     number = submitit.JobEnvironment._usr_sig()
-    requeue, warned = signal.getsignal(number), []
+    requeue: Any = signal.getsignal(number)
+    warned: list[bool] = []
 
     def handler(*_) -> None:
         if not warned:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 import tempfile
@@ -14,13 +13,13 @@ from cryobench.config.hydra import launch
 from cryobench.config.identity import task_name
 from cryobench.config.sweep import Job, Plan, naming_rows
 from cryobench.errors import InputError, MissingPackage, Stopped, one_line
+from cryobench.launch.ended import tables_and_files
 from cryobench.launch.job import SINCE, missing_package, on_a_cluster, one_thread, run_job, run_of
 from cryobench.launch.loky import shut_workers, stop_workers
 from cryobench.launch.process import run_by_itself
 from cryobench.launch.progress import Sweep, SweepProgress, label, results_of
 from cryobench.launch.workers import side_by_side
 from cryobench.runs.run import now, run
-from cryobench.runs.store import Store
 from cryobench.signals import stopping
 
 
@@ -51,11 +50,7 @@ def run_sweep(planned: Plan, overrides: list[str]) -> int:
         else:
             why = "was not finished; the same command goes on with it"
         print(f"cryobench: {label(job)} {why}", file=sys.stderr)
-    for name in planned.writes:
-        experiment = importlib.import_module(f"cryobench.experiments.{name}")
-        for path in sorted(sweep.stores):
-            for file in experiment.write(Store(path)):
-                print(f"written: {file}")
+    tables_and_files(sweep, planned.writes)
     return 1 if failed else 0
 
 
@@ -87,7 +82,7 @@ def start_all(sweep: Sweep, overrides: list[str], together: int) -> None:
                 hand_to_hydra(overrides, since)
         for job in sweep.jobs:  # those that another process had when their turn came
             if not sweep.finished(job) and sweep.store(job).read(job.run_id) is None:
-                run(one_thread(job.config), in_sweep=True, wait=True)
+                run(one_thread(job.config), in_sweep=True, wait=True, command=job.command)
 
 
 def hand_to_workers(sweep: Sweep, overrides: list[str], since: str) -> None:
@@ -127,7 +122,7 @@ def hand_to_cluster(sweep: Sweep, overrides: list[str], since: str) -> None:
     from cryobench.launch import submitit
 
     left = {job.run_id for job in sweep.jobs if not sweep.finished(job)}
-    with submitit.submitting(lambda words: run_of(words).run_id in left):
+    with submitit.submitting(lambda words: run_of(list(words)).run_id in left):
         try:
             hand_to_hydra(overrides, since)
         except Exception as error:

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from cryobench.runs.environment import cores
 
-_GPU: list[FileLock] = []  # held as long as this process lives
+_GPU: list[FileLock | None] = []  # held as long as this process lives
 
 
 def side_by_side(trainer: dict) -> int:

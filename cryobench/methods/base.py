@@ -56,6 +56,7 @@ class Setting:
     which the next fit goes on, or None for a temporary one;
     workers: processes or threads to use; accelerator, devices, precision, strategy: as Lightning names them;
     checkpoint_minutes: how often, within an epoch, a learned method writes what it would go on from;
+    logger: "csv" or "tensorboard" to write training curves step by step into workdir/curves, "none" not to;
     progress: show progress bars; watch: what to score a net on while it trains, or None.
     """
 
@@ -67,6 +68,7 @@ class Setting:
     precision: str = "32-true"
     strategy: str = "auto"
     checkpoint_minutes: float = 10.0
+    logger: str = "none"
     progress: bool = False
     watch: Watch | None = None
 
@@ -86,7 +88,7 @@ class Uncertainty:
 class Denoiser(ABC):
     """Turns noisy images into denoised ones.
 
-    side_information: what this method uses beyond noisy images, names in SIDE_INFORMATION; shown in every table.
+    side_information: what it uses beyond noisy images, names in SIDE_INFORMATION; shown in every table.
     needs: module → the command that installs it, for what is not among cryobench's own dependencies; where it is
         missing, a sweep leaves the method's row out.
     setting: put there by the run before `fit`.
@@ -95,10 +97,14 @@ class Denoiser(ABC):
     uncertainty: how sure a method is of the images of its last `denoise`, if it can say.
     """
 
-    side_information: frozenset[str] = frozenset()
     needs: ClassVar[dict[str, str]] = {}
     setting: Setting = Setting()
     uncertainty: Uncertainty | None = None
+
+    @property
+    def side_information(self) -> frozenset[str]:
+        """What this method uses beyond noisy images, names in SIDE_INFORMATION; a plain class attribute will do."""
+        return frozenset()
 
     @property
     def report(self) -> dict:
@@ -135,9 +141,20 @@ class Denoiser(ABC):
         """
         yield self
 
+    def leave(self, folder: Path) -> list[Path]:
+        """Write into the run's folder what else was found, as maps; returns the files. Most methods find nothing else."""
+        return []
+
     def weights(self) -> dict | None:
         """Tensors to be saved as safetensors, or None for a method without any."""
         return None
+
+
+class NotFitted(InputError):
+    """A denoiser was asked for what only a fit gives it."""
+
+    def __init__(self, denoiser: Denoiser):
+        super().__init__(f"{type(denoiser).__name__}: expected to be fitted before it denoises; call fit first")
 
 
 def check_images(noisy: np.ndarray) -> None:

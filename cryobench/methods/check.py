@@ -56,12 +56,14 @@ def phantoms(folder: Path) -> tuple[NoisyImages, NoisyImages]:
     molecule = Phantom(image_size=32, n_train=SMALL["train"], n_test=SMALL["test"])
     volumes = molecule.volumes()
     simulate(folder, volumes, SMALL, size=32, seed=0)
-    made = [[np.load(folder / f"{split}_{what}.npy") for what in ("clean", "labels", "rotations")] for split in SMALL]
-    train, test = (
-        NoisyImages(split, *arrays, volumes, molecule.pixel_size, Gaussian(0.1), seed=0)
-        for split, arrays in zip(SMALL, made, strict=True)
-    )
-    return train, test
+
+    def images(split: str) -> NoisyImages:
+        clean, labels, rotations = (
+            np.load(folder / f"{split}_{what}.npy") for what in ("clean", "labels", "rotations")
+        )
+        return NoisyImages(split, clean, labels, rotations, volumes, molecule.pixel_size, Gaussian(0.1), seed=0)
+
+    return images("train"), images("test")
 
 
 def denoised(denoiser: Denoiser, test: NoisyImages, index, noisy: np.ndarray | None = None) -> np.ndarray:

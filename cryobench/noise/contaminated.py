@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryobench.errors import InputError
-from cryobench.noise.base import generator
+from cryobench.noise.base import DRAWS, generator
 from cryobench.noise.gaussian import Gaussian
 
 TYPES = {"A": ("reference",), "B": ("input",), "C": ("reference", "input")}
@@ -57,9 +57,9 @@ class Contaminated(Gaussian):
         return {"name": "gaussian", "_target_": "cryobench.noise.gaussian.Gaussian", **kept}
 
     def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str, draw: int = 0) -> np.ndarray:
-        """Noisy images (n, L, L) float32, those whose input is contaminated U[0, 1] noise."""
+        """Noisy images (n, L, L) float32, those whose input is contaminated U[0, 1] noise, of its own in each draw."""
         noisy = super().add(clean, indices, seed=seed, split=split, draw=draw)
-        return self._spoil(noisy, indices, "input", seed, split)
+        return self._spoil(noisy, indices, "input", seed, split, draw)
 
     def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
         """Clean images (n, L, L), those whose reference is contaminated U[0, 1] noise."""
@@ -73,14 +73,15 @@ class Contaminated(Gaussian):
             if split == "train"
         }
 
-    def _spoil(self, images, indices, part: str, seed: int, split: str) -> np.ndarray:
+    def _spoil(self, images, indices, part: str, seed: int, split: str, draw: int = 0) -> np.ndarray:
         """The images (n, h, w), those of them that are contaminated in `part` replaced by U[0, 1] noise."""
         if split != "train" or part not in TYPES[self.type]:
             return images
+        purpose = (STREAMS[part], DRAWS, draw) if draw else (STREAMS[part],)
         images = np.array(images)
         for row, index in enumerate(indices):
             if self._is_spoilt(int(index), part, seed):
-                rng = generator(seed, split, int(index), STREAMS[part])
+                rng = generator(seed, split, int(index), *purpose)
                 images[row] = rng.random(images.shape[1:], dtype=np.float32)
         return images
 

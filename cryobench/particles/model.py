@@ -6,16 +6,17 @@ are fitted to their data set again; all others (cwf, ksvd, bm3d, …) are fitted
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from hydra.utils import get_class
 
-from cryobench.config.compose import build, cache_folder, compose, from_elsewhere, resolve, suggestion
+from cryobench.config.again import at_home
+from cryobench.config.compose import build, cache_folder, compose, resolve, suggestion
 from cryobench.errors import InputError, one_line
 from cryobench.files import whole
 from cryobench.methods.base import Denoiser
@@ -23,8 +24,12 @@ from cryobench.noise.background import outside_circle
 from cryobench.runs.damage import is_number, is_whole
 from cryobench.runs.store import Store
 
+if TYPE_CHECKING:
+    from cryobench.methods.learned.trained import Trained
+
 MEASURED = 200  # training images that the background is measured on
 HEADER = "cryobench"  # where an exported file keeps what is no tensor
+AnyDenoiser = TypeVar("AnyDenoiser", bound=Denoiser)
 
 
 @dataclass
@@ -59,15 +64,19 @@ def from_run(run_id: str, results: Path | str, overrides: list[str], progress: b
     record = store.read(run_id)
     if record is None or not record.done:
         known = sorted(r.run_id for r in store.all() if r.done)
-        raise InputError(f"--run: expected a finished run in {store.runs}, got {run_id}{suggestion(run_id, known)}; "
-                         "--results names another folder")  # fmt: skip
+        raise InputError(
+            f"--run: expected a finished run in {store.runs}, got {run_id}{suggestion(run_id, known)}; "
+            "--results names another folder"
+        )
     config = at_home(record.config, overrides, f"--run {run_id}")
     if not is_learned(config):
         return fitted(config, run_id, progress)
     weights = store.folder(run_id) / "model.safetensors"
     if not weights.is_file():
-        raise InputError(f"--run: expected the weights {weights}, which are not kept with committed records; do the run "
-                         "again with paths.results elsewhere, and name that folder with --results")  # fmt: skip
+        raise InputError(
+            f"--run: expected the weights {weights}, which are not kept with committed records; do the run "
+            "again with paths.results elsewhere, and name that folder with --results"
+        )
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
@@ -110,7 +119,8 @@ def fault_of_header(about) -> str | None:
     """Why something is not what `export` writes beside the weights, in a few words; None if it is."""
     if not isinstance(about, dict) or not isinstance(about.get("run_id"), str):
         return "no run_id in its header"
-    size, pixel, background = (about.get(name) for name in ("image_size", "pixel_size", "background"))
+    values: list[Any] = [about.get(name) for name in ("image_size", "pixel_size", "background")]
+    size, pixel, background = values
     if not is_whole(size) or not 16 <= size <= 4096:
         return "no image_size from 16 to 4096"
     if not is_number(pixel) or pixel <= 0:
@@ -130,8 +140,10 @@ def from_overrides(overrides: list[str], progress: bool = False) -> Model:
     config = resolve(compose(overrides))
     if is_learned(config):
         name = config["method"]["name"]
-        raise InputError(f"method={name} has to be trained: expected --run RUN_ID of such a run or --model FILE; "
-                         f"`python -m cryobench method={name} …` does one")  # fmt: skip
+        raise InputError(
+            f"method={name} has to be trained: expected --run RUN_ID of such a run or --model FILE; "
+            f"`python -m cryobench method={name} …` does one"
+        )
     return fitted(config, config["method"]["name"], progress)
 
 
@@ -176,11 +188,8 @@ def training_images(config: dict) -> tuple[tuple[float, float], float]:
     """Background and Å per pixel of what a run was trained on: its first images, which are simulated alike in any number."""
     from cryobench.data.pairs import open_pairs
 
-    few = (
-        {}
-        if get_class(config["data"]["_target_"]).recorded
-        else {"n_train": min(MEASURED, config["data"]["n_train"]), "n_test": 1}
-    )
+    dataset: Any = get_class(config["data"]["_target_"])
+    few = {} if dataset.recorded else {"n_train": min(MEASURED, config["data"]["n_train"]), "n_test": 1}
     pairs = open_pairs(build({**config, "data": {**config["data"], **few}}, "data"), cache_folder(config))
     train = pairs.images("train", build(config, "noise"), config["seed"])
     return background_of(train.noisy(slice(0, MEASURED))), pairs.pixel_size
@@ -197,24 +206,7 @@ def is_learned(config: dict) -> bool:
     return hasattr(get_class(config["method"]["_target_"]), "load_weights")
 
 
-def at_home(config: dict, overrides: list[str], what: str) -> dict:
-    """The config in a record or model file (`what`) with this machine's folders, devices and classes.
-
-    overrides may only be of trainer and paths. Raises InputError.
-    """
-    wrong = [
-        word for word in overrides if word.lstrip("+~").partition("=")[0].partition(".")[0] not in ("trainer", "paths")
-    ]
-    if wrong:
-        raise InputError(f"expected no settings but trainer and paths beside --run or --model, got {wrong[0]}")
-    local = resolve(compose(overrides))
-    config = from_elsewhere(config, what) | {"paths": local["paths"], "trainer": local["trainer"]}
-    if "data_dir" in inspect.signature(get_class(config["data"]["_target_"])).parameters:
-        config["data"] = {**config["data"], "data_dir": local["paths"]["data"]}
-    return config
-
-
-def set_up(method: Denoiser, config: dict, progress: bool = False) -> Denoiser:
+def set_up(method: AnyDenoiser, config: dict, progress: bool = False) -> AnyDenoiser:
     """The same method with where and how it runs, by the trainer group of its config."""
     from cryobench.runs.denoising import setting
 
@@ -229,8 +221,13 @@ def export(model: Model, path: Path, force: bool) -> Path:
     from cryobench.runs.run import shareable
 
     weights = learned(model).weights()
-    about = {"run_id": model.name, "image_size": model.image_size, "pixel_size": model.pixel_size,
-             "background": model.background, "config": shareable(model.config)}  # fmt: skip
+    about = {
+        "run_id": model.name,
+        "image_size": model.image_size,
+        "pixel_size": model.pixel_size,
+        "background": model.background,
+        "config": shareable(model.config),
+    }
     return written(path, force, lambda partial: save_file(weights, partial, {HEADER: json.dumps(about)}))
 
 
@@ -238,14 +235,23 @@ def export_onnx(model: Model, path: Path, force: bool) -> Path:
     """Write the net alone as ONNX: "noisy" (n, 1, L, L) float32 → "denoised", any n, any L that the net takes."""
     import torch
 
-    net = learned(model).generator.eval()
-    example = torch.zeros(2, 1, model.image_size, model.image_size)
+    net, size = learned(model).net_in_place.eval(), model.image_size or 0
+    example = torch.zeros(2, 1, size, size)
     batch = torch.export.Dim("batch")
 
     def write(partial: Path) -> None:
         try:
-            torch.onnx.export(net, (example,), str(partial), input_names=["noisy"], output_names=["denoised"], dynamo=True,
-                              dynamic_shapes=({0: batch},), external_data=False, verbose=False)  # fmt: skip
+            torch.onnx.export(
+                net,
+                (example,),
+                str(partial),
+                input_names=["noisy"],
+                output_names=["denoised"],
+                dynamo=True,
+                dynamic_shapes=({0: batch},),
+                external_data=False,
+                verbose=False,
+            )
         except ImportError as error:
             raise InputError(
                 f"--onnx: expected the package {error.name}, it is not installed; pip install onnx onnxscript"
@@ -254,13 +260,13 @@ def export_onnx(model: Model, path: Path, force: bool) -> Path:
     return written(path, force, write)
 
 
-def learned(model: Model) -> Denoiser:
+def learned(model: Model) -> Trained:
     """The method of a model that has weights. Raises InputError for one without."""
     if not is_learned(model.config):
         raise InputError(
             f"expected a run of a method with weights, got {model.config['method']['name']}; name a trained run"
         )
-    return model.method
+    return cast("Trained", model.method)
 
 
 def written(path: Path, force: bool, write) -> Path:

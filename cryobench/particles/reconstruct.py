@@ -10,6 +10,7 @@ are equal, and 0.5 where there is a third as much signal as noise, the level tha
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,10 +23,12 @@ from torch_fourier_shell_correlation import fourier_shell_correlation
 from cryobench import figure
 from cryobench.config.compose import build, cache_folder
 from cryobench.data.backproject import back_project
+from cryobench.data.images import NoisyImages
 from cryobench.data.io.stack import write_map
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis.sharpness import resolution
+from cryobench.methods.base import Denoiser
 from cryobench.particles.model import Model
 
 AT_ONCE = 32  # images inserted, or denoised, at a time
@@ -87,13 +90,18 @@ def reconstruct(models: list[Model], *, n_test: int, conformation: int, progress
     rotations = test.rotations[rows]
     methods = [model.config["method"]["name"] for model in models]
     labels = {m.name: name if methods.count(name) == 1 else m.name for m, name in zip(models, methods, strict=True)}
-    sources = {"clean": test.clean, "noisy": test.noisy}
+    sources: dict[str, Callable[[np.ndarray], np.ndarray]] = {"clean": test.clean, "noisy": test.noisy}
     for model in models:
         if model.fits_stack:
             model.method.fit(train.only(model.method.side_information))
-        sources[labels[model.name]] = lambda index, method=model.method: method.denoise(test.noisy(index))
+        sources[labels[model.name]] = denoised_by(model.method, test)
     volumes = {name: backproject(take, rows, rotations, name if progress else None) for name, take in sources.items()}
     return Reconstructions(volumes, np.array(pairs.volumes[conformation - 1]), len(rows), pairs.pixel_size)
+
+
+def denoised_by(method: Denoiser, test: NoisyImages) -> Callable[[np.ndarray], np.ndarray]:
+    """Positions in the test images → those images denoised."""
+    return lambda index: method.denoise(test.noisy(index))
 
 
 def backproject(take, rows: np.ndarray, rotations: np.ndarray, progress: str | None = None) -> np.ndarray:
@@ -125,9 +133,14 @@ def write(result: Reconstructions, folder: Path, models: list[Model]) -> tuple[l
     folder.mkdir(parents=True, exist_ok=True)
     files = [write_map(folder / f"{name}.mrc", volume, result.pixel_size) for name, volume in result.volumes.items()]
     files.append(write_map(folder / "truth.mrc", result.truth, result.pixel_size))
-    about = {"views": result.views, "pixel_size": result.pixel_size, "runs": [m.name for m in models], "resolutions": lines,
-             "frequency": [float(f"{f:.6g}") for f in frequency],
-             "fsc": {name: [float(f"{value:.5g}") for value in curve] for name, curve in curves.items()}}  # fmt: skip
+    about = {
+        "views": result.views,
+        "pixel_size": result.pixel_size,
+        "runs": [m.name for m in models],
+        "resolutions": lines,
+        "frequency": [float(f"{f:.6g}") for f in frequency],
+        "fsc": {name: [float(f"{value:.5g}") for value in curve] for name, curve in curves.items()},
+    }
     (folder / "fsc.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return [*files, folder / "fsc.json", *figure.save(draw(frequency, curves, result.views), folder, "fsc")], lines
 
@@ -144,8 +157,12 @@ def draw(frequency: np.ndarray, curves: dict[str, np.ndarray], views: int):
         axis.axhline(threshold, color="0.6", linewidth=0.8)
         axis.annotate(f"{threshold}", (frequency[-1], threshold), fontsize=7, va="bottom", ha="right", color="0.4")
     lowest = min(-0.05, *map(min, curves.values()))
-    axis.set(xlabel="spatial frequency (1/Å)", ylabel="FSC with the true volume", ylim=(lowest, 1.02),
-             title=f"back-projection of {views} images with known angles")  # fmt: skip
+    axis.set(
+        xlabel="spatial frequency (1/Å)",
+        ylabel="FSC with the true volume",
+        ylim=(lowest, 1.02),
+        title=f"back-projection of {views} images with known angles",
+    )
     axis.legend(fontsize=8, frameon=False)
     return shown
 

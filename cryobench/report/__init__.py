@@ -40,10 +40,13 @@ def write(store: Store) -> Path:
     template = environment.from_string((source / "page.html").read_text(encoding="utf-8"))
     figures, left_out = plots.figures([store, beside], LARGEST - len(json.dumps(page, default=str)))
     text = template.render(
-        **page, figures=figures, left_out=left_out,
+        **page,
+        figures=figures,
+        left_out=left_out,
         data=for_script({"runs": page["runs"], "gallery": page["gallery"]}),
-        style=(source / "page.css").read_text(encoding="utf-8"), script=(source / "page.js").read_text(encoding="utf-8"),
-    )  # fmt: skip
+        style=(source / "page.css").read_text(encoding="utf-8"),
+        script=(source / "page.js").read_text(encoding="utf-8"),
+    )
     file = store.results / "report.html"
     with writable(store.results):
         with replacing(file) as part:

@@ -14,9 +14,13 @@ from cryobench.tables import frame, table
 
 PAPERS = ("alpha_beta", "methods")  # sweeps whose rows are the paper's
 ANSWERS = {
-    "holds": "hold", "reversed": "are reversed", "equivalent": "are equivalent",
-    "undecided": "are undecided with the seeds run so far", "too few seeds": "have too few seeds", "not run": "are not run",
-}  # fmt: skip
+    "holds": "hold",
+    "reversed": "are reversed",
+    "equivalent": "are equivalent",
+    "undecided": "are undecided with the seeds run so far",
+    "too few seeds": "have too few seeds",
+    "not run": "are not run",
+}
 
 
 def sentences(store: Store, runs: pd.DataFrame) -> list[str]:
@@ -25,19 +29,23 @@ def sentences(store: Store, runs: pd.DataFrame) -> list[str]:
 
 
 def ran(runs: pd.DataFrame) -> str:
+    """A sentence: how many runs of how many methods on which data, and when."""
     done = runs[runs["done"].astype(bool)]
     if done.empty:
         return "No run is finished here yet."
     places = sorted({f"{data} at {scale} scale" for data, scale in zip(done["data"], done["scale"], strict=True)})
     days = sorted(day_of(record) for record in done["record"])
     when = f"on {days[0]}" if days[0] == days[-1] else f"between {days[0]} and {days[-1]}"
-    words = (f"{len(done)} runs of {done['method'].nunique()} methods on {' and '.join(places)}, with up to "
-             f"{done['seed'].nunique()} seeds, were made {when}")  # fmt: skip
+    words = (
+        f"{len(done)} runs of {done['method'].nunique()} methods on {' and '.join(places)}, with up to "
+        f"{done['seed'].nunique()} seeds, were made {when}"
+    )
     failed = len(runs) - len(done)
     return words + (f"; {failed} failed and are named below." if failed else ".")
 
 
 def day_of(record: Record) -> str:
+    """The day on which a run started, as 2026-05-20."""
     return record.started[:10]
 
 
@@ -95,8 +103,9 @@ def failed(records: list[Record]) -> list[dict]:
     """Runs that failed: id, method, error."""
     return [
         {"id": record.run_id, "method": record.name("method") or "", "error": record.error}
-        for record in records if not record.done
-    ]  # fmt: skip
+        for record in records
+        if not record.done
+    ]
 
 
 def provenance(records: list[Record]) -> dict[str, dict]:
@@ -105,10 +114,16 @@ def provenance(records: list[Record]) -> dict[str, dict]:
 
 
 def provenance_of(record: Record) -> dict:
+    """Where a number comes from, for the page: seed, day, seconds, machine, commit and config of its run."""
     made = record.environment
     machine = [made.get("cpu"), f"{made['cores']} cores" if made.get("cores") else None, made.get("gpu")]
     return {
-        "seed": record.seed, "status": record.status, "day": day_of(record),
-        "seconds": None if record.wall_s is None else round(record.wall_s), "commit": (made.get("commit") or "none")[:12],
-        "machine": ", ".join(filter(None, machine)), "mse": record.mean("mse"), "config": record.config,
-    }  # fmt: skip
+        "seed": record.seed,
+        "status": record.status,
+        "day": day_of(record),
+        "seconds": None if record.wall_s is None else round(record.wall_s),
+        "commit": (made.get("commit") or "none")[:12],
+        "machine": ", ".join(filter(None, machine)),
+        "mse": record.mean("mse"),
+        "config": record.config,
+    }

@@ -21,7 +21,10 @@ NAMES = {"oracle": "clean"}
 def panels(store: Store, runs: pd.DataFrame) -> dict[str, list[dict]]:
     """SNR → methods, clean and noisy first: {"name", "images": data URIs, "mse": one for each}."""
     shown: dict[str, list[dict]] = {}
-    rows = {sweep: frame.chosen(runs, frame.sweep_rows(sweep))[0] for sweep in SWEEPS}
+    rows = {
+        sweep: frame.chosen(runs, frame.sweep_rows(sweep) | given)[0]
+        for sweep, given in zip(SWEEPS, (frame.outside(runs), {}), strict=True)
+    }
     for snr in (0.1, 0.05):
         named = []
         for sweep, chosen in rows.items():
@@ -37,13 +40,16 @@ def panels(store: Store, runs: pd.DataFrame) -> dict[str, list[dict]]:
 
 
 def panel_of(store: Store, record: Record, name: str) -> dict | None:
+    """One method's panel from the images that a run kept; None if it kept none."""
     images = store.gallery(record.run_id)
     if images is None:
         return None
     return {
-        "name": name, "run": record.run_id, "mse": record.per_image["mse"][: len(images[:IMAGES])],
+        "name": name,
+        "run": record.run_id,
+        "mse": record.per_image["mse"][: len(images[:IMAGES])],
         "images": [png(image, wide=record.name("method") == "noisy") for image in images[:IMAGES]],
-    }  # fmt: skip
+    }
 
 
 def png(image: np.ndarray, wide: bool = False) -> str:

@@ -45,8 +45,9 @@ def against_paper(file: Path, label: str, title: str) -> dict | None:
     for axis, snr in zip(sheet.subplots(1, len(snrs), squeeze=False)[0], snrs, strict=True):
         at_snr = [line for line in lines if line["snr"] == snr]
         for key, spread, colour, marker, name in (
-            ("mean", "spread", COLOURS[0], "o", "ours"), ("paper", "paper_spread", COLOURS[1], "s", "paper"),
-        ):  # fmt: skip
+            ("mean", "spread", COLOURS[0], "o", "ours"),
+            ("paper", "paper_spread", COLOURS[1], "s", "paper"),
+        ):
             values, spreads = ([float(line[column] or 0) for line in at_snr] for column in (key, spread))
             axis.errorbar(range(len(at_snr)), values, spreads, fmt=marker, color=colour, label=name, capsize=3)
         axis.set_xticks(range(len(at_snr)), [line["row"] for line in at_snr], rotation=40, ha="right")
@@ -65,8 +66,10 @@ def curves(runs: pd.DataFrame) -> dict | None:
         method = record.config["method"]
         if len(curve) < 2 or method.get("lam") not in (None, 10.0):
             continue
-        kind = {"gan": f"({method.get('alpha'):g},{method.get('beta'):g})-GAN" if "alpha" in method else "GAN",
-                "autoencoder": f"{method.get('loss')}-autoencoder"}.get(method["name"], method["name"])  # fmt: skip
+        kind = {
+            "gan": f"({method.get('alpha'):g},{method.get('beta'):g})-GAN" if "alpha" in method else "GAN",
+            "autoencoder": f"{method.get('loss')}-autoencoder",
+        }.get(method["name"], method["name"])
         name = f"{kind}, {method.get('net')}" if "net" in method else kind
         if name not in lines or record.seed < lines[name][0]:
             lines[name] = (record.seed, curve)
@@ -76,8 +79,14 @@ def curves(runs: pd.DataFrame) -> dict | None:
     FigureCanvasAgg(sheet)
     axis = sheet.subplots()
     for number, (name, (_, curve)) in enumerate(sorted(lines.items())):
-        axis.plot([p["epoch"] for p in curve], [p["val_mse"] for p in curve], color=COLOURS[number % len(COLOURS)],
-                  linestyle=("-", "--", ":", "-.")[number // len(COLOURS) % 4], marker=".", label=name)  # fmt: skip
+        axis.plot(
+            [p["epoch"] for p in curve],
+            [p["val_mse"] for p in curve],
+            color=COLOURS[number % len(COLOURS)],
+            linestyle=("-", "--", ":", "-.")[number // len(COLOURS) % 4],
+            marker=".",
+            label=name,
+        )
     axis.set(xlabel="epoch", ylabel="MSE on the validation part", yscale="log", title="SNR 0.1, first seed")
     axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
     return {
@@ -88,12 +97,14 @@ def curves(runs: pd.DataFrame) -> dict | None:
 
 
 def inline(figure: Figure) -> str:
+    """A figure as a PNG in a data URI."""
     out = io.BytesIO()
     figure.savefig(out, format="png", dpi=110)
     return uri(out.getvalue(), "png")
 
 
 def uri(content: bytes, suffix: str) -> str:
+    """The content of a "png" or "svg" file as a data URI."""
     kind = {"png": "image/png", "svg": "image/svg+xml"}[suffix]
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 

@@ -23,10 +23,12 @@ def all_tables(store: Store, runs: pd.DataFrame) -> list[dict]:
 
 
 def rank(name: str) -> int:
+    """Where a table stands on the page: those of FIRST in that order, then all others."""
     return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
 def one(file: Path, runs: pd.DataFrame) -> dict:
+    """A table for the page, from its .md and .csv: name and title, then a grid with runs behind its cells, or its HTML."""
     from markdown_it import MarkdownIt
 
     text = file.read_text(encoding="utf-8")
@@ -53,7 +55,7 @@ def writers(name: str) -> list[str]:
     """The sweeps that write a table."""
     names = [entry.name for entry in resources.files("cryobench.conf.sweep").iterdir() if entry.name.endswith(".yaml")]
     sweeps = sorted(name.removesuffix(".yaml") for name in names)
-    return [sweep for sweep in sweeps if name in (frame.shipped(f"sweep/{sweep}").get("writes") or [])]
+    return [sweep for sweep in sweeps if name in ((frame.shipped(f"sweep/{sweep}") or {}).get("writes") or [])]
 
 
 def sources(name: str, runs: pd.DataFrame) -> list[str]:
@@ -96,10 +98,16 @@ def cell(line: dict | None, times: dict[str, dict | None], runs: dict[tuple[str,
     )
     snr, metric = float(line["snr"]), line["metric"]
     return {
-        "text": formatted(metric, mean, spread), "sort": "" if mean is None else f"{mean:.8g}",
+        "text": formatted(metric, mean, spread),
+        "sort": "" if mean is None else f"{mean:.8g}",
         "paper": formatted(metric, paper, paper_spread) if paper is not None else "",
-        "times": ", ".join(f"{float(multiple['mean']):.2f} × {LIMITS[name]}" for name, multiple in times.items() if multiple)
-                 if metric == "mse" else "",
-        "verdict": line["verdict"], "seeds": int(line["n_seeds"] or 0),
-        "runs": " ".join(runs.get((line["row"], snr), [])), "missing": mean is None,
-    }  # fmt: skip
+        "times": ", ".join(
+            f"{float(multiple['mean']):.2f} × {LIMITS[name]}" for name, multiple in times.items() if multiple
+        )
+        if metric == "mse"
+        else "",
+        "verdict": line["verdict"],
+        "seeds": int(line["n_seeds"] or 0),
+        "runs": " ".join(runs.get((line["row"], snr), [])),
+        "missing": mean is None,
+    }

@@ -7,7 +7,7 @@ D_L(κ, B):  D(x) = sigmoid(Σ_j w_j g_j(x)),  Σ|w_j| ≤ κ,  g_j ∈ G_L(B)  
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from cryobench.errors import InputError
 from cryobench.robust.settings import ACTIVATIONS
 
-LAYERS = dict(zip(ACTIVATIONS, (lambda: nn.LeakyReLU(0.2), nn.Sigmoid, lambda: Ramp()), strict=True))
+KINDS: tuple[Callable[[], nn.Module], ...] = (lambda: nn.LeakyReLU(0.2), nn.Sigmoid, lambda: Ramp())
+LAYERS = dict(zip(ACTIVATIONS, KINDS, strict=True))
 
 
 class Ramp(nn.Module):
@@ -70,8 +71,8 @@ class Bounded(nn.Module):
     @torch.no_grad()
     def project(self) -> None:
         """Back into the class: every ℓ1 ball of Definition 4."""
-        for layer in self.layers:
-            layer.weight.copy_(project_rows(layer.weight, self.bound))
+        for weight in self.layers.parameters():
+            weight.copy_(project_rows(weight, self.bound))
         self.top.weight.copy_(project_rows(self.top.weight, self.kappa))
 
 

@@ -123,6 +123,7 @@ class Settings(Training):
 
     @property
     def rule(self) -> AlphaBeta:
+        """The (α,β) scoring rule of these settings."""
         return AlphaBeta(self.alpha, self.beta)
 
     @property

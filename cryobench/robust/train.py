@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from rich.progress import track
-from torch import nn
 
 from cryobench.errors import RunFailed
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.scores import AlphaBeta
+from cryobench.robust.discriminators import Bounded, Plain
 from cryobench.robust.generator import Generator
 from cryobench.robust.settings import Training
 
@@ -20,7 +20,7 @@ from cryobench.robust.settings import Training
 def play(
     white: np.ndarray,
     rule: AlphaBeta,
-    discriminator: nn.Module,
+    discriminator: Bounded | Plain,
     generator: Generator,
     training: Training,
     rng: torch.Generator,

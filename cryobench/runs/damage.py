@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from cryobench.config.identity import NAME, fault_of_config, task_name
+from cryobench.methods.given import GIVEN, TITLE
 
 
 def fault_of(record) -> str | None:
@@ -22,6 +23,18 @@ def fault_of(record) -> str | None:
         return fault
     if not is_whole(record.get("seed")):
         return "seed is no whole number"
+    for name in ("command", "started", "error", "reason"):
+        if not isinstance(record.get(name) or "", str):
+            return f"{name} is no text"
+    for name in ("side_information", "knows", "warnings"):  # the second is an old name of the first
+        words = record.get(name) or []
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            return f"{name} is no list of words"
+    for group in ("bad_images", "variants", "contaminated", "data", "method", "analysis", "environment"):
+        if not isinstance(record.get(group) or {}, dict):
+            return f"{group} is no table of names and values"
+    if not is_number(record.get("wall_s"), or_none=True):
+        return "wall_s is no number"
     if record["status"] == "failed" or task_name(config) != "denoising":
         return None
     for group in ("metrics", "noisy_metrics"):
@@ -33,15 +46,11 @@ def fault_of(record) -> str | None:
                 return f"{group}.{name} has no mean and std"
     if not is_number(config["noise"].get("snr", 0.0), True):
         return "noise.snr is no number"
-    for name in ("side_information", "knows"):  # its old name
-        words = record.get(name, [])
-        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-            return f"{name} is no list of words"
-    for group in ("bad_images", "variants", "contaminated", "data", "method", "analysis", "environment"):
-        if not isinstance(record.get(group) or {}, dict):
-            return f"{group} is no table of names and values"
     if not all(isinstance(reason, str) for reason in (record.get("bad_images") or {}).values()):
         return "bad_images has something else than reasons"
+    method = config["method"]
+    if method["name"] == GIVEN and not (isinstance(method.get("title"), str) and TITLE.fullmatch(method["title"])):
+        return "config.method.title is no title"
     lists = record.get("per_image", {})
     if not isinstance(lists, dict) or not all(
         isinstance(values, list) and are_numbers(values) for values in lists.values()
@@ -56,6 +65,7 @@ def is_word(value) -> bool:
 
 
 def is_whole(value) -> bool:
+    """Whether it is a whole number of at least 0."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
@@ -65,6 +75,7 @@ def are_numbers(values: list) -> bool:
 
 
 def is_number(value, or_none: bool = False) -> bool:
+    """Whether it is a finite number, or None where `or_none`."""
     return (or_none and value is None) or (
         isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +15,11 @@ from cryobench.errors import BadImages, NotFinite, RunFailed
 from cryobench.evaluation import metrics
 from cryobench.evaluation.analysis import Evidence, analyse
 from cryobench.runs.environment import cores
+
+if TYPE_CHECKING:
+    from cryobench.data.images import NoisyImages
+    from cryobench.data.pairs import Pairs
+    from cryobench.methods.base import Setting, Uncertainty
 
 WATCHED = 100  # test images that are scored during training where the config says watch
 GALLERY = 6  # test images whose denoised version is kept, so that galleries need no second run
@@ -23,86 +30,184 @@ class Denoising:
     """What a run does unless told otherwise: a Task."""
 
     def run(self, config: dict, folder: Path, progress: bool) -> dict:
+        """As `Task.run` has it."""
         return work(config, folder, progress)
 
 
 def work(config: dict, folder: Path, progress: bool) -> dict:
     """Data → noise → method → metrics."""
-    from cryobench.data.pairs import open_pairs
     from cryobench.methods.base import Watch
 
-    noise, method = build(config, "noise"), build(config, "method")
+    method = build(config, "method")
     method.require()
     method.setting = setting(config, folder, progress)
-    pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
-    train, test = (pairs.images(split, noise, config["seed"]) for split in ("train", "test"))
+    images = Images.of(config, progress)
+    train, test = images.train, images.test
     if config["watch"]:
         seen = slice(WATCHED)
         method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen)))
-
-    clock = [time.perf_counter()]
-    method.fit(train.only(method.side_information, f"method {config['method']['name']}"))
-    clock.append(time.perf_counter())
-    clean, noisy = test.clean(), test.noisy()
-    clock.append(time.perf_counter())
-    uncertainties, outcomes = [], []
-    for variant in method.variants():
-        outcomes.append(denoise(variant, test, noisy, clean))
-        uncertainties.append(variant.uncertainty)
-    clock.append(time.perf_counter())
-
-    scores = [score(clean, images, config["protocol"]["ssim_range"]) for images, _ in outcomes]
-    per_image = {name: np.mean([one[name] for one in scores], axis=0) for name in scores[0]}
-    denoised, bad = outcomes[0]
-    leave_files(folder, method, clean, noisy, denoised, per_image, scores[0]["mse"])
-    good = np.isfinite(denoised).all(axis=(1, 2))
-    evidence = Evidence(
-        clean[good], noisy[good], denoised[good], scores[0]["mse"][good], test.labels[good], test.rotations[good],
-        train.labels, train.rotations, pairs.pixel_size, config["seed"], uncertainties[0],
-    )  # fmt: skip
+    result = trial(method, images, config["method"]["name"])
+    judged = Judged.of(images, result.outcomes, config["protocol"]["ssim_range"])
+    leave_files(folder, images, judged, method.weights())
+    method.leave(folder)
+    n = len(result.outcomes) * (len(test) - len(judged.bad))
     return {
-        "metrics": {name: summary(values) for name, values in per_image.items()},
-        **({"variants": {name: over_variants(scores, name) for name in scores[0]}} if len(scores) > 1 else {}),
-        "noisy_metrics": {
-            name: summary(v) for name, v in score(clean, noisy, config["protocol"]["ssim_range"]).items()
-        },
-        "per_image": {name: [number(v, 6) for v in values] for name, values in per_image.items()},
-        "bad_images": bad,
+        **judged.record(config, images, result.uncertainty),
         "side_information": sorted(method.side_information),
-        "realised_snr": number(np.mean(clean.var(axis=(1, 2)) / (noisy - clean).var(axis=(1, 2)))),
-        "images_per_s": number(len(outcomes) * (len(noisy) - len(bad)) / (clock[3] - clock[2])),
-        "fit_s": number(clock[1] - clock[0]),
+        "images_per_s": number(n / result.denoise_s),
+        "fit_s": number(result.fit_s),
         "contaminated": train.contaminated(),
-        "data": {"key": pairs.key, "pixel_size": pairs.pixel_size, "train": len(train), "test": len(test)},
         "method": method.report,
-        "analysis": analyse(config["analysis"], evidence),
     }
 
 
-def setting(config: dict, folder: Path, progress: bool):
-    """Where and how the method runs, from the trainer group."""
-    import torch
+@dataclass(frozen=True)
+class Images:
+    """What a run sees: its data set, and both splits under its noise."""
 
+    pairs: Pairs
+    train: NoisyImages
+    test: NoisyImages
+
+    @classmethod
+    def of(cls, config: dict, progress: bool = False) -> Images:
+        """The images of a resolved config, simulated where they are not in the cache."""
+        from cryobench.data.pairs import open_pairs
+
+        noise = build(config, "noise")
+        pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
+        train, test = (pairs.images(split, noise, config["seed"]) for split in ("train", "test"))
+        return cls(pairs, train, test)
+
+    @cached_property
+    def clean(self) -> np.ndarray:
+        """(n, L, L), the test images."""
+        return self.test.clean()
+
+    @cached_property
+    def noisy(self) -> np.ndarray:
+        """(n, L, L), the test images with their noise."""
+        return self.test.noisy()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A method fitted and tried: for each of its variants the denoised test images with those it refused; how sure the first
+    one is of them; and seconds."""
+
+    outcomes: list[tuple[np.ndarray, dict[str, str]]]
+    uncertainty: Uncertainty | None
+    fit_s: float
+    denoise_s: float
+
+
+def trial(method, images: Images, name: str) -> Trial:
+    """Fit a method on the training images, as far as its side information goes, and denoise the test images."""
+    clock = [time.perf_counter()]
+    method.fit(images.train.only(method.side_information, f"method {name}"))
+    clock.append(time.perf_counter())
+    clean, noisy = images.clean, images.noisy
+    clock.append(time.perf_counter())
+    uncertainties, outcomes = [], []
+    for variant in method.variants():
+        outcomes.append(denoise(variant, images.test, noisy, clean))
+        uncertainties.append(variant.uncertainty)
+    return Trial(outcomes, uncertainties[0], clock[1] - clock[0], time.perf_counter() - clock[2])
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Denoised test images and what they are worth. scores: of each variant, metric → (n,); denoised and bad: of the first."""
+
+    denoised: np.ndarray
+    bad: dict[str, str]
+    scores: list[dict[str, np.ndarray]]
+    noisy_scores: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, images: Images, outcomes: list[tuple[np.ndarray, dict[str, str]]], ssim_range: float) -> Judged:
+        """outcomes: of each variant, as in `Trial`."""
+        scores = [score(images.clean, denoised, ssim_range) for denoised, _ in outcomes]
+        return cls(*outcomes[0], scores, score(images.clean, images.noisy, ssim_range))
+
+    @cached_property
+    def per_image(self) -> dict[str, np.ndarray]:
+        """Metric → (n,), the mean over variants; NaN for an image that was refused."""
+        return {name: np.mean([one[name] for one in self.scores], axis=0) for name in self.scores[0]}
+
+    @property
+    def metrics(self) -> dict[str, dict]:
+        """Metric → mean and std over test images."""
+        return {name: summary(values) for name, values in self.per_image.items()}
+
+    @property
+    def noisy_metrics(self) -> dict[str, dict]:
+        """The same of the noisy images."""
+        return {name: summary(values) for name, values in self.noisy_scores.items()}
+
+    @property
+    def variants(self) -> dict[str, dict]:
+        """Metric → its mean over test images for each variant, and their spread; of two variants or more."""
+        return {name: over_variants(self.scores, name) for name in self.scores[0]}
+
+    def record(self, config: dict, images: Images, uncertainty=None) -> dict:
+        """The part of a record that says how good the images are, with its analyses."""
+        good = np.isfinite(self.denoised).all(axis=(1, 2))
+        pairs, train, test, clean, noisy = images.pairs, images.train, images.test, images.clean, images.noisy
+        evidence = Evidence(
+            clean[good],
+            noisy[good],
+            self.denoised[good],
+            self.scores[0]["mse"][good],
+            test.labels[good],
+            test.rotations[good],
+            train.labels,
+            train.rotations,
+            pairs.pixel_size,
+            config["seed"],
+            uncertainty,
+        )
+        return {
+            "metrics": self.metrics,
+            **({"variants": self.variants} if len(self.scores) > 1 else {}),
+            "noisy_metrics": self.noisy_metrics,
+            "per_image": {name: [number(v, 6) for v in values] for name, values in self.per_image.items()},
+            "bad_images": self.bad,
+            "realised_snr": number(np.mean(clean.var(axis=(1, 2)) / (noisy - clean).var(axis=(1, 2)))),
+            "data": {"key": pairs.key, "pixel_size": pairs.pixel_size, "train": len(train), "test": len(test)},
+            "analysis": analyse(config["analysis"], evidence),
+        }
+
+
+def setting(config: dict, folder: Path | None, progress: bool) -> Setting:
+    """Where and how the method runs, from the trainer group."""
     from cryobench.methods.base import Setting
 
     trainer = config["trainer"]
     if trainer["threads"]:
+        import torch
+
         torch.set_num_threads(trainer["threads"])
     return Setting(
-        seed=config["seed"], workdir=folder, workers=trainer["workers"] or cores(), progress=progress,
-        accelerator=trainer["accelerator"], devices=trainer["devices"], precision=trainer["precision"],
-        strategy=trainer["strategy"], checkpoint_minutes=trainer["checkpoint_minutes"],
-    )  # fmt: skip
+        seed=config["seed"],
+        workdir=folder,
+        workers=trainer["workers"] or cores(),
+        progress=progress,
+        accelerator=trainer["accelerator"],
+        devices=trainer["devices"],
+        precision=trainer["precision"],
+        strategy=trainer["strategy"],
+        checkpoint_minutes=trainer["checkpoint_minutes"],
+        logger=trainer["logger"],
+    )
 
 
 def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
     """All test images; one that the method refuses becomes NaN and is named with the reason, the others go on."""
-    hints = {
-        "sigma": test.sigma() if "sigma" in method.side_information else None,
-        "truth": clean if "truth" in method.side_information else None,
-    }
-    hints = {name: values for name, values in hints.items() if values is not None}
-    good, bad = np.arange(len(noisy)), {}
+    known = {"sigma": test.sigma, "truth": lambda: clean}
+    hints = {name: values() for name, values in known.items() if name in method.side_information}
+    good = np.arange(len(noisy))
+    bad: dict[str, str] = {}
     denoised = np.full(noisy.shape, np.nan, dtype=np.float32)
     while len(good):
         try:
@@ -155,18 +260,20 @@ def number(value, digits: int = 8) -> float | None:
     return float(f"{float(value):.{digits}g}") if np.isfinite(value) else None
 
 
-def leave_files(folder: Path, method, clean, noisy, denoised, per_image, mse) -> None:
-    """The run's files; `mse` (n,) is that of the images shown, `per_image` what is reported."""
+def leave_files(folder: Path, images: Images, judged: Judged, weights: dict | None = None) -> None:
+    """The run's files: the metrics of each image, pictures, and weights where there are any."""
     from cryobench.figure import strip
 
+    per_image, mse = judged.per_image, judged.scores[0]["mse"]  # the latter of the images shown
     rows = zip(*(per_image[name] for name in metrics.NAMES), strict=True)
     lines = [",".join(("index", *metrics.NAMES))]
     lines += [",".join((str(i), f"{row[0]:.8g}", *(f"{value:.6g}" for value in row[1:]))) for i, row in enumerate(rows)]
     (folder / "per_image.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    np.savez_compressed(folder / "gallery.npz", denoised=denoised[:GALLERY].astype(np.float16))
-    shown = {"clean": clean[:GALLERY], "noisy": noisy[:GALLERY], "denoised": denoised[:GALLERY]}
+    denoised = judged.denoised[:GALLERY]
+    np.savez_compressed(folder / "gallery.npz", denoised=denoised.astype(np.float16))
+    shown = {"clean": images.clean[:GALLERY], "noisy": images.noisy[:GALLERY], "denoised": denoised}
     strip(shown, folder / "strip.png", {"denoised": [f"MSE {value:.2e}" for value in mse[:GALLERY]]})
-    if (weights := method.weights()) is not None:
+    if weights is not None:
         from safetensors.torch import save_file
 
         save_file(weights, folder / "model.safetensors")

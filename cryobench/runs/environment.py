@@ -13,9 +13,21 @@ from importlib import metadata, resources
 from pathlib import Path
 
 PACKAGES = (
-    "aspire", "bm3d", "cryobench", "dictlearn", "gemmi", "hydra-core", "numpy", "pytorch-lightning", "scikit-image",
-    "scikit-learn", "scipy", "torch", "torch-fourier-shell-correlation", "torch-fourier-slice",
-)  # fmt: skip
+    "aspire",
+    "bm3d",
+    "cryobench",
+    "dictlearn",
+    "gemmi",
+    "hydra-core",
+    "numpy",
+    "pytorch-lightning",
+    "scikit-image",
+    "scikit-learn",
+    "scipy",
+    "torch",
+    "torch-fourier-shell-correlation",
+    "torch-fourier-slice",
+)
 CODE = ("cryobench", "cryobench.baselines", "cryobench.experiments", "cryobench.conf")  # wherever a checkout has them
 
 
@@ -40,6 +52,7 @@ def environment() -> dict:
 
 
 def cpu_name() -> str:
+    """The processor's name as the system has it."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -16,6 +16,7 @@ from pathlib import Path
 from cryobench.config.identity import task_name
 from cryobench.errors import note
 from cryobench.files import flush, replacing
+from cryobench.methods.given import GIVEN
 from cryobench.runs.damage import fault_of, is_number
 
 DENOISING = {"part": "denoising"}  # metadata of what only a finished denoising run has
@@ -26,16 +27,18 @@ OLD_NAMES = {"knows": "side_information"}
 class Record:
     """One record.json (docs/formats.md), of whatever age: what is missing, or null, is at its default here.
 
-    status: "done" or "failed"; config: resolved, without folders; started: ISO 8601; metrics: name → mean and std over test
-    images; variants: of a method that gives several versions, name → values and spread; per_image: name → a value for
-    each test image; method: the method's own report; results: of robust estimation, one dict for each sample; wall_s None: of
-    a run whose process was killed. more: fields that this version doesn't know, kept as they are.
+    status: "done" or "failed"; config: resolved, without folders; command: what one would type to have this run; started:
+    ISO 8601; metrics: name → mean and std over test images; variants: of a method that gives several versions, name → values
+    and spread; per_image: name → a value for each test image; method: the method's own report; results: of robust estimation,
+    one dict for each sample; wall_s None: of a run whose process was killed. more: fields that this version doesn't know, kept
+    as they are.
     """
 
     run_id: str
     status: str
     config: dict = field(default_factory=dict)
     seed: int = 0
+    command: str | None = None
     error: str | None = None
     reason: str | None = None
     started: str = ""
@@ -78,10 +81,12 @@ class Record:
 
     @property
     def done(self) -> bool:
+        """Whether the run finished."""
         return self.status == "done"
 
     @property
     def task(self) -> str:
+        """The name of the task that the run did, "denoising" unless it says another."""
         return task_name(self.config)
 
     @property
@@ -92,6 +97,14 @@ class Record:
     def name(self, group: str) -> str | None:
         """What the config chose in one of its groups; None for a group that its task has no use for."""
         return self.config.get(group, {}).get("name")
+
+    @property
+    def given(self) -> str | None:
+        """What images that were denoised outside are called in tables (verb score); None for a run of ours."""
+        if self.name("method") != GIVEN:
+            return None
+        used = f", told {', '.join(self.side_information)}" if self.side_information else ""
+        return f"{self.config['method']['title']} (given from outside{used})"
 
     def mean(self, metric: str) -> float | None:
         """A metric's mean over test images; None where it is infinite, or older than the metric."""
@@ -112,7 +125,7 @@ def read_record(path: Path) -> Record | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, RecursionError):  # ValueError: bad JSON, or bytes that are no text
-        fault = "no JSON"
+        fault: str | None = "no JSON"
     else:
         fault = fault_of(document)
     if fault:

@@ -27,13 +27,21 @@ class Outcome:
     fresh: bool = False
 
 
-def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: bool = False,
-        since: str | None = None) -> Outcome:  # fmt: skip
+def run(
+    config: dict,
+    *,
+    in_sweep: bool = False,
+    wait: bool = False,
+    progress: bool = False,
+    since: str | None = None,
+    command: str | None = None,
+) -> Outcome:
     """Do one run of a resolved config and write its record; a finished one is not run again.
 
     Alone, a user's mistake raises InputError and leaves no record; in a sweep it becomes a failed record.
     wait: until another process that has this run is done with it; since: a try that failed after this moment (as a
-    record's "started") is not repeated, so that processes which share a sweep don't try the same thing in turn.
+    record's "started") is not repeated, so that processes which share a sweep don't try the same thing in turn; command:
+    what one would type to have this run, for its record.
     """
     store, name = Store(config["paths"]["results"]), run_id(config)
     if outcome := settled(store, name, since):
@@ -45,7 +53,7 @@ def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: b
         if outcome := settled(store, name, since):
             return outcome
         folder = store.begin(name)
-        record = first_part(config)
+        record = first_part(config, command)
         start = time.perf_counter()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
@@ -58,12 +66,14 @@ def run(config: dict, *, in_sweep: bool = False, wait: bool = False, progress: b
                 if isinstance(error, InputError) and not in_sweep:
                     store.forget(name)
                     raise
-                record = failure(config, error, record.started)
+                record = failure(config, error, command, record.started)
                 log = traceback.format_exc()
         record = replace(
-            record, wall_s=round(time.perf_counter() - start, 3), peak_memory_mib=peak_memory(),
+            record,
+            wall_s=round(time.perf_counter() - start, 3),
+            peak_memory_mib=peak_memory(),
             warnings=sorted({one_line(w.message) for w in caught})[:20],
-        )  # fmt: skip
+        )
         if record.done:
             store.finish(name, record)
         else:
@@ -82,17 +92,26 @@ def settled(store: Store, name: str, since: str | None) -> Outcome | None:
 
 
 def now() -> str:
+    """The time as a record has it: UTC, ISO 8601, to a millisecond."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def first_part(config: dict) -> Record:
+def first_part(config: dict, command: str | None) -> Record:
     """What a record says before the run."""
-    return Record(run_id(config), "done", shareable(config), config["seed"], started=now(), environment=environment())
+    return Record(
+        run_id(config),
+        "done",
+        shareable(config),
+        config["seed"],
+        command=command,
+        started=now(),
+        environment=environment(),
+    )
 
 
-def failure(config: dict, error: Exception, started: str | None = None) -> Record:
+def failure(config: dict, error: Exception, command: str | None, started: str | None = None) -> Record:
     """The record of a run that failed so."""
-    first = first_part(config)
+    first = first_part(config, command)
     return replace(
         first, status="failed", error=one_line(error), reason=reason_of(error), started=started or first.started
     )

@@ -29,9 +29,11 @@ class Store:
         self.runs = self.results / "runs"
 
     def folder(self, run_id: str) -> Path:
+        """Where a run's files lie once it is over."""
         return self.runs / run_id
 
     def workdir(self, run_id: str) -> Path:
+        """Where a run's files lie while it works."""
         return self.runs / f".{run_id}"
 
     def read(self, run_id: str) -> Record | None:
@@ -39,6 +41,7 @@ class Store:
         return read_record(self.folder(run_id) / "record.json")
 
     def finished(self, run_id: str) -> bool:
+        """Whether there is a record of this run, and it is done."""
         record = self.read(run_id)
         return record is not None and record.done
 

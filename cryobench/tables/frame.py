@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,12 @@ from omegaconf.errors import InterpolationResolutionError
 
 from cryobench.config import at_scale  # noqa: F401 (yamls use it)
 from cryobench.config.identity import DENOISING, FULL, PLACES, own_folders, settings_in, shipped_settings
+from cryobench.runs.filters import same, setting
 from cryobench.runs.record import Record
 
 FREE = {"noise.snr"}  # a table's columns, as the seeds are its replicates: no deviation
 WHERE = {f"{group}.{key}" for group, keys in PLACES.items() for key in keys}  # say where, not what
-COLUMNS = ("run_id", "task", "done", "data", "scale", "noise", "snr", "clip", "protocol", "method", "seed", "deviations",
-           "record")  # fmt: skip
+COLUMNS = tuple("run_id task done data scale noise snr clip protocol method seed deviations record".split())
 
 
 def frame(records: Iterable[Record]) -> pd.DataFrame:
@@ -46,13 +47,18 @@ def line(record: Record) -> dict[str, object]:
     config = record.config
     groups = {group: node for group, node in config.items() if isinstance(node, dict)}
     return {
-        "run_id": record.run_id, "done": record.done, "seed": record.seed, "snr": record.snr,
-        "clip": config.get("noise", {}).get("clip"), "record": record, "task": record.task,
+        "run_id": record.run_id,
+        "done": record.done,
+        "seed": record.seed,
+        "snr": record.snr,
+        "clip": config.get("noise", {}).get("clip"),
+        "record": record,
+        "task": record.task,
         "deviations": deviations(config) if record.task == "denoising" else {},
         **{name: record.name(name) for name in ("data", "scale", "noise", "protocol", "method")},
         **{metric: record.mean(metric) for metric in record.metrics},
         **{f"{group}.{key}": value for group, node in groups.items() for key, value in node.items()},
-    }  # fmt: skip
+    }
 
 
 def deviations(config: dict) -> dict[str, object]:
@@ -60,8 +66,11 @@ def deviations(config: dict) -> dict[str, object]:
 
     Compared is what a run id is made of. A setting that was added to the shipped ones (+data.train_conformations=…) counts.
     """
-    named = {"protocol.name": (config["protocol"]["name"], "described"), "noise.name": (config["noise"]["name"], "gaussian"),
-             "trainer.precision": (config.get("trainer", {}).get("precision", FULL), FULL)}  # fmt: skip
+    named = {
+        "protocol.name": (config["protocol"]["name"], "described"),
+        "noise.name": (config["noise"]["name"], "gaussian"),
+        "trainer.precision": (config.get("trainer", {}).get("precision", FULL), FULL),
+    }
     differing = {key: value for key, (value, shipped_value) in named.items() if value != shipped_value}
     for group in (*DENOISING, "protocol"):
         usual = defaults(group, config)
@@ -92,7 +101,7 @@ def resolved(group: str, choice: str, around: str, own: tuple[Path, ...] = ()) -
     for key in node:
         with contextlib.suppress(InterpolationResolutionError):  # at a scale of the user's own it has no usual value
             values[key] = config[group][key]
-    return OmegaConf.to_container(OmegaConf.create(values), resolve=True)
+    return cast(dict, OmegaConf.to_container(OmegaConf.create(values), resolve=True))
 
 
 @cache
@@ -109,18 +118,13 @@ def sweep_rows(sweep: str) -> dict[str, dict[str, object]]:
     return {name: dict(setting(text) for text in overrides) for name, overrides in rows.items()}
 
 
-def setting(override: str) -> tuple[str, object]:
-    """'method.alpha=0.5' → ('method.alpha', 0.5); a group's choice ('method=gan') names it: ('method.name', 'gan')."""
-    key, _, value = override.lstrip("+").partition("=")
-    return (key if "." in key or key == "seed" else f"{key}.name"), yaml.safe_load(value)
-
-
-def same(one, other) -> bool:
-    """Whether two settings are equal once both are what they look like: 1 and 1.0, 0.1 and '0.1'."""
-    try:
-        return one == other or float(one) == float(other)
-    except (TypeError, ValueError):
-        return False
+def outside(runs: pd.DataFrame) -> dict[str, dict[str, object]]:
+    """A row for each tool whose images were given from outside (verb score): name → its settings, as in `sweep_rows`."""
+    given = [record for record in runs["record"] if record.given and record.done]
+    return {
+        record.given: {f"method.{key}": value for key, value in record.config["method"].items() if key != "_target_"}
+        for record in sorted(given, key=lambda record: record.given)
+    }
 
 
 def fits(runs: pd.DataFrame, wanted: dict[str, object]) -> pd.Series:
@@ -151,6 +155,7 @@ def rows(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> pd.DataFra
 
 
 def in_words(differs: dict[str, object]) -> str:
+    """Settings as people write them, in alphabetical order: method.lr=0.001, noise.clip=True."""
     return ", ".join(f"{key}={value}" for key, value in sorted(differs.items()))
 
 
@@ -209,6 +214,8 @@ def limit(runs: pd.DataFrame, method: str) -> Callable[..., float | None]:
 
     def at(snr: float, seed: int | None = None) -> float | None:
         by_seed = by_snr.get(snr)
-        return by_seed.get(seed, float(np.mean(list(by_seed.values())))) if by_seed else None
+        if not by_seed:
+            return None
+        return by_seed[seed] if seed in by_seed else float(np.mean(list(by_seed.values())))
 
     return at

@@ -47,7 +47,8 @@ class Grid:
         self.others = [row for row in self.rows if row not in self.published]
 
     def line(self, row: str) -> list[Cell]:
-        return [self.at[(row, *column)] for column in self.columns]
+        """The cells of a row, column by column."""
+        return [self.at[row, metric, snr] for metric, snr in self.columns]
 
     def texts(self, row: str) -> list[str]:
         """A row's numbers, then its MSE as a multiple of each limit."""
@@ -99,6 +100,7 @@ def multiple(cell: Cell, name: str = "bayes") -> str:
 
 
 def paper_format(cell: Cell) -> str:
+    """The paper's number of a cell, in the paper's format."""
     return formatted(cell.metric, cell.paper, cell.paper_spread)
 
 

@@ -27,7 +27,7 @@ def write(
     filled, _ = cells(runs, rows, number, snrs, metrics)
     at = {(cell.row, cell.snr, cell.metric): cell for cell in filled}
     order = list(dict.fromkeys(row for row, _, _ in places))
-    lines = [[row, *(like(at[(row, *place)], *places[(row, *place)]) for place in columns)] for row in order]
+    lines = [[row, *(like(at[row, snr, name], *places[row, snr, name]) for snr, name in columns)] for row in order]
     several = len(snrs) > 1
     heads = [f"{HEADINGS[metric]} {snr:g}" if several else HEADINGS[metric] for snr, metric in columns]
     caption = f"{frame.measured_on(runs[runs['done'].astype(bool)])} Mean(spread over seeds)."
@@ -35,10 +35,14 @@ def write(
     below = [corner, *(f"{snr:g}" if several else HEADINGS[metric] for snr, metric in columns)]
     body = [[(names or {}).get(row, row), *line] for row, *line in lines]
     head = [top, below] if several else [below]
-    return text.write(store, f"table{number}_as_printed", {
-        "md": text.page(f"# Table {number}. {title}", caption, text.pipes([[corner, *heads], *lines])),
-        "tex": text.booktabs(title, f"tab:printed-{number}", 1 + len(columns), head, [body], SIGNS),
-    })  # fmt: skip
+    return text.write(
+        store,
+        f"table{number}_as_printed",
+        {
+            "md": text.page(f"# Table {number}. {title}", caption, text.pipes([[corner, *heads], *lines])),
+            "tex": text.booktabs(title, f"tab:printed-{number}", 1 + len(columns), head, [body], SIGNS),
+        },
+    )
 
 
 def like(cell: Cell, value: str, spread: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from cryobench.evaluation.statistics import LEVEL, against_published
+from cryobench.runs.record import Record
 from cryobench.tables import frame
 
 # What an MSE is a multiple of: the method whose finished run, of the same SNR and seed, is the limit.
@@ -44,10 +45,12 @@ class Cell:
 
     @property
     def mean(self) -> float | None:
+        """The mean over seeds; None without a run."""
         return float(np.mean(self.values)) if self.values else None
 
     @property
     def spread(self) -> float | None:
+        """The standard deviation over seeds (n − 1); None for fewer than two."""
         return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
 
     def times(self, limit: str = "bayes") -> tuple[float, float | None] | None:
@@ -74,7 +77,8 @@ class Cell:
             return "too few seeds"
         if comparison[0] >= LEVEL:
             return "agrees"
-        return "better" if (self.mean < self.paper) == (self.metric == "mse") else "worse"
+        lower = float(np.mean(self.values)) < self.paper
+        return "better" if lower == (self.metric == "mse") else "worse"
 
 
 @cache
@@ -114,24 +118,46 @@ def cells(
                     continue
                 value, spread = (published(paper).get((row, snr, metric)) if paper else None) or (None, None)
                 first = None if group.empty else group.iloc[0]
-                floors = {name: tuple(at(snr, seed) for seed in group["seed"]) for name, at in limits.items()}
-                out.append(Cell(
-                    row, snr, metric, tuple(group[metric]) if metric in group else (), tuple(group["run_id"]), value, spread,
-                    None if first is None else f"{first['scale']}{different}",
-                    () if first is None else tuple(first["record"].side_information),
-                    {name: each for name, each in floors.items() if metric == "mse" and each and None not in each},
-                ))  # fmt: skip
+                floors = {name: known([at(snr, seed) for seed in group["seed"]]) for name, at in limits.items()}
+                out.append(
+                    Cell(
+                        row,
+                        snr,
+                        metric,
+                        tuple(group[metric]) if metric in group else (),
+                        tuple(group["run_id"]),
+                        value,
+                        spread,
+                        None if first is None else f"{first['scale']}{different}",
+                        () if first is None else tuple(first["record"].side_information),
+                        {name: each for name, each in floors.items() if metric == "mse" and each},
+                    )
+                )
     return out, notes
 
 
-def refused(runs: pd.DataFrame) -> list[str]:
-    """A note on the test images that a method refused, which are in none of its means; none if there are none."""
+def known(values: list[float | None]) -> tuple[float, ...]:
+    """The values where there are all of them; none where one is missing."""
+    numbers = tuple(value for value in values if value is not None)
+    return numbers if len(numbers) == len(values) else ()
+
+
+def refused(chosen: pd.DataFrame) -> list[str]:
+    """`refused_by` of chosen runs, row by row."""
+    rows = dict.fromkeys(chosen["row"])
+    return refused_by((row, record) for row in rows for record in chosen.loc[chosen["row"] == row, "record"])
+
+
+def refused_by(runs: Iterable[tuple[str, Record]]) -> list[str]:
+    """A note on the test images that a method refused, which are in none of its means; none if there are none.
+
+    runs: (row, record).
+    """
     lines = []
-    for row in dict.fromkeys(runs["row"]):
-        for record in runs.loc[runs["row"] == row, "record"]:
-            if bad := record.bad_images:
-                some = ", ".join(list(bad)[:5]) + (" …" if len(bad) > 5 else "")
-                noise = record.name("noise") if record.snr is None else f"SNR {record.snr:g}"
-                why = next(iter(bad.values()))
-                lines.append(f"{row}, {noise}, seed {record.seed}: {len(bad)} (image {some}; {why})")
+    for row, record in runs:
+        if bad := record.bad_images:
+            some = ", ".join(list(bad)[:5]) + (" …" if len(bad) > 5 else "")
+            noise = record.name("noise") if record.snr is None else f"SNR {record.snr:g}"
+            why = next(iter(bad.values()))
+            lines.append(f"{row}, {noise}, seed {record.seed}: {len(bad)} (image {some}; {why})")
     return [f"Test images that a method refused, which its means leave out: {'; '.join(lines)}."] if lines else []

@@ -26,7 +26,11 @@ def write(store: Store, name: str, texts: dict[str, str]) -> list[Path]:
 
 
 def formatted(metric: str, mean: float | None, spread: float | None) -> str:
-    """As the paper prints: 2.99e-3(3.51e-5), 25.30(0.05), 0.82(0.03); a dash for what there is not."""
+    """As the paper prints: 2.99e-3(3.51e-5), 25.30(0.05), 0.82(0.03); a dash for what there is not.
+
+    >>> formatted("mse", 0.00299, 3.51e-5), formatted("psnr", 25.3, 0.05), formatted("ssim", 0.82, None)
+    ('2.99e-3(3.51e-5)', '25.30(0.05)', '0.82(–)')
+    """
     if mean is None:
         return "–"
     if metric == "mse":
@@ -43,6 +47,7 @@ def short(value: float | None) -> str:
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
+    """A number with so many decimals; a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 
@@ -74,9 +79,14 @@ def page(*parts: str) -> str:
 
 
 def booktabs(
-    caption: str, label: str, columns: int, head: list[list[str]], parts: list[list[list[str]]],
-    signs: dict[str, str] | None = None, titles: Sequence[str] | None = None,
-) -> str:  # fmt: skip
+    caption: str,
+    label: str,
+    columns: int,
+    head: list[list[str]],
+    parts: list[list[list[str]]],
+    signs: dict[str, str] | None = None,
+    titles: Sequence[str] | None = None,
+) -> str:
     """A LaTeX table: the lines of its head, then each of `parts` below a rule of its own, under its title where it has one.
 
     signs: what LaTeX wants in the place of these texts, in the lines beside SIGNS.
@@ -87,10 +97,18 @@ def booktabs(
             above = rf" \multicolumn{{{columns}}}{{l}}{{{title}}} \\ \midrule" if title else ""
             body += [rf"\midrule{above}", *(" & ".join(line) + r" \\" for line in part)]
     lines = [
-        r"\begin{table}", r"\centering", rf"\caption{{{caption}}}", rf"\label{{{label}}}",
-        rf"\begin{{tabular}}{{l{'c' * (columns - 1)}}}", r"\toprule", *(" & ".join(line) + r" \\" for line in head), *body,
-        r"\bottomrule", r"\end{tabular}", r"\end{table}",
-    ]  # fmt: skip
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{caption}}}",
+        rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{l{'c' * (columns - 1)}}}",
+        r"\toprule",
+        *(" & ".join(line) + r" \\" for line in head),
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
     text = "\n".join(lines)
     for sign, tex in {**(signs or {}), **SIGNS}.items():
         text = text.replace(sign, tex)

@@ -102,7 +102,7 @@ class Cs(Listing):
                 return np.full(len(self), default)
             there = ", ".join(self.particles.dtype.names[:SHOWN])
             raise InputError(
-                f"{self.path}: expected a field {' or '.join(fields) or name}, got {there}; if it has another name there, {CONVERT}"
+                f"{self.path}: expected a field {' or '.join(fields) or name}, got {there}; if another one has it, {CONVERT}"
             )
         return convert(self._numbers(found))
 

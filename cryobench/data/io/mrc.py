@@ -21,6 +21,7 @@ import lzma
 import math
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +34,7 @@ MODES = {0: "i1", 1: "i2", 2: "f4", 6: "u2", 12: "f2"}
 OTHER_MODES = {3: "complex numbers", 4: "complex numbers", 16: "colours", 101: "4-bit numbers"}
 STAMPS = {b"\x44\x44": "<", b"\x44\x41": "<", b"\x11\x11": ">"}
 PACKED = {b"\x1f\x8b": ("gzip", "gunzip"), b"BZh": ("bzip2", "bunzip2"), b"\xfd7zXZ": ("xz", "unxz")}
-UNPACKED = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
+UNPACKED: dict[str, Callable] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
 HEAD = HEADER_DTYPE.itemsize  # 1024
 IMOD = 1146047817  # at byte 152, if flags follow
 IMOD_SIGNED = 1  # the flag that bytes are signed
@@ -50,8 +51,8 @@ class Header:
     shape: tuple[int, int, int]
     dtype: np.dtype
     offset: int
-    axes: tuple[int, int, int]
-    pixels: tuple[float | None, float | None, float | None]
+    axes: tuple[int, ...]
+    pixels: tuple[float | None, ...]
 
     @property
     def is_volume(self) -> bool:
@@ -189,7 +190,7 @@ def described(fields: np.record, raw: bytes, order: str, size: int | None, path:
     header = Header(
         fields,
         dimensions(fields),
-        np.dtype(kind).newbyteorder(order),
+        np.dtype(f"{order}{kind}"),
         HEAD + int(fields["nsymbt"]),
         axes,
         tuple(pixel(fields, axis, path) for axis in "xyz"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import starfile
 from cryobench.data.io.stack import new_stack, write_map
 from cryobench.data.rotations import euler_from_rotations
 from cryobench.errors import InputError
+from cryobench.files import whole
 
 
 def write_stack(
@@ -26,11 +28,13 @@ def write_stack(
     *,
     volumes: np.ndarray | None = None,
     name: str = "particles",
+    texts: Callable[[str], Mapping[str, str]] | None = None,
 ) -> Path:
     """Write a new folder with NAME.mrcs, NAME.star and, if volumes are given, conformation_1.mrc and so on.
 
     blocks: the images in order, any number (b, L, L) at a time, so that a stack larger than memory can be written;
-    rotations (n, 3, 3), labels (n,) from 0 (rlnClassNumber counts from 1), pixel_size in Å, volumes (k, L, L, L).
+    rotations (n, 3, 3), labels (n,) from 0 (rlnClassNumber counts from 1), pixel_size in Å, volumes (k, L, L, L); texts: the
+    `digest` of the images → further files, name → text.
     Returns the path of the .star file. The folder appears when it is whole, and is never written over. Raises
     InputError if it exists, for a wrong number or size of images, or if there is no room.
     """
@@ -45,7 +49,9 @@ def write_stack(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        size = _write_images(partial / f"{name}.mrcs", blocks, len(rotations), pixel_size)
+        size, digest = _write_images(partial / f"{name}.mrcs", blocks, len(rotations), pixel_size)
+        for file, text in (texts(digest) if texts else {}).items():
+            (partial / file).write_text(text, encoding="utf-8")
         for number, volume in enumerate(volumes if volumes is not None else (), start=1):
             write_map(partial / f"conformation_{number}.mrc", volume, pixel_size)
         starfile.write(_tables(name, size, pixel_size, rotations, labels), partial / f"{name}.star")
@@ -61,25 +67,47 @@ def write_stack(
     return folder / f"{name}.star"
 
 
-def write_split(folder: Path | str, pairs, split: str, noisy=None) -> Path:
+def write_poses(path: Path, rotations: np.ndarray, size: int, pixel_size: float, name: str = "train") -> Path:
+    """A .star file that RELION reads: images 1@NAME.mrcs and so on, of L = `size` px and pixel_size Å, seen under rotations
+    (n, 3, 3)."""
+    with whole(path) as partial:
+        starfile.write(_tables(name, size, pixel_size, rotations, np.zeros(len(rotations), np.int64)), partial)
+    return path
+
+
+def digest_of(blocks: Iterable[np.ndarray]) -> str:
+    """sha256 of images (b, L, L), however they come in blocks: of their pixels as little-endian float32, row by row."""
+    digest = hashlib.sha256()
+    for block in blocks:
+        digest.update(np.ascontiguousarray(block, dtype="<f4").data)
+    return digest.hexdigest()
+
+
+def write_split(folder: Path | str, pairs, split: str, noisy=None, texts=None) -> Path:
     """Write the images of "train" or "test" of a data set (`Pairs`) and its volumes as `write_stack` does.
 
-    The clean images, or those of `noisy` (a NoisyImages of this split).
+    The clean images, or those of `noisy` (a NoisyImages of this split); texts: as in `write_stack`.
     """
     part = getattr(pairs, split)
     starts = range(0, len(part.clean), 256)
     blocks = (noisy.noisy(slice(s, s + 256)) if noisy is not None else part.clean[s : s + 256] for s in starts)
-    return write_stack(folder, blocks, part.rotations, part.labels, pairs.pixel_size, volumes=pairs.volumes, name=split)
+    about = {"volumes": pairs.volumes, "name": split, "texts": texts}
+    return write_stack(folder, blocks, part.rotations, part.labels, pairs.pixel_size, **about)
 
 
-def _write_images(path: Path, blocks: Iterable[np.ndarray], n: int, pixel_size: float) -> int:
-    """One .mrcs of n images, block by block. Returns their size in pixels."""
+def _write_images(path: Path, blocks: Iterable[np.ndarray], n: int, pixel_size: float) -> tuple[int, str]:
+    """One .mrcs of n images, block by block. Returns their size in pixels and their digest."""
     blocks = iter(blocks)
     first = next(blocks)
     with new_stack(path, n, first.shape[-1], pixel_size) as stack:
-        for block in itertools.chain([first], blocks):
-            stack.append(block)
-    return stack.size
+
+        def written() -> Iterator[np.ndarray]:
+            for block in itertools.chain([first], blocks):
+                stack.append(block)
+                yield block
+
+        digest = digest_of(written())
+    return stack.size, digest
 
 
 def _tables(

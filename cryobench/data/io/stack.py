@@ -78,12 +78,16 @@ class Stack:
         indices = np.asarray(indices)
         if len(indices) and not (0 <= indices.min() and indices.max() < len(self)):
             raise InputError(f"{self.path}: expected images 1 to {len(self)}, got number {indices.max() + 1}")
-        place = {"dtype": self._header.dtype, "offset": self._header.offset, "shape": self.shape}
-        return np.memmap(self.path, mode="r", **place)[indices].astype(np.float32)
+        pixels = np.memmap(self.path, self._header.dtype, "r", self._header.offset, self.shape)
+        return pixels[indices].astype(np.float32)
 
 
 def numbers(values: np.ndarray) -> str:
-    """Numbers in rising order as people and --images write them: 1-12,40; of many ranges the first eight."""
+    """Numbers in rising order as people and --images write them: 1-12,40; of many ranges the first eight.
+
+    >>> numbers(np.array([40, 1, 2, 3]))
+    '1-3,40'
+    """
     values = np.unique(values)
     starts = np.flatnonzero(np.diff(values, prepend=values[0] - 2) > 1)
     ends = [*(starts[1:] - 1), len(values) - 1]
@@ -93,7 +97,7 @@ def numbers(values: np.ndarray) -> str:
 
 def pixel_of(header: Header, axes: tuple[int, ...], path: Path) -> float | None:
     """The edge of a pixel in Å, None where it isn't known, or where a header names another one for each axis."""
-    known = [header.pixels[axis] for axis in axes if header.pixels[axis] is not None]
+    known = [pixel for axis in axes if (pixel := header.pixels[axis]) is not None]
     if not known:
         return None
     if max(known) - min(known) > SAME * max(known):
@@ -160,10 +164,11 @@ def new_stack(
         with mrcfile.new_mmap(partial, (n, size, size), mrc_mode=2, overwrite=True) as file:
             (file.set_volume if like is not None and like.is_volume else file.set_image_stack)()
             file.voxel_size = pixel_size or 0
-            if like is not None and len(extended := like.extended):
-                file.set_extended_header(extended)
-            for name in KEPT if like is not None else ():
-                file.header[name] = like.header[name]
+            if like is not None:
+                if len(like.extended):
+                    file.set_extended_header(like.extended)
+                for name in KEPT:
+                    file.header[name] = like.header[name]
             offset = file.data.offset
         with open(partial, "r+b") as file:
             file.seek(offset)

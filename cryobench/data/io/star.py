@@ -61,8 +61,8 @@ class Star(Listing):
             return self.table.cells(name, self.rows)
         if name not in self.columns:
             raise InputError(f"{self.path}: expected a column {name}, got {', '.join(self.columns[:SHOWN])}")
-        values = np.array(self.optics.cells(name, range(len(self.optics))), dtype=object)
-        return list(values[self._groups])
+        values = self._of_optics(name)
+        return [values[group] for group in self._groups]
 
     def column(self, name: str, default: float | None = None) -> np.ndarray:
         """(n,) float64. Raises InputError where it is missing without a default, or not a finite number."""
@@ -97,10 +97,14 @@ class Star(Listing):
                 return 1e4 * self.column("rlnDetectorPixelSize") / self.column("rlnMagnification")  # from μm
         return None
 
+    def _of_optics(self, name: str) -> list[str]:
+        """A column of the optics table, one value a row; nothing where there is no such table."""
+        return self.optics.cells(name, range(len(self.optics))) if self.optics is not None else []
+
     @cached_property
     def _groups(self) -> np.ndarray:
         """(n,) which row of the optics table each particle belongs to."""
-        known = self.optics.cells(GROUP, range(len(self.optics)))
+        known = self._of_optics(GROUP)
         if GROUP not in self.table.columns:
             if len(known) > 1:
                 raise InputError(
@@ -123,24 +127,34 @@ class Star(Listing):
     def _places(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         """The stacks' names, and for each particle which of them and which image there, from 0; -1 where none is named."""
         names = self.cells(IMAGE)
-        parts = [IMAGE_NAME.fullmatch(name) for name in names]
-        counted = [
-            part is not None and (part[1] is None or int(part[1]) > 0) and not part[2].endswith("@") for part in parts
-        ]
-        if not all(counted):
-            wrong = np.flatnonzero(~np.array(counted))
+        parts = [named_image(name) for name in names]
+        if None in parts:
+            wrong = np.flatnonzero([part is None for part in parts])
             raise InputError(
                 f"{self.path}: expected image names like 000001@stack.mrcs, counted from 1, got "
                 f"'{names[wrong[0]]}' for {self.named(wrong)}"
             )
-        which, files = pd.factorize(np.array([part[2] for part in parts], dtype=object))
-        return list(files), which, np.array([int(part[1] or 0) - 1 for part in parts])
+        places, stacks = zip(*filter(None, parts), strict=True)
+        which, files = pd.factorize(np.array(stacks, dtype=object))
+        return list(files), which, np.array(places)
 
     def pointing_to(self, stack: str, indices: np.ndarray) -> bytes:
         """The file with these particles, their images now 000001@stack and so on, every other byte of a row as it was."""
         rows = self.rows[np.asarray(indices)].tolist()
         names = [f"{i:06d}@{stack}" for i in range(1, len(rows) + 1)]
         return with_cells(self.content, self.table, IMAGE, names, rows)
+
+
+def named_image(name: str) -> tuple[int, str] | None:
+    """000012@stack → (11, stack), a stack alone → (-1, stack); None for what names no image.
+
+    >>> named_image("000012@a.mrcs"), named_image("a.mrcs"), named_image("000000@a.mrcs")
+    ((11, 'a.mrcs'), (-1, 'a.mrcs'), None)
+    """
+    match = IMAGE_NAME.fullmatch(name)
+    if match is None or match[2].endswith("@") or (match[1] is not None and int(match[1]) == 0):
+        return None
+    return int(match[1] or 0) - 1, match[2]
 
 
 def read_star(path: Path | str, pixel_size: float | None = None) -> Star:

@@ -32,7 +32,7 @@ def analyse(evidence: Evidence) -> dict:
     rng = np.random.default_rng(np.random.SeedSequence([evidence.seed, len(evidence.labels)]))
     drawn = [np.concatenate([rng.choice(pool, each, replace=False) for pool in pools]) for _ in range(DRAWS)]
     truth = np.repeat([0, 1], each)
-    results = {name: {"right": [], "correct": []} for name in embeddings(0, 2 * each)}
+    results: dict[str, dict[str, list]] = {name: {"right": [], "correct": []} for name in embeddings(0, 2 * each)}
     for number, images in enumerate(drawn):
         pixels = evidence.denoised[images].reshape(len(images), -1).astype(np.float64)
         for name, embedding in embeddings(number, len(images)).items():

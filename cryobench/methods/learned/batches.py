@@ -27,8 +27,8 @@ class Batches(Dataset):
         return self.__getitems__([index])
 
     def __getitems__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        epochs, index = np.divmod(index, len(self.images))
-        shown, wanted = self.pairs(self.images, index, int(epochs[0]))
+        epochs, positions = np.divmod(index, len(self.images))
+        shown, wanted = self.pairs(self.images, positions, int(epochs[0]))
         return as_batch(shown), as_batch(wanted)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from cryobench.errors import InputError
 from cryobench.methods.learned import nets
@@ -26,8 +26,6 @@ class Adversarial(Trained):
     lr_discriminator: float = field(default=1e-3, kw_only=True)
     score_map: str = field(default="mean", kw_only=True)
 
-    critic_norm: ClassVar[str] = "batch"
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.lam >= 0:
@@ -39,6 +37,11 @@ class Adversarial(Trained):
     @abstractmethod
     def rule(self) -> AlphaBeta | Wasserstein:
         """The scoring rule that generator and discriminator play by."""
+
+    @property
+    def discriminator_norm(self) -> str:
+        """What stands where the paper's discriminator has batch norm, a name in NORMS."""
+        return "batch"
 
 
 @dataclass
@@ -75,6 +78,10 @@ class WassersteinGan(Adversarial):
         super().__post_init__()
         choose("lipschitz", self.lipschitz, "penalty", "clip")
         choose("critic_norm", self.critic_norm, *nets.NORMS)
+
+    @property
+    def discriminator_norm(self) -> str:
+        return self.critic_norm
 
     def rule(self) -> Wasserstein:
         return Wasserstein()

@@ -16,6 +16,7 @@ import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
@@ -36,6 +37,13 @@ def fit(
         raise Stopped("SIGTERM") from None
     except SystemExit:
         raise KeyboardInterrupt from None
+
+
+def logger(kind: str, folder: Path) -> Logger | bool:
+    """Lightning's own "csv" or "tensorboard" logger, into folder/curves/version_N, N counting the tries of a run; else none."""
+    if kind == "none":
+        return False
+    return {"csv": CSVLogger, "tensorboard": TensorBoardLogger}[kind](folder, name="curves")
 
 
 def plugins() -> list:

@@ -67,6 +67,11 @@ class BatchNorm(nn.BatchNorm2d):
     torch's SyncBatchNorm knows GPUs only, and no second derivative, which a gradient penalty needs.
     """
 
+    @property
+    def statistics(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Batches so far, running means, running variances: buffers that a norm without statistics would not have."""
+        return self.get_buffer("num_batches_tracked"), self.get_buffer("running_mean"), self.get_buffer("running_var")
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training:
             return super().forward(x)
@@ -76,11 +81,12 @@ class BatchNorm(nn.BatchNorm2d):
         variance = mean(values.square().mean(dim=(0, 2, 3)))
         with torch.no_grad():
             n = world() * x.numel() // x.shape[1]
-            self.num_batches_tracked += 1
+            batches, running_mean, running_var = self.statistics
+            batches += 1
             # Without a momentum, as while statistics are estimated anew, all batches count alike.
-            rate = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-            self.running_mean.lerp_(center, rate)
-            self.running_var.lerp_(variance * n / (n - 1), rate)
+            rate = 1 / float(batches) if self.momentum is None else self.momentum
+            running_mean.lerp_(center, rate)
+            running_var.lerp_(variance * n / (n - 1), rate)
         scale = self.weight * (variance + self.eps).rsqrt()
         return (values * scale[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
@@ -95,7 +101,7 @@ def share_batch_norm(module: nn.Module) -> None:
                 setattr(parent, name, shared)
 
 
-def by_name(array: np.memmap) -> tuple:
+def by_name(array: np.memmap) -> str | tuple:
     """How a memory map goes to another process: a whole .npy file as its name, anything else as what it holds."""
     if isinstance(array.base, mmap) and str(array.filename).endswith(".npy"):
         return np.load, (str(array.filename), "r")

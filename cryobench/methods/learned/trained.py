@@ -19,7 +19,7 @@ import numpy as np
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.base import Denoiser, check_images
+from cryobench.methods.base import Denoiser, NotFitted, check_images
 from cryobench.methods.learned.nets import NETS
 
 if TYPE_CHECKING:
@@ -70,7 +70,10 @@ class Trained(Denoiser):
         choose("batch_norm", self.batch_norm, "eval", "train", "precise")
         choose("net", self.net, *self.nets)
 
-    side_information = frozenset({"clean"})
+    @property
+    def side_information(self) -> frozenset[str]:
+        return frozenset({"clean"})
+
     nets: ClassVar[tuple[str, ...]] = NETS
     prepares: ClassVar[bool] = False  # a fit does more with an image than train on it
 
@@ -106,6 +109,12 @@ class Trained(Denoiser):
                 yield
             finally:
                 self.setting = given
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this fit (`own_folder`)."""
+        assert self.setting.workdir is not None
+        return self.setting.workdir
 
     def fit_in_folder(self, train: NoisyImages) -> None:
         """What `fit` does once there is a folder for checkpoints."""
@@ -145,12 +154,19 @@ class Trained(Denoiser):
         """The same for the images that choose the checkpoint."""
         return same_pairs(images, index, epoch)
 
+    @property
+    def net_in_place(self) -> torch.nn.Module:
+        """The net that was trained or loaded. Raises InputError before either."""
+        if self.generator is None:
+            raise NotFitted(self)
+        return self.generator
+
     def variants(self) -> Iterator[Trained]:
         """With checkpoint=five_best, one denoiser for each epoch chosen, lowest training MSE first; else itself alone."""
         yield self
         for weights in self.also:
             other = copy.copy(self)
-            other.generator = copy.deepcopy(self.generator)
+            other.generator = copy.deepcopy(self.net_in_place)
             other.generator.load_state_dict(weights)
             yield other
 
@@ -163,7 +179,7 @@ class Trained(Denoiser):
 
         check_images(noisy)
         device = "cuda" if self.setting.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available() else "cpu"
-        net = self.generator.to(device).train(self.batch_norm == "train")
+        net = self.net_in_place.to(device).train(self.batch_norm == "train")
         before = {name: value.clone() for name, value in net.state_dict().items()}
         out = np.empty_like(noisy, dtype=np.float32)
         with torch.no_grad():
@@ -188,7 +204,7 @@ class Trained(Denoiser):
 
     def weights(self) -> dict:
         """The generator's weights by name, for safetensors."""
-        return {name: value.contiguous() for name, value in self.generator.state_dict().items()}
+        return {name: value.contiguous() for name, value in self.net_in_place.state_dict().items()}
 
     def load_weights(self, weights: dict, image_size: int) -> None:
         """Take the generator's weights from `weights()` of an equal method. Raises InputError if they don't fit."""

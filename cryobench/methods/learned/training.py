@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -85,8 +86,7 @@ def take(method: Trained, train: NoisyImages) -> None:
 
 def checkpoints_of(method: Trained, stop: Callable[[], bool] | None = None) -> Checkpoints:
     """The checkpoints of a method, in the folder that its setting names."""
-    folder = method.setting.workdir / "checkpoints"
-    return Checkpoints(folder, method.chosen_epochs, method.setting.checkpoint_minutes, stop)
+    return Checkpoints(method.folder / "checkpoints", method.chosen_epochs, method.setting.checkpoint_minutes, stop)
 
 
 def share(method: Trained) -> int:
@@ -124,9 +124,9 @@ def trainer(method: Trained, module: DenoisingModule, checkpoints: Checkpoints, 
         devices=where.devices,
         strategy=strategy,
         use_distributed_sampler=False,
-        precision=where.precision,
+        precision=cast(Any, where.precision),  # Lightning refuses what it does not know
         callbacks=callbacks,
-        logger=False,
+        logger=lightning.logger(where.logger, method.folder),
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,

@@ -80,9 +80,11 @@ class UNet(Trained):
         self.exemplar.setting = self.setting
         self.exemplar.fit(train)
         self.exemplars = train.indices
-        folder = self.setting.workdir / "guides"
+        folder = self.folder / "guides"
         folder.mkdir(parents=True, exist_ok=True)
-        self.guides = [self._guides(train, draw, folder / f"draw_{draw}.npy") for draw in range(self.draws)]
+        self.guides = [
+            self._guides(self.exemplar, train, draw, folder / f"draw_{draw}.npy") for draw in range(self.draws)
+        ]
         held = np.arange(len(train) - validation_part(len(train)), len(train))
         middle = self.guides[0][held, MIDDLE - 1].astype(np.float32)
         self.report["guide"] = {name: self.exemplar.report[name] for name in ("tau", "components", "angles")}
@@ -91,7 +93,7 @@ class UNet(Trained):
         del self.guides
         shutil.rmtree(folder)
 
-    def _guides(self, train: NoisyImages, draw: int, path: Path) -> np.ndarray:
+    def _guides(self, exemplar: Exemplar, train: NoisyImages, draw: int, path: Path) -> np.ndarray:
         """(n, len(WIDTHS), L, L) float16, memory-mapped: the guides of all training images under one draw of noise."""
         if not path.exists():  # else an ended run left it
             guides = np.empty((len(train), len(WIDTHS), train.image_size, train.image_size), np.float16)
@@ -102,7 +104,7 @@ class UNet(Trained):
             )
             for start in starts:
                 some = np.arange(start, min(start + BATCH, len(train)))
-                guides[some] = self.exemplar.widened(train.noisy(some, draw), WIDTHS, leave_out=some)
+                guides[some] = exemplar.widened(train.noisy(some, draw), WIDTHS, leave_out=some)
             part = path.with_suffix(".part")
             with open(part, "wb") as file:
                 np.save(file, guides)

@@ -44,7 +44,9 @@ class Bayes(Denoiser):
     ess: float = 50
     max_draws: int = 4096
 
-    side_information = frozenset({"volumes", "sigma"})
+    @property
+    def side_information(self) -> frozenset[str]:
+        return frozenset({"volumes", "sigma"})
 
     def __post_init__(self) -> None:
         for name in ("step", "components", "draws", "ess"):

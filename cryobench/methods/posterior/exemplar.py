@@ -10,6 +10,7 @@ are few, the nearest of them is some way from the truth, and τ > 1 widens the w
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,13 @@ from rich.progress import track
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.base import Uncertainty, WithSigma, check_images
+from cryobench.methods.base import NotFitted, Uncertainty, WithSigma, check_images
 
 if TYPE_CHECKING:
     from cryobench.methods.posterior.mixture import Mixture
 
 TAUS = (1.0, 1.15, 1.3, 1.6, 2.0, 2.5, 3.2)
-AVERAGES = {"mean": np.mean, "median": np.median}
+AVERAGES: dict[str, Callable] = {"mean": np.mean, "median": np.median}
 
 
 @dataclass
@@ -106,6 +107,13 @@ class Exemplar(WithSigma):
             truncation_mse=float(np.mean((mixture.truncated(orbits, few) - few) ** 2)),
         )
 
+    @property
+    def fitted(self) -> Mixture:
+        """The exemplars with what was chosen for them. Raises InputError before a fit."""
+        if self.mixture is None:
+            raise NotFitted(self)
+        return self.mixture
+
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32; `uncertainty` is the posterior's.
 
@@ -114,15 +122,16 @@ class Exemplar(WithSigma):
         Raises InputError for images of another size than the exemplars, BadImages for NaN, Inf or a constant border.
         """
         check_images(noisy)
-        if noisy.shape[-1] != (size := self.mixture.orbits.basis.size):
+        mixture = self.fitted
+        if noisy.shape[-1] != (size := mixture.orbits.basis.size):
             raise InputError(f"expected images of {size} x {size} px, as the exemplars are, got {noisy.shape[-1]} px")
         out, deviation = np.empty_like(noisy, dtype=np.float32), np.empty_like(noisy, dtype=np.float32)
-        conformations = np.zeros((len(noisy), self.mixture.conformations))
+        conformations = np.zeros((len(noisy), mixture.conformations))
         names = ("effective_exemplars", "predicted_mse", "conformation", "conformation_probability")
         noted: dict[str, list] = {name: [] for name in names}
         pairs = list(zip(noisy, self.noise_level(noisy, hints), strict=True))
         for i, (image, level) in enumerate(track(pairs, "denoising", disable=not self.setting.progress)):
-            posterior = self.mixture.posterior(image, level)
+            posterior = mixture.posterior(image, level)
             out[i], deviation[i], conformations[i] = posterior.mean, posterior.deviation, posterior.conformations
             likeliest = int(conformations[i].argmax())
             numbers = (posterior.effective, posterior.variance / out[i].size, likeliest, conformations[i, likeliest])
@@ -144,5 +153,5 @@ class Exemplar(WithSigma):
         out = np.empty((len(noisy), len(widths), *noisy.shape[1:]), dtype=np.float32)
         sigma = self.noise_level(noisy, hints)
         for i, (image, level) in enumerate(zip(noisy, sigma, strict=True)):
-            out[i] = self.mixture.widened(image, level, widths, None if leave_out is None else leave_out[i])
+            out[i] = self.fitted.widened(image, level, widths, None if leave_out is None else leave_out[i])
         return out

@@ -40,5 +40,5 @@ def uncut(noisy: np.ndarray, sigma: float, around: np.ndarray) -> tuple[np.ndarr
         t = sign * (around[where] - limit) / sigma
         hazard = np.exp(-(t**2) / 2 - log_ndtr(t)) / np.sqrt(2 * np.pi)  # d log Φ(t)/dt
         slope[where], curvature[where] = sign * hazard, hazard * (hazard + t)
-    curvature = float(curvature.mean())
-    return around + slope * sigma / curvature, sigma**2 / curvature
+    mean = float(curvature.mean())
+    return around + slope * sigma / mean, sigma**2 / mean

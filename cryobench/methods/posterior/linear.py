@@ -21,7 +21,7 @@ from cryobench.methods.posterior.steerable import SteerableBasis
 def moments(basis: SteerableBasis, batches: Iterable[np.ndarray]) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
     """μ (K,) float64 and m → C_m (k, k) float64 of images, batches of (b, L, L), in all rotations and mirrors."""
     total, n = torch.zeros(len(basis), dtype=torch.complex128, device=basis.functions.device), 0
-    second = {m: 0.0 for m in basis.blocks}
+    second = {m: torch.zeros((), device=total.device) for m in basis.blocks}
     for batch in batches:
         n += len(batch)
         clean = basis.coefficients(batch).to(torch.complex128)

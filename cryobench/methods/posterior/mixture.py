@@ -58,15 +58,15 @@ class Mixture:
             energies = energies_of(orbits, np.roll(image, (-shift[0], -shift[1]), (0, 1)))
             by_shift.append((shift, torch.logsumexp(energies.flatten() / heat, 0), weights(energies, sigma, self.tau)))
         odds = torch.softmax(torch.stack([log for _, log, _ in by_shift]), dim=0)
-        means, within, traces, shares = [], [], [], []
+        shifted, within, traces, shares = [], [], [], []
         for shift, _, weight in by_shift:
             coefficients, share = orbits.weighted_sum(weight), weight.sum(dim=(0, 1))
-            means.append(torch.roll(orbits.basis.render(coefficients[None])[0], shift, (0, 1)))
+            shifted.append(torch.roll(orbits.basis.render(coefficients[None])[0], shift, (0, 1)))
             drawn = orbits.basis.render(elements(orbits, draws(weight, DRAWS)))
-            within.append((torch.roll(drawn, shift, (1, 2)) - means[-1]).square().mean(dim=0))
+            within.append((torch.roll(drawn, shift, (1, 2)) - shifted[-1]).square().mean(dim=0))
             traces.append(share @ orbits.norms - coefficients.abs().square().sum())
             shares.append(share)
-        means = torch.stack(means)
+        means = torch.stack(shifted)
         mean = torch.tensordot(odds, means, 1)
         between = torch.tensordot(odds, (means - mean).square(), 1)
         deviation = (torch.tensordot(odds, torch.stack(within), 1) + between).sqrt()
@@ -86,7 +86,7 @@ class Mixture:
 
     def _shifts(self, image: np.ndarray, heat: float) -> list[tuple[int, int]]:
         """The shifts (down, right) in px that a few exemplars at few angles don't rule out, the likeliest first."""
-        if not self.shift:
+        if self.glance is None:
             return [(0, 0)]
         reach = range(-self.shift, self.shift + 1)
         shifts = [(y, x) for y, x in itertools.product(reach, reach) if y * y + x * x <= self.shift**2]

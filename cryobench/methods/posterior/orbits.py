@@ -30,7 +30,7 @@ class Orbits:
         self.norms = coefficients.abs().square().sum(dim=1)
         # (K, n) each, so that the products with an image read memory in order
         self.real, self.imaginary = coefficients.real.T.contiguous(), coefficients.imag.T.contiguous()
-        self.angles = 4 * scipy.fft.next_fast_len(-(-max(angles, 2 * int(basis.orders.max()) + 1) // 4), real=True)
+        self.angles = angles_of(basis, angles)
 
     def __len__(self) -> int:
         return len(self.norms)
@@ -61,3 +61,8 @@ class Orbits:
             real, imaginary = self.real[block][:, heavy] @ both[order], self.imaginary[block][:, heavy] @ odds[order]
             total[block, 0], total[block, 1] = real[:, 0] - imaginary[:, 1], real[:, 1] + imaginary[:, 0]
         return torch.view_as_complex(total)
+
+
+def angles_of(basis: SteerableBasis, angles: int) -> int:
+    """At least so many in-plane angles: as many as the basis turns, a multiple of four, and a number that FFTs are fast for."""
+    return 4 * scipy.fft.next_fast_len(-(-max(angles, 2 * int(basis.orders.max()) + 1) // 4), real=True)

@@ -64,8 +64,9 @@ class Rebuilt(WithSigma, Bayes):
         check_images(noisy)
         denoised = super().denoise(noisy, sigma=self.noise_level(noisy, hints))
         sorted_out = np.zeros((len(noisy), int(self.shown.max()) + 1))
-        sorted_out[:, self.shown] = self.uncertainty.conformations
-        self.uncertainty = replace(self.uncertainty, conformations=sorted_out)
+        if self.uncertainty is not None:
+            sorted_out[:, self.shown] = self.uncertainty.conformations
+            self.uncertainty = replace(self.uncertainty, conformations=sorted_out)
         named = self.report["per_image"].get("conformation", [])
         self.report["per_image"]["conformation"] = [int(self.shown[k]) for k in named]
         return denoised

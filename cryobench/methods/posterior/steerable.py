@@ -92,7 +92,7 @@ def principal(basis: SteerableBasis, batches: Iterable[np.ndarray], components: 
     Components are counted as real numbers: one for m = 0, two for m > 0. The second moments of a set of images together
     with all their rotations and mirror images are Re(C_mᴴ C_m)/n in order m, and zero between orders.
     """
-    moments = {m: 0.0 for m in basis.blocks}
+    moments = {m: torch.zeros((), device=basis.functions.device) for m in basis.blocks}
     for batch in batches:
         coefficients = basis.coefficients(batch).to(torch.complex128)
         for m, block in basis.blocks.items():

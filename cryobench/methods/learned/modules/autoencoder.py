@@ -28,7 +28,7 @@ class AutoencoderModule(DenoisingModule):
         noisy, clean = batch
         difference = self.generator(noisy) - clean
         loss = difference.abs().pow(self.power).mean()  # E‖x − G(y)‖ per pixel: ℓ1, or ℓ2 squared
-        optimizer = self.optimizers()
+        (optimizer,) = self.steps()
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         optimizer.step()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch.utils.data import Sampler
 
 from cryobench.errors import NotFinite
@@ -58,18 +59,29 @@ class DenoisingModule(pl.LightningModule):
                 )
             self.latest[name] = number
             self._losses.setdefault(name, []).append(number)
+        self.write({name: self.latest[name] for name in values})
+
+    def write(self, numbers: dict[str, float]) -> None:
+        """Into the run's loggers, if it has any, at the training batches done so far."""
+        for logger in self.loggers:
+            logger.log_metrics(numbers, step=steps_done(self.trainer))
+
+    def steps(self) -> list[LightningOptimizer]:
+        """The optimizers, in the order of `configure_optimizers`."""
+        optimizers = self.optimizers()
+        return optimizers if isinstance(optimizers, list) else [optimizers]
 
     def validation_step(self, batch, _):
         noisy, clean = batch
         error = ((self.generator(noisy) - clean) ** 2).mean(dim=(1, 2, 3))
-        self.log("val_mse", error.mean(), batch_size=len(clean), on_epoch=True, sync_dist=True)
+        self.log("val_mse", error.mean(), batch_size=len(clean), on_epoch=True, sync_dist=True, logger=False)
 
     def on_train_epoch_end(self) -> None:
         """One point of the training curve: the means of this epoch's losses and the validation MSE after it.
 
         "parts": the same means over each tenth of the epoch's steps, for curves against the iteration.
         """
-        point = {name: float(np.mean(values)) for name, values in self._losses.items()}
+        point: dict[str, Any] = {name: float(np.mean(values)) for name, values in self._losses.items()}
         point |= {"epoch": self.current_epoch + 1, "val_mse": float(self.trainer.callback_metrics["val_mse"])}
         if not math.isfinite(point["val_mse"]):
             raise NotFinite(
@@ -81,6 +93,7 @@ class DenoisingModule(pl.LightningModule):
             for name, values in self._losses.items()
         }
         self.curve.append(point)
+        self.write({"val_mse": point["val_mse"], "epoch": point["epoch"]})
         self._losses = {}
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:

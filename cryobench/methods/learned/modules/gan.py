@@ -18,7 +18,7 @@ from cryobench.methods.learned.modules.denoising import DenoisingModule
 from cryobench.methods.learned.nets.build import build
 
 if TYPE_CHECKING:
-    from cryobench.methods.learned.gan import Adversarial
+    from cryobench.methods.learned.gan import Adversarial, WassersteinGan
 
 ADAM = (0.5, 0.999)
 
@@ -58,7 +58,7 @@ class GanModule(DenoisingModule):
             width=settings.width,
             image_size=image_size,
             seed=self.seed + 10_000,
-            norm=settings.critic_norm,
+            norm=settings.discriminator_norm,
         )
         self.reduce = {"mean": map_mean, "sum": map_sum}[settings.score_map]
 
@@ -76,7 +76,7 @@ class GanModule(DenoisingModule):
     def training_step(self, batch, index):
         """A step of the generator, and before it one of the discriminator in every other batch."""
         noisy, clean = batch
-        generator_step, discriminator_step = self.optimizers()
+        generator_step, discriminator_step = self.steps()
         denoised = self.generator(noisy)
         if index % 2 == 0:
             self.learn_discriminator(discriminator_step, clean, denoised.detach(), index)
@@ -111,7 +111,9 @@ class GanModule(DenoisingModule):
 class WassersteinModule(GanModule):
     """The critic is kept Lipschitz by a gradient penalty, or by clipped weights."""
 
-    def penalty(self, clean, denoised, index):
+    settings: WassersteinGan
+
+    def penalty(self, clean: torch.Tensor, denoised: torch.Tensor, index: int) -> torch.Tensor | float:
         if self.settings.lipschitz == "clip":
             return 0.0
         random = random_of_step(self.seed, self.current_epoch, index)

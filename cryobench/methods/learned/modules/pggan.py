@@ -62,7 +62,7 @@ class PgganModule(DenoisingModule):
     def training_step(self, batch, index):
         """A step of the critic, then one of the generator, at the size and the fade of the part."""
         noisy, clean = batch
-        generator_step, critic_step = self.optimizers()
+        generator_step, critic_step = self.steps()
         size, fade = self.part.size, self.part.fade(index)
         real, denoised = pggan.target(clean, size, fade), self.generator(noisy, size, fade)
         self.learn_critic(critic_step, real, denoised.detach(), fade, index)
@@ -98,19 +98,17 @@ class PgganModule(DenoisingModule):
             "variance": denoised.var(dim=0, unbiased=False).mean(),
             "clean_variance": clean.var(dim=0, unbiased=False).mean(),
         }
-        self.log_dict(values, batch_size=len(clean), on_epoch=True, sync_dist=True)
+        self.log_dict(values, batch_size=len(clean), on_epoch=True, sync_dist=True, logger=False)
 
     def on_train_epoch_end(self) -> None:
         """A point of the curve. variety: the variance between images over that of clean ones, near 0 once G collapses."""
         super().on_train_epoch_end()
         del self.curve[-1]["parts"]  # it is one
         part, seen = self.part, self.trainer.callback_metrics
-        self.curve[-1] |= {
-            "size": part.size,
-            "fading": part.fading,
-            "images": part.shown + part.steps * part.batch,
-            "variety": float(seen["variance"] / seen["clean_variance"].clamp_min(1e-12)),
-        }
+        variety = float(seen["variance"] / seen["clean_variance"].clamp_min(1e-12))
+        images = part.shown + part.steps * part.batch
+        self.curve[-1] |= {"size": part.size, "fading": part.fading, "images": images, "variety": variety}
+        self.write({"size": part.size, "variety": variety})
 
 
 class PartSampler(Sampler):

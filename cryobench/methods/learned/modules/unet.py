@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -26,7 +26,7 @@ class UNetModule(DenoisingModule):
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             max_lr=self.lr,
-            total_steps=self.trainer.estimated_stepping_batches,
+            total_steps=int(self.trainer.estimated_stepping_batches),
             pct_start=0.05,
             cycle_momentum=False,
         )
@@ -35,11 +35,12 @@ class UNetModule(DenoisingModule):
     def training_step(self, batch, _):
         inputs, clean = batch
         loss = (self.generator(inputs) - clean).square().mean()
-        optimizer = self.optimizers()
+        (optimizer,) = self.steps()
         optimizer.zero_grad(set_to_none=True)
         self.manual_backward(loss)
         optimizer.step()
-        self.lr_schedulers().step()
+        schedule: Any = self.lr_schedulers()
+        schedule.step()
         self.note(loss=loss, train_mse=loss)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:

@@ -84,7 +84,8 @@ class Generator(nn.Module):
         self.last_norm = nn.BatchNorm2d(1)
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
-        x, skips = noisy, []
+        x = noisy
+        skips: list[torch.Tensor] = []
         for level in self.encoder:
             x = level(x if not skips else F.relu(x))
             skips.append(x)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from cryobench.errors import InputError
 from cryobench.methods.learned.growth import START, sizes
+from cryobench.methods.learned.nets.build import Net, channels_last
 
 
 def check_size(image_size: int) -> None:
@@ -120,7 +121,7 @@ class Generator(nn.Module):
         stage = self.sizes.index(size or self.sizes[-1])
         for block in self.blocks[:stage]:
             before, x = features, enlarge(pixel_norm(features))
-            for layer in block:
+            for layer in block.children():
                 features = leaky(layer(x))
                 x = pixel_norm(features)
         image = self.pixels(stage, features)
@@ -150,7 +151,7 @@ class Discriminator(nn.Module):
         stage = self.sizes.index(image.shape[-1])
         x = leaky(self.from_image[stage](image))
         for k in range(stage, 0, -1):
-            for layer in self.blocks[k - 1]:
+            for layer in self.blocks[k - 1].children():
                 x = leaky(layer(x))
             x = F.avg_pool2d(x, 2)
             if k == stage and fade < 1:
@@ -163,7 +164,7 @@ class Discriminator(nn.Module):
         return self.score(x)
 
 
-def build(role: type[nn.Module], width: int, image_size: int, seed: int, **options) -> nn.Module:
+def build(role: type[Net], width: int, image_size: int, seed: int, **options) -> Net:
     """A `Generator` or a `Discriminator`, its weights drawn from `seed`, channels-last. Raises InputError."""
     check_size(image_size)
     net = role(width, image_size, **options)
@@ -172,4 +173,4 @@ def build(role: type[nn.Module], width: int, image_size: int, seed: int, **optio
         for layer in net.modules():
             if isinstance(layer, Equal):
                 layer.weight.normal_(generator=draw).mul_(layer.spread)
-    return net.to(memory_format=torch.channels_last)
+    return channels_last(net)

@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from cryobench.errors import InputError
+from cryobench.methods.learned.nets.build import channels_last
 
 GROUPS = 8
 
@@ -84,6 +85,7 @@ def build(width: int, image_size: int, *, inputs: int, base: int | None, seed: i
         for layer in net.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-                layer.bias.zero_()
-        net.last[-1].weight.zero_()
-    return net.to(memory_format=torch.channels_last)
+                if layer.bias is not None:
+                    layer.bias.zero_()
+        net.last.get_parameter("2.weight").zero_()
+    return channels_last(net)

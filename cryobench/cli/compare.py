@@ -1,0 +1,175 @@
+"""The verb compare: runs beside all methods that have records of the same images."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from pathlib import Path
+
+import typer
+
+from cryobench.cli.options import Overrides
+from cryobench.errors import InputError
+
+KINDS = (".md", ".csv", ".html", ".png")
+
+
+def compare(
+    overrides: list[str] = Overrides,
+    results: str = typer.Option(None, "--results", help="The results folder.", show_default="results/DATA-SCALE"),
+    out: str = typer.Option(
+        None,
+        "--out",
+        "-o",
+        help="A folder, or a file that ends in .md, .csv, .html or .png.",
+        show_default="RESULTS/compare",
+    ),
+    tasks: bool = typer.Option(
+        False,
+        "--tasks",
+        help="The leaderboard: all methods × all tasks that have records, in all folders beside --results.",
+    ),
+    run: bool = typer.Option(True, "--run/--no-run", help="Whether runs that are missing are done."),
+) -> None:
+    """Runs beside all methods with records of the same data, noise and scale: table, verdicts, picture.
+
+    compare method=mine seed=0,1,2 does what is missing of these runs, after saying what that costs, and compares them with
+    every finished run under the same conditions. Without a method it compares what there is. The noisy images and the two
+    limits (method=wiener, method=bayes) are done along where that takes less than a minute. Verdicts need three seeds.
+    --tasks shows methods × (molecule, SNR, noise model), from the records of all results folders, and runs nothing.
+    """
+    from cryobench.cli.missing import keys, run_missing, run_references
+    from cryobench.config import sweep
+    from cryobench.config.compose import search_path
+    from cryobench.config.identity import own_folders, task_name
+    from cryobench.runs.store import Store
+    from cryobench.tables import comparison
+
+    if tasks:
+        return leaderboard(list(overrides or []), results, out)
+    if out and Path(out).suffix in KINDS and Path(out).is_dir():
+        raise InputError(f"--out: expected a file, got {out}, which is a folder")
+    words = list(overrides or [])
+    words += [search_path(own_folders())] if own_folders() else []  # the processes of a sweep know of overrides alone
+    words += [f"paths.results={quoted(results)}"] if results else []
+    planned = sweep.plan(words)
+    if other := sorted({task_name(job.config) for job in planned.jobs} - {"denoising"}):
+        raise InputError(f"compare: expected runs that denoise, got task={', '.join(other)}")
+    asked = planned.jobs if keys(words) & {"method", "row", "sweep"} else []
+    conditions = {(job.config["paths"]["results"], comparison.key_of(job.config)): job for job in planned.jobs}
+    stores = {path: Store(path) for path, _ in conditions}
+    failed = 0
+    if run:
+        failed = run_missing(asked, planned, words) if asked else 0
+        run_references(words, asked, conditions, stores)
+    comparisons = [
+        (comparison.compare(stores[path].all(), job.config, [one.run_id for one in asked]), stores[path])
+        for (path, _), job in conditions.items()
+    ]
+    if not any(one.lines for one, _ in comparisons):
+        raise InputError(
+            f"compare: expected finished runs of {comparisons[0][0].where} in {next(iter(stores))}, got none; "
+            "name a method (method=cwf,nlm seed=0,1,2), or another folder with --results"
+        )
+    write(comparisons, Path(out) if out else Path(next(iter(stores))).expanduser() / "compare")
+    raise typer.Exit(failed)
+
+
+def leaderboard(words: list[str], results: str | None, out: str | None) -> None:
+    """Print methods × tasks; write it where `out` says, a file that ends in .md or .csv or a folder."""
+    from cryobench.files import whole
+    from cryobench.tables import leaderboard as board
+
+    if words:
+        raise InputError(
+            f"compare --tasks: expected no overrides, since all tasks with records are shown, got {words[0]}"
+        )
+    folder = Path(results).expanduser().resolve().parent if results else Path("results")
+    leaders = board.board(board.beside(folder))
+    if not leaders.tasks:
+        raise InputError(
+            f"compare --tasks: expected records of {board.LEAST} methods or more under the same conditions in a "
+            f"folder of {folder}, got none; --results names one of these folders"
+        )
+    texts = {".md": board.to_markdown(leaders), ".csv": board.to_csv(leaders)}
+    print(texts[".md"])
+    if out:
+        path = Path(out)
+        if path.suffix in KINDS and path.suffix not in texts:
+            raise InputError(f"--out: expected a folder, or a file that ends in .md or .csv, got {out}")
+        files = (
+            {path: texts[path.suffix]}
+            if path.suffix in texts
+            else {path / f"leaderboard{k}": t for k, t in texts.items()}
+        )
+        for file, text in files.items():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with whole(file) as part:
+                part.write_text(text, encoding="utf-8")
+            print(f"written: {file}", file=sys.stderr)
+
+
+def quoted(text: str) -> str:
+    """A text as Hydra's grammar takes it, whatever is in it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def write(compared: list, out: Path) -> None:
+    """Print the page, and write it, its tables and its pictures into a folder, or the one of them that `out` names."""
+    from cryobench.files import replacing, writable
+    from cryobench.report import comparison as report
+    from cryobench.tables import comparison_text
+
+    one_file = out.suffix in KINDS
+    comparisons = [one for one, _ in compared]
+    if out.suffix == ".png" and len(comparisons) > 1:
+        raise InputError(f"--out: expected a folder for the pictures of {len(comparisons)} comparisons, got {out}")
+    folder = out.parent if one_file else out
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(writable(folder))
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory())) if one_file else folder
+        names = {one.where: file_name(one) for one in comparisons}
+        pictures = {
+            one.where: path
+            for one, store in compared
+            if (path := report.picture(one, store, scratch / names[one.where], at_hand(one.config)))
+        }
+        linked = {} if one_file else {where: path.name for where, path in pictures.items()}
+        texts = {
+            "compare.md": comparison_text.to_markdown(comparisons, linked),
+            "compare.csv": comparison_text.to_csv(comparisons),
+            "verdicts.csv": comparison_text.verdicts_csv(comparisons),
+            "compare.html": report.page(comparisons, pictures),
+        }
+        if out.suffix == ".png":
+            if not pictures:
+                raise InputError(f"--out: expected runs that kept images for {out}, got none")
+            (picture,) = pictures.values()
+            files = {out: picture.read_bytes()}
+        elif one_file:
+            files = {out: texts[f"compare{out.suffix}"].encode()}
+        else:
+            files = {folder / name: text.encode() for name, text in texts.items()}
+        for file, content in files.items():
+            with replacing(file) as part:
+                part.write_bytes(content)
+    print(texts["compare.md"])
+    for file in [*files, *(pictures.values() if not one_file else ())]:
+        print(f"written: {file}", file=sys.stderr)
+
+
+def file_name(one) -> str:
+    """Of a comparison's picture."""
+    plain = "".join(c if c.isalnum() or c in ".-" else "_" for c in one.where.replace(", ", "-").replace(" ", ""))
+    return f"{plain[:80]}.png"
+
+
+def at_hand(config: dict):
+    """The data set of a config, if its images are in the cache already; else None."""
+    from cryobench.cli.missing import simulated
+    from cryobench.config.compose import build, cache_folder
+    from cryobench.data.pairs import open_pairs
+
+    return open_pairs(build(config, "data"), cache_folder(config)) if simulated(config) else None

@@ -1,0 +1,304 @@
+"""From noisy images alone: the structure that they imply is found, and each image becomes its posterior mean under it.
+
+Nothing is known but that the images are projections of one volume from unknown directions, with noise (and each with a scale
+and a level of its own, pose_mixture.py). Two halves of the images are kept apart. Each finds a coarse map from random blobs by
+expectation–maximisation, its likelihood flattened at first (annealing), the likeliest of several starts going on; the second
+half's map is turned onto the first's, and that the two agree is the proof that there is a structure. Then maps and images
+grow in size as long as the halves agree at the rim of what they hold (structure.py, half_maps.py).
+
+    x̂(y) = Σ_R p(R | y, V) E[a P_R V + b | R, y]
+
+An image that was in the fit is denoised by the map of the half that it was not in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.progress import Progress
+
+from cryobench.data.images import NoisyImages
+from cryobench.data.io.stack import resample
+from cryobench.errors import InputError, note
+from cryobench.files import replacing
+from cryobench.methods.base import WithSigma, check_images
+
+if TYPE_CHECKING:
+    from cryobench.methods.posterior.structure import Structure
+
+FIRST = 16  # px of the first maps
+ANNEALING = (4.0, 3.0, 2.25, 1.7, 1.3, 1.0, 1.0, 1.0)  # of the first maps; the likelihood is taken to the power 1/heat
+STAGE = (1.3, 1.0)
+FINE = (1.0, 1.0)  # of the last maps, with finer poses
+GROWTH = 1.33  # from stage to stage
+SHARED = 5  # shells that both halves share, in maps of any size, so that they stay in one frame
+AGREE = 0.143  # FSC of half maps (Rosenthal & Henderson 2003)
+FOUND = 0.5  # FSC of the first shells that the halves do not share, in the first stage where there are any
+COARSE = 24  # px at which the views are found that are worth a closer look
+STATE = "structure.safetensors"
+
+
+@dataclass
+class AbInitio(WithSigma):
+    """starts: random starts of each half; n_first: how many images of it those see.
+    n_fit: how many training images to use, None for all.
+    step, fine_step: how far the rim of an image moves between neighbouring views, in px of the stage's images; the finer one at
+        the end of the fit and for denoising.
+    largest: px that maps may grow to, None for that of the images.
+    """
+
+    starts: int = 3
+    n_first: int = 1000
+    n_fit: int | None = None
+    step: float = 2.5
+    fine_step: float = 1.8
+    largest: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("starts", "n_first", "step", "fine_step"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
+        for name, least in (("n_fit", 8), ("largest", FIRST)):
+            if getattr(self, name) is not None and getattr(self, name) < least:
+                raise InputError(f"method.{name}: expected {least} or more, or null, got {getattr(self, name)}")
+
+    def fit(self, train: NoisyImages) -> None:
+        """Find the structure of the training images; goes on where a fit in the same folder was stopped.
+
+        report: starts (half, log-likelihood an image), agreement (correlation of the halves' first maps), stages (size in px,
+        step, views, FSC, log-likelihood an image), resolution in Å where the halves' FSC falls below 0.143, found. Raises
+        InputError for fewer than 8 images.
+        """
+        from cryobench.methods.posterior.steerable import compute_device
+
+        train = train.subset(slice(self.n_fit))
+        if len(train) < 8:
+            raise InputError(f"data.n_train: expected 8 images or more to find a structure, got {len(train)}")
+        self.device = compute_device(self.setting.accelerator)
+        self.images, self.size, self.pixel_size = train, train.image_size, train.pixel_size
+        rows = [np.arange(start, min(start + 256, len(train))) for start in range(0, len(train), 256)]
+        sigma, level, self.half_of = np.empty(len(train)), 0.0, {}
+        for part in rows:
+            noisy = train.noisy(part)
+            sigma[part] = self.noise_level(noisy, {"sigma": train.sigma(part)} if self.sigma == "known" else {})
+            level += outside_mean(noisy) * len(part) / len(train)
+            self.half_of |= {key(image): int(row) % 2 for image, row in zip(noisy, part, strict=True)}
+        halves = np.arange(len(train)) % 2
+        with Progress(disable=not self.setting.progress) as shown:
+            self.structure = self.saved()
+            if self.structure is None:
+                self.structure = self.begin(sigma, level, halves, shown)
+            while (size := self.next_size()) is not None:
+                self.structure = self.stage(size, self.step, STAGE, sigma, halves, shown)
+                self.save()
+            last = self.report["stages"][-1]
+            if last["step"] != self.fine_step:
+                self.structure = self.stage(last["size"], self.fine_step, FINE, sigma, halves, shown)
+                self.save()
+        del self.images
+        self.conclude()
+
+    def begin(self, sigma: np.ndarray, level: float, halves: np.ndarray, shown: Progress) -> Structure:
+        """The halves' first maps, each from the likeliest of its starts, in one frame."""
+        from cryobench.methods.posterior.align import align
+        from cryobench.methods.posterior.half_maps import HalfMaps
+        from cryobench.methods.posterior.structure import Structure, band_of, beginning, iterate, poses_of
+
+        rng = np.random.default_rng([self.setting.seed, len(halves)])
+        poses, first, tried = poses_of(FIRST, self.step, self.device), [], []
+        task = shown.add_task("first maps", total=2 * self.starts * len(ANNEALING))
+        for half in (0, 1):
+            rows = np.flatnonzero(halves == half)[: self.n_first]
+            band = band_of(self.reader(rows), len(rows), self.size, sigma[rows], FIRST, self.device)
+            found = []
+            for _ in range(self.starts):
+                structure = beginning(band, level, rng)
+                for heat in ANNEALING:
+                    structure = iterate(structure, band, np.arange(len(rows)) % 2, poses, heat, None, local=False)
+                    shown.advance(task)
+                found.append(structure)
+                tried.append({"half": half + 1, "log_likelihood": round(structure.log_likelihood, 3)})
+            first.append(max(found, key=lambda structure: structure.log_likelihood))
+        one, other = (structure.maps.both for structure in first)
+        alignment = align(other, one)
+        other = alignment(other)
+        self.report.update(starts=tried, agreement=round(alignment.correlation, 4), stages=[])
+        return Structure(HalfMaps((one, other), (one + other) / 2, first[0].maps.fsc), first[0].contrast)
+
+    def stage(self, size: int, step: float, heats: tuple[float, ...], sigma: np.ndarray, halves: np.ndarray,
+              shown: Progress) -> Structure:  # fmt: skip
+        """Iterations with maps of `size` px and views a `step` apart, at these temperatures."""
+        from cryobench.methods.posterior.structure import band_of, iterate, poses_of
+
+        structure, poses = self.structure, poses_of(size, step, self.device)
+        band = band_of(self.reader(np.arange(len(halves))), len(halves), self.size, sigma, size, self.device)
+        task = shown.add_task(f"{size} px", total=len(heats) * len(halves))
+        for heat in heats:
+            structure = iterate(structure, band, halves, poses, heat, SHARED, local=size > COARSE,
+                                advance=lambda done: shown.advance(task, done))  # fmt: skip
+        self.report["stages"].append({
+            "size": size, "step": step, "views": len(poses.rotations), "log_likelihood": round(structure.log_likelihood, 3),
+            "fsc": [round(float(value), 4) for value in structure.maps.fsc],
+        })  # fmt: skip
+        return structure
+
+    def next_size(self) -> int | None:
+        """The size of the next stage; None when the halves no longer agree at the rim of the last, or at the largest."""
+        stages, largest = self.report["stages"], min(self.largest or self.size, self.size) // 2 * 2
+        if not stages:
+            return min(FIRST, largest)
+        last = stages[-1]["size"]
+        ended = last >= largest or stages[-1]["step"] == self.fine_step
+        if ended or (last > FIRST and agreed_shells(stages[-1]["fsc"]) < last // 2 - 1):
+            return None
+        return min(int(last * GROWTH / 8 + 0.5) * 8 if last > FIRST else COARSE, largest)
+
+    def conclude(self) -> None:
+        """What the stages say, and one line where no structure was found."""
+        stages = self.report["stages"]
+        shells, edge = agreed_shells(stages[-1]["fsc"]), self.size * self.pixel_size
+        unshared = next((stage["fsc"] for stage in stages if stage["size"] > 2 * SHARED + 6), None)
+        found = unshared is not None and float(np.mean(unshared[SHARED + 1 : SHARED + 4])) > FOUND
+        self.report.update(
+            resolution=round(edge / max(shells, 1), 2), found=found, contrast=vars(self.structure.contrast)
+        )
+        self.mixtures = {}
+        if not found:
+            note(
+                f"abinitio: no structure was found in {len(self.half_of)} images: maps of two halves of them do not agree "
+                f"beyond {edge / SHARED:.3g} Å; denoised images show no more than a blob"
+            )
+
+    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+        """(n, L, L) float32 → posterior means (n, L, L) float32, without frequencies beyond those of the map.
+
+        Raises InputError for another L than that of the fit, BadImages for NaN or Inf.
+        """
+        import torch
+
+        from cryobench.methods.posterior.structure import band_of, likely_views
+
+        check_images(noisy)
+        if noisy.shape[-1] != self.size:
+            raise InputError(f"expected images of {self.size} pixels, as in training, got {noisy.shape[-1]}")
+        sigma, size = self.noise_level(noisy, hints), self.structure.maps.size
+        out = np.empty(noisy.shape, np.float32)
+        bands = [band_of(lambda rows: noisy[rows], len(noisy), self.size, sigma, px, self.device)
+                 for px in (min(size, COARSE), size)]  # fmt: skip
+        for i, image in enumerate(noisy):
+            coarse, fine, near = self.mixture(self.half_of.get(key(image)))
+            one = torch.tensor([i], device=self.device)
+            probability = coarse.posterior(bands[0].coefficients[one], bands[0].variance[one]).weights.sum(dim=(1, 2))
+            there = torch.nonzero(likely_views(probability).float()[0] @ near)[:, 0]
+            mean, _ = fine.of(there).mean(bands[1].coefficients[one], bands[1].variance[one])
+            out[i] = resample(fine.basis.render(mean).cpu().numpy(), self.size)[0]
+        return out
+
+    def mixture(self, half: int | None):
+        """A coarse and a fine mixture, and which views of the fine one lie near which of the coarse one; `half`: that an
+        image of was in the fit, so that the other one's map is taken; None: the map of both."""
+        from cryobench.methods.posterior.steerable import fourier_bessel
+        from cryobench.methods.posterior.structure import mixture, poses_of
+
+        if half not in self.mixtures:
+            maps, size = self.structure.maps, self.structure.maps.size
+            volume = maps.both if half is None else maps.halves[1 - half]
+            structure = replace(self.structure, maps=replace(maps, halves=(volume, volume), both=volume))
+            found = []
+            for px, step in ((min(size, COARSE), self.step), (size, self.fine_step)):
+                poses, basis = poses_of(px, step, self.device), fourier_bessel(px).to(self.device)
+                found.append((mixture(basis, structure.resized(px).maps.both, poses, structure.contrast), poses))
+            (coarse, few), (fine, many) = found
+            self.mixtures[half] = coarse, fine, few.near(many)
+        return self.mixtures[half]
+
+    def reader(self, rows: np.ndarray):
+        """Reads the noisy training images at these positions, a slice of them at a time."""
+        return lambda part: self.images.noisy(rows[part])
+
+    def leave(self, folder: Path) -> list[Path]:
+        """map.mrc and those of the halves, half1.mrc and half2.mrc; fsc.csv, between the halves; poses.star, the likeliest
+        pose of each training image as RELION reads it."""
+        from cryobench.data.io.relion import write_poses
+        from cryobench.data.io.stack import write_map
+
+        maps, edge = self.structure.maps, self.size * self.pixel_size
+        volumes = {"map": maps.both, "half1": maps.halves[0], "half2": maps.halves[1]}
+        files = [
+            write_map(folder / f"{name}.mrc", volume.cpu().numpy(), edge / maps.size)
+            for name, volume in volumes.items()
+        ]
+        lines = [f"{shell / edge:.6g},{float(value):.5g}" for shell, value in enumerate(maps.fsc) if shell]
+        (folder / "fsc.csv").write_text("\n".join(["frequency,fsc", *lines]) + "\n", encoding="utf-8")
+        poses = write_poses(folder / "poses.star", self.structure.rotations, self.size, self.pixel_size)
+        return [*files, folder / "fsc.csv", poses]
+
+    def save(self) -> None:
+        """Keep the stage that is done, for a fit that is stopped."""
+        if self.setting.workdir is None:
+            return
+        import torch
+        from safetensors.torch import save_file
+
+        maps, likely = self.structure.maps, self.structure.likely
+        tensors = {"one": maps.halves[0], "other": maps.halves[1], "both": maps.both, "fsc": maps.fsc, "likely": likely}
+        tensors["rotations"] = torch.from_numpy(self.structure.rotations)
+        about = {"contrast": vars(self.structure.contrast), "report": self.report, "images": fingerprint(self.half_of)}
+        Path(self.setting.workdir).mkdir(parents=True, exist_ok=True)
+        with replacing(Path(self.setting.workdir) / STATE) as partial:
+            save_file(
+                {name: tensor.contiguous() for name, tensor in tensors.items()}, partial, {"about": json.dumps(about)}
+            )
+
+    def saved(self) -> Structure | None:
+        """The last stage that a stopped fit of the same images kept, None without one."""
+        from safetensors import SafetensorError, safe_open
+
+        from cryobench.methods.posterior.half_maps import HalfMaps
+        from cryobench.methods.posterior.pose_mixture import Contrast
+        from cryobench.methods.posterior.structure import Structure, poses_of
+
+        path = None if self.setting.workdir is None else Path(self.setting.workdir) / STATE
+        if path is None or not path.exists():
+            return None
+        try:
+            with safe_open(path, "pt", device=str(self.device)) as file:
+                about = json.loads(file.metadata()["about"])
+                kept = {name: file.get_tensor(name) for name in file.keys()}
+        except (OSError, SafetensorError):  # cut short: begin anew
+            return None
+        if about["images"] != fingerprint(self.half_of):
+            return None
+        self.report.update(about["report"])
+        poses = poses_of(kept["both"].shape[-1], self.report["stages"][-1]["step"], self.device)
+        maps = HalfMaps((kept["one"], kept["other"]), kept["both"], kept["fsc"])
+        return Structure(maps, Contrast(**about["contrast"]), poses, kept["likely"], kept["rotations"].cpu().numpy())
+
+
+def outside_mean(images: np.ndarray) -> float:
+    """The level of the background, outside the inscribed circle."""
+    from cryobench.noise.background import outside_circle
+
+    return float(images[:, outside_circle(images.shape[-1])].mean())
+
+
+def key(image: np.ndarray) -> bytes:
+    """An image's content, in few bytes."""
+    return hashlib.blake2b(np.ascontiguousarray(image, np.float32).tobytes(), digest_size=8).digest()
+
+
+def fingerprint(half_of: dict[bytes, int]) -> str:
+    """Which images a fit is of."""
+    return hashlib.blake2b(b"".join(half_of), digest_size=8).hexdigest()
+
+
+def agreed_shells(fsc: list[float]) -> int:
+    """The last shell before the first in which the halves no longer agree."""
+    below = [shell for shell, value in enumerate(fsc) if value < AGREE]
+    return (below[0] if below else len(fsc)) - 1

@@ -1,0 +1,87 @@
+"""Two volumes from two halves of the images, and how much of each shell of frequencies to believe.
+
+What came to each Fourier sample is divided by the weight that came to it, and by as much more as a shell's signal-to-noise
+ratio asks for (Wiener; Scheres 2012, "RELION: implementation of a Bayesian approach"), which the Fourier shell correlation
+of the two halves gives: SNR = FSC/(1 − FSC) of a half map, twice that of both together (Rosenthal & Henderson 2003).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch_fourier_shell_correlation import fourier_shell_correlation
+
+from cryobench.data.backproject import insert_weighted, volume_of
+
+RIM = 0.85  # of the sphere's radius: beyond it there is no molecule, so its mean is the level of the background
+FEWEST = 0.05  # of a shell's mean weight, for samples on which next to nothing fell, before the SNR is known
+LEAST, MOST = 1e-3, 0.9999  # FSC
+
+
+@dataclass(frozen=True)
+class HalfMaps:
+    """halves: two volumes (L, L, L); both: that of all images; fsc (L/2 + 1,): between the halves, shell by shell."""
+
+    halves: tuple[torch.Tensor, torch.Tensor]
+    both: torch.Tensor
+    fsc: torch.Tensor
+
+    @property
+    def size(self) -> int:
+        """L in voxels."""
+        return self.both.shape[-1]
+
+
+def half_maps(
+    parts: list[tuple[torch.Tensor, torch.Tensor]], rotations: torch.Tensor, shared: int | None = None
+) -> HalfMaps:
+    """parts: for each half, images (n, L, L) that are sums over many, and their weights (n,), in `rotations` (n, 3, 3).
+
+    shared: up to which shell the halves get the same, that of both, so that they stay in one frame; None: all shells.
+    """
+    size = parts[0][0].shape[-1]
+    found = [insert_weighted(images, weights, rotations) for images, weights in parts]
+    radius = padded_radius(size).to(rotations.device)
+    shell = radius.round().long().clamp(max=size)
+    first = [masked(volume_of(total / (weight + FEWEST * mean_of(weight, shell) + 1e-6))) for total, weight in found]
+    fsc = torch.nan_to_num(fourier_shell_correlation(*first)).clamp(LEAST, MOST)
+    fsc[:2] = MOST  # of one and of a few samples
+    at = np.interp(np.arange(size + 1) / 2, np.arange(size // 2 + 1), fsc.cpu().numpy())
+    snr = torch.from_numpy(at / (1 - at)).float().to(radius.device)
+
+    def spectrum(total, weight, snr):
+        return total / (weight + (mean_of(weight, shell) / snr)[shell] + 1e-6) * (radius <= size)
+
+    joint = spectrum(sum(total for total, _ in found), sum(weight for _, weight in found), 2 * snr)
+    if shared is None:
+        both = masked(volume_of(joint))
+        return HalfMaps((both, both), both, fsc)
+    own = (torch.where(radius <= 2 * shared, joint, spectrum(total, weight, snr)) for total, weight in found)
+    return HalfMaps(tuple(masked(volume_of(one)) for one in own), masked(volume_of(joint)), fsc)
+
+
+def mean_of(weight: torch.Tensor, shell: torch.Tensor) -> torch.Tensor:
+    """The mean weight of each shell."""
+    return torch.bincount(shell.flatten(), weight.flatten()) / torch.bincount(shell.flatten())
+
+
+def padded_radius(size: int) -> torch.Tensor:
+    """The frequency of each sample of the padded spectrum, (2L, 2L, L + 1), in padded samples: L is Nyquist."""
+    axis = torch.fft.fftshift(torch.fft.fftfreq(2 * size)) * 2 * size
+    half = torch.fft.rfftfreq(2 * size) * 2 * size
+    return (axis[:, None, None] ** 2 + axis[:, None] ** 2 + half**2).sqrt()
+
+
+def radius_of(size: int) -> torch.Tensor:
+    """The distance of each voxel from the centre over that of the nearest face, (L, L, L)."""
+    axis = torch.arange(size) - size // 2
+    return (axis[:, None, None] ** 2 + axis[:, None] ** 2 + axis**2).float().sqrt() / (size / 2)
+
+
+def masked(volume: torch.Tensor) -> torch.Tensor:
+    """The volume within its sphere, with a soft edge, on a background of 0."""
+    radius = radius_of(volume.shape[-1]).to(volume.device)
+    level = volume[(radius > RIM) & (radius < 1)].mean()
+    return (volume - level) * (0.5 + 0.5 * torch.cos(torch.pi * ((radius - RIM) / (1 - RIM)).clamp(0, 1)))

@@ -1,0 +1,205 @@
+"""A structure from noisy images of unknown pose: expectation–maximisation with two halves of the images (half_maps.py).
+
+Each iteration takes the posterior of every image's pose under its own half's map, and makes new maps of what that adds up
+to. Poses are searched everywhere at first, later around the views that an image had some probability of before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from cryobench.data.io.stack import resample
+from cryobench.data.project import Projector
+from cryobench.methods.posterior.half_maps import HalfMaps, half_maps, masked
+from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture, Sums
+from cryobench.methods.posterior.so3_grid import MIRROR, Hemisphere, hemisphere
+from cryobench.methods.posterior.steerable import SteerableBasis, fourier_bessel
+
+READ = 256  # images read at a time
+ELEMENTS = 2**23  # poses of all images of a batch that are held in memory together
+LIKELY = 1e-3  # of the likeliest view's probability: views below are not looked at again
+AROUND = 1.5  # views within so many spacings of a likely one are candidates
+
+
+@dataclass(frozen=True)
+class Band:
+    """n images resampled to `size` px: their coefficients (n, K) in `basis`, and σ² (n,) of their noise there."""
+
+    basis: SteerableBasis
+    coefficients: torch.Tensor
+    variance: torch.Tensor
+
+    @property
+    def size(self) -> int:
+        """In pixels."""
+        return self.basis.size
+
+    def take(self, rows: np.ndarray) -> Band:
+        """Some of the images."""
+        return Band(self.basis, self.coefficients[rows], self.variance[rows])
+
+
+def band_of(noisy: Callable[[slice], np.ndarray], n: int, length: int, sigma: np.ndarray, size: int, device) -> Band:
+    """n images noisy(rows) of `length` px, σ (n,), without the frequencies that `size` px can't hold."""
+    basis = fourier_bessel(size).to(device)
+    parts = [slice(start, start + READ) for start in range(0, n, READ)]
+    coefficients = torch.cat([basis.coefficients(resample(noisy(part), size)) for part in parts])
+    variance = torch.from_numpy((sigma * size / length) ** 2).float().to(device)
+    return Band(basis, coefficients, variance)
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Views about `spacing` radians apart; rotations (n, 3, 3) of them on a device."""
+
+    cells: Hemisphere
+    spacing: float
+    rotations: torch.Tensor
+
+    @property
+    def angles(self) -> int:
+        """In-plane angles, as far apart as views."""
+        return int(np.ceil(2 * np.pi / self.spacing))
+
+    def orientations(self, elements: torch.Tensor, angles: int) -> np.ndarray:
+        """The rotations (n, 3, 3) of elements (n, 3) of the views' orbits: mirrored, which in-plane angle of `angles`, view."""
+        mirrored, turn, view = elements.cpu().numpy().T
+        views = self.cells.views()[view]
+        views[mirrored == 1] = views[mirrored == 1] @ MIRROR
+        return views @ Rotation.from_euler("z", -2 * np.pi * turn[:, None] / angles).as_matrix()
+
+    def near(self, other: Poses) -> torch.Tensor:
+        """(n, m) float32: 1 where a view of `other` lies near one of these, from in front or behind."""
+        cosine = (self.rotations[:, :, 2] @ other.rotations[:, :, 2].T).abs()
+        return (cosine > np.cos(AROUND * max(self.spacing, other.spacing))).float()
+
+
+def poses_of(size: int, step: float, device) -> Poses:
+    """step: how far the rim of images of `size` px moves between neighbouring views, in px."""
+    spacing = min(2 * step / size, np.pi / 8)
+    cells = hemisphere(spacing)
+    return Poses(cells, spacing, torch.from_numpy(cells.views()).float().to(device))
+
+
+@dataclass(frozen=True)
+class Structure:
+    """maps and contrast, and what they were made with: poses; likely (n, views) bool, which views each image may have; rotations
+    (n, 3, 3), its likeliest pose; log_likelihood of an image, on average."""
+
+    maps: HalfMaps
+    contrast: Contrast
+    poses: Poses | None = None
+    likely: torch.Tensor | None = None
+    rotations: np.ndarray | None = None
+    log_likelihood: float = float("-inf")
+
+    def resized(self, size: int) -> Structure:
+        """With maps of another number of voxels."""
+        if size == self.maps.size:
+            return self
+        halves = tuple(masked(resized(half, size)) for half in self.maps.halves)
+        return replace(self, maps=HalfMaps(halves, masked(resized(self.maps.both, size)), self.maps.fsc))
+
+
+def resized(volume: torch.Tensor, size: int) -> torch.Tensor:
+    """A volume of `size` voxels, whose projections are those of the other one, resampled."""
+    new = torch.from_numpy(resample(volume.cpu().numpy(), size, axes=(0, 1, 2))).to(volume.device)
+    return new * (volume.shape[-1] / size)
+
+
+def mixture(basis: SteerableBasis, volume: torch.Tensor, poses: Poses, contrast: Contrast) -> PoseMixture:
+    """The poses' projections of a volume."""
+    return PoseMixture(basis, basis.coefficients(Projector(volume)(poses.rotations)), poses.angles, contrast)
+
+
+def expectation(
+    band: Band, mixtures: list[PoseMixture], halves: np.ndarray, heat: float, candidates: torch.Tensor | None,
+    advance: Callable[[int], None] = lambda done: None,
+) -> tuple[list[Sums], torch.Tensor, torch.Tensor]:  # fmt: skip
+    """The sums of each half under its mixture, each image's likely views (n, views) bool, and its likeliest element (n, 3).
+
+    candidates: (n, views) bool, where to look; None: everywhere. Images that look at the same views go together.
+    """
+    n, views = len(band.coefficients), len(mixtures[0])
+    likely = torch.zeros((n, views), dtype=torch.bool, device=band.coefficients.device)
+    best = torch.zeros((n, 3), dtype=torch.int64, device=likely.device)
+    totals = []
+    for half, mix in enumerate(mixtures):
+        rows = np.flatnonzero(halves == half)
+        if candidates is not None:
+            rows = rows[np.argsort(candidates[rows].float().argmax(dim=1).cpu().numpy(), kind="stable")]
+        total, step = Sums(torch.zeros_like(mix.views), torch.zeros_like(mix.norms)), batch_of(mix)
+        for start in range(0, len(rows), step):
+            some = torch.from_numpy(rows[start : start + step]).to(likely.device)
+            there = torch.arange(views, device=likely.device)
+            if candidates is not None:
+                there = torch.nonzero(candidates[some].any(dim=0))[:, 0]
+            sums, probability, element = mix.of(there).sums(band.coefficients[some], band.variance[some], heat)
+            total.add(sums, there)
+            likely[some[:, None], there] = likely_views(probability)
+            best[some, :2], best[some, 2] = element[:, :2], there[element[:, 2]]
+            advance(len(some))
+        totals.append(total)
+    return totals, likely, best
+
+
+def likely_views(probability: torch.Tensor) -> torch.Tensor:
+    """Which views are worth a closer look: (b, n) probabilities → bool, at least one for each image."""
+    return probability >= LIKELY * probability.max(dim=1, keepdim=True).values
+
+
+def batch_of(mix: PoseMixture) -> int:
+    """How many images are looked at together."""
+    return int(np.clip(ELEMENTS // (2 * mix.angles * len(mix)), 1, 128))
+
+
+def iterate(
+    before: Structure, band: Band, halves: np.ndarray, poses: Poses, heat: float, shared: int | None,
+    local: bool = True, advance: Callable[[int], None] = lambda done: None,
+) -> Structure:  # fmt: skip
+    """One step of expectation and maximisation; halves (n,) 0 or 1; shared: as for half_maps; local: search only around
+    the views that were likely before."""
+    before = before.resized(band.size)
+    mixtures = [
+        mixture(band.basis, half, poses, before.contrast) for half in before.maps.halves[: 1 if shared is None else 2]
+    ]
+    mixtures = [mixtures[0], mixtures[-1]]
+    candidates = None
+    if local and before.likely is not None:
+        candidates = before.likely.float() @ before.poses.near(poses) > 0
+    sums, likely, best = expectation(band, mixtures, halves, heat, candidates, advance)
+    both = sums[0] + sums[1]
+    scale, contrast = both.contrast(before.contrast)
+    # maps in the unit in which the images' mean scale is 1
+    parts = [(band.basis.render(one.images) * scale, one.weights) for one in sums]
+    maps = half_maps(parts, poses.rotations, shared)
+    rotations = poses.orientations(best, mixtures[0].angles)
+    return Structure(maps, contrast, poses, likely, rotations, both.log_likelihood / both.count)
+
+
+def blob(size: int, rng: np.random.Generator) -> torch.Tensor:
+    """A volume (L, L, L) to start from: a dozen round lumps about the centre."""
+    axis = np.arange(size) - size // 2
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    volume = np.zeros((size,) * 3)
+    for centre in rng.normal(0, 0.18 * size, (12, 3)):
+        volume += np.exp(-((z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2) / (0.02 * size**2))
+    return masked(torch.from_numpy(volume).float())
+
+
+def beginning(band: Band, level: float, rng: np.random.Generator) -> Structure:
+    """A random blob whose projections vary as much as the images do beyond their noise; level: of the background."""
+    size, device = band.size, band.coefficients.device
+    volume = blob(size, rng).to(device)
+    views = torch.from_numpy(hemisphere(0.3).views()).float().to(device)
+    power = band.basis.coefficients(Projector(volume)(views))[:, 1:].abs().square().sum(dim=1).mean()
+    functions = 2 * len(band.basis) - 1 - int((band.basis.orders == 0).sum())  # real numbers, but for the constant
+    signal = (band.coefficients[:, 1:].abs().square().sum(dim=1) - band.variance * functions).mean()
+    volume = volume * (signal.clamp(min=float(band.variance.mean())) / power).sqrt()
+    fsc = torch.ones(size // 2 + 1, device=device)
+    return Structure(HalfMaps((volume, volume), volume, fsc), Contrast(0.01, level, 1e-2 * float(band.variance.mean())))

@@ -1,0 +1,230 @@
+"""Runs that can be compared, side by side: which there are under the same conditions, their numbers, and who is better.
+
+Conditions are what decides a run but its method and seed (`identity.conditions`): images, noise, how many, scored how. A row is
+a method with its settings, named by those in which it differs from its yaml; its seeds are its replicates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryobench.config.identity import conditions, target_of
+from cryobench.errors import InputError
+from cryobench.evaluation.statistics import Answer
+from cryobench.runs.record import Record
+from cryobench.tables import frame, verdicts
+
+LIMITS = {"linear": "wiener", "bayes": "bayes"}
+METRICS = ("nmse", "mse", "psnr", "ssim")
+TIMES = tuple(f"times_{name}" for name in LIMITS)
+MEASURES = (*METRICS, *TIMES, "image_s", "training_s")
+TOLD = ("type", "share", "shift", "ctf")  # settings of a noise model that stand in the words for it
+SPOILS_TRAINING = ("gaussian", "contaminated")  # noise models whose test images are those of plain Gaussian noise
+SAME_CLEAN = (*SPOILS_TRAINING, "microscope")  # whose clean images have the data set's own variances
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row. records: by seed; cells: of MEASURES those that are known → mean and spread over seeds (None for one seed)."""
+
+    name: str
+    records: Mapping[int, Record]
+    cells: Mapping[str, tuple[float, float | None]]
+    asked: bool = False
+
+    @property
+    def first(self) -> Record:
+        """The record of the lowest seed."""
+        return self.records[min(self.records)]
+
+    @property
+    def side_information(self) -> list[str]:
+        """Side information that was used, or, by whom gave the images, is said to have been."""
+        return self.first.side_information
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All rows under the same conditions, the lowest MSE first, and the answers of pairs of them by place, corrected together.
+
+    config: of the conditions; answer: seed → the run, if any, of the clean images themselves (method=oracle), which has no line.
+    """
+
+    where: str
+    config: dict
+    lines: list[Line]
+    answer: Mapping[int, Record]
+    answers: Mapping[tuple[int, int], Answer]
+
+    def against(self, place: int) -> list[tuple[int, str, Answer]]:
+        """(other place, "lower" | "higher" | another word of an Answer, the answer) of each pair that a row is in."""
+        words = {"holds": "lower", "reversed": "higher"}
+        turned = {"holds": "higher", "reversed": "lower"}
+        out = [
+            (b, words.get(answer.says, answer.says), answer) for (a, b), answer in self.answers.items() if a == place
+        ]
+        out += [
+            (a, turned.get(answer.says, answer.says), answer) for (a, b), answer in self.answers.items() if b == place
+        ]
+        return sorted(out, key=lambda pair: pair[0])
+
+
+def key_of(config: dict) -> str:
+    """The conditions of a run, as one text: equal for two runs that can be compared. config: resolved, or a record's."""
+    known = dict(config)
+    for group in ("data", "noise"):
+        try:
+            target = target_of(group, config[group]["name"])
+        except InputError:  # one of somebody's own, whose yaml is not at hand: it stands for itself
+            target = config[group].get("_target_")
+        known[group] = {**config[group], "_target_": target}
+    try:
+        return json.dumps(conditions(known), sort_keys=True)
+    except (ImportError, AttributeError, ValueError, TypeError, KeyError):
+        return json.dumps(
+            {group: config.get(group) for group in ("data", "noise", "protocol", "scale")}, sort_keys=True
+        )
+
+
+def compare(records: Sequence[Record], config: dict, asked: Iterable[str] = ()) -> Comparison:
+    """The finished runs among `records` under the conditions of `config` (resolved).
+
+    asked: ids of the runs that it is about: verdicts are between their rows and all others; without any, between all rows.
+    """
+    done = [one for one in records if one.done and one.task == "denoising"]
+    key, asked = key_of(config), set(asked)
+    rows: dict[str, dict[int, Record]] = {}
+    answer: dict[int, Record] = {}
+    for record in sorted(done, key=lambda one: one.started):  # of runs that differ in analyses alone the last one
+        if key_of(record.config) == key:
+            by_seed = answer if "truth" in record.side_information else rows.setdefault(label(record), {})
+            by_seed[record.seed] = record
+    measure = Measure(done)
+    lines = [
+        Line(
+            name,
+            dict(sorted(by_seed.items())),
+            measure.cells(list(by_seed.values())),
+            any(record.run_id in asked for record in by_seed.values()),
+        )
+        for name, by_seed in rows.items()
+    ]
+    lines.sort(key=lambda line: line.cells["mse"][0] if "mse" in line.cells else np.inf)
+    about = [place for place, line in enumerate(lines) if line.asked]
+    measured = verdicts.measured({place: line.records for place, line in enumerate(lines)})
+    answers = verdicts.judged(measured, verdicts.every_pair(range(len(lines)), about))
+    return Comparison(place_of(config), config, lines, answer, answers)
+
+
+def label(record: Record) -> str:
+    """A row's name: the method, and the settings in which it differs from its yaml."""
+    if record.given:
+        return record.given
+    differs = frame.deviations(record.config)
+    own = {
+        name.removeprefix("method."): value
+        for name, value in differs.items()
+        if name.startswith("method.") or name == "trainer.precision"
+    }
+    return one_line(
+        " ".join([str(record.name("method")), *(f"{name}={shown(value)}" for name, value in sorted(own.items()))])
+    )
+
+
+def shown(value) -> str:
+    """A setting as people write it: 1, not 1.0."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def one_line(text: str) -> str:
+    """A text of a record that may come from elsewhere, as it can stand in a table's cell."""
+    return " ".join(text.split()).replace("|", "¦")[:120]
+
+
+def place_of(config: dict) -> str:
+    """Conditions in words."""
+    noise, words = config["noise"], [config["data"]["name"], f"{config['scale']['name']} scale"]
+    words.append(f"SNR {noise['snr']:g}" if "snr" in noise else f"noise {noise['name']}")
+    kept = ("data.", "noise.", "protocol.")
+    around: dict[str, object] = {
+        name: shown(value) for name, value in frame.deviations(config).items() if name.startswith(kept)
+    }
+    if noise["name"] != "gaussian":  # what its yaml says isn't known to everybody
+        around |= {f"noise.{name}": shown(noise[name]) for name in TOLD if name in noise}
+    return one_line(", ".join(filter(None, [*words, frame.in_words(around)])))
+
+
+class Measure:
+    """The numbers of a row, from its records and those of the limits and of the same images among `records`."""
+
+    def __init__(self, records: Iterable[Record]):
+        self.variances: dict[str, np.ndarray] = {}
+        self.limits: dict[tuple, dict[int, Record]] = {}
+        for record in records:
+            key: str | None = record.data.get("key") if record.name("noise") in SAME_CLEAN else None
+            if "nmse" in record.per_image and key and key not in self.variances:
+                mse, nmse = (as_numbers(record.per_image[name]) for name in ("mse", "nmse"))
+                with np.errstate(divide="ignore", invalid="ignore"):
+                    self.variances[key] = mse / nmse
+            if (name := record.name("method")) in LIMITS.values() and record.name("noise") == "gaussian":
+                if (images := test_images(record)) and label(record) == name:
+                    self.limits.setdefault((name, *images), {})[record.seed] = record
+
+    def cells(self, records: Sequence[Record]) -> dict[str, tuple[float, float | None]]:
+        """Of MEASURES those that each of these records, one for each seed, has."""
+        values = {name: [record.mean(name) for record in records] for name in METRICS}
+        values["nmse"] = [self.nmse(record) for record in records]
+        for name, method in LIMITS.items():
+            values[f"times_{name}"] = [self.times(record, method) for record in records]
+        values["image_s"] = [1 / record.images_per_s if record.images_per_s else None for record in records]
+        values["training_s"] = [record.fit_s for record in records]
+        return {name: summary(numbers) for name, each in values.items() if (numbers := complete(each)) is not None}
+
+    def nmse(self, record: Record) -> float | None:
+        """A record's NMSE; of one from before it, by the variances of the clean images that others of the same images imply."""
+        if record.mean("nmse") is not None:
+            return record.mean("nmse")
+        variances, mse = self.variances.get(str(record.data.get("key"))), as_numbers(record.per_image.get("mse", []))
+        if variances is None or record.name("noise") not in SAME_CLEAN or variances.shape != mse.shape:
+            return None
+        return float(np.nanmean(mse / variances))
+
+    def limit(self, record: Record, method: str) -> list[Record]:
+        """The runs of a limit on the very noisy test images of a record; where that seed has none, on those of all seeds."""
+        images = test_images(record)
+        by_seed = self.limits.get((method, *images), {}) if images else {}
+        return [by_seed[record.seed]] if record.seed in by_seed else list(by_seed.values())
+
+    def times(self, record: Record, method: str, value: Callable[[Record], float | None] | None = None) -> float | None:
+        """A record's MSE (or another value) as a multiple of that of a limit; None where there is none."""
+        value = value or (lambda one: one.mean("mse"))
+        ours, floors = value(record), complete([value(one) for one in self.limit(record, method)])
+        return ours / float(np.mean(floors)) if floors and ours is not None else None
+
+
+def test_images(record: Record) -> tuple | None:
+    """What names the noisy test images of a record, apart from the seed, where the limits are limits: white Gaussian noise,
+    not clipped. Contaminated pairs are training pairs alone."""
+    if record.name("noise") not in SPOILS_TRAINING or record.config["noise"].get("clip") or not record.data.get("key"):
+        return None
+    return record.data["key"], record.snr
+
+
+def complete(values: Sequence[float | None]) -> list[float] | None:
+    """The values where there are all of them, else None."""
+    numbers = [value for value in values if value is not None]
+    return numbers if len(numbers) == len(values) else None
+
+
+def as_numbers(values: Sequence) -> np.ndarray:
+    """A record's list as an array, NaN for null."""
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def summary(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and standard deviation over seeds, None for one."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -1,0 +1,248 @@
+"""Methods × tasks, over all results folders side by side: each NMSE as a multiple of the task's limit.
+
+A task is what a run is but its method and seed, with a data set's shipped settings and the described protocol: molecule, scale,
+noise model, SNR. It stands here if three methods or more have records of it. A method has one row, with one and the same
+settings in all tasks: those of its yaml or, where no task has records of these, those that the most tasks have records of.
+No result is looked at to choose them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cryobench.runs.record import Record
+from cryobench.runs.store import Store
+from cryobench.tables import frame
+from cryobench.tables.comparison import LIMITS, Measure, complete, key_of, label, one_line, place_of, summary
+from cryobench.tables.text import page, pipes, sheet
+
+LEAST = 3  # methods that make a task
+CONTROLS = ("noisy", "mean_image")  # that count for none
+UNITS = {"bayes": "× Bayes limit", "linear": "× linear limit", "": "NMSE"}
+COLUMNS = (
+    "task",
+    "data",
+    "scale",
+    "noise",
+    "snr",
+    "method",
+    "settings",
+    "unit",
+    "mean",
+    "spread",
+    "n_seeds",
+    "nmse",
+    "side_information",
+    "runs",
+)
+SAID = """\
+The NMSE of each method's test images as a multiple of that of the limit under the same noise, seed by seed, and the mean over \
+seeds. × Bayes: over the posterior mean given the true volumes (`method=bayes`). × linear, where no Bayes limit was run: over \
+the best linear filter that turns with the image (`method=wiener`). NMSE, where neither is a limit (clipped noise, images \
+through a microscope that training images did not see): the NMSE itself. A method has one row, with the settings of its yaml \
+or, where no task has records of these, those that the most tasks have. Rows are in the order of the geometric mean of their \
+multiples of the linear limit under plain noise. ¹: one seed. What a method used beyond noisy images stands to the right: \
+methods that were told more are no rivals of those that were told less."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """where: in words; config: of one of its runs; unit: "bayes", "linear" or "" (NMSE itself)."""
+
+    where: str
+    config: dict
+    unit: str
+
+    @property
+    def short(self) -> str:
+        """Its name at the head of a column."""
+        noise, scale = self.config["noise"], self.config["scale"]["name"]
+        words = [
+            self.config["data"]["name"],
+            "" if scale == "desk" else scale,
+            f"{noise['snr']:g}" if "snr" in noise else "",
+        ]
+        more = self.where.split(", ")[3:]
+        noise_settings = ", ".join(word.removeprefix("noise.") for word in more if not word.startswith("noise.name="))
+        return " ".join(filter(None, [*words, f"({noise_settings})" if noise_settings else ""]))
+
+    @property
+    def noise(self) -> str:
+        """Its noise model."""
+        noise = self.config["noise"]
+        return f"{noise['name']}, clipped" if noise.get("clip") else noise["name"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method on one task: the value in the task's unit, and the NMSE, each mean and spread over seeds."""
+
+    value: tuple[float, float | None]
+    nmse: tuple[float, float | None]
+    records: Sequence[Record]
+
+
+@dataclass(frozen=True)
+class Board:
+    """tasks, and rows (method, its settings or "") → task by `where` → cell."""
+
+    tasks: list[Task]
+    rows: dict[tuple[str, str], dict[str, Cell]]
+
+
+def beside(folder) -> list[Store]:
+    """The results folders in a folder, by name."""
+    return [Store(path) for path in sorted(folder.iterdir()) if (path / "runs").is_dir()] if folder.is_dir() else []
+
+
+def board(stores: Iterable[Store]) -> Board:
+    """The leaderboard of the finished runs of these folders."""
+    tasks: list[Task] = []
+    cells: dict[tuple[str, str], dict[str, Cell]] = {}
+    for store in stores:
+        done = [one for one in store.all() if one.done and "truth" not in one.side_information]
+        measure = Measure(done)
+        for records in by_task(done).values():
+            task = Task(place_of(records[0].config), records[0].config, unit_of(records, measure))
+            tasks.append(task)
+            for name, runs in by_label(records).items():
+                if cell := cell_of(task, runs, measure):
+                    cells.setdefault((records_name(runs[0]), name), {})[task.where] = cell
+    tasks.sort(key=place)
+    chosen = {method: settings_of(method, cells) for method, _ in cells}
+    rows = {(method, name.removeprefix(method).strip()): cells[method, name] for method, name in chosen.items()}
+    tasks = [task for task in tasks if sum(task.where in by_where for by_where in rows.values()) > 1]
+    linear = {
+        task.where: cell.nmse[0]
+        for task in tasks
+        if task.noise == "gaussian"
+        if (cell := rows.get((LIMITS["linear"], ""), {}).get(task.where))
+    }
+    return Board(tasks, dict(sorted(rows.items(), key=lambda row: standing(row[1], linear))))
+
+
+def by_task(done: Sequence[Record]) -> dict[str, list[Record]]:
+    """Conditions that make a task → their records."""
+    by_key: dict[str, list[Record]] = {}
+    for record in done:
+        if not any(name.startswith(("data.", "protocol.")) for name in frame.deviations(record.config)):
+            by_key.setdefault(key_of(record.config), []).append(record)
+    enough = {
+        key: len({records_name(one) for one in records} - set(CONTROLS)) >= LEAST for key, records in by_key.items()
+    }
+    return {key: records for key, records in by_key.items() if enough[key]}
+
+
+def records_name(record: Record) -> str:
+    """What a method is called here."""
+    return record.given or str(record.name("method"))
+
+
+def by_label(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """Method with its settings → its runs, each seed once."""
+    labelled: dict[str, dict[int, Record]] = {}
+    for record in sorted(records, key=lambda one: one.started):
+        labelled.setdefault(label(record), {})[record.seed] = record
+    return {name: [runs[seed] for seed in sorted(runs)] for name, runs in labelled.items()}
+
+
+def unit_of(records: Sequence[Record], measure: Measure) -> str:
+    """What a task's numbers are multiples of."""
+    return next((name for name in ("bayes", "linear") if measure.limit(records[0], LIMITS[name])), "")
+
+
+def cell_of(task: Task, runs: Sequence[Record], measure: Measure) -> Cell | None:
+    """None where the NMSE isn't known."""
+    shares = complete([measure.nmse(one) for one in runs])
+    values = complete([measure.times(one, LIMITS[task.unit], measure.nmse) for one in runs]) if task.unit else shares
+    return Cell(summary(values), summary(shares), runs) if shares and values else None
+
+
+def settings_of(method: str, cells: dict[tuple[str, str], dict]) -> str:
+    """The label of a method with the settings of its yaml; without records of these, the one that the most tasks have, and of
+    several the shortest."""
+    counts = {name: len(by_where) for (one, name), by_where in cells.items() if one == method}
+    return min(counts, key=lambda name: (name != method, -counts[name], len(name), name))
+
+
+def standing(cells: dict[str, Cell], linear: dict[str, float]) -> float:
+    """By which rows are ordered: the geometric mean of their NMSE over the linear limit's, task by task; without any, last."""
+    values = [cell.nmse[0] / linear[where] for where, cell in cells.items() if where in linear]
+    return float(np.exp(np.mean(np.log(values)))) if values else np.inf
+
+
+def place(task: Task) -> tuple:
+    """The order of tasks: plain noise first, scale by scale, molecule by molecule, less noise first."""
+    noise, config = task.config["noise"], task.config
+    kind = ("gaussian", "gaussian, clipped").index(task.noise) if task.noise.startswith("gaussian") else 2
+    return kind, noise["name"], config["data"]["image_size"], config["data"]["name"], -noise.get("snr", 0.0), task.where
+
+
+def to_markdown(leaders: Board) -> str:
+    """A page with a table for each noise model."""
+    parts = ["# Methods by task", f"{len(leaders.rows)} methods, {len(leaders.tasks)} tasks."]
+    for noise, unit in dict.fromkeys((task.noise, task.unit) for task in leaders.tasks):
+        tasks = [task for task in leaders.tasks if (task.noise, task.unit) == (noise, unit)]
+        parts += [f"## Noise: {noise} ({UNITS[unit]})", pipes(lines(leaders, tasks))]
+    return page(*parts, SAID) if leaders.tasks else page(*parts, f"A task needs records of {LEAST} methods or more.")
+
+
+def lines(leaders: Board, tasks: Sequence[Task], least: int = 1) -> list[list[str]]:
+    """A table's texts: a line for each method that has records of `least` of these tasks, which are of one unit."""
+    out = [[UNITS[tasks[0].unit], *(task.short for task in tasks), "side information"]]
+    for (method, settings), cells in leaders.rows.items():
+        row = [cells.get(task.where) for task in tasks]
+        if sum(cell is not None for cell in row) >= least:
+            side_information = next(cell for cell in row if cell).records[0].side_information
+            name = one_line(f"{method} {settings}")
+            out.append([name, *map(shown, row), ", ".join(side_information) or "–"])
+    return out
+
+
+def shown(cell: Cell | None) -> str:
+    """A cell's text: three significant digits, marked where one seed says so."""
+    return "–" if cell is None else f"{cell.value[0]:.3g}{'' if len(cell.records) > 1 else '¹'}"
+
+
+def in_short(leaders: Board) -> str:
+    """The table for a page that has other things to say: plain noise, the scale that has the most tasks, methods that have
+    records of more than one molecule."""
+    plain = [task for task in leaders.tasks if task.noise == "gaussian" and task.unit == "bayes"]
+    scales = Counter(task.config["scale"]["name"] for task in plain)
+    tasks = [task for task in plain if task.config["scale"]["name"] == max(scales, key=lambda name: scales[name])]
+    if not tasks:
+        return ""
+    return pipes(lines(leaders, tasks, least=len(tasks) // 2 + 1))
+
+
+def to_csv(leaders: Board) -> str:
+    """One line for each method and task."""
+    out = []
+    for (method, settings), cells in leaders.rows.items():
+        for task in leaders.tasks:
+            if (cell := cells.get(task.where)) is None:
+                continue
+            config, (mean, spread) = task.config, cell.value
+            out.append(
+                [
+                    task.where,
+                    config["data"]["name"],
+                    config["scale"]["name"],
+                    task.noise,
+                    config["noise"].get("snr"),
+                    method,
+                    settings,
+                    UNITS[task.unit],
+                    mean,
+                    spread,
+                    len(cell.records),
+                    cell.nmse[0],
+                    " ".join(cell.records[0].side_information),
+                    " ".join(one.run_id for one in cell.records),
+                ]
+            )
+    return sheet(COLUMNS, out)

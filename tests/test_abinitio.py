@@ -1,0 +1,311 @@
+"""From noisy images alone: each step against sums over all poses one by one, and the whole against a volume that is known."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from torch_fourier_shell_correlation import fourier_shell_correlation
+
+from cryobench.data.backproject import back_project
+from cryobench.data.images import NoisyImages
+from cryobench.data.io.stack import read_map
+from cryobench.data.io.star import read_star
+from cryobench.data.project import Projector, project
+from cryobench.data.rotations import random_rotations, rotations_from_euler
+from cryobench.methods.base import Setting
+from cryobench.methods.posterior import abinitio
+from cryobench.methods.posterior.abinitio import AbInitio
+from cryobench.methods.posterior.align import align, hand, turned
+from cryobench.methods.posterior.half_maps import half_maps, masked
+from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture
+from cryobench.methods.posterior.so3_grid import hemisphere
+from cryobench.methods.posterior.steerable import fourier_bessel
+from cryobench.methods.posterior.structure import Poses, band_of, beginning, expectation, iterate, mixture, poses_of
+from cryobench.noise.recorded import Recorded
+
+
+def lumps(size: int, seed: int = 1, width: float = 0.07) -> torch.Tensor:
+    """A volume without symmetry."""
+    rng = np.random.default_rng(seed)
+    axis = np.arange(size) - size // 2
+    z, y, x = np.meshgrid(axis, axis, axis, indexing="ij")
+    volume = np.zeros((size,) * 3)
+    for centre in rng.normal(0, 0.17 * size, (9, 3)):
+        volume += np.exp(
+            -((z - centre[0]) ** 2 + (y - centre[1]) ** 2 + (x - centre[2]) ** 2) / (2 * (width * size) ** 2)
+        )
+    return masked(torch.from_numpy(volume).float())
+
+
+# The posterior over poses
+
+
+CONTRAST = Contrast(0.02, 0.1, 0.003)
+
+
+@pytest.fixture(scope="module")
+def case():
+    """A mixture of 16 px, three images with their σ², and of every element the image, log p(y | element), and of a and b
+    the means and second moments, by solving each 2 × 2 problem, images as vectors of their coefficients."""
+    volume, basis = lumps(16), fourier_bessel(16)
+    images = Projector(volume)(torch.from_numpy(hemisphere(0.7).views()).float())
+    mix = PoseMixture(basis, basis.coefficients(images), 0, CONTRAST)
+    noisy = 1.1 * images[:3] + 0.15 + torch.from_numpy(np.random.default_rng(0).normal(0, 4, (3, 16, 16))).float()
+    elements = torch.stack([
+        (mix.views.conj() if mirrored else mix.views)
+        * torch.polar(torch.ones(1), torch.tensor(2 * np.pi * turn / mix.angles) * basis.orders)
+        for mirrored in (False, True) for turn in range(mix.angles)
+    ]).flatten(0, 1)  # fmt: skip
+    y, x = vectors(basis.coefficients(noisy)), vectors(elements)
+    one = torch.zeros(x.shape[1], dtype=torch.float64)
+    one[0] = mix.whole
+    prior = torch.diag(torch.tensor([1 / CONTRAST.scale_variance, 1 / CONTRAST.level_variance], dtype=torch.float64))
+    centre = torch.tensor([1.0, CONTRAST.level], dtype=torch.float64)
+    variance = torch.tensor([16.0, 14.0, 18.0], dtype=torch.float64)
+    log, moments = torch.empty(3, len(x), dtype=torch.float64), torch.empty(3, len(x), 2, 2, dtype=torch.float64)
+    means = torch.empty(3, len(x), 2, dtype=torch.float64)
+    for i in range(3):
+        for e in range(len(x)):
+            design = torch.stack([x[e], one], dim=1)
+            precision = design.T @ design / variance[i] + prior
+            right = design.T @ y[i] / variance[i] + prior @ centre
+            mean = torch.linalg.solve(precision, right)
+            log[i, e] = (right @ mean - y[i] @ y[i] / variance[i] - centre @ prior @ centre) / 2
+            log[i, e] += (torch.logdet(prior) - torch.logdet(precision)) / 2
+            means[i, e], moments[i, e] = mean, torch.linalg.inv(precision) + mean[:, None] * mean
+    return mix, basis.coefficients(noisy), variance.float(), x, one, y, log, means, moments
+
+
+def vectors(coefficients: torch.Tensor) -> torch.Tensor:
+    return torch.cat([coefficients.real, coefficients.imag], dim=-1).double()
+
+
+def test_the_posterior_over_poses_is_that_of_all_poses_one_by_one(case):
+    mix, images, variance, x, one, _, log, means, _ = case
+    weights = torch.softmax(log, dim=1)
+    found = mix.posterior(images, variance)
+    torch.testing.assert_close(found.weights.flatten(1).double(), weights, atol=1e-4, rtol=0)
+    evidence = torch.logsumexp(log, dim=1) - np.log(log.shape[1])
+    torch.testing.assert_close(found.log_likelihood.double(), evidence, atol=1e-2, rtol=0)
+    expected = torch.einsum("ie,ie,ed->id", weights, means[..., 0], x) + torch.einsum(
+        "ie,ie,d->id", weights, means[..., 1], one
+    )
+    mean, views = mix.mean(images, variance)
+    torch.testing.assert_close(vectors(mean), expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
+    torch.testing.assert_close(views.double(), weights.view(3, -1, len(mix)).sum(dim=1), atol=1e-4, rtol=0)
+    assert 3 < float(1 / weights.square().sum(dim=1).min()), "a posterior of one pose shows little"
+
+
+def test_a_heat_takes_the_likelihood_to_a_power(case):
+    mix, images, variance, *_, log, _, _ = case
+    weights = torch.softmax(log / 3, dim=1)
+    torch.testing.assert_close(
+        mix.posterior(images, variance, 3.0).weights.flatten(1).double(), weights, atol=1e-4, rtol=0
+    )
+
+
+def test_the_sums_for_the_next_map_are_those_over_all_poses_one_by_one(case):
+    mix, images, variance, _, one, y, log, means, moments = case
+    sums, _, best = mix.sums(images, variance)
+    weights, n, orders = torch.softmax(log, dim=1), len(mix), mix.basis.orders
+    expected = torch.zeros_like(mix.views, dtype=torch.complex128)
+    count = torch.zeros(n, dtype=torch.float64)
+    for i in range(3):
+        for e in range(log.shape[1]):
+            mirrored, turn, view = e // (mix.angles * n), e // n % mix.angles, e % n
+            vector = means[i, e, 0] * y[i] - moments[i, e, 0, 1] * one  # E[a (y − b)]
+            back = torch.complex(*vector.chunk(2)) * torch.polar(
+                torch.ones(1, dtype=torch.float64), -2 * np.pi * turn / mix.angles * orders.double()
+            )
+            expected[view] += weights[i, e] * (back.conj() if mirrored else back)
+            count[view] += weights[i, e] * moments[i, e, 0, 0]
+    mirrored, turn, view = best.T
+    assert torch.equal((mirrored * mix.angles + turn) * n + view, log.argmax(dim=1))
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(sums.images.to(torch.complex128), expected, atol=1e-3 * scale, rtol=0)
+    torch.testing.assert_close(sums.weights.double(), count, atol=1e-4, rtol=1e-3)
+    over = {"scale": means[..., 0], "scale_square": moments[..., 0, 0], "level": means[..., 1] - CONTRAST.level,
+            "level_square": moments[..., 1, 1] - 2 * CONTRAST.level * means[..., 1] + CONTRAST.level**2}  # fmt: skip
+    for name, values in over.items():
+        assert getattr(sums, name) == pytest.approx(float((weights * values).sum()), rel=2e-3), name
+
+
+def test_some_views_give_what_all_give_where_the_others_have_no_weight(case):
+    mix, images, variance, *_ = case
+    sums, views, _ = mix.sums(images, variance / 100)
+    there = torch.nonzero((views > 1e-6).any(dim=0))[:, 0]
+    assert 0 < len(there) < len(mix)
+    few, _, _ = mix.of(there).sums(images, variance / 100)
+    torch.testing.assert_close(few.images, sums.images[there], atol=1e-3 * float(sums.images.abs().max()), rtol=0)
+
+
+def test_looking_only_around_likely_views_changes_next_to_nothing():
+    volume = lumps(24)
+    noisy, _ = images_of(volume, 60, sigma=1.0)
+    band = band_of(lambda rows: noisy[rows], 60, 24, np.full(60, 1.0), 24, "cpu")
+    poses, halves = poses_of(24, 2.8, "cpu"), np.arange(60) % 2
+    mixes = [mixture(band.basis, volume, poses, Contrast(0.01, 0.0, 1e-3))] * 2
+    all_of, likely, _ = expectation(band, mixes, halves, 1.0, None)
+    around, _, _ = expectation(band, mixes, halves, 1.0, likely.float() @ poses.near(poses) > 0)
+    for one, other in zip(all_of, around, strict=True):
+        torch.testing.assert_close(one.images, other.images, atol=5e-3 * float(one.images.abs().max()), rtol=0)
+    assert likely.float().mean() < 0.5, "nothing was left out"
+
+
+# Maps
+
+
+def images_of(volume: torch.Tensor, n: int, sigma: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """n projections with white noise in float32, and their rotations."""
+    rng = np.random.default_rng(seed)
+    rotations = random_rotations(n, rng)
+    clean = project(volume.numpy(), rotations)
+    return (clean + sigma * rng.normal(size=clean.shape)).astype(np.float32), rotations
+
+
+def test_known_poses_give_what_back_projection_gives():
+    volume = lumps(24)
+    images, rotations = (torch.from_numpy(a).float() for a in images_of(volume, 600, sigma=0.0))
+    parts = [(images[half::2], torch.ones(300)) for half in (0, 1)]
+    halves = [half_maps([(some, ones)] * 2, rotations[half::2]).both for half, (some, ones) in enumerate(parts)]
+    for half, found in enumerate(halves):
+        plain = masked(back_project([(images[half::2], rotations[half::2])]))
+        assert fourier_shell_correlation(found, plain)[1:10].min() > 0.99
+        assert fourier_shell_correlation(found, volume)[1:8].min() > 0.98
+
+
+def test_a_shell_without_signal_is_left_out_and_one_with_it_is_kept():
+    volume = lumps(24)
+    poses = torch.from_numpy(random_rotations(400, np.random.default_rng(0))).float()
+    clean = Projector(volume)(poses)
+    noise = torch.from_numpy(np.random.default_rng(1).normal(0, 3 * float(clean.std()), (2, 400, 24, 24))).float()
+    power = []
+    for signal in (0.0, 1.0):
+        maps = half_maps([(signal * clean + noise[half], torch.ones(400)) for half in (0, 1)], poses, shared=0)
+        power.append(float(maps.both.square().mean()))
+        assert (maps.fsc[2:6].mean() > 0.8) == bool(signal)
+    assert power[0] < 0.05 * power[1]
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_a_volume_is_turned_back_in_the_right_hand(mirrored):
+    volume = lumps(16)
+    rotation = Rotation.random(random_state=3).as_matrix()
+    other = turned(hand(volume, mirrored), torch.from_numpy(rotation[None]).float())[0]
+    found = align(volume, other)
+    assert found.mirrored == mirrored and found.correlation > 0.999
+    assert np.degrees(Rotation.from_matrix(found.rotation @ rotation.T).magnitude()) < 1
+    views = random_rotations(4, np.random.default_rng(0))
+    one, same = project(volume.numpy(), views), project(found(volume).numpy(), found.orientations(views))
+    assert np.corrcoef(one.ravel(), same.ravel())[0, 1] > 0.99
+
+
+# The whole
+
+
+class Given(NoisyImages):
+    """Images at hand."""
+
+    def __init__(self, noisy: np.ndarray):
+        super().__init__("train", noisy, np.zeros(len(noisy), np.int64), None, None, 4.0, Recorded(), 0, recorded=noisy)
+
+
+@pytest.mark.slow
+def test_a_volume_is_found_from_images_with_little_noise_and_written(tmp_path):
+    volume = lumps(32, width=0.035)
+    noisy, seen = images_of(volume, 400, sigma=0.05)
+    method = AbInitio(sigma="0.05", starts=2, n_first=200, fine_step=1.0)
+    method.fit(Given(noisy))
+    maps = method.structure.maps
+    assert method.report["found"] and method.report["agreement"] > 0.6 and maps.size == 32
+    found = align(maps.both, volume)(maps.both)
+    correlation = fourier_shell_correlation(found, volume)
+    assert correlation[1 : int(0.8 * 16) + 1].min() > 0.5, correlation
+    onto = align(maps.both, volume)
+    off = Rotation.from_matrix(onto.orientations(method.structure.rotations) @ seen.transpose(0, 2, 1)).magnitude()
+    assert np.degrees(np.median(off)) < 3
+    method.leave(tmp_path)
+    written = read_star(tmp_path / "poses.star")
+    angles = rotations_from_euler(*(written.column(f"rlnAngle{name}") for name in ("Rot", "Tilt", "Psi")))
+    np.testing.assert_allclose(angles, method.structure.rotations, atol=1e-5)
+    for name, kept in (("map", maps.both), ("half1", maps.halves[0]), ("half2", maps.halves[1])):
+        read, voxel = read_map(tmp_path / f"{name}.mrc")
+        np.testing.assert_allclose(read, kept, atol=1e-6)
+        assert voxel == pytest.approx(4.0)
+    fresh, rotations = images_of(volume, 20, sigma=0.5, seed=9)
+    method.sigma = "0.5"
+    clean = project(volume.numpy(), rotations)
+    error = np.mean((method.denoise(fresh) - clean) ** 2)
+    assert error < 0.15 * np.mean((clean - clean.mean()) ** 2) and error < 0.5 * 0.5**2
+
+
+def test_the_likelihood_does_not_fall_between_iterations_at_one_temperature():
+    volume = lumps(16)
+    noisy, _ = images_of(volume, 200, sigma=1.0)
+    band = band_of(lambda rows: noisy[rows], 200, 16, np.full(200, 1.0), 16, "cpu")
+    structure, poses = beginning(band, 0.0, np.random.default_rng(0)), poses_of(16, 2.8, "cpu")
+    found = []
+    for _ in range(6):
+        structure = iterate(structure, band, np.arange(200) % 2, poses, 1.0, None, local=False)
+        found.append(structure.log_likelihood)
+    assert np.diff(found).min() > -0.02, found  # the maps' masks and regularisation are no part of the likelihood
+
+
+def test_of_pure_noise_it_says_that_there_is_nothing(recwarn):
+    noise = np.random.default_rng(0).normal(size=(300, 32, 32)).astype(np.float32)
+    method = AbInitio(starts=1)
+    method.fit(Given(noise))
+    assert not method.report["found"]
+    assert any("no structure was found in 300 images" in str(warning.message) for warning in recwarn)
+    last = method.report["stages"][-1]
+    assert last["size"] == 24 and abs(np.mean(last["fsc"][abinitio.SHARED + 1 : 11])) < 0.2
+
+
+def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(tmp_path, monkeypatch):
+    noisy, _ = images_of(lumps(24), 120, sigma=0.3)
+    fits = []
+    for folder in (None, tmp_path):
+        method = AbInitio(starts=1, largest=24)
+        method.setting = Setting(workdir=folder)
+        if folder:
+            with monkeypatch.context() as patch:
+                patch.setattr(AbInitio, "save", lambda self, save=AbInitio.save: (save(self), stop())[0])
+                with pytest.raises(KeyboardInterrupt):
+                    method.fit(Given(noisy))
+            method = AbInitio(starts=1, largest=24)
+            method.setting = Setting(workdir=folder)
+            monkeypatch.setattr(AbInitio, "begin", lambda *_: pytest.fail("began anew"))
+        method.fit(Given(noisy))
+        fits.append(method)
+    torch.testing.assert_close(fits[0].structure.maps.both, fits[1].structure.maps.both)
+    assert fits[0].report == fits[1].report
+    other = AbInitio(starts=1, largest=24)
+    other.setting = Setting(workdir=tmp_path)
+    other.device, other.half_of = "cpu", {b"other": 0}
+    assert other.saved() is None, "another stack's"
+
+
+def stop():
+    raise KeyboardInterrupt
+
+
+def test_an_image_of_the_fit_is_denoised_by_the_other_half():
+    noisy, _ = images_of(lumps(24), 120, sigma=0.3)
+    method = AbInitio(starts=1, largest=24)
+    method.fit(Given(noisy))
+    maps = method.structure.maps
+    method.mixtures = {}
+    with_both = method.denoise(noisy[:2] + np.float32(1e-6))
+    crossed = method.denoise(noisy[:2])
+    assert {0, 1, None} == set(method.mixtures) and not np.allclose(with_both, crossed, atol=1e-4)
+    for half in (0, 1):
+        expected = mixture(method.mixtures[half][1].basis, maps.halves[1 - half],
+                           poses_of(24, method.fine_step, "cpu"), method.structure.contrast)  # fmt: skip
+        torch.testing.assert_close(method.mixtures[half][1].views, expected.views)
+
+
+def test_views_near_others_are_found_from_in_front_and_behind():
+    poses = poses_of(16, 2.8, "cpu")
+    behind = Poses(poses.cells, poses.spacing, poses.rotations @ torch.diag(torch.tensor([1.0, -1.0, -1.0])))
+    torch.testing.assert_close(poses.near(poses), poses.near(behind))
+    assert bool(poses.near(poses).diagonal().all()) and poses.near(poses).mean() < 0.3
