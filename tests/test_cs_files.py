@@ -13,11 +13,25 @@ from cryobench.data.pairs import open_pairs
 from cryobench.errors import InputError
 
 L, N = 32, 12
-KINDS = [("uid", "<u8"), ("blob/path", "S40"), ("blob/idx", "<u4"), ("blob/shape", "<u4", (2,)), ("blob/psize_A", "<f4"),
-         ("blob/sign", "<f4"), ("ctf/accel_kv", "<f4"), ("ctf/cs_mm", "<f4"), ("ctf/amp_contrast", "<f4"),
-         ("ctf/df1_A", "<f4"), ("ctf/df2_A", "<f4"), ("ctf/df_angle_rad", "<f4"), ("ctf/phase_shift_rad", "<f4"),
-         ("alignments3D/pose", "<f4", (3,)), ("alignments3D/shift", "<f4", (2,)), ("alignments3D/psize_A", "<f4"),
-         ("alignments3D/class", "<u4")]  # fmt: skip
+KINDS = [
+    ("uid", "<u8"),
+    ("blob/path", "S40"),
+    ("blob/idx", "<u4"),
+    ("blob/shape", "<u4", (2,)),
+    ("blob/psize_A", "<f4"),
+    ("blob/sign", "<f4"),
+    ("ctf/accel_kv", "<f4"),
+    ("ctf/cs_mm", "<f4"),
+    ("ctf/amp_contrast", "<f4"),
+    ("ctf/df1_A", "<f4"),
+    ("ctf/df2_A", "<f4"),
+    ("ctf/df_angle_rad", "<f4"),
+    ("ctf/phase_shift_rad", "<f4"),
+    ("alignments3D/pose", "<f4", (3,)),
+    ("alignments3D/shift", "<f4", (2,)),
+    ("alignments3D/psize_A", "<f4"),
+    ("alignments3D/class", "<u4"),
+]
 
 
 def table(n=N, stack=">J7/extract/particles.mrcs") -> np.ndarray:
@@ -61,9 +75,13 @@ def test_images_come_in_the_rows_order_from_the_projects_folders(project):
 def relions_matrix(rot, tilt, psi):
     """RELION's Euler_angles2matrix, written out."""
     (ca, cb, cg), (sa, sb, sg) = (f(np.radians([rot, tilt, psi])) for f in (np.cos, np.sin))
-    return np.array([[cg * cb * ca - sg * sa, cg * cb * sa + sg * ca, -cg * sb],
-                     [-sg * cb * ca - cg * sa, -sg * cb * sa + cg * ca, sg * sb],
-                     [sb * ca, sb * sa, cb]])  # fmt: skip
+    return np.array(
+        [
+            [cg * cb * ca - sg * sa, cg * cb * sa + sg * ca, -cg * sb],
+            [-sg * cb * ca - cg * sa, -sg * cb * sa + cg * ca, sg * sb],
+            [sb * ca, sb * sa, cb],
+        ]
+    )
 
 
 def test_poses_are_those_that_csparc2star_writes(project):
@@ -104,8 +122,15 @@ def test_as_data_it_gives_the_same_pairs_as_a_star_file(simulated, cache):  # no
 
 
 def test_denoised_images_come_with_a_cs_file_that_points_to_them(cli, project, tmp_path):
-    status, out, err = cli("denoise", str(project[0]), "method=nlm", "-o", "a_rather_long_name_for_a_stack_of_particles.mrcs",
-                           "--images", "2-5,9")  # fmt: skip
+    status, out, err = cli(
+        "denoise",
+        str(project[0]),
+        "method=nlm",
+        "-o",
+        "a_rather_long_name_for_a_stack_of_particles.mrcs",
+        "--images",
+        "2-5,9",
+    )
     assert status == 0 and "particles.cs" in out, err
     written = np.load(tmp_path / "a_rather_long_name_for_a_stack_of_particles.cs", allow_pickle=False)
     before = table()[[1, 2, 3, 4, 8]]

@@ -152,8 +152,9 @@ def test_a_method_is_judged_on_images_that_it_was_not_fitted_on(white, tmp_path,
     """Fitted on noise that it is judged on, it would agree with it to the finest detail."""
     remembers = Model("it", Memory(), {"method": {"name": "it"}, "data": {}})
     prepared = stack_of(white[:total], tmp_path)
-    fooled = trust.Judged(prepared[np.arange(total)], 6.4, [np.arange(total)],
-                          lambda fold: remembers.method.fit(prepared.as_training()))  # fmt: skip
+    fooled = trust.Judged(
+        prepared[np.arange(total)], 6.4, [np.arange(total)], lambda fold: remembers.method.fit(prepared.as_training())
+    )
     assert verdict.verdict("it", trust.ask(remembers, fooled)).startswith("Yes: ")
     right = trust.stack_images(remembers, prepared, 50)
     assert len(right.folds) == (1 if total == 200 else 2) and sorted(np.concatenate(right.folds)) == list(range(50))
@@ -195,8 +196,8 @@ def test_the_resolution_is_that_against_the_truth(simulated):
     truth = sharpness.analyse(evidence(test, denoised))
     assert verdict.verdict("wiener", answers).startswith("Yes: ")
     assert verdict.resolution(answers) == pytest.approx(truth["resolution"], rel=0.2)
-    assert answers.agreement.lost[0] == pytest.approx(nmse(test.clean(), denoised).mean(), abs=0.03)
-    assert answers.agreement.excess[0] < 0, "it knows more than the power spectrum"
+    assert answers.agreement.losses.lost[0] == pytest.approx(nmse(test.clean(), denoised).mean(), abs=0.03)
+    assert answers.agreement.losses.excess[0] < 0, "it knows more than the power spectrum"
 
 
 def evidence(test, denoised) -> Evidence:

@@ -53,7 +53,16 @@ def denoise(
         raise InputError(f"-o: expected a file that ends in {endings}, got {out}")
     source, rows = opened(stack, images, pixel_size)
     chosen = choose_model(run, model, results, overrides)
-    written = denoise_stack(chosen, source, rows, path, contrast=contrast_of(contrast, source), force=force, skip_bad=skip_bad,
-                            say=say, progress=sys.stderr.isatty())  # fmt: skip
+    written = denoise_stack(
+        chosen,
+        source,
+        rows,
+        path,
+        contrast=contrast_of(contrast, source),
+        force=force,
+        skip_bad=skip_bad,
+        say=say,
+        progress=sys.stderr.isatty(),
+    )
     for file in written:
         print(f"written: {file}")

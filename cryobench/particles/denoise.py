@@ -73,8 +73,17 @@ class Prepared:
         positions = np.arange(len(self)) if positions is None else positions
         kept = positions[evenly(len(positions), FITTED)]
         few = Prepared(self.source, self.rows[kept], self.size, self.background, self.contrast)
-        return NoisyImages("train", few, np.zeros(len(few), np.int64), None, None, self.source.pixel_size or 1.0, Recorded(), 0,
-                           recorded=few)  # fmt: skip
+        return NoisyImages(
+            "train",
+            few,
+            np.zeros(len(few), np.int64),
+            None,
+            None,
+            self.source.pixel_size or 1.0,
+            Recorded(),
+            0,
+            recorded=few,
+        )
 
 
 def evenly(n: int, most: int) -> np.ndarray:
@@ -87,15 +96,19 @@ def prepare(model: Model, source: Stack | Listing, rows: np.ndarray, contrast: s
     size = model.image_size or source.size
     prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast)
     if size != source.size:
-        say(f"images of {source.size} px are resampled to {size} px, as in training, and back: "
-            f"detail beyond {size} px is lost")  # fmt: skip
+        say(
+            f"images of {source.size} px are resampled to {size} px, as in training, and back: "
+            f"detail beyond {size} px is lost"
+        )
     if (
         model.pixel_size
         and source.pixel_size
         and not same_pixel_size(source.pixel_size * source.size / size, model.pixel_size)
     ):
-        say(f"then {source.pixel_size * source.size / size:.3g} Å/px, where training had {model.pixel_size:.3g}: particles look "
-            "larger or smaller than those it knows")  # fmt: skip
+        say(
+            f"then {source.pixel_size * source.size / size:.3g} Å/px, where training had {model.pixel_size:.3g}: particles look "
+            "larger or smaller than those it knows"
+        )
     return prepared
 
 
@@ -118,13 +131,24 @@ def too_few(model: Model, prepared: Prepared, number: int) -> str | None:
     if need is None or number >= need:
         return None
     name = model.config["method"]["name"]
-    return (f"{number} images are too few for {name}: at {prepared.size} px it needs {need} or more, and with fewer shows rings "
-            "and noise of its own, not particles")  # fmt: skip
+    return (
+        f"{number} images are too few for {name}: at {prepared.size} px it needs {need} or more, and with fewer shows rings "
+        "and noise of its own, not particles"
+    )
 
 
-def denoise_stack(model: Model, source: Stack | Listing, rows: np.ndarray, out: Path, *, contrast: str = "white",
-                  force: bool = False, skip_bad: bool = False, say=lambda text: None,
-                  progress: bool = False) -> list[Path]:  # fmt: skip
+def denoise_stack(
+    model: Model,
+    source: Stack | Listing,
+    rows: np.ndarray,
+    out: Path,
+    *,
+    contrast: str = "white",
+    force: bool = False,
+    skip_bad: bool = False,
+    say=lambda text: None,
+    progress: bool = False,
+) -> list[Path]:
     """Denoise these rows into `out`, and write a .star or .cs file beside it if they came from one; returns what was written.
 
     Images keep their order, size, background, pixel size and header. All are looked at first: those that are blank or
@@ -144,7 +168,7 @@ def denoise_stack(model: Model, source: Stack | Listing, rows: np.ndarray, out: 
     like = source.stacks[0] if isinstance(source, Listing) else source
     step = images_at_once(max(prepared.size, source.size))
     with contextlib.ExitStack() as files:
-        if listing is not None:
+        if listing is not None and isinstance(source, Listing):
             files.enter_context(whole(listing)).write_bytes(source.pointing_to(out.name, rows))
         stack = files.enter_context(new_stack(out, len(rows), source.size, source.pixel_size, like=like))
         with bar(progress) as shown:
@@ -187,8 +211,10 @@ def denoise_block(model: Model, prepared: Prepared, block: slice) -> np.ndarray:
     with np.errstate(over="ignore", invalid="ignore"):
         denoised = resample(denoised * gain + level, prepared.source.size)
     if not (finite := np.isfinite(denoised).all(axis=(1, 2))).all():
-        raise InputError(f"{prepared.source.path}: expected values that float32 can hold, got more in "
-                         f"{prepared.source.named(rows[~finite])}; leave it out with --images")  # fmt: skip
+        raise InputError(
+            f"{prepared.source.path}: expected values that float32 can hold, got more in "
+            f"{prepared.source.named(rows[~finite])}; leave it out with --images"
+        )
     return denoised
 
 

@@ -49,6 +49,23 @@ class Recorrupted:
 
 
 @dataclass(frozen=True)
+class Losses:
+    """What a method loses of the particles.
+
+    lost, filter: the shares of the particles' variance that the method and a filter lose, and excess, of the first over the
+    second, each with its standard error over images; left: share of the particles' power in what is left out, 1 − B/S over
+    all rings; errors, power (n,): A − 2B + S and S of each image, the ratio of whose sums `lost` is.
+    """
+
+    lost: tuple[float, float]
+    filter: tuple[float, float]
+    excess: tuple[float, float]
+    left: float
+    errors: np.ndarray
+    power: np.ndarray
+
+
+@dataclass(frozen=True)
 class Agreement:
     """How a method's images agree with the particles, ring by ring (1 … L//2), and over all.
 
@@ -56,8 +73,7 @@ class Agreement:
     floor (L//2,): FRC of denoised unrelated noises, which it paints always; reach: rings from low frequency up to the first
     failure; above_chance: whether that one is above chance, and fails for an FRC below ½; seen: whether the images
     themselves show particles above chance; remaining (L//2,): power of what is left out, y₁ − D(y₁), over the noise's;
-    lost, filter, each ± its standard error, and excess ± of lost over filter: None unless `seen`; left: share of the
-    particles' power in what is left out, 1 − B/S over all rings.
+    losses: what it loses of them, None unless `seen`.
     """
 
     frc: np.ndarray
@@ -67,10 +83,7 @@ class Agreement:
     above_chance: bool
     seen: bool
     remaining: np.ndarray
-    lost: tuple[float, float] | None
-    filter: tuple[float, float] | None
-    excess: tuple[float, float] | None
-    left: float | None
+    losses: Losses | None
 
 
 def noise_like(images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -85,8 +98,12 @@ def noise_like(images: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray
     mean, deviation = (
         values(images[:, outside].astype(np.float64), axis=1)[:, None, None] for values in (np.mean, np.std)
     )
-    power = np.stack([ring_mean(np.abs(rfft2(np.where(outside, (image - m) / d, 0))) ** 2, ring)
-                      for image, m, d in zip(images, mean, deviation, strict=True)])  # fmt: skip
+    power = np.stack(
+        [
+            ring_mean(np.abs(rfft2(np.where(outside, (image - m) / d, 0))) ** 2, ring)
+            for image, m, d in zip(images, mean, deviation, strict=True)
+        ]
+    )
     seen, mixing = power.mean(axis=0), seen_through(outside)
     level = np.ones(len(seen))
     for _ in range(ITERATIONS):
@@ -139,8 +156,12 @@ def agreement(pair: Recorrupted, denoised: np.ndarray, from_noise: np.ndarray, f
     """
     size = denoised.shape[-1]
     d, first, second = (rfft2(images) for images in (denoised, pair.first, pair.second))
-    sums = {"A": by_ring(d, d, size), "B": by_ring(d, second, size), "S": by_ring(first, second, size),
-            "P": by_ring(first, first, size)}  # fmt: skip
+    sums = {
+        "A": by_ring(d, d, size),
+        "B": by_ring(d, second, size),
+        "S": by_ring(first, second, size),
+        "P": by_ring(first, first, size),
+    }
     remaining = by_ring(first - d, first - d, size).sum(axis=0)
     for spectra in (d, first, second):
         for fold in folds:
@@ -157,8 +178,16 @@ def agreement(pair: Recorrupted, denoised: np.ndarray, from_noise: np.ndarray, f
     reach, above = counted(*(together(values) for values in (a, b, s)), together(deviation**2) ** 0.5)
     shown = s > SIGMAS * raw
     seen = bool(shown.any() or s[:LOW].sum() > SIGMAS * np.hypot.reduce(raw[:LOW]))
-    return Agreement(frc, chance, floor_of(from_noise, folds, size), reach, above, seen, remaining,
-                     *(losses(sums, shown) if seen else (None, None, None, None)))  # fmt: skip
+    return Agreement(
+        frc,
+        chance,
+        floor_of(from_noise, folds, size),
+        reach,
+        above,
+        seen,
+        remaining,
+        losses_of(sums, shown) if seen else None,
+    )
 
 
 def counted(a: np.ndarray, b: np.ndarray, s: np.ndarray, deviation: np.ndarray) -> tuple[int, bool]:
@@ -181,8 +210,8 @@ def together(values: np.ndarray) -> np.ndarray:
     return np.concatenate([np.full(min(LOW, len(values)), values[:LOW].sum()), values[LOW:]])
 
 
-def losses(sums: dict[str, np.ndarray], shown: np.ndarray) -> tuple:
-    """lost, filter and excess, each with its bootstrap error over images, and left; shown (K,): rings that hold particles."""
+def losses_of(sums: dict[str, np.ndarray], shown: np.ndarray) -> Losses:
+    """By a bootstrap over images; shown (K,): rings that hold particles."""
     a, b, s = (sums[name].sum(axis=1) for name in "ABS")
     gain = np.where(shown, np.clip(sums["S"].sum(axis=0) / sums["P"].sum(axis=0), 0, 1), 0)
     mine = s + a - 2 * b
@@ -193,7 +222,7 @@ def losses(sums: dict[str, np.ndarray], shown: np.ndarray) -> tuple:
     def share(errors: np.ndarray) -> tuple[float, float]:
         return float(errors.sum() / s.sum()), float(np.std(errors[drawn].sum(axis=1) / total))
 
-    return share(mine), share(other), share(mine - other), float(1 - b.sum() / s.sum())
+    return Losses(share(mine), share(other), share(mine - other), float(1 - b.sum() / s.sum()), mine, s)
 
 
 def floor_of(from_noise: np.ndarray, folds: list[np.ndarray], size: int) -> np.ndarray:

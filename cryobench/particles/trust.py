@@ -89,10 +89,21 @@ def ask(model: Model, judged: Judged, unseen: dict | None = None, progress: bool
                     shown.advance(task, len(rows))
     denoised, from_noise, first = made
     return Answers(
-        images[:SHOWN], denoised[:SHOWN], noises[:SHOWN], from_noise[:SHOWN], len(images), invention(from_noise, denoised),
-        np.arange(1, size // 2 + 1) / (size * (judged.pixel_size or 1.0)), "Å" if judged.pixel_size else "px",
-        agreement(pair, first, from_noise, judged.folds), judged.own, judged.how, judged.few, not model.fits_stack, unseen,
-    )  # fmt: skip
+        images[:SHOWN],
+        denoised[:SHOWN],
+        noises[:SHOWN],
+        from_noise[:SHOWN],
+        len(images),
+        invention(from_noise, denoised),
+        np.arange(1, size // 2 + 1) / (size * (judged.pixel_size or 1.0)),
+        "Å" if judged.pixel_size else "px",
+        agreement(pair, first, from_noise, judged.folds),
+        judged.own,
+        judged.how,
+        judged.few,
+        not model.fits_stack,
+        unseen,
+    )
 
 
 def invention(from_noise: np.ndarray, denoised: np.ndarray) -> float:

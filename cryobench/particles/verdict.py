@@ -31,25 +31,29 @@ def resolution(answers: Answers) -> float | None:
 
 def foreign(answers: Answers) -> bool:
     """Whether particles are unlike what a method was trained on: a filter that knows their power spectrum alone does better."""
-    excess = answers.agreement.excess
-    return answers.trained and excess is not None and excess[0] > CERTAIN * excess[1]
+    losses = answers.agreement.losses
+    return answers.trained and losses is not None and losses.excess[0] > CERTAIN * losses.excess[1]
 
 
 def verdict(name: str, answers: Answers) -> str:
     """Yes or no, and why, in one sentence."""
     found, n = answers.agreement, answers.number
-    if foreign(answers):
+    if (losses := found.losses) is not None and foreign(answers):
         whose = (
             f"{name} has not learnt them"
             if answers.own
             else f"these particles don't look like those that {name} was trained on"
         )
-        return (f"No: {whose}; it loses {percent(found.lost)} of their variance, a filter that knows only their power spectrum "
-                f"{percent(found.filter)}.")  # fmt: skip
+        return (
+            f"No: {whose}; it loses {percent(losses.lost)} of their variance, a filter that knows only their power spectrum "
+            f"{percent(losses.filter)}."
+        )
     if not found.reach:
         if found.above_chance:
-            return (f"No: what {name} shows of these {n} images is above chance, but from the lowest frequencies on its "
-                    "correlation with the particles is below one half.")  # fmt: skip
+            return (
+                f"No: what {name} shows of these {n} images is above chance, but from the lowest frequencies on its "
+                "correlation with the particles is below one half."
+            )
         images = "" if found.seen else ", and neither is any particle in the images themselves"
         return f"No: nothing that {name} shows of these {n} images is above chance{images}."
     reach = f"Yes: what {name} shows agrees with these {n} particles to {resolution(answers):.3g} {answers.unit}"
@@ -66,24 +70,30 @@ def paragraph(name: str, answers: Answers) -> str:
         text.append(f"It was fitted on {answers.how}, never on those that it is judged on.")
     if answers.few:
         text.append(f"{answers.few}.")
-    if found.lost is not None:
-        text.append(f"It loses {percent(found.lost)} ± {100 * found.lost[1]:.0f} of the particles' variance; a filter that knows "
-                    f"only the power spectrum of these images, {percent(found.filter)} ± {100 * found.filter[1]:.0f}. What it "
-                    f"leaves out has {remaining(found):.2f} times the variance of the noise, and {max(found.left, 0):.0%} of the "
-                    "particles' power is in it.")  # fmt: skip
+    if (losses := found.losses) is not None:
+        text.append(
+            f"It loses {percent(losses.lost)} ± {100 * losses.lost[1]:.0f} of the particles' variance; a filter that knows "
+            f"only the power spectrum of these images, {percent(losses.filter)} ± {100 * losses.filter[1]:.0f}. What it "
+            f"leaves out has {remaining(found):.2f} times the variance of the noise, and {max(losses.left, 0):.0%} of the "
+            "particles' power is in it."
+        )
     flat = "flat, as it should" if answers.invented < 0.1 else "not flat: some of what it shows is its own"
     text.append(
         f"Of pure noise it makes images with {answers.invented:.0%} of the contrast that it gives to particles ({flat})."
     )
     if len(alike := answers.frequency[found.floor >= HALF]):
         # low rings: a molecule from memory, or the images' mean; the last ones: a pattern of a net's own, as a checkerboard
-        text.append(f"Those of unrelated noises are alike in {len(alike)} of {len(found.floor)} rings, from {1 / alike[0]:.3g} "
-                    f"to {1 / alike[-1]:.3g} {answers.unit}: that much it paints into anything.")  # fmt: skip
+        text.append(
+            f"Those of unrelated noises are alike in {len(alike)} of {len(found.floor)} rings, from {1 / alike[0]:.3g} "
+            f"to {1 / alike[-1]:.3g} {answers.unit}: that much it paints into anything."
+        )
     if answers.unseen is not None:
         known, unseen = (np.array(answers.unseen["mse"][side]) for side in ("known", "unseen"))
         error = np.hypot(known.std() / len(known) ** 0.5, unseen.std() / len(unseen) ** 0.5)
-        text.append(f"Conformations that it was never trained on come out with an MSE of {unseen.mean():.3g}, known ones with "
-                    f"{known.mean():.3g} (standard error of the difference {error:.1g}).")  # fmt: skip
+        text.append(
+            f"Conformations that it was never trained on come out with an MSE of {unseen.mean():.3g}, known ones with "
+            f"{known.mean():.3g} (standard error of the difference {error:.1g})."
+        )
     return " ".join(text)
 
 
@@ -119,8 +129,11 @@ def draw(name: str, answers: Answers):
     widths = (2, 1, 1) if answers.unseen else (2, 1)
     panels = grid[1].subgridspec(1, len(widths), width_ratios=widths).subplots(squeeze=False)[0]
     found, frequency = answers.agreement, answers.frequency
-    curves = (("denoised image and particle", found.frc, "-"), ("chance (3 σ)", found.chance, ":"),
-              ("denoised, unrelated noises", found.floor, "--"))  # fmt: skip
+    curves = (
+        ("denoised image and particle", found.frc, "-"),
+        ("chance (3 σ)", found.chance, ":"),
+        ("denoised, unrelated noises", found.floor, "--"),
+    )
     for (label, curve, dash), colour in zip(curves, figure.COLOURS, strict=False):
         panels[0].plot(frequency, np.clip(curve, -0.1, 1.02), dash, color=colour, label=label)
     panels[0].axhline(HALF, color="0.6", linewidth=0.8)

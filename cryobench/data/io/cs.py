@@ -125,8 +125,10 @@ class Cs(Listing):
         for sign, contrast in ((1, "white"), (-1, "dark")):
             if (signs == sign).all():
                 return contrast
-        raise InputError(f"{self.path}: expected one sign, 1 or -1, in {SIGN}, got {signs.min():g} to {signs.max():g}; "
-                         "take images of one with --images")  # fmt: skip
+        raise InputError(
+            f"{self.path}: expected one sign, 1 or -1, in {SIGN}, got {signs.min():g} to {signs.max():g}; "
+            "take images of one with --images"
+        )
 
     def pointing_to(self, stack: str, indices: np.ndarray) -> bytes:
         """The file with these particles, their images now 0, 1, … of this stack, and every other field as it was."""
@@ -163,8 +165,9 @@ class Cs(Listing):
         places = self.particles[IDX][self.rows].astype(np.float64)
         if (places < 0).any() or (places > 2**40).any():
             wrong = np.flatnonzero((places < 0) | (places > 2**40))
-            raise InputError(f"{self.path}: expected image numbers from 0 in {IDX}, got {places[wrong[0]]:g} for "
-                             f"{self.named(wrong)}")  # fmt: skip
+            raise InputError(
+                f"{self.path}: expected image numbers from 0 in {IDX}, got {places[wrong[0]]:g} for {self.named(wrong)}"
+            )
         return names, which, places.astype(np.int64)
 
     def _numbers(self, name: str, width: int | None = None) -> np.ndarray:
@@ -176,8 +179,10 @@ class Cs(Listing):
         with np.errstate(over="ignore", invalid="ignore"):
             values = self.particles[name][self.rows].astype(np.float64)
         if not (good := np.isfinite(values).reshape(len(values), -1).all(axis=1)).all():
-            raise InputError(f"{self.path}: expected numbers in {name}, got {values[~good].ravel()[0]:g} for "
-                             f"{self.named(np.flatnonzero(~good))}")  # fmt: skip
+            raise InputError(
+                f"{self.path}: expected numbers in {name}, got {values[~good].ravel()[0]:g} for "
+                f"{self.named(np.flatnonzero(~good))}"
+            )
         return values
 
 
@@ -191,8 +196,10 @@ def read_cs(path: Path | str, pixel_size: float | None = None) -> Cs:
         what = "there is none" if not path.exists() else f"got '{error.strerror or error}'"
         raise InputError(f"{path}: expected a .cs file, {what}") from None
     if first == PACKED:
-        raise InputError(f"{path}: expected a .cs file in NumPy's format, got cryoSPARC's packed one; save it with "
-                         f"cryosparc-tools (format NUMPY_FORMAT), or {CONVERT}")  # fmt: skip
+        raise InputError(
+            f"{path}: expected a .cs file in NumPy's format, got cryoSPARC's packed one; save it with "
+            f"cryosparc-tools (format NUMPY_FORMAT), or {CONVERT}"
+        )
     if first != NUMPY:
         raise InputError(
             f"{path}: expected a .cs file of cryoSPARC 2 or later, got none (it doesn't begin as NumPy's files do)"
@@ -201,17 +208,33 @@ def read_cs(path: Path | str, pixel_size: float | None = None) -> Cs:
         table = np.load(path, mmap_mode="r", allow_pickle=False, max_header_size=LONGEST_HEADER)
         rest = path.stat().st_size - table.offset - table.nbytes
         table = np.array(table)
-    except (ValueError, TypeError, KeyError, OSError, EOFError, SyntaxError, OverflowError, MemoryError, RecursionError,
-            AttributeError, IndexError, tokenize.TokenError) as error:  # fmt: skip
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        OSError,
+        EOFError,
+        SyntaxError,
+        OverflowError,
+        MemoryError,
+        RecursionError,
+        AttributeError,
+        IndexError,
+        tokenize.TokenError,
+    ) as error:
         raise InputError(f"{path}: expected a whole .cs file, got '{' '.join(str(error).split())[:150]}'") from None
     if table.dtype.names is None or table.ndim != 1 or not len(table):
-        raise InputError(f"{path}: expected a table of particles, got an array of shape {table.shape} and type "
-                         f"{str(table.dtype)[:80]}")  # fmt: skip
+        raise InputError(
+            f"{path}: expected a table of particles, got an array of shape {table.shape} and type "
+            f"{str(table.dtype)[:80]}"
+        )
     names = ", ".join(table.dtype.names[:SHOWN])
     for name, kinds, what in ((PATH, "SU", "text"), (IDX, "iu", "whole numbers")):
         if name not in table.dtype.names:
-            raise InputError(f"{path}: expected a field {name}, got {names}; give the file that has the particles' images "
-                             f"(not the passthrough file), or {CONVERT}")  # fmt: skip
+            raise InputError(
+                f"{path}: expected a field {name}, got {names}; give the file that has the particles' images "
+                f"(not the passthrough file), or {CONVERT}"
+            )
         if (kind := table.dtype.fields[name][0]).kind not in kinds:
             raise InputError(f"{path}: expected {what} in {name}, got {kind}; {CONVERT}")
     if rest > 0:

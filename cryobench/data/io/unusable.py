@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -23,17 +24,23 @@ TIMES = 10  # what is so many times the median of all images' outweighs them
 class Images(Protocol):
     """A stack or a list of images in stacks, as far as they are looked at here."""
 
-    path: object
+    @property
+    def path(self) -> Path:
+        """Of the file, for errors."""
+        ...
 
     @property
     def size(self) -> int:
         """L in pixels."""
+        ...
 
     def raw(self, indices: np.ndarray) -> np.ndarray:
         """The images at these positions, (b, L, L) float32, whatever their values."""
+        ...
 
     def named(self, indices: np.ndarray) -> str:
         """Images at these positions, as people count them."""
+        ...
 
 
 def images_at_once(size: int) -> int:
