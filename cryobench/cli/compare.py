@@ -23,6 +23,7 @@ from cryobench.cli.options import (
 from cryobench.errors import InputError
 
 KINDS = (".md", ".csv", ".html", ".png")
+Models = typer.Option([], "--model", help="With a stack: a file written by `cryobench export`; repeatable.")
 STACKS = (".star", ".cs", ".mrcs", ".mrc")
 
 
@@ -42,9 +43,7 @@ def compare(
         help="The leaderboard: all methods × all tasks that have records, in all folders beside --results.",
     ),
     run: bool = typer.Option(True, "--run/--no-run", help="Whether runs that are missing are done."),
-    model: list[str] = typer.Option(
-        [], "--model", help="With a stack: a file written by `cryobench export`; repeatable."
-    ),
+    model: list[str] = Models,
     images: str = Images,
     contrast: str = Contrast,
     pixel_size: float = PixelSize,

@@ -71,11 +71,11 @@ def paragraph(name: str, answers: Answers) -> str:
     if answers.few:
         text.append(f"{answers.few}.")
     if (losses := found.losses) is not None:
+        lost, other = (f"{percent(share)} ± {100 * share[1]:.0f}" for share in (losses.lost, losses.filter))
         text.append(
-            f"It loses {percent(losses.lost)} ± {100 * losses.lost[1]:.0f} of the particles' variance; a filter that knows "
-            f"only the power spectrum of these images, {percent(losses.filter)} ± {100 * losses.filter[1]:.0f}. What it "
-            f"leaves out has {remaining(found):.2f} times the variance of the noise, and {max(losses.left, 0):.0%} of the "
-            "particles' power is in it."
+            f"It loses {lost} of the particles' variance; a filter that knows only the power spectrum of these images, {other}. "
+            f"What it leaves out has {remaining(found):.2f} times the variance of the noise, and {max(losses.left, 0):.0%} of "
+            "the particles' power is in it."
         )
     flat = "flat, as it should" if answers.invented < 0.1 else "not flat: some of what it shows is its own"
     text.append(
