@@ -33,13 +33,15 @@ def insert_weighted(
 
     Both (2L, 2L, L + 1): what came to each Fourier sample, complex, and the weight that came to it.
     """
-    total, weight = 0.0, 0.0
+    shape = padded(images.shape[-1])
+    total = torch.zeros((*shape[:2], shape[2] // 2 + 1), dtype=torch.complex64, device=images.device)
+    weight = torch.zeros(total.shape, device=images.device)
     for some, counts, turns in zip(
         images.split(at_once), weights.split(at_once), rotations.split(at_once), strict=True
     ):
         found = slices(some)
         both = torch.stack([found, counts[:, None, None].to(found.dtype).expand_as(found)], dim=1)
-        (added, share), _ = insert_central_slices_rfft_3d_multichannel(both, padded(images.shape[-1]), turns)
+        (added, share), _ = insert_central_slices_rfft_3d_multichannel(both, shape, turns)
         total, weight = total + added, weight + share.real
     return total, weight
 

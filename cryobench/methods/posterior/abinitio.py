@@ -29,6 +29,9 @@ from cryobench.files import replacing
 from cryobench.methods.base import WithSigma, check_images
 
 if TYPE_CHECKING:
+    import torch
+
+    from cryobench.methods.posterior.pose_mixture import PoseMixture
     from cryobench.methods.posterior.structure import Structure
 
 FIRST = 16  # px of the first maps
@@ -83,7 +86,8 @@ class AbInitio(WithSigma):
         self.device = compute_device(self.setting.accelerator)
         self.images, self.size, self.pixel_size = train, train.image_size, train.pixel_size
         rows = [np.arange(start, min(start + 256, len(train))) for start in range(0, len(train), 256)]
-        sigma, level, self.half_of = np.empty(len(train)), 0.0, {}
+        sigma, level = np.empty(len(train)), 0.0
+        self.half_of: dict[bytes, int] = {}
         for part in rows:
             noisy = train.noisy(part)
             sigma[part] = self.noise_level(noisy, {"sigma": train.sigma(part)} if self.sigma == "known" else {})
@@ -91,9 +95,8 @@ class AbInitio(WithSigma):
             self.half_of |= {key(image): int(row) % 2 for image, row in zip(noisy, part, strict=True)}
         halves = np.arange(len(train)) % 2
         with Progress(disable=not self.setting.progress) as shown:
-            self.structure = self.saved()
-            if self.structure is None:
-                self.structure = self.begin(sigma, level, halves, shown)
+            saved = self.saved()
+            self.structure: Structure = self.begin(sigma, level, halves, shown) if saved is None else saved
             while (size := self.next_size()) is not None:
                 self.structure = self.stage(size, self.step, STAGE, sigma, halves, shown)
                 self.save()
@@ -168,7 +171,7 @@ class AbInitio(WithSigma):
         self.report.update(
             resolution=round(edge / max(shells, 1), 2), found=found, contrast=vars(self.structure.contrast)
         )
-        self.mixtures = {}
+        self.mixtures: dict[int | None, tuple[PoseMixture, PoseMixture, torch.Tensor]] = {}
         if not found:
             note(
                 f"abinitio: no structure was found in {len(self.half_of)} images: maps of two halves of them do not agree "

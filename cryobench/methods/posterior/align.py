@@ -61,7 +61,7 @@ def align(volume: torch.Tensor, onto: torch.Tensor) -> Alignment:
     spins = Rotation.from_euler("z", np.arange(0, 2 * np.pi, GRID)[:, None]).as_matrix()
     views = np.concatenate([cells.views(), cells.views() @ MIRROR])
     grid = (views[:, None] @ spins[None]).reshape(-1, 3, 3)
-    best = None
+    best = Alignment(np.eye(3), False, -np.inf)
     for mirrored in (False, True):
         source = hand(volume, mirrored)
         rotations, angle = grid, GRID
@@ -72,7 +72,7 @@ def align(volume: torch.Tensor, onto: torch.Tensor) -> Alignment:
             found = correlations(source, onto, rotations)
             order = np.argsort(found)[::-1][:KEPT]
             rotations = rotations[order]
-        if best is None or found[order[0]] > best.correlation:
+        if found[order[0]] > best.correlation:
             best = Alignment(rotations[0], mirrored, float(found[order[0]]))
     return best
 

@@ -58,8 +58,8 @@ def half_maps(
     if shared is None:
         both = masked(volume_of(joint))
         return HalfMaps((both, both), both, fsc)
-    own = (torch.where(radius <= 2 * shared, joint, spectrum(total, weight, snr)) for total, weight in found)
-    return HalfMaps(tuple(masked(volume_of(one)) for one in own), masked(volume_of(joint)), fsc)
+    one, other = (torch.where(radius <= 2 * shared, joint, spectrum(total, weight, snr)) for total, weight in found)
+    return HalfMaps((masked(volume_of(one)), masked(volume_of(other))), masked(volume_of(joint)), fsc)
 
 
 def mean_of(weight: torch.Tensor, shell: torch.Tensor) -> torch.Tensor:

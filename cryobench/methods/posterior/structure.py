@@ -7,7 +7,7 @@ to. Poses are searched everywhere at first, later around the views that an image
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -88,22 +88,22 @@ def poses_of(size: int, step: float, device) -> Poses:
 
 @dataclass(frozen=True)
 class Structure:
-    """maps and contrast, and what they were made with: poses; likely (n, views) bool, which views each image may have; rotations
-    (n, 3, 3), its likeliest pose; log_likelihood of an image, on average."""
+    """maps and contrast, and what they were made with, once they were: poses; likely (n, views) bool, which views each image may
+    have; rotations (n, 3, 3), its likeliest pose; log_likelihood of an image, on average."""
 
     maps: HalfMaps
     contrast: Contrast
     poses: Poses | None = None
-    likely: torch.Tensor | None = None
-    rotations: np.ndarray | None = None
+    likely: torch.Tensor = field(default_factory=lambda: torch.empty((0, 0), dtype=torch.bool))
+    rotations: np.ndarray = field(default_factory=lambda: np.empty((0, 3, 3)))
     log_likelihood: float = float("-inf")
 
     def resized(self, size: int) -> Structure:
         """With maps of another number of voxels."""
         if size == self.maps.size:
             return self
-        halves = tuple(masked(resized(half, size)) for half in self.maps.halves)
-        return replace(self, maps=HalfMaps(halves, masked(resized(self.maps.both, size)), self.maps.fsc))
+        one, other, both = (masked(resized(volume, size)) for volume in (*self.maps.halves, self.maps.both))
+        return replace(self, maps=HalfMaps((one, other), both, self.maps.fsc))
 
 
 def resized(volume: torch.Tensor, size: int) -> torch.Tensor:
@@ -170,7 +170,7 @@ def iterate(
     ]
     mixtures = [mixtures[0], mixtures[-1]]
     candidates = None
-    if local and before.likely is not None:
+    if local and before.poses is not None:
         candidates = before.likely.float() @ before.poses.near(poses) > 0
     sums, likely, best = expectation(band, mixtures, halves, heat, candidates, advance)
     both = sums[0] + sums[1]
