@@ -142,15 +142,15 @@ def draw(lines: list[Line]):
     shown.suptitle("\n".join(textwrap.wrap(recommendation(lines), 110)), fontsize=10, weight="bold")
     if not able:
         return shown
-    left, right = shown.add_gridspec(1, 2, width_ratios=(1, 1.3))
-    axes = left.subgridspec(len(able) + 1, few).subplots(squeeze=False)
-    for row, (name, images) in enumerate([("noisy", able[0][1].images), *((n, a.denoised) for n, a in able)]):
+    grid = shown.add_gridspec(1, 2, width_ratios=(1, 1.3))
+    axes = grid[0].subgridspec(len(able) + 1, few).subplots(squeeze=False)
+    for row, (name, images) in enumerate([("as they are", able[0][1].images), *((n, a.denoised) for n, a in able)]):
         low, high = np.percentile(images, [1, 99])
         for column, axis in enumerate(axes[row]):
             axis.imshow(images[column], cmap="gray", vmin=low, vmax=high, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
-        axes[row, 0].set_ylabel(name, fontsize=8)
-    panel = right.subgridspec(1, 1).subplots()
+        axes[row, 0].set_ylabel("\n".join(textwrap.wrap(name, 14)), fontsize=8)
+    panel = shown.add_subplot(grid[1])
     for number, (name, answers) in enumerate(able):
         colour, frequency, found = figure.COLOURS[number % len(figure.COLOURS)], answers.frequency, answers.agreement
         said = "" if verdict.verdict(name, answers).startswith("Yes") else " (no)"

@@ -175,7 +175,7 @@ def agreement(pair: Recorrupted, denoised: np.ndarray, from_noise: np.ndarray, f
         frc, chance = np.minimum(b / scale, 1), np.where(s > 0, levels(len(s)) * deviation / scale, np.inf)
         noise = (sums["P"] - sums["S"]).sum(axis=0)
         remaining = remaining / np.where(noise > 0, noise, np.nan)
-    reach, above = counted(*(together(values) for values in (a, b, s)), together(deviation**2) ** 0.5)
+    reach, above = counted(together(a), together(b), together(s), together(deviation**2) ** 0.5)
     shown = s > SIGMAS * raw
     seen = bool(shown.any() or s[:LOW].sum() > SIGMAS * np.hypot.reduce(raw[:LOW]))
     return Agreement(

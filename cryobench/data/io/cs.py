@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import io
 import tokenize
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -53,7 +54,7 @@ def as_it_is(values: np.ndarray) -> np.ndarray:
 
 
 # RELION's name → fields of which the first that is there counts, and what makes RELION's number of it
-FIELDS = {
+FIELDS: dict[str, tuple[tuple[str, ...], Callable[[np.ndarray], np.ndarray]]] = {
     "rlnImagePixelSize": ((PIXEL,), as_it_is),
     "rlnDefocusU": (("ctf/df1_A",), as_it_is),
     "rlnDefocusV": (("ctf/df2_A",), as_it_is),
@@ -84,23 +85,28 @@ class Cs(Listing):
         """Particles at these positions, as people count a file's images."""
         return f"image {numbers(self.rows[np.asarray(indices)] + 1)}"
 
+    @cached_property
+    def kinds(self) -> dict[str, np.dtype]:
+        """The file's own names and what is in them."""
+        return {name: self.particles.dtype.fields[name][0] for name in self.particles.dtype.names}  # type: ignore[index,union-attr]
+
     @property
     def columns(self) -> tuple[str, ...]:
         """RELION's names of what the file has."""
-        there = self.particles.dtype.names
+        there = self.kinds
         names = [name for name, (fields, _) in FIELDS.items() if any(one in there for one in fields)]
         return (*names, *(ANGLES if POSE in there else ()))
 
     def column(self, name: str, default: float | None = None) -> np.ndarray:
         """(n,) float64. Raises InputError where it is missing without a default, or not a finite number."""
-        if name in ANGLES and POSE in self.particles.dtype.names:
+        if name in ANGLES and POSE in self.kinds:
             return self._angles[:, ANGLES.index(name)]
         fields, convert = FIELDS.get(name, ((POSE,) if name in ANGLES else (), as_it_is))
-        found = next((one for one in fields if one in self.particles.dtype.names), None)
+        found = next((one for one in fields if one in self.kinds), None)
         if found is None:
             if default is not None:
                 return np.full(len(self), default)
-            there = ", ".join(self.particles.dtype.names[:SHOWN])
+            there = ", ".join(list(self.kinds)[:SHOWN])
             raise InputError(
                 f"{self.path}: expected a field {' or '.join(fields) or name}, got {there}; if another one has it, {CONVERT}"
             )
@@ -108,18 +114,18 @@ class Cs(Listing):
 
     def origins(self, pixel_size: float | None) -> np.ndarray:
         """(n, 2) x and y in pixels: alignments3D/shift, in pixels of alignments3D/psize_A or of the images; 0 without one."""
-        if SHIFT not in self.particles.dtype.names:
+        if SHIFT not in self.kinds:
             return np.zeros((len(self), 2))
         shifts = self._numbers(SHIFT, 2)
-        theirs = SHIFT_PIXEL if SHIFT_PIXEL in self.particles.dtype.names else PIXEL
-        if theirs not in self.particles.dtype.names or pixel_size is None:
+        theirs = SHIFT_PIXEL if SHIFT_PIXEL in self.kinds else PIXEL
+        if theirs not in self.kinds or pixel_size is None:
             return shifts
         return shifts * self._numbers(theirs)[:, None] / pixel_size
 
     @property
     def contrast(self) -> str | None:
         """By blob/sign: "white" for 1, "dark" for -1. Raises InputError for other signs, or both."""
-        if SIGN not in self.particles.dtype.names:
+        if SIGN not in self.kinds:
             return None
         signs = self._numbers(SIGN)
         for sign, contrast in ((1, "white"), (-1, "dark")):
@@ -133,7 +139,7 @@ class Cs(Listing):
     def pointing_to(self, stack: str, indices: np.ndarray) -> bytes:
         """The file with these particles, their images now 0, 1, … of this stack, and every other field as it was."""
         before = self.particles[self.rows[np.asarray(indices)]]
-        kinds = {name: before.dtype.fields[name][0] for name in before.dtype.names}
+        kinds = dict(self.kinds)
         text = stack.encode() if kinds[PATH].kind == "S" else stack
         kinds[PATH] = np.dtype((kinds[PATH].type, max(1, len(text))))
         if np.iinfo(kinds[IDX]).max < len(before):
@@ -146,7 +152,7 @@ class Cs(Listing):
         return out.getvalue()
 
     def _listed_pixel_sizes(self) -> np.ndarray | None:
-        return self._numbers(PIXEL) if PIXEL in self.particles.dtype.names else None
+        return self._numbers(PIXEL) if PIXEL in self.kinds else None
 
     @cached_property
     def _angles(self) -> np.ndarray:
@@ -172,7 +178,7 @@ class Cs(Listing):
 
     def _numbers(self, name: str, width: int | None = None) -> np.ndarray:
         """(n,) or (n, width) float64 of a field. Raises InputError unless these are finite numbers of this shape."""
-        kind = self.particles.dtype.fields[name][0]
+        kind = self.kinds[name]
         if kind.base.kind not in "fiu" or kind.shape != (() if width is None else (width,)):
             what = "a number" if width is None else f"{width} numbers"
             raise InputError(f"{self.path}: expected {what} in {name}, got {kind}; {CONVERT}")
@@ -228,15 +234,15 @@ def read_cs(path: Path | str, pixel_size: float | None = None) -> Cs:
             f"{path}: expected a table of particles, got an array of shape {table.shape} and type "
             f"{str(table.dtype)[:80]}"
         )
-    names = ", ".join(table.dtype.names[:SHOWN])
+    made = Cs(path, table, np.arange(len(table)), pixel_size)
     for name, kinds, what in ((PATH, "SU", "text"), (IDX, "iu", "whole numbers")):
-        if name not in table.dtype.names:
+        if name not in made.kinds:
             raise InputError(
-                f"{path}: expected a field {name}, got {names}; give the file that has the particles' images "
-                f"(not the passthrough file), or {CONVERT}"
+                f"{path}: expected a field {name}, got {', '.join(list(made.kinds)[:SHOWN])}; give the file that has the "
+                f"particles' images (not the passthrough file), or {CONVERT}"
             )
-        if (kind := table.dtype.fields[name][0]).kind not in kinds:
+        if (kind := made.kinds[name]).kind not in kinds:
             raise InputError(f"{path}: expected {what} in {name}, got {kind}; {CONVERT}")
     if rest > 0:
         note(f"{path}: {rest} bytes after the {len(table)} particles that its header announces are not read")
-    return Cs(path, table, np.arange(len(table)), pixel_size)
+    return made

@@ -75,7 +75,7 @@ class Listing(ABC):
 
     def take(self, indices: np.ndarray) -> Listing:
         """The file with only these of its particles, in that order."""
-        return replace(self, rows=self.rows[np.asarray(indices)])
+        return replace(self, rows=self.rows[np.asarray(indices)])  # type: ignore[type-var]  # each is a dataclass
 
     @cached_property
     def pixel_size(self) -> float | None:

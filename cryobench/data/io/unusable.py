@@ -91,7 +91,8 @@ def unusable(
 
     heavy: whether those count that outweigh the others, so that a method fitted on all of them would be fitted to one.
     """
-    found, weights, step = {}, np.full((len(rows), 2), np.nan), images_at_once(source.size)
+    found: dict[str, np.ndarray] = {}
+    weights, step = np.full((len(rows), 2), np.nan), images_at_once(source.size)
     for start in range(0, len(rows), step):
         block = slice(start, start + step)
         images = source.raw(rows[block])
