@@ -14,6 +14,7 @@ from rich.progress import track
 from cryobench.data.images import NoisyImages
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Setting, WithSigma, check_images
+from cryobench.methods.imaging import Whitening
 
 
 def check_varied(noisy: np.ndarray, smallest: int, because: str) -> None:
@@ -75,10 +76,23 @@ def over_cores(function: Callable, noisy: np.ndarray, *values, setting: Setting,
 
 
 @dataclass
-class ImageByImage(WithSigma):
+class ImageByImage(WithSigma, Whitening):
     """A denoiser of single images that needs the noise level: subclasses give `one`."""
 
     prefer: ClassVar[str] = "threads"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_whiten()
+
+    @property
+    def side_information(self) -> frozenset[str]:
+        """σ and the noise's spectrum, where they are told."""
+        return super().side_information | self.told
+
+    def fit(self, train: NoisyImages) -> None:
+        """Learn the noise's spectrum, if it is to be whitened; nothing else."""
+        self.learn_spectrum(train)
 
     @property
     def smallest(self) -> tuple[int, str]:
@@ -97,8 +111,9 @@ class ImageByImage(WithSigma):
         """
         self.require()
         check_varied(noisy, *self.smallest)
-        sigma = self.used_sigma(noisy, hints)
-        return over_cores(self.one, noisy, sigma, setting=self.setting, prefer=self.prefer)
+        white = self.whitened(noisy)
+        sigma = self.used_sigma(white, hints)
+        return self.coloured(over_cores(self.one, white, sigma, setting=self.setting, prefer=self.prefer))
 
     def used_sigma(self, noisy: np.ndarray, hints: dict) -> np.ndarray:
         """σ of each image, (n,), which the report tells. Raises BadImages where it is not above 0."""

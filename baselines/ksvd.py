@@ -66,7 +66,7 @@ class KSVD(ImageByImage):
     @property
     def side_information(self) -> frozenset[str]:
         """σ, where it is told and the coding goes by it."""
-        return super().side_information if self.coding == "error" else frozenset()
+        return super().side_information if self.coding == "error" else self.told
 
     @property
     def smallest(self) -> tuple[int, str]:
@@ -88,6 +88,7 @@ class KSVD(ImageByImage):
         from dictlearn import DictionaryLearning
 
         check_varied(train.noisy(slice(0, 0)), *self.smallest)
+        self.learn_spectrum(train)
         good, bad = good_ones(train, lambda noisy, rows: self._scaled(train, noisy, rows), BLOCK)
         if not len(good):
             raise InputError(f"expected training images to draw patches from, got none{left_out(bad)}")
@@ -138,10 +139,10 @@ class KSVD(ImageByImage):
         return rng.permutation(sample)
 
     def _scaled(self, train: NoisyImages, noisy: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Training images in units of their noise. Raises BadImages."""
+        """Training images, whitened if asked for, in units of their noise. Raises BadImages."""
         check_varied(noisy, *self.smallest)
-        hints = {"sigma": train.sigma(rows)} if "sigma" in self.side_information else {}
-        return noisy / self.used_sigma(noisy, hints)[:, None, None]
+        white = self.whitened(noisy)
+        return white / self.used_sigma(white, train.hints(self.side_information, rows))[:, None, None]
 
     def encode(self, patches: np.ndarray, dictionary: np.ndarray) -> np.ndarray:
         """Codes (n, atoms) of patches (n, patch²) with zero mean, and noise of σ = 1 if the coding is to an error."""

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,11 @@ def test_no_global_random_state_and_no_unsafe_loading(path):
     assert not re.search(r"np\.random\.(seed|rand|randn|normal|uniform|choice|shuffle)\(", text)
     assert not re.search(r"(?<!Generator\(\)\.)(?<!Generator\(device=device\)\.)\bmanual_seed\(|seed_everything", text)
     assert "import pickle" not in text and "allow_pickle=True" not in text and "weights_only=False" not in text
+
+
+def test_the_lowest_versions_that_are_tried_are_those_that_are_declared():
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    declared = dict(re.match(r"([\w-]+)>=([\w.]+)", one).groups() for one in dependencies)
+    tried = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8"), re.M))
+    newest = re.search(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.M)[1]
+    assert tried == declared | {"torch": newest}  # older ones bring several GB of CUDA

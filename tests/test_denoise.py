@@ -13,7 +13,9 @@ from conftest import ASPIRE, PATIENCE, SHARED, TINY, needs
 
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
+from cryobench.noise.ctf import through
 from cryobench.noise.gaussian import Gaussian
+from cryobench.noise.microscope import Microscope
 from cryobench.particles import model as model_module
 
 REAL = SHARED / "particles"
@@ -307,3 +309,65 @@ def test_real_particles(cli, trained, tmp_path):
         corners = np.s_[:, :20, :20]  # each image's own level and scale
         assert np.abs(out.data[corners].mean((1, 2)) - before.data[corners].mean((1, 2))).max() < 0.3
     assert list(starfile.read(tmp_path / "out.star")["particles"].rlnImageName)[16] == "000017@out.mrcs"
+    assert "are left aside: autoencoder is not told" in err
+    written, given = (starfile.read(file) for file in ("out.star", REAL / "sample_particles_relion31.star"))
+    kept = [name for name in given["particles"] if name != "rlnImageName"]  # CTF, angles and all
+    pd.testing.assert_frame_equal(written["particles"][kept], given["particles"][kept])
+    pd.testing.assert_frame_equal(written["optics"], given["optics"])
+
+
+@pytest.fixture(scope="module")
+def defocused(cache, tmp_path_factory):
+    """A stack of 300 particles seen through their CTFs, its star file, and the clean images."""
+    from cryobench.data.io.relion import write_split
+
+    pairs = open_pairs(Phantom(image_size=32, n_train=300, n_test=1), cache)
+    images = pairs.images("train", Microscope(0.5, ctf=True, train=True), 3)
+    folder = tmp_path_factory.mktemp("defocused") / "set"
+    write_split(folder, pairs, "train", images)
+    return folder / "train.star", images.clean(), images.ctf()
+
+
+def test_images_seen_through_ctfs_are_written_with_them(defocused):
+    from cryobench.data.io.star import read_star
+    from cryobench.data.matched import ctf_of
+
+    star, _, ctf = defocused
+    np.testing.assert_allclose(ctf_of(read_star(star), PIXEL).values, ctf.values, rtol=1e-6)
+    assert len(np.unique(ctf.values[:, 0])) > 200
+
+
+def test_a_method_is_told_of_the_ctf_in_the_star_file_and_it_is_said_what_its_images_are(cli, defocused, tmp_path):
+    star, clean, ctf = defocused
+    out, said = {}, {}
+    for name, extra in (("told", []), ("applied", ["--ctf", "applied"]), ("none", ["--ctf", "none"])):
+        status, _, said[name] = cli("denoise", str(star), "method=cwf", "-o", f"{name}.mrcs", *extra)
+        assert status == 0, said[name]
+        out[name] = mrcfile.read(f"{name}.mrcs")
+        written, given = (starfile.read(path)["particles"] for path in (f"{name}.star", star))
+        pd.testing.assert_frame_equal(written.drop(columns="rlnImageName"), given.drop(columns="rlnImageName"))
+    assert "corrected" in said["told"] and "--ctf applied" in said["told"] and "left aside" in said["none"]
+    assert "have it" in said["applied"]
+
+    def distance(images):
+        centred = images - images.mean(axis=(1, 2), keepdims=True)
+        wanted = clean - clean.mean(axis=(1, 2), keepdims=True)
+        return ((centred - wanted) ** 2).sum() / (wanted**2).sum()
+
+    assert distance(out["told"]) < 0.7 * distance(out["none"])
+    applied = through(out["told"], ctf.transfer(32))
+    for one, other in zip(applied, out["applied"], strict=True):
+        assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.999
+
+
+def test_what_cant_be_told_of_the_ctf_is_named(cli, defocused, images, tmp_path):
+    star, _, _ = defocused
+    status, _, err = cli("denoise", str(star), "method=nlm", "-o", "out.mrcs", "--ctf", "corrected")
+    assert status == 2 and "got nlm" in err and "cwf" in err and err.count("\n") == 1
+    status, _, err = cli("denoise", str(star), "method=nlm", "-o", "out.mrcs", "--images", "1-4")
+    assert status == 0 and "left aside: nlm" in err
+    write(tmp_path / "in.mrcs", images[0])
+    status, _, err = cli("denoise", "in.mrcs", "method=cwf", "-o", "new.mrcs", "--ctf", "corrected")
+    assert status == 2 and "rlnDefocusU" in err and "--ctf none" in err
+    status, _, err = cli("denoise", str(star), "method=cwf", "-o", "new.mrcs", "--ctf", "yes")
+    assert status == 2 and "expected corrected, applied, none, got yes" in err

@@ -18,6 +18,8 @@ from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.data.recorded import Particles
 from cryobench.errors import InputError
+from cryobench.noise.background import outside_circle
+from cryobench.noise.ctf import through
 from cryobench.noise.gaussian import Gaussian
 from cryobench.noise.recorded import Recorded
 
@@ -158,7 +160,7 @@ def test_the_ctf_is_relions(tmp_path):
     ]
     table = pd.DataFrame(values, columns=names).assign(rlnImageName=["1@a.mrcs", "2@a.mrcs"])
     starfile.write({"": table}, tmp_path / "old.star")  # RELION 3.0: one block
-    ctf = ctf_of(read_star(tmp_path / "old.star")).transfer(np.array([0, 1]), 64, 1.4)
+    ctf = ctf_of(read_star(tmp_path / "old.star"), 1.4)[:2].transfer(64)
     for one, row in zip(ctf, values, strict=True):
         np.testing.assert_allclose(one, relion_ctf(*row, 64, 1.4), atol=5e-3)
     assert ctf[0, 0, 0] > 0
@@ -180,6 +182,41 @@ def test_projections_go_through_the_ctf(simulated, cache, tmp_path):
     factor = relion_ctf(*row, 300.0, 2.7, 0.1, 0.0, 32, 6.4)
     expected = np.fft.irfft2(np.fft.rfft2(without) * factor)
     assert np.corrcoef(expected.ravel(), with_ctf.ravel())[0, 1] > 0.999
+
+
+def test_corrected_references_are_without_the_ctf_that_methods_are_told_of(simulated, cache, tmp_path):
+    """Noise-free images seen through it: what is recorded is the reference through the CTF told, level and scale alike."""
+    pairs, _, folder = simulated
+    row = (15000.0, 14000.0, 30.0)
+    factor = relion_ctf(*row, 300.0, 2.7, 0.1, 0.0, 32, 6.4)
+
+    def seen(_, i):
+        clean = pairs.train.clean[i] - pairs.train.clean[i, 0, 0]
+        return np.fft.irfft2(np.fft.rfft2(clean) * factor).astype(np.float32)
+
+    new = rewritten(folder, tmp_path / "seen", seen)
+    blocks = starfile.read(new / "train.star")
+    names = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
+    blocks["particles"] = blocks["particles"].assign(**dict(zip(names, row, strict=True)))
+    starfile.write(blocks, new / "train.star", overwrite=True)
+    train = open_pairs(particles(new, ctf=True, reference="corrected"), cache).images("train", Recorded(), seed=0)
+    told = train.only({"clean", "ctf"})
+    assert relative(told.clean(), pairs.train.clean[:16]) < 1e-3
+    expected = through(told.clean(), told.ctf().transfer(32))
+    centred = train.noisy() - train.noisy().mean(axis=(1, 2), keepdims=True)
+    for image, wanted in zip(centred, expected, strict=True):  # each is divided by its own deviation in the corners
+        assert np.corrcoef(image.ravel(), wanted.ravel())[0, 1] > 0.995
+    outside = outside_circle(32)
+    np.testing.assert_allclose(
+        train.noisy()[:, outside].mean(axis=1), 0.1 * told.clean()[:, outside].mean(axis=1), atol=0.02
+    )
+    assert train.has_ctf
+    plain = open_pairs(particles(new, ctf=True), cache).images("train", Recorded(), seed=0)
+    assert not plain.has_ctf
+    with pytest.raises(InputError, match=r"data\.reference=corrected"):
+        plain.only({"ctf"}).ctf()
+    with pytest.raises(InputError, match=r"data\.ctf=true"):
+        particles(new, ctf=False, reference="corrected")
 
 
 def test_crop_and_resampling_keep_the_centre_and_set_the_pixel_size(simulated, cache):
@@ -363,5 +400,5 @@ def test_the_real_worlds_star_file_is_read():
     star = read_star(folder / "sample_particles_relion31.star")
     assert len(star) == 17 and star.pixel_size == pytest.approx(1.4) and star.size == 200
     np.testing.assert_array_equal(star.read(np.array([16, 0])), mrcfile.read(folder / "sample.mrcs")[[16, 0]])
-    np.testing.assert_array_equal(ctf_of(star).values[[0, 16], 3], [300, 200])  # by optics group
+    np.testing.assert_array_equal(ctf_of(star, 1.0).values[[0, 16], 3], [300, 200])  # by optics group
     assert star.origins(1.4)[0] == pytest.approx([0.1996 / 1.4] * 2)

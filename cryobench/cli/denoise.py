@@ -38,6 +38,13 @@ def denoise(
     contrast: str = Contrast,
     pixel_size: float = PixelSize,
     skip_bad: bool = SkipBad,
+    ctf: str = typer.Option(
+        None,
+        "--ctf",
+        help="corrected: the method is told of the star file's CTFs, and takes them away; applied: it is told, "
+        "and leaves them in; none: it is not told.",
+        show_default="corrected, where the method can be told",
+    ),
     force: bool = Force,
 ) -> None:
     """Denoise a particle stack: order, size, scale and header are kept.
@@ -61,6 +68,7 @@ def denoise(
         contrast=contrast_of(contrast, source),
         force=force,
         skip_bad=skip_bad,
+        ctf=ctf,
         say=say,
         progress=sys.stderr.isatty(),
     )

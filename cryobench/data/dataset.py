@@ -10,11 +10,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from cryobench.errors import InputError
+
+if TYPE_CHECKING:
+    from cryobench.noise.ctf import Ctf
 
 # Raised whenever the same settings would give other volumes or images than before.
 FORMAT = 1
@@ -80,6 +83,10 @@ class DataSet(ABC):
     def given_files(self) -> list[Path]:
         """The files that settings name by a path, whose content is part of what a run is. Raises InputError without them."""
         return []
+
+    def optics(self, split: str) -> Ctf | None:
+        """The CTFs that recorded images of "train" or "test" were seen through, and their clean images were not; else None."""
+        return None
 
     @property
     def bytes_per_pair(self) -> int:

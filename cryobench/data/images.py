@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from cryobench.errors import InputError, Undeclared
 from cryobench.noise.base import NoiseModel
+
+if TYPE_CHECKING:
+    from cryobench.noise.ctf import Ctf
 
 
 class NoisyImages:
@@ -15,8 +20,9 @@ class NoisyImages:
     split: "train" or "test"; clean: (n, L, L) float32 in [0, 1], usually memory-mapped; labels (n,) conformations;
     rotations (n, 3, 3); volumes (k, L, L, L); pixel_size in Å; `indices` names the images that belong to this view.
     recorded: (n, L, L), as a microscope recorded them, which a model with `recorded` wants; halves: two (n, L, L), the same
-    particles from two halves of the exposure, or None. `only(...)` narrows what can be asked for to what a method declares
-    as side information.
+    particles from two halves of the exposure, or None; optics: the CTFs of recorded images, None where they are not known, or
+    where the clean images have them, too. `only(...)` narrows what can be asked for to what a method declares as side
+    information.
     """
 
     def __init__(
@@ -34,6 +40,7 @@ class NoisyImages:
         recorded=None,
         method="a denoiser",
         halves=None,
+        optics: Ctf | None = None,
     ):
         if noise.recorded and recorded is None:
             raise InputError(
@@ -44,7 +51,7 @@ class NoisyImages:
         self._clean, self._labels, self._rotations, self._volumes = clean, labels, rotations, volumes
         self.indices = np.arange(len(clean)) if indices is None else np.asarray(indices)
         self.allowed, self._recorded, self._method = allowed, recorded, method
-        self._halves = halves
+        self._halves, self._optics = halves, optics
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -69,6 +76,7 @@ class NoisyImages:
             self._recorded,
             method,
             self._halves,
+            self._optics,
         )
 
     def subset(self, index) -> NoisyImages:
@@ -139,6 +147,42 @@ class NoisyImages:
         """(b,) float64, the true standard deviation of the noise."""
         self._permit("sigma")
         return self.noise.sigma(self._clean[self.indices[index]])
+
+    @property
+    def has_ctf(self) -> bool:
+        """Whether the noisy images were seen through CTFs that are known, and the clean ones were not."""
+        return self._ctf(slice(0, 1)) is not None
+
+    def ctf(self, index=slice(None)) -> Ctf:
+        """The CTFs of the images at these positions. Raises Undeclared without "ctf" in `side_information`, InputError where
+        none is known."""
+        self._permit("ctf")
+        found = self._ctf(index)
+        if found is None:
+            raise InputError(
+                f"{self._method}: expected {self.split} images with a known CTF, got images without; simulated ones have it with "
+                "noise=microscope noise.ctf=true noise.train=true, recorded ones with data.reference=corrected"
+            )
+        return found
+
+    def _ctf(self, index) -> Ctf | None:
+        which = self.indices[index]
+        if self.noise.recorded:
+            return None if self._optics is None else self._optics[which]
+        optics = getattr(self.noise, "optics", None)  # which a noise model of somebody's own may not have
+        return optics and optics(which, self.image_size, seed=self.seed, split=self.split)
+
+    def spectrum(self) -> np.ndarray | None:
+        """(L, L/2+1), the true power of the noise over the frequencies of rfft2, of mean 1; None for white noise."""
+        self._permit("spectrum")
+        return self.noise.spectrum(self.image_size, split=self.split)
+
+    def hints(self, side_information, index=slice(None)) -> dict[str, Any]:
+        """Of the images at these positions, what `Denoiser.denoise` is told of each by its `side_information`, but for the
+        clean image itself."""
+        return {
+            name: tell(index) for name, tell in (("sigma", self.sigma), ("ctf", self.ctf)) if name in side_information
+        }
 
     @property
     def labels(self) -> np.ndarray:

@@ -34,7 +34,7 @@ class PairMaker:
         star = data.particles
         self.data, self.star, self.spacing = data, star, data.spacing
         self.rotations, self.displaced, self.labels = pose_of(star, self.spacing, len(data.maps))
-        self.ctf = ctf_of(star) if data.ctf else None
+        self.ctf = ctf_of(star, data.spacing) if data.ctf else None
         self.projectors = [Projector(density) for density in data.densities()]
         self.outside = outside_circle(data.image_size)
         # RELION puts the centre of an odd image one pixel further than L//2, as it does in its projections.
@@ -45,15 +45,19 @@ class PairMaker:
 
         sources: images of the star file's particles, row by row, and what they are divided by.
         """
-        clean = self.projections(rows)
+        corrected = self.data.reference == "corrected"
+        clean = self.projections(rows, applied=not corrected)
         low, high = clean.min(axis=(1, 2), keepdims=True), clean.max(axis=(1, 2), keepdims=True)
         if not (high > low).all():
             raise InputError("data.maps: expected maps with something in them, got a projection without any contrast")
+        level = self._background(clean) - low
+        if corrected and self.ctf is not None:  # what is left of a level after the CTF
+            level = level * self.ctf[rows].transfer(self.data.image_size)[:, :1, :1]
         images = [(clean - low) / (high - low)]
         for source, factor in sources:
             noisy = self.recorded(rows, source)
             if self.data.normalise == "background":
-                noisy = (noisy / factor + self._background(clean) - low) / (high - low)
+                noisy = (noisy / factor + level) / (high - low)
             images.append(noisy)
         return [one.astype(np.float32) for one in images]
 
@@ -74,8 +78,11 @@ class PairMaker:
             )
         return products / squares
 
-    def projections(self, rows: np.ndarray) -> np.ndarray:
-        """What the map looks like in these particles, noise-free: (b, L, L) float32 in the map's units."""
+    def projections(self, rows: np.ndarray, applied: bool = True) -> np.ndarray:
+        """What the map looks like in these particles, noise-free: (b, L, L) float32 in the map's units.
+
+        applied: through their CTFs, if the data set has any.
+        """
         size, box = self.data.cropped, max(self.star.size // 2 * 2, self.data.cropped)
         images = np.empty((len(rows), size, size), np.float32)
         for k, projector in enumerate(self.projectors):
@@ -89,8 +96,8 @@ class PairMaker:
                 images - self._background(images), [(0, 0), (pad, box - size - pad), (pad, box - size - pad)]
             )
             spectrum = scipy.fft.rfft2(images) * shift_phases(self.displaced[rows], box)
-            if self.ctf is not None:
-                spectrum *= self.ctf.transfer(rows, box, self.spacing)
+            if self.ctf is not None and applied:
+                spectrum *= self.ctf[rows].transfer(box)
             images = crop_centre(scipy.fft.irfft2(spectrum, s=(box, box)), size, centre=pad + size // 2)
         return resample(images, self.data.image_size)
 
@@ -137,8 +144,13 @@ def pose_of(star: Listing, spacing: float, maps: int) -> tuple[np.ndarray, np.nd
     return rotations, -star.origins(spacing), labels
 
 
+<<<<<<< HEAD
 def ctf_of(star: Listing) -> Ctf:
     """The CTFs of a star file's particles. Raises InputError for missing columns."""
+=======
+def ctf_of(star: Star, pixel_size: float) -> Ctf:
+    """The CTFs of a star file's particles, in images of this pixel size in Å. Raises InputError for missing columns."""
+>>>>>>> origin/main
     missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.columns]
     if missing:
         raise InputError(
@@ -146,7 +158,7 @@ def ctf_of(star: Listing) -> Ctf:
             "data.ctf=false compares with projections without one"
         )
     columns = [star.column(name) for name in (*DEFOCUS, *MICROSCOPE)]
-    return Ctf(np.stack([*columns, star.column("rlnPhaseShift", 0.0)], axis=-1))
+    return Ctf(np.stack([*columns, star.column("rlnPhaseShift", 0.0)], axis=-1), pixel_size)
 
 
 def shift_phases(displaced: np.ndarray, size: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.progress import Progress
@@ -14,13 +15,16 @@ from cryobench.data.dataset import DataSet
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 
+if TYPE_CHECKING:
+    from cryobench.noise.ctf import Ctf
+
 
 @dataclass(frozen=True)
 class Split:
     """clean (n, L, L) float32 in [0, 1], read-only memory map; labels (n,) int64; rotations (n, 3, 3) float64.
 
     noisy: (n, L, L) float32, the images as recorded, or None where the noise is simulated; halves: the same from the two
-    halves of the exposure, or None where they are not at hand.
+    halves of the exposure, or None where they are not at hand; optics: the CTFs of recorded images, or None.
     """
 
     clean: np.ndarray
@@ -28,6 +32,7 @@ class Split:
     rotations: np.ndarray
     noisy: np.ndarray | None = None
     halves: tuple[np.ndarray, np.ndarray] | None = None
+    optics: Ctf | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,7 @@ class Pairs:
             chosen,
             recorded=part.noisy,
             halves=part.halves,
+            optics=part.optics,
         )
 
 
@@ -101,8 +107,8 @@ def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -
             needs=dataset.bytes_per_pair * total,
         )
     return Pairs(
-        _open(folder, "train"),
-        _open(folder, "test"),
+        _open(folder, "train", dataset.optics("train")),
+        _open(folder, "test", dataset.optics("test")),
         volumes,
         dataset.pixel_size,
         folder.name,
@@ -111,7 +117,7 @@ def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -
     )
 
 
-def _open(folder: Path, split: str) -> Split:
+def _open(folder: Path, split: str, optics: Ctf | None) -> Split:
     clean = np.load(folder / f"{split}_clean.npy", mmap_mode="r")
     recorded = folder / f"{split}_noisy.npy"
     halves = [folder / f"{split}_half_{number}.npy" for number in (1, 2)]
@@ -121,4 +127,5 @@ def _open(folder: Path, split: str) -> Split:
         np.load(folder / f"{split}_rotations.npy"),
         np.load(recorded, mmap_mode="r") if recorded.exists() else None,
         tuple(np.load(half, mmap_mode="r") for half in halves) if halves[0].exists() else None,
+        optics,
     )

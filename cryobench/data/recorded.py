@@ -19,6 +19,11 @@ from cryobench.errors import InputError
 if TYPE_CHECKING:
     from cryobench.data.io.listing import Listing
     from cryobench.data.io.stack import Stack
+<<<<<<< HEAD
+=======
+    from cryobench.data.io.star import Star
+    from cryobench.noise.ctf import Ctf
+>>>>>>> origin/main
 
 BLOCK = 64  # particles in memory at a time
 
@@ -33,7 +38,8 @@ class Particles(DataSet):
     "none" for a stack that has the clean images' scale already, as cryobench writes it; shuffle: draw training and test
     particles by data.seed, or take the first n_train and the n_test after them; pixel_size_angstrom: in place of what the
     files say; halves: two stacks or .star files, the same particles in the same order from two halves of the exposure (even
-    and odd frames), for methods that learn from pairs of noisy images; null where there are none.
+    and odd frames), for methods that learn from pairs of noisy images; null where there are none; reference: what clean images
+    are, "recorded" (with the particle's CTF, if `ctf`) or "corrected" (without it; then methods can be told of it).
     """
 
     recorded: ClassVar[bool] = True
@@ -48,14 +54,21 @@ class Particles(DataSet):
     pixel_size_angstrom: float | None = None
     data_dir: str | None = None
     halves: list[str] | None = field(default=None, metadata={"later": True})
+    reference: str = field(default="recorded", metadata={"later": True})
     box: float = field(init=False, default=204.8)
     test_view: str = field(init=False, default="random")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in (("contrast", ("white", "dark")), ("normalise", ("background", "none"))):
+        for name, choices in (
+            ("contrast", ("white", "dark")),
+            ("normalise", ("background", "none")),
+            ("reference", ("recorded", "corrected")),
+        ):
             if getattr(self, name) not in choices:
                 raise InputError(f"data.{name}: expected {' or '.join(choices)}, got {getattr(self, name)}")
+        if self.reference == "corrected" and not self.ctf:
+            raise InputError("data.reference=corrected: expected data.ctf=true, whose CTF is corrected for, got false")
         if not self.maps:
             raise InputError("data.maps: expected a list of one map or more, got none; as data.maps=[map.mrc]")
         if self.halves is not None and len(self.halves) != 2:
@@ -117,7 +130,7 @@ class Particles(DataSet):
         star, *_ = self.particles, self.spacing, self.half_exposures
         pose_of(star, self.spacing, len(self.maps))
         if self.ctf:
-            ctf_of(star)
+            ctf_of(star, self.spacing)
         for _ in self.densities():
             pass
 
@@ -184,9 +197,11 @@ class Particles(DataSet):
             name: getattr(self, name)
             for name in ("n_train", "n_test", "seed", "ctf", "contrast", "normalise", "shuffle")
         }
+        corrected = {"reference": self.reference} if self.reference == "corrected" else {}
         return {
             **self.volume_key(),
             **own,
+            **corrected,
             "spacing": self.spacing,
             "star": _sha256(self.particles.path),
             "stacks": stacks,
@@ -221,6 +236,15 @@ class Particles(DataSet):
                     advance(len(made[0]))
             np.save(folder / f"{split}_labels.npy", maker.labels[rows])
             np.save(folder / f"{split}_rotations.npy", maker.rotations[rows])
+
+    def optics(self, split: str) -> Ctf | None:
+        """The particles' CTFs, in images as they are given to a method, where the clean images are without."""
+        if self.reference != "corrected":
+            return None
+        from cryobench.data.matched import ctf_of
+
+        rows = self.rows()[("train", "test").index(split)]
+        return ctf_of(self.particles, self.spacing)[rows].at(self.pixel_size)
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the star file, from 0, that train and that test."""

@@ -19,13 +19,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import BadImages, InputError, MissingPackage
 from cryobench.noise.background import border_sigma
+
+if TYPE_CHECKING:
+    from cryobench.noise.ctf import Ctf
 
 # What a method may use beyond the noisy images themselves.
 SIDE_INFORMATION = {
@@ -34,6 +37,8 @@ SIDE_INFORMATION = {
     "rotations": "the orientation of each training image",
     "draws": "other noisy images of each training image, under independent noise",
     "sigma": "the true noise level of each image",
+    "spectrum": "the true power spectrum of the noise",
+    "ctf": "the contrast transfer function of each image",
     "volumes": "the true volumes",
     "truth": "the clean test image itself (a control)",
 }
@@ -41,11 +46,15 @@ SIDE_INFORMATION = {
 
 @dataclass(frozen=True)
 class Watch:
-    """Test images, noisy and clean (n, L, L), that a learned method is scored on every so many steps, for the record."""
+    """Test images, noisy and clean (n, L, L), that a learned method is scored on every so many steps, for the record.
+
+    ctf: theirs, for a method that is told of it.
+    """
 
     every: int
     noisy: np.ndarray
     clean: np.ndarray
+    ctf: Ctf | None = None
 
 
 @dataclass(frozen=True)
@@ -127,11 +136,12 @@ class Denoiser(ABC):
         return None
 
     @abstractmethod
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """Noisy images (n, L, L) float32 → denoised ones (n, L, L) float32.
 
         Each image's result is its own: it does not depend on the batch, its size or its order. `hints` holds "sigma"
-        (n,) if `side_information` has "sigma", and "truth" (n, L, L) if it has "truth"; nothing else.
+        (n,) if `side_information` has "sigma", "ctf" (a Ctf of n images) if it has "ctf", and
+        "truth" (n, L, L) if it has "truth"; nothing else.
         """
 
     def variants(self) -> Iterator[Denoiser]:

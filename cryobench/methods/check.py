@@ -68,8 +68,9 @@ def phantoms(folder: Path) -> tuple[NoisyImages, NoisyImages]:
 
 def denoised(denoiser: Denoiser, test: NoisyImages, index, noisy: np.ndarray | None = None) -> np.ndarray:
     """What a fitted denoiser makes of the test images at `index` (or of `noisy` in their place), told what it declares."""
-    hints = {"sigma": test.sigma, "truth": test.clean}
-    declared = {name: values(index) for name, values in hints.items() if name in denoiser.side_information}
+    declared = test.hints(denoiser.side_information, index)
+    if "truth" in denoiser.side_information:
+        declared["truth"] = test.clean(index)
     return denoiser.denoise(test.noisy(index) if noisy is None else noisy, **declared)
 
 

@@ -7,9 +7,12 @@ of workers or the device that it is asked for on.
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from cryobench.noise.ctf import Ctf
 
 SPLITS = {"train": 0, "test": 1}
 # The streams of noise drawn afresh; 1 and 2 are those of cryobench.noise.contaminated, 3 is cryobench.noise.microscope's.
@@ -38,6 +41,13 @@ class NoiseModel(Protocol):
 
     def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
         """What a denoiser is given as clean images, and is measured by: (n, L, L) float32, usually `clean` itself."""
+
+    def optics(self, indices: np.ndarray, size: int, *, seed: int, split: str) -> Ctf | None:
+        """The CTF that each of the images, of L = `size` px, was seen through; None where there is none, or none is known."""
+
+    def spectrum(self, size: int, *, split: str) -> np.ndarray | None:
+        """The power of the noise over that of white noise of the same σ, over the frequencies of rfft2: (L, L/2+1); None for
+        white noise. Raises InputError where nobody knows it."""
 
     def contaminated(self, indices: np.ndarray, *, seed: int, split: str) -> dict[str, list[int]]:
         """Which of the images have something else than their "reference" or their "input": part → indices, {} for none."""

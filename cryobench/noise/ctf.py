@@ -15,16 +15,31 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Ctf:
-    """values (n, 7): defocus U, V in Å, its angle in degrees, voltage in kV, C_s in mm, amplitude contrast, phase in degrees."""
+    """The CTFs of n particles; [index] gives those of some.
+
+    values (n, 7): defocus U, V in Å, its angle in degrees, voltage in kV, C_s in mm, amplitude contrast, phase in degrees;
+    pixel_size: Å per pixel of the images that they are of.
+    """
 
     values: np.ndarray
+    pixel_size: float
 
-    def transfer(self, rows: np.ndarray, size: int, pixel_size: float) -> np.ndarray:
-        """(b, L, L/2+1) float32 over the frequencies of scipy.fft.rfft2 of images of L = `size` px, for these rows."""
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, index) -> Ctf:
+        return Ctf(self.values[index], self.pixel_size)
+
+    def at(self, pixel_size: float) -> Ctf:
+        """The same microscope's, of images with another pixel size in Å."""
+        return Ctf(self.values, pixel_size)
+
+    def transfer(self, size: int) -> np.ndarray:
+        """(n, L, L/2+1) float32 over the frequencies of scipy.fft.rfft2 of images of L = `size` px."""
         import torch
         from torch_ctf import calculate_ctf_2d
 
-        u, v, angle, voltage, aberration, contrast, phase = torch.from_numpy(self.values[rows].T.copy()).float()
+        u, v, angle, voltage, aberration, contrast, phase = torch.from_numpy(self.values.T.copy()).float()
         # torch-ctf takes the root of U − V: where V is larger, U's axis is at right angles to the one named.
         u, v, angle = torch.maximum(u, v), torch.minimum(u, v), angle + 90 * (v > u)
         return calculate_ctf_2d(
@@ -35,8 +50,24 @@ class Ctf:
             spherical_aberration=aberration,
             amplitude_contrast=contrast,
             phase_shift=phase,
-            pixel_size=pixel_size,
+            pixel_size=self.pixel_size,
             image_shape=(size, size),
             rfft=True,
             fftshift=False,
         ).numpy()
+
+
+def through(images: np.ndarray, transfer: np.ndarray) -> np.ndarray:
+    """Images (n, L, L) through transfer functions, (n, L, L/2+1) or one for all: (n, L, L) float32."""
+    import scipy.fft
+
+    spectra = scipy.fft.rfft2(np.asarray(images, dtype=np.float32)) * transfer
+    return scipy.fft.irfft2(spectra, s=images.shape[-2:]).astype(np.float32)
+
+
+def phase_flipped(images: np.ndarray, transfer: np.ndarray) -> np.ndarray:
+    """Images (n, L, L) with the sign of every frequency as it was before the CTF; twice is the image itself.
+
+    It leaves white noise white, and takes nothing away: what is weak stays weak.
+    """
+    return through(images, np.where(transfer < 0, np.float32(-1), np.float32(1)))

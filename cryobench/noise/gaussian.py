@@ -7,12 +7,15 @@ order, the number of workers or the device it is asked for on.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from cryobench.errors import InputError
 from cryobench.noise.base import DRAWS, generator
+
+if TYPE_CHECKING:
+    from cryobench.noise.ctf import Ctf
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,14 @@ class Gaussian:
     def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
         """What a method is given as clean images (n, h, w) float32: the clean ones."""
         return clean
+
+    def optics(self, indices: np.ndarray, size: int, *, seed: int, split: str) -> Ctf | None:
+        """None: projections are seen as they are."""
+        return None
+
+    def spectrum(self, size: int, *, split: str) -> np.ndarray | None:
+        """None: the noise is white."""
+        return None
 
     def contaminated(self, indices: np.ndarray, *, seed: int, split: str) -> dict[str, list[int]]:
         """Which of `indices` have something else than a "reference" or an "input": none; see cryobench.noise.contaminated."""

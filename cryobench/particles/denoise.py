@@ -21,9 +21,12 @@ from cryobench.data.io.stack import Stack, new_stack, resample, same_pixel_size
 from cryobench.data.io.unusable import described, faults, images_at_once, refuse, unusable
 from cryobench.errors import BadImages, InputError
 from cryobench.files import whole
+from cryobench.methods.imaging import Imaging
 from cryobench.noise.background import outside_circle
+from cryobench.noise.ctf import Ctf, through
 from cryobench.noise.recorded import Recorded
 from cryobench.particles.model import Model, new_file
+from cryobench.particles.optics import tell
 
 LEAVE_OUT = "leave out what is wrong, by --images"
 FITTED = 4000  # images of a stack that a method is fitted on, evenly spaced: as many as a desk-scale run has
@@ -33,7 +36,12 @@ FITTED = 4000  # images of a stack that a method is fitted on, evenly spaced: as
 class Prepared:
     """Images of a stack as a method takes them, read when asked for: an array (n, L, L), as far as NoisyImages needs one.
 
+<<<<<<< HEAD
     source: Stack or Listing; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark".
+=======
+    source: Stack or Star; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark"; ctf: of these
+    rows, for a method that is told of it, else None.
+>>>>>>> origin/main
     """
 
     source: Stack | Listing
@@ -41,6 +49,7 @@ class Prepared:
     size: int
     background: tuple[float, float]
     contrast: str = "white"
+    ctf: Ctf | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -68,11 +77,19 @@ class Prepared:
         gain, level = gain[:, None, None], level[:, None, None]
         return ((images - level) / gain).astype(np.float32), gain, level
 
+<<<<<<< HEAD
     def as_training(self, positions: np.ndarray | None = None) -> NoisyImages:
         """At most FITTED of them (or of those at `positions`), evenly spaced, for a method fitted on the stack itself."""
         positions = np.arange(len(self)) if positions is None else positions
         kept = positions[evenly(len(positions), FITTED)]
         few = Prepared(self.source, self.rows[kept], self.size, self.background, self.contrast)
+=======
+    def as_training(self) -> NoisyImages:
+        """At most FITTED of them, evenly spaced, for a method that is fitted on the stack itself."""
+        kept = np.unique(np.linspace(0, len(self) - 1, min(FITTED, len(self))).astype(np.int64))
+        ctf = None if self.ctf is None else self.ctf[kept]
+        few = Prepared(self.source, self.rows[kept], self.size, self.background, self.contrast, ctf)
+>>>>>>> origin/main
         return NoisyImages(
             "train",
             few,
@@ -83,9 +100,11 @@ class Prepared:
             Recorded(),
             0,
             recorded=few,
+            optics=ctf,
         )
 
 
+<<<<<<< HEAD
 def evenly(n: int, most: int) -> np.ndarray:
     """At most so many positions out of n, evenly spaced."""
     return np.unique(np.linspace(0, n - 1, min(most, n)).astype(np.int64))
@@ -93,8 +112,13 @@ def evenly(n: int, most: int) -> np.ndarray:
 
 def prepare(model: Model, source: Stack | Listing, rows: np.ndarray, contrast: str, say=lambda text: None) -> Prepared:
     """The chosen images as `model` takes them; says what is done to them. `fit_to` fits it where it wants to be."""
+=======
+def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str, say=lambda text: None,
+            ctf: Ctf | None = None) -> Prepared:  # fmt: skip
+    """The chosen images as `model` takes them; fits it if it is to be fitted on the stack, and says what it does to them."""
+>>>>>>> origin/main
     size = model.image_size or source.size
-    prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast)
+    prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast, ctf)
     if size != source.size:
         say(
             f"images of {source.size} px are resampled to {size} px, as in training, and back: "
@@ -146,11 +170,13 @@ def denoise_stack(
     contrast: str = "white",
     force: bool = False,
     skip_bad: bool = False,
+    ctf: str | None = None,
     say=lambda text: None,
     progress: bool = False,
 ) -> list[Path]:
     """Denoise these rows into `out`, and write a .star or .cs file beside it if they came from one; returns what was written.
 
+    ctf: whether the method is told of the star file's CTFs, and what its images are then (optics.tell).
     Images keep their order, size, background, pixel size and header. All are looked at first: those that are blank or
     not finite are refused, or left out where `skip_bad`. Raises InputError; nothing is half-written then.
     """
@@ -162,10 +188,17 @@ def denoise_stack(
         if any(path.exists() and path.samefile(given) for given in inputs):
             raise InputError(f"-o: expected another file than the input, got {path}")
         new_file(path, force)
+<<<<<<< HEAD
     rows = usable(source, rows, skip_bad, say, progress, learns=model.learns_from_stack)
     prepared = prepare(model, source, rows, contrast, say)
     fit_to(model, prepared, say=say)
     like = source.stacks[0] if isinstance(source, Listing) else source
+=======
+    rows = usable(source, rows, skip_bad, say, progress)
+    told = tell(model, source, rows, ctf, say)
+    prepared = prepare(model, source, rows, contrast, say, told)
+    like = source.stacks[0] if isinstance(source, Star) else source
+>>>>>>> origin/main
     step = images_at_once(max(prepared.size, source.size))
     with contextlib.ExitStack() as files:
         if listing is not None and isinstance(source, Listing):
@@ -175,7 +208,7 @@ def denoise_stack(
             task = shown.add_task("denoising", total=len(rows))
             for start in range(0, len(rows), step):
                 block = slice(start, min(start + step, len(rows)))
-                stack.append(denoise_block(model, prepared, block))
+                stack.append(denoise_block(model, prepared, block, ctf == "applied"))
                 shown.advance(task, block.stop - start)
     if few := too_few(model, prepared, min(FITTED, len(rows))):
         say(f"not worth having: {few}")
@@ -200,14 +233,20 @@ def usable(
     return rows[~bad]
 
 
-def denoise_block(model: Model, prepared: Prepared, block: slice) -> np.ndarray:
-    """These images denoised, in their own units and size: (b, L, L) float32."""
+def denoise_block(model: Model, prepared: Prepared, block: slice, applied: bool = False) -> np.ndarray:
+    """These images denoised, in their own units and size: (b, L, L) float32.
+
+    applied: with the CTF put back, where the method itself can't do that.
+    """
     images, gain, level = prepared.take(block)
     rows = prepared.rows[block]
+    hints = {} if prepared.ctf is None else {"ctf": prepared.ctf[block]}
     try:
-        denoised = model.method.denoise(images)
+        denoised = model.method.denoise(images, **hints)
     except BadImages as bad:
         raise InputError(f"{prepared.source.path}: {prepared.source.named(rows[bad.indices])}: {bad.reason}") from None
+    if applied and not isinstance(model.method, Imaging):
+        denoised = through(denoised, hints["ctf"].transfer(prepared.size))
     with np.errstate(over="ignore", invalid="ignore"):
         denoised = resample(denoised * gain + level, prepared.source.size)
     if not (finite := np.isfinite(denoised).all(axis=(1, 2))).all():

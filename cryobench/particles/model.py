@@ -173,8 +173,11 @@ def fitted(config: dict, name: str, progress: bool) -> Model:
     if "sigma" in method.side_information:  # the true σ of recorded images is not known; each image's own corners are
         config["method"]["sigma"] = "border"
         method = build(config, "method")
+    if "spectrum" in method.side_information:  # nor is the spectrum
+        config["method"]["whiten"] = "border"
+        method = build(config, "method")
     method = set_up(method, config, progress)
-    if not method.side_information:
+    if not method.side_information - {"ctf"}:  # which the stack itself has
         return Model(name, method, config)
     pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
     train = pairs.images("train", build(config, "noise"), config["seed"])

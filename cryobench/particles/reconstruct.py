@@ -101,7 +101,7 @@ def reconstruct(models: list[Model], *, n_test: int, conformation: int, progress
 
 def denoised_by(method: Denoiser, test: NoisyImages) -> Callable[[np.ndarray], np.ndarray]:
     """Positions in the test images → those images denoised."""
-    return lambda index: method.denoise(test.noisy(index))
+    return lambda index: method.denoise(test.noisy(index), **test.hints(method.side_information, index))
 
 
 def backproject(take, rows: np.ndarray, rotations: np.ndarray, progress: str | None = None) -> np.ndarray:

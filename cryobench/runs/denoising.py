@@ -45,7 +45,8 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     train, test = images.train, images.test
     if config["watch"]:
         seen = slice(WATCHED)
-        method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen)))
+        ctf = test.hints(method.side_information & {"ctf"}, seen).get("ctf")
+        method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen), ctf))
     result = trial(method, images, config["method"]["name"])
     judged = Judged.of(images, result.outcomes, config["protocol"]["ssim_range"])
     leave_files(folder, images, judged, method.weights())
@@ -54,6 +55,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     return {
         **judged.record(config, images, result.uncertainty),
         "side_information": sorted(method.side_information),
+        "ctf": ctf_of_images(method, test),
         "images_per_s": number(n / result.denoise_s),
         "fit_s": number(result.fit_s),
         "contaminated": train.contaminated(),
@@ -204,8 +206,7 @@ def setting(config: dict, folder: Path | None, progress: bool) -> Setting:
 
 def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
     """All test images; one that the method refuses becomes NaN and is named with the reason, the others go on."""
-    known = {"sigma": test.sigma, "truth": lambda: clean}
-    hints = {name: values() for name, values in known.items() if name in method.side_information}
+    hints = test.hints(method.side_information) | ({"truth": clean} if "truth" in method.side_information else {})
     good = np.arange(len(noisy))
     bad: dict[str, str] = {}
     denoised = np.full(noisy.shape, np.nan, dtype=np.float32)
@@ -225,6 +226,15 @@ def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndar
     if broken.any():
         raise NotFinite(f"the denoised image {int(good[np.argmax(broken)])} has pixels that are not finite")
     return denoised, bad
+
+
+def ctf_of_images(method, test) -> dict:
+    """What the record says where images were seen through a CTF that is known: whether the method was told of it, and whether
+    what it denoised is "corrected", has the CTF "applied", or, of one that was not told, that it is "untold"."""
+    if not test.has_ctf:
+        return {}
+    told = "ctf" in method.side_information
+    return {"told": told, "denoised": getattr(method, "ctf", "corrected") if told else "untold"}
 
 
 def score(clean: np.ndarray, denoised: np.ndarray, ssim_range: float) -> dict[str, np.ndarray]:

@@ -49,6 +49,7 @@ class Record:
     per_image: dict[str, list] = field(default_factory=dict, metadata=DENOISING)
     bad_images: dict[str, str] = field(default_factory=dict, metadata=DENOISING)
     side_information: list[str] = field(default_factory=list, metadata=DENOISING)
+    ctf: dict = field(default_factory=dict, metadata=DENOISING)
     realised_snr: float | None = field(default=None, metadata=DENOISING)
     images_per_s: float | None = None
     fit_s: float | None = field(default=None, metadata=DENOISING)

@@ -6,7 +6,7 @@ import time
 import traceback
 import warnings
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from cryobench.config.compose import build
 from cryobench.config.identity import PLACES, run_id, task_name
@@ -93,7 +93,7 @@ def settled(store: Store, name: str, since: str | None) -> Outcome | None:
 
 def now() -> str:
     """The time as a record has it: UTC, ISO 8601, to a millisecond."""
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def first_part(config: dict, command: str | None) -> Record:

@@ -14,9 +14,11 @@ import pandas as pd
 import starfile
 
 from cryobench.data.io.stack import new_stack, write_map
+from cryobench.data.io.star import DEFOCUS, MICROSCOPE
 from cryobench.data.rotations import euler_from_rotations
 from cryobench.errors import InputError
 from cryobench.files import whole
+from cryobench.noise.ctf import Ctf
 
 
 def write_stack(
@@ -29,12 +31,13 @@ def write_stack(
     volumes: np.ndarray | None = None,
     name: str = "particles",
     texts: Callable[[str], Mapping[str, str]] | None = None,
+    ctf: Ctf | None = None,
 ) -> Path:
     """Write a new folder with NAME.mrcs, NAME.star and, if volumes are given, conformation_1.mrc and so on.
 
     blocks: the images in order, any number (b, L, L) at a time, so that a stack larger than memory can be written;
     rotations (n, 3, 3), labels (n,) from 0 (rlnClassNumber counts from 1), pixel_size in Å, volumes (k, L, L, L); texts: the
-    `digest` of the images → further files, name → text.
+    `digest` of the images → further files, name → text; ctf: of each image, by one microscope, None where there is none.
     Returns the path of the .star file. The folder appears when it is whole, and is never written over. Raises
     InputError if it exists, for a wrong number or size of images, or if there is no room.
     """
@@ -54,7 +57,7 @@ def write_stack(
             (partial / file).write_text(text, encoding="utf-8")
         for number, volume in enumerate(volumes if volumes is not None else (), start=1):
             write_map(partial / f"conformation_{number}.mrc", volume, pixel_size)
-        starfile.write(_tables(name, size, pixel_size, rotations, labels), partial / f"{name}.star")
+        starfile.write(_tables(name, size, pixel_size, rotations, labels, ctf), partial / f"{name}.star")
         partial.chmod(0o755)
         partial.rename(folder)
     except OSError as error:
@@ -91,7 +94,8 @@ def write_split(folder: Path | str, pairs, split: str, noisy=None, texts=None) -
     part = getattr(pairs, split)
     starts = range(0, len(part.clean), 256)
     blocks = (noisy.noisy(slice(s, s + 256)) if noisy is not None else part.clean[s : s + 256] for s in starts)
-    about = {"volumes": pairs.volumes, "name": split, "texts": texts}
+    ctf = noisy.ctf() if noisy is not None and noisy.has_ctf else None
+    about = {"volumes": pairs.volumes, "name": split, "texts": texts, "ctf": ctf}
     return write_stack(folder, blocks, part.rotations, part.labels, pairs.pixel_size, **about)
 
 
@@ -111,16 +115,15 @@ def _write_images(path: Path, blocks: Iterable[np.ndarray], n: int, pixel_size: 
 
 
 def _tables(
-    name: str, size: int, pixel_size: float, rotations: np.ndarray, labels: np.ndarray
+    name: str, size: int, pixel_size: float, rotations: np.ndarray, labels: np.ndarray, ctf: Ctf | None = None
 ) -> dict[str, pd.DataFrame]:
     rot, tilt, psi = euler_from_rotations(rotations).T
+    # RELION will not read a file without a microscope, whether or not the images have a CTF.
+    microscope = [300.0, 2.7, 0.1] if ctf is None else ctf.values[0, 3:6].tolist()
     optics = {
         "rlnOpticsGroup": [1],
         "rlnOpticsGroupName": ["opticsGroup1"],
-        # RELION will not read a file without a microscope; the images have no CTF.
-        "rlnVoltage": [300.0],
-        "rlnSphericalAberration": [2.7],
-        "rlnAmplitudeContrast": [0.1],
+        **{column: [value] for column, value in zip(MICROSCOPE, microscope, strict=True)},
         "rlnImagePixelSize": [pixel_size],
         "rlnImageSize": [size],
         "rlnImageDimensionality": [2],
@@ -135,4 +138,6 @@ def _tables(
         "rlnClassNumber": np.asarray(labels) + 1,
         "rlnOpticsGroup": 1,
     }
+    if ctf is not None:
+        particles |= dict(zip((*DEFOCUS, "rlnPhaseShift"), ctf.values[:, [0, 1, 2, 6]].T, strict=True))
     return {"optics": pd.DataFrame(optics), "particles": pd.DataFrame(particles)}

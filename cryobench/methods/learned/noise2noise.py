@@ -31,6 +31,9 @@ class Noise2Noise(Autoencoder):
     """
 
     loss: str = field(default="l2", init=False)  # the mean of y' is x; its median would need noise that is symmetric
+    ctf_input: str = field(
+        default="none", init=False
+    )  # what it learns from has each image's CTF, and so has what it gives
 
     draws: int = 2
 

@@ -13,19 +13,21 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser, NotFitted, check_images
+from cryobench.methods.imaging import given
 from cryobench.methods.learned.nets import NETS
 
 if TYPE_CHECKING:
     import torch
 
     from cryobench.methods.learned.modules.denoising import DenoisingModule
+    from cryobench.noise.ctf import Ctf
 
 BATCH_AT_TEST = 50  # fixed, so that batch norm in training mode sees the same batches on every machine
 
@@ -49,7 +51,9 @@ class Trained(Denoiser):
     checkpoint: "validation" (the epoch with the lowest MSE on the validation part), "last", or "five_best" (the five
         epochs with the lowest MSE on the training images, each scored, as the paper's brackets most likely were made);
     batch_norm: "eval" (running statistics at test time), "train" (each test batch's own, as the released code), or
-        "precise" (statistics estimated anew over training images before each validation, see precise.py).
+        "precise" (statistics estimated anew over training images before each validation, see precise.py);
+    ctf_input: what the net is shown of images with a CTF: "none" (the image, and nothing of the CTF), or "flip" (the image
+        with the sign of every frequency put right, which the net is to make a clean image without CTF of).
     """
 
     net: str = field(default="resnet", kw_only=True)
@@ -59,6 +63,7 @@ class Trained(Denoiser):
     lr: float = field(default=1e-2, kw_only=True)
     checkpoint: str = field(default="validation", kw_only=True)
     batch_norm: str = field(default="eval", kw_only=True)
+    ctf_input: str = field(default="none", kw_only=True, metadata={"later": True})
 
     def __post_init__(self) -> None:
         self.generator: torch.nn.Module | None = None
@@ -69,10 +74,12 @@ class Trained(Denoiser):
         choose("checkpoint", self.checkpoint, "validation", "last", "five_best")
         choose("batch_norm", self.batch_norm, "eval", "train", "precise")
         choose("net", self.net, *self.nets)
+        choose("ctf_input", self.ctf_input, "none", "flip")
 
     @property
     def side_information(self) -> frozenset[str]:
-        return frozenset({"clean"})
+        """The clean images, and the CTFs where the net is shown something of them."""
+        return frozenset({"clean"} if self.ctf_input == "none" else {"clean", "ctf"})
 
     nets: ClassVar[tuple[str, ...]] = NETS
     prepares: ClassVar[bool] = False  # a fit does more with an image than train on it
@@ -148,11 +155,20 @@ class Trained(Denoiser):
         Both are (b, L, L), or (b, channels, L, L), float32.
         A pure function of its arguments and the run's seed, so that a training that was ended goes on as it would have.
         """
-        return same_pairs(images, index, epoch)
+        noisy, clean = same_pairs(images, index, epoch)
+        return self.righted(noisy, images.hints(self.side_information, index).get("ctf")), clean
 
     def held_pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The same for the images that choose the checkpoint."""
-        return same_pairs(images, index, epoch)
+        return Trained.pairs(self, images, index, epoch)
+
+    def righted(self, noisy: np.ndarray, ctf: Ctf | None) -> np.ndarray:
+        """Images (b, L, L) as `ctf_input` wants them shown."""
+        if self.ctf_input == "none":
+            return noisy
+        from cryobench.noise.ctf import phase_flipped
+
+        return phase_flipped(noisy, given(ctf).transfer(noisy.shape[-1]))
 
     @property
     def net_in_place(self) -> torch.nn.Module:
@@ -170,7 +186,7 @@ class Trained(Denoiser):
             other.generator.load_state_dict(weights)
             yield other
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) float32 → (n, L, L) float32, BATCH_AT_TEST images at a time.
 
         Raises InputError for a wrong shape, BadImages for NaN or Inf.
@@ -185,18 +201,19 @@ class Trained(Denoiser):
         with torch.no_grad():
             for start in range(0, len(noisy), BATCH_AT_TEST):
                 chunk = slice(start, start + BATCH_AT_TEST)
-                shown = self.inputs(noisy[chunk].astype(np.float32, copy=False))
+                ctf = hints["ctf"][chunk] if "ctf" in hints else None
+                shown = self.inputs(noisy[chunk].astype(np.float32, copy=False), ctf)
                 predicted = self.answer(net, shown.to(device))
                 out[chunk] = predicted[:, 0].float().cpu().numpy()
         net.load_state_dict(before)  # batch norm in training mode moves its running statistics
         net.eval()
         return out
 
-    def inputs(self, noisy: np.ndarray) -> torch.Tensor:
+    def inputs(self, noisy: np.ndarray, ctf: Ctf | None = None) -> torch.Tensor:
         """What a net is shown of noisy images at test time, (b, L, L) float32 → (b, channels, L, L)."""
         from cryobench.methods.learned.batches import as_batch
 
-        return as_batch(noisy)
+        return as_batch(self.righted(noisy, ctf))
 
     def answer(self, net: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         """What a net makes of `inputs`, on their device: (b, channels, L, L) → denoised (b, 1, L, L)."""

@@ -115,7 +115,7 @@ def trainer(method: Trained, module: DenoisingModule, checkpoints: Checkpoints, 
     if where.progress and ranks.rank() == 0:
         callbacks.append(module.progress_bar(method.epochs))
     if where.watch:
-        shown = method.inputs(where.watch.noisy.astype(np.float32, copy=False))
+        shown = method.inputs(where.watch.noisy.astype(np.float32, copy=False), where.watch.ctf)
         callbacks.append(Watching(where.watch, shown, method.answer, precise))
     strategy = lightning.among_ranks(module.one_step) if ranks.world() > 1 else where.strategy
     return pl.Trainer(

@@ -15,7 +15,7 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from rich.progress import track
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from cryobench.methods.learned.modules.unet import UNetModule
+    from cryobench.noise.ctf import Ctf
 
 WIDTHS = (0.5, 1.0, 2.0)  # of the guide's posteriors, times the exemplars' own τ
 BATCH = 256  # images whose guides are made at a time
@@ -55,12 +56,13 @@ class UNet(Trained):
         choose("checkpoint", self.checkpoint, "validation", "last")
         if self.draws < 1:
             raise InputError(f"method.draws: expected at least 1, got {self.draws}")
-        self.exemplar = Exemplar() if self.guide == "exemplar" else None
+        told = "none" if self.ctf_input == "none" else "corrected"
+        self.exemplar = Exemplar(ctf=told) if self.guide == "exemplar" else None
 
     @property
     def side_information(self) -> frozenset[str]:
         draws = {"draws"} if self.draws > 1 else set()
-        return (self.exemplar.side_information if self.exemplar else frozenset({"clean"})) | draws
+        return super().side_information | (self.exemplar.side_information if self.exemplar else set()) | draws
 
     def module(self, image_size: int) -> UNetModule:
         from cryobench.methods.learned.modules.unet import UNetModule
@@ -104,7 +106,8 @@ class UNet(Trained):
             )
             for start in starts:
                 some = np.arange(start, min(start + BATCH, len(train)))
-                guides[some] = exemplar.widened(train.noisy(some, draw), WIDTHS, leave_out=some)
+                hints = train.hints(exemplar.side_information, some)
+                guides[some] = exemplar.widened(train.noisy(some, draw), WIDTHS, leave_out=some, **hints)
             part = path.with_suffix(".part")
             with open(part, "wb") as file:
                 np.save(file, guides)
@@ -126,19 +129,21 @@ class UNet(Trained):
 
     def _shown(self, images: NoisyImages, index: np.ndarray, draw: int) -> tuple[np.ndarray, np.ndarray]:
         """(b, channels, L, L) and (b, 1, L, L) float32."""
-        inputs, clean = images.noisy(index, draw)[:, None], np.array(images.clean(index)[:, None])
+        noisy = self.righted(images.noisy(index, draw), images.hints(self.side_information, index).get("ctf"))
+        inputs, clean = noisy[:, None], np.array(images.clean(index)[:, None])
         if self.exemplar:
             guides = self.guides[draw][np.searchsorted(self.exemplars, images.indices[index])]
             inputs = np.concatenate([inputs, guides.astype(np.float32)], axis=1)
         return inputs, clean
 
-    def inputs(self, noisy: np.ndarray) -> torch.Tensor:
+    def inputs(self, noisy: np.ndarray, ctf: Ctf | None = None) -> torch.Tensor:
         """The noisy images, and beside them what the exemplars' posteriors say of them if they are the guide."""
         import torch
 
-        channels = noisy[:, None]
+        channels = self.righted(noisy, ctf)[:, None]
         if self.exemplar:
-            channels = np.concatenate([channels, self.exemplar.widened(noisy, WIDTHS)], axis=1)
+            hints: dict[str, Any] = {} if ctf is None else {"ctf": ctf}
+            channels = np.concatenate([channels, self.exemplar.widened(noisy, WIDTHS, **hints)], axis=1)
         return torch.from_numpy(channels)
 
     def answer(self, net: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:

@@ -11,25 +11,28 @@ How it is computed: sampling.py.
 
 Only what the equation above names is used. The SNR is not: who knew it, too, and that σ² is exactly var(x)/SNR, could
 rule out every pose whose image has another variance. That would be knowledge of how the data were made, not of the noise.
+Where images were seen through a CTF H, and it is told (method.ctf), H x_kR stands in place of x_kR in the likelihood; noise
+that is not white is whitened in both (imaging.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.progress import track
 
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.base import Denoiser, Uncertainty, check_images
+from cryobench.methods.base import Uncertainty, check_images
+from cryobench.methods.imaging import Imaging
 
 if TYPE_CHECKING:
     import torch
 
 
 @dataclass
-class Bayes(Denoiser):
+class Bayes(Imaging):
     """step: how far the rim of the image moves between neighbouring cells, in px (1.4 is 2.5° at 64 px).
     components: size of the basis in which cells are compared; the fine level does not depend on it.
     temper: above 1 draws more broadly than the coarse posterior.
@@ -44,11 +47,8 @@ class Bayes(Denoiser):
     ess: float = 50
     max_draws: int = 4096
 
-    @property
-    def side_information(self) -> frozenset[str]:
-        return frozenset({"volumes", "sigma"})
-
     def __post_init__(self) -> None:
+        self.check_imaging()
         for name in ("step", "components", "draws", "ess"):
             if getattr(self, name) <= 0:
                 raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
@@ -57,8 +57,14 @@ class Bayes(Denoiser):
         if self.max_draws < self.draws:
             raise InputError(f"method.max_draws: expected at least method.draws ({self.draws}), got {self.max_draws}")
 
+    @property
+    def side_information(self) -> frozenset[str]:
+        """The volumes, σ, and what the settings say."""
+        return self.told | {"volumes", "sigma"}
+
     def fit(self, train) -> None:
         """Project every conformation of the true volumes into every direction of the grid."""
+        self.learn_spectrum(train)
         self.prepare(np.array(train.volumes, dtype=np.float32))
 
     def prepare(self, volumes: np.ndarray | torch.Tensor) -> None:
@@ -68,7 +74,7 @@ class Bayes(Denoiser):
         self.sampler = Sampler(volumes, self)
         self.report["cells"] = int(np.prod(self.sampler.bank.shape))
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32; hints["sigma"] (n,).
 
         Raises InputError for images of another size than the volumes, BadImages for NaN, Inf or σ not above 0.
@@ -77,6 +83,7 @@ class Bayes(Denoiser):
         probable one, and conformation_probability.
         """
         check_images(noisy)
+        ctf = hints.get("ctf")
         size, sigma = self.sampler.bank.basis.size, np.asarray(hints["sigma"], dtype=np.float64)
         if noisy.shape[-1] != size:
             raise InputError(f"expected images of {size} x {size} px, as the volumes are, got {noisy.shape[-1]} px")
@@ -84,11 +91,13 @@ class Bayes(Denoiser):
             raise BadImages(np.flatnonzero(wrong), f"expected σ above 0, got {sigma[wrong][0]}; leave that image out")
         denoised, deviation, summaries = np.empty(noisy.shape, np.float32), np.empty(noisy.shape, np.float32), []
         conformations = np.zeros((len(noisy), len(self.sampler.projectors)))
+        noisy = self.whitened(noisy)
         for i in track(range(len(noisy)), "denoising", disable=not self.setting.progress):
-            posterior = self.sampler.posterior(noisy[i], sigma[i])
+            transfers = self.transfers(None if ctf is None else ctf[i : i + 1], 1, size)
+            posterior = self.sampler.posterior(noisy[i], sigma[i], None if transfers is None else transfers[0])
             denoised[i], deviation[i] = posterior.mean, posterior.deviation
             conformations[i] = np.bincount(posterior.conformations, posterior.weights, conformations.shape[1])
             summaries.append(posterior.summary)
         self.uncertainty = Uncertainty(deviation, conformations)
         self.report["per_image"] = {name: [s[name] for s in summaries] for name in (summaries[0] if summaries else ())}
-        return denoised
+        return self.as_asked(denoised, ctf)

@@ -4,7 +4,8 @@
 
 over the clean training images x_i with all their in-plane rotations and mirror images, which are exact symmetries of
 uniformly oriented projections (mixture.py). As the exemplars grow dense this tends to the Bayes limit with τ = 1; while they
-are few, the nearest of them is some way from the truth, and τ > 1 widens the weights to make up for it.
+are few, the nearest of them is some way from the truth, and τ > 1 widens the weights to make up for it. Told of the CTF H
+(method.ctf) it compares y with H x_i, and its images are without; noise that is not white is whitened in both (imaging.py).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.progress import track
@@ -20,6 +21,7 @@ from rich.progress import track
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import NotFitted, Uncertainty, WithSigma, check_images
+from cryobench.methods.imaging import Imaging
 
 if TYPE_CHECKING:
     from cryobench.methods.posterior.mixture import Mixture
@@ -29,7 +31,7 @@ AVERAGES: dict[str, Callable] = {"mean": np.mean, "median": np.median}
 
 
 @dataclass
-class Exemplar(WithSigma):
+class Exemplar(WithSigma, Imaging):
     """Settings; what is None or a list is chosen by the errors on held-out training images, never on test images.
 
     tau: widening τ ≥ 1 of the weights, or None; components: sizes of the steerable basis to choose from (real numbers
@@ -50,6 +52,7 @@ class Exemplar(WithSigma):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_imaging()
         if self.tau is not None and not self.tau > 0:
             raise InputError(f"method.tau: expected a number above 0, or null to have it chosen, got {self.tau}")
         for name in ("components", "angles"):
@@ -65,7 +68,7 @@ class Exemplar(WithSigma):
 
     @property
     def side_information(self) -> frozenset[str]:
-        return super().side_information | {"clean", "labels"}
+        return super().side_information | self.told | {"clean", "labels"}
 
     def fit(self, train: NoisyImages) -> None:
         """Take the training images as exemplars; basis, angles and τ are chosen by the errors on the last of them.
@@ -80,8 +83,13 @@ class Exemplar(WithSigma):
         if not held:
             raise InputError(f"data.n_train: expected at least 2 exemplars, got {len(train)}")
         check = np.arange(len(train) - held, len(train))
-        noisy, truth = train.noisy(check), train.clean(check)
-        sigma = self.noise_level(noisy, {"sigma": train.sigma(check)} if self.sigma == "known" else {})
+        self.learn_spectrum(train)
+        noisy, truth, hints = (
+            self.whitened(train.noisy(check)),
+            train.clean(check),
+            train.hints(self.side_information, check),
+        )
+        sigma, transfers = self.noise_level(noisy, hints), self.transfers(hints.get("ctf"), held, train.image_size)
         general = fourier_bessel(train.image_size).to(compute_device(self.setting.accelerator))
         taus = TAUS if self.tau is None else (self.tau,)
 
@@ -89,7 +97,7 @@ class Exemplar(WithSigma):
         choices = list(itertools.product(self.components, self.angles))
         for components, angles in track(choices, "choosing basis, angles and τ", disable=not self.setting.progress):
             orbits = mixture.orbits_of(train, len(train) - held, general, components, angles)
-            errors = mixture.errors(orbits, noisy, sigma, truth, taus)
+            errors = mixture.errors(orbits, noisy, sigma, truth, taus, transfers)
             averages = AVERAGES[self.chosen_by](errors, axis=0)
             tried |= {(components, angles, tau): float(error) for tau, error in zip(taus, averages, strict=True)}
         (components, angles, tau), best = min(tried.items(), key=lambda item: item[1])
@@ -114,24 +122,21 @@ class Exemplar(WithSigma):
             raise NotFitted(self)
         return self.mixture
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32; `uncertainty` is the posterior's.
 
         report["per_image"]: effective_exemplars, 1/Σw² over training images; predicted_mse, the posterior variance per
         pixel; conformation, the most probable one, and conformation_probability.
         Raises InputError for images of another size than the exemplars, BadImages for NaN, Inf or a constant border.
         """
-        check_images(noisy)
+        images, sigma = self._prepared(noisy, hints)
         mixture = self.fitted
-        if noisy.shape[-1] != (size := mixture.orbits.basis.size):
-            raise InputError(f"expected images of {size} x {size} px, as the exemplars are, got {noisy.shape[-1]} px")
         out, deviation = np.empty_like(noisy, dtype=np.float32), np.empty_like(noisy, dtype=np.float32)
         conformations = np.zeros((len(noisy), mixture.conformations))
         names = ("effective_exemplars", "predicted_mse", "conformation", "conformation_probability")
         noted: dict[str, list] = {name: [] for name in names}
-        pairs = list(zip(noisy, self.noise_level(noisy, hints), strict=True))
-        for i, (image, level) in enumerate(track(pairs, "denoising", disable=not self.setting.progress)):
-            posterior = mixture.posterior(image, level)
+        for i in track(range(len(images)), "denoising", disable=not self.setting.progress):
+            posterior = mixture.posterior(images[i], sigma[i], self._transfer(i, hints))
             out[i], deviation[i], conformations[i] = posterior.mean, posterior.deviation, posterior.conformations
             likeliest = int(conformations[i].argmax())
             numbers = (posterior.effective, posterior.variance / out[i].size, likeliest, conformations[i, likeliest])
@@ -139,19 +144,33 @@ class Exemplar(WithSigma):
                 noted[name].append(float(f"{float(value):.5g}"))
         self.uncertainty = Uncertainty(deviation, conformations)
         self.report["per_image"] = noted
-        return out
+        return self.as_asked(out, hints.get("ctf"))
 
     def widened(
-        self, noisy: np.ndarray, widths: tuple[float, ...], leave_out: np.ndarray | None = None, **hints: np.ndarray
+        self, noisy: np.ndarray, widths: tuple[float, ...], leave_out: np.ndarray | None = None, **hints: Any
     ) -> np.ndarray:
         """Posterior means at τ times each of `widths`: (n, L, L) → (n, len(widths), L, L) float32.
 
         leave_out (n,): an exemplar for each image, by its position in training, that gets no weight. A training image
         has to leave itself out, or its estimate is better than any that a test image can have.
         """
-        check_images(noisy)
+        images, sigma = self._prepared(noisy, hints)
         out = np.empty((len(noisy), len(widths), *noisy.shape[1:]), dtype=np.float32)
-        sigma = self.noise_level(noisy, hints)
-        for i, (image, level) in enumerate(zip(noisy, sigma, strict=True)):
-            out[i] = self.fitted.widened(image, level, widths, None if leave_out is None else leave_out[i])
+        for i, (image, level) in enumerate(zip(images, sigma, strict=True)):
+            without = None if leave_out is None else leave_out[i]
+            out[i] = self.fitted.widened(image, level, widths, without, self._transfer(i, hints))
         return out
+
+    def _prepared(self, noisy: np.ndarray, hints: dict) -> tuple[np.ndarray, np.ndarray]:
+        """The images whitened, and σ of each. Raises as `denoise` does."""
+        check_images(noisy)
+        if noisy.shape[-1] != (size := self.fitted.orbits.basis.size):
+            raise InputError(f"expected images of {size} x {size} px, as the exemplars are, got {noisy.shape[-1]} px")
+        images = self.whitened(noisy)
+        return images, self.noise_level(images, hints)
+
+    def _transfer(self, i: int, hints: dict) -> np.ndarray | None:
+        """What image i was seen through, (L, L/2+1), or None."""
+        ctf = hints["ctf"][i : i + 1] if "ctf" in hints else None
+        transfers = self.transfers(ctf, 1, self.fitted.orbits.basis.size)
+        return None if transfers is None else transfers[0]

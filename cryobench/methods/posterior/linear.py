@@ -6,6 +6,11 @@ and white noise of variance σ² in the pixels, which has the covariance σ²N i
 matrix), an image with coefficients a becomes
 
     μ_m + C_m (C_m + σ²N_m)⁻¹ (a_m − μ_m)        order by order.
+
+Where it was seen through a transfer function T, what its pixels tell of a is b = Fᵀ T y, with the functions F and their Gram
+matrix G = Fᵀ T² F as seen through T. Then b is G a under noise of covariance σ²G, and the estimate of a
+
+    μ_m + C_m (G_m C_m + σ²)⁻¹ (b_m − G_m μ_m)        order by order, C being of one real part of a.
 """
 
 from __future__ import annotations
@@ -16,6 +21,7 @@ import numpy as np
 import torch
 
 from cryobench.methods.posterior.steerable import SteerableBasis
+from cryobench.noise.ctf import through
 
 
 def moments(basis: SteerableBasis, batches: Iterable[np.ndarray]) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
@@ -46,6 +52,7 @@ class Filter:
         self, basis: SteerableBasis, mean: torch.Tensor, covariances: dict[int, torch.Tensor], variance: float
     ):
         self.basis, self.mean, self.filters, lost = basis, mean, {}, 0.0
+        self.covariances, self.variance = covariances, variance
         real, imaginary = (part.double() for part in basis.functions.chunk(2))
         for m, block in basis.blocks.items():
             noise = variance * (real[block] @ real[block].T + imaginary[block] @ imaginary[block].T)
@@ -53,6 +60,21 @@ class Filter:
             lost += float(torch.trace(covariances[m] - self.filters[m] @ covariances[m]))
         self.functions = len(basis) + int((basis.orders > 0).sum())
         self.predicted_mse = lost / basis.size**2
+
+    def through(self, images: np.ndarray, transfers: np.ndarray) -> np.ndarray:
+        """Images (b, L, L) seen through transfer functions (b, L, L/2+1) → (b, L, L) float32, without them."""
+        statistics = self.basis.coefficients(through(images, transfers)).to(torch.complex128)
+        estimates = torch.empty_like(statistics)
+        for row, transfer in enumerate(transfers):
+            for m, gram in self.basis.gram(transfer).items():
+                block, gram = self.basis.blocks[m], gram.double()
+                one_part = self.covariances[m] / (2 if m else 1)
+                system = gram @ one_part
+                system.diagonal().add_(self.variance)
+                seen = statistics[row, block] - (gram @ self.mean[block]).to(torch.complex128)
+                solved = torch.linalg.solve(system, torch.view_as_real(seen))
+                estimates[row, block] = self.mean[block] + torch.view_as_complex(one_part @ solved)
+        return self.basis.render(estimates.to(torch.complex64)).cpu().numpy()
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """(b, L, L) → (b, L, L) float32."""

@@ -1,6 +1,6 @@
 """The posterior over exemplars with all their in-plane rotations and mirror images, which none of this stores.
 
-    w ∝ exp(−‖y − x‖² / (2σ²τ))
+    w ∝ exp(−‖y − x‖² / (2σ²τ)),   or exp(−‖y − T x‖² / (2σ²τ)) through a transfer function T
 
 over the elements x of the exemplars' orbits (orbits.py) in a steerable basis. Where the particle may be off the centre,
 shifts of whole pixels are unknowns, too; a few exemplars at few angles rule most of them out.
@@ -17,6 +17,7 @@ import torch
 from cryobench.data.images import NoisyImages
 from cryobench.methods.posterior.orbits import Orbits
 from cryobench.methods.posterior.steerable import SteerableBasis, principal
+from cryobench.noise.ctf import through
 
 BASIS_IMAGES = 2000  # training images that the basis is learnt from
 BATCH = 256  # training images read at a time
@@ -50,12 +51,13 @@ class Mixture:
         step = -(-len(orbits) // GLANCE)
         self.glance = Orbits(orbits.basis, orbits.coefficients[::step], GLANCE_ANGLES) if shift else None
 
-    def posterior(self, image: np.ndarray, sigma: float) -> Posterior:
-        """Of one noisy image (L, L) with noise of σ."""
+    def posterior(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None = None) -> Posterior:
+        """Of one noisy image (L, L) with noise of σ, seen through a transfer function (L, L/2+1)."""
         orbits, heat = self.orbits, float(sigma) ** 2 * self.tau
+        matched, norms = seen_through(orbits, image, transfer)
         by_shift = []
-        for shift in self._shifts(image, heat):
-            energies = energies_of(orbits, np.roll(image, (-shift[0], -shift[1]), (0, 1)))
+        for shift in self._shifts(matched, heat, transfer):
+            energies = energies_of(orbits, np.roll(matched, (-shift[0], -shift[1]), (0, 1)), norms)
             by_shift.append((shift, torch.logsumexp(energies.flatten() / heat, 0), weights(energies, sigma, self.tau)))
         odds = torch.softmax(torch.stack([log for _, log, _ in by_shift]), dim=0)
         shifted, within, traces, shares = [], [], [], []
@@ -76,24 +78,32 @@ class Mixture:
         effective = float(1 / share.square().sum())
         return Posterior(mean.cpu().numpy(), deviation.cpu().numpy(), variance, conformations, effective)
 
-    def widened(self, image: np.ndarray, sigma: float, widths: tuple[float, ...], without: int | None) -> np.ndarray:
+    def widened(
+        self,
+        image: np.ndarray,
+        sigma: float,
+        widths: tuple[float, ...],
+        without: int | None,
+        transfer: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Posterior means at τ times each of `widths`, (len(widths), L, L); exemplar `without` gets no weight."""
-        energies = energies_of(self.orbits, image)
+        energies = energies_of(self.orbits, *seen_through(self.orbits, image, transfer))
         if without is not None:
             energies[:, :, without] = -torch.inf
         means = [self.orbits.weighted_sum(weights(energies, sigma, self.tau * width)) for width in widths]
         return self.orbits.basis.render(torch.stack(means)).cpu().numpy()
 
-    def _shifts(self, image: np.ndarray, heat: float) -> list[tuple[int, int]]:
+    def _shifts(self, matched: np.ndarray, heat: float, transfer: np.ndarray | None) -> list[tuple[int, int]]:
         """The shifts (down, right) in px that a few exemplars at few angles don't rule out, the likeliest first."""
         if self.glance is None:
             return [(0, 0)]
         reach = range(-self.shift, self.shift + 1)
         shifts = [(y, x) for y, x in itertools.product(reach, reach) if y * y + x * x <= self.shift**2]
-        back = np.stack([np.roll(image, (-y, -x), (0, 1)) for y, x in shifts])
+        back = np.stack([np.roll(matched, (-y, -x), (0, 1)) for y, x in shifts])
+        norms = self.glance.norms if transfer is None else self.glance.norms_through(transfer)
         glance = torch.stack(
             [
-                torch.logsumexp((self.glance.inner_products(one) - self.glance.norms / 2).flatten() / heat, 0)
+                torch.logsumexp((self.glance.inner_products(one) - norms / 2).flatten() / heat, 0)
                 for one in self.orbits.basis.coefficients(back)
             ]
         )
@@ -109,12 +119,18 @@ def orbits_of(train: NoisyImages, n: int, general: SteerableBasis, components: i
 
 
 def errors(
-    orbits: Orbits, noisy: np.ndarray, sigma: np.ndarray, truth: np.ndarray, taus: tuple[float, ...]
+    orbits: Orbits,
+    noisy: np.ndarray,
+    sigma: np.ndarray,
+    truth: np.ndarray,
+    taus: tuple[float, ...],
+    transfers: np.ndarray | None = None,
 ) -> np.ndarray:
-    """MSE of the posterior mean of each image under each τ: noisy and truth (n, L, L), sigma (n,) → (n, len(taus))."""
+    """MSE of the posterior mean of each image under each τ: noisy and truth (n, L, L), sigma (n,), transfers (n, L, L/2+1) →
+    (n, len(taus))."""
     mse = np.zeros((len(noisy), len(taus)))
     for row, (image, level, target) in enumerate(zip(noisy, sigma, truth, strict=True)):
-        energies = energies_of(orbits, image)
+        energies = energies_of(orbits, *seen_through(orbits, image, None if transfers is None else transfers[row]))
         for k, tau in enumerate(taus):
             mean = orbits.weighted_sum(weights(energies, level, tau))
             rendered = orbits.basis.render(mean[None])[0].cpu().numpy()
@@ -127,9 +143,16 @@ def truncated(orbits: Orbits, images: np.ndarray) -> np.ndarray:
     return orbits.basis.render(orbits.basis.coefficients(images)).cpu().numpy()
 
 
-def energies_of(orbits: Orbits, image: np.ndarray) -> torch.Tensor:
-    """(‖y‖² − ‖y − x‖²)/2 = ⟨y, x⟩ − ‖x‖²/2 of every element, (2, angles, n)."""
-    return orbits.inner_products(orbits.basis.coefficients(image[None])[0]) - orbits.norms / 2
+def seen_through(orbits: Orbits, image: np.ndarray, transfer: np.ndarray | None) -> tuple[np.ndarray, torch.Tensor]:
+    """T y of an image y (L, L), and ‖T x‖² of the elements, (n,): ⟨y, T x⟩ is ⟨T y, x⟩. Without T y and ‖x‖² themselves."""
+    if transfer is None:
+        return image, orbits.norms
+    return through(image[None], transfer)[0], orbits.norms_through(transfer)
+
+
+def energies_of(orbits: Orbits, matched: np.ndarray, norms: torch.Tensor) -> torch.Tensor:
+    """(‖y‖² − ‖y − T x‖²)/2 = ⟨T y, x⟩ − ‖T x‖²/2 of every element, (2, angles, n), from what `seen_through` gives."""
+    return orbits.inner_products(orbits.basis.coefficients(matched[None])[0]) - norms / 2
 
 
 def weights(energies: torch.Tensor, sigma: float, tau: float) -> torch.Tensor:

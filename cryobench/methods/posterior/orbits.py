@@ -10,6 +10,7 @@ and for the mirrored ones Z_im = conj(Σ b_k c_ik): four real products and an FF
 
 from __future__ import annotations
 
+import numpy as np
 import scipy.fft
 import torch
 
@@ -50,6 +51,14 @@ class Orbits:
             series[1, order] = torch.complex(real[0] - imaginary[1], -imaginary[0] - real[1])
         series[:, 0] *= 2  # irfft counts every order but 0 twice
         return torch.fft.irfft(series, n=self.angles, dim=1)
+
+    def norms_through(self, transfer: np.ndarray) -> torch.Tensor:
+        """‖T x‖² of every image x seen through a transfer function (L, L/2+1): (n,), the mean along an orbit."""
+        total = torch.zeros_like(self.norms)
+        for order, gram in self.basis.gram(transfer).items():
+            for part in (self.real[self.basis.blocks[order]], self.imaginary[self.basis.blocks[order]]):
+                total += ((gram @ part) * part).sum(dim=0)
+        return total
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
         """Σ w·element over all elements: weights (2, angles, n) of total size about 1 → coefficients (K,)."""

@@ -34,7 +34,7 @@ class Rebuilt(WithSigma, Bayes):
 
     @property
     def side_information(self) -> frozenset[str]:
-        return super().side_information | {"clean", "labels", "rotations"}
+        return super().side_information | self.told | {"clean", "labels", "rotations"}
 
     def fit(self, train: NoisyImages) -> None:
         """Rebuild the volume of every conformation that a training image shows."""
@@ -44,6 +44,7 @@ class Rebuilt(WithSigma, Bayes):
         from cryobench.methods.posterior.volumes import rebuild
 
         device = compute_device(self.setting.accelerator)
+        self.learn_spectrum(train)
         train = train.subset(slice(0, self.n_exemplars))
         self.shown, counts = np.unique(train.labels, return_counts=True)
         volumes, residuals = [], []
@@ -62,7 +63,7 @@ class Rebuilt(WithSigma, Bayes):
     def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32, σ as the settings say; reports what `Bayes` does."""
         check_images(noisy)
-        denoised = super().denoise(noisy, sigma=self.noise_level(noisy, hints))
+        denoised = super().denoise(noisy, **{**hints, "sigma": self.noise_level(self.whitened(noisy), hints)})
         sorted_out = np.zeros((len(noisy), int(self.shown.max()) + 1))
         if self.uncertainty is not None:
             sorted_out[:, self.shown] = self.uncertainty.conformations

@@ -21,6 +21,7 @@ from cryobench.methods.posterior.likelihood import log_likelihood, uncut
 from cryobench.methods.posterior.orbits import Orbits
 from cryobench.methods.posterior.so3_grid import hemisphere
 from cryobench.methods.posterior.steerable import compute_device, fourier_bessel, principal
+from cryobench.noise.ctf import through
 
 if TYPE_CHECKING:
     from cryobench.methods.posterior.bayes import Bayes
@@ -50,10 +51,13 @@ class Sampler:
         round_part = self.bank.coefficients.mean(dim=0) * (basis.orders == 0)
         self.typical = basis.render(round_part[None])[0].cpu().numpy()
 
-    def posterior(self, image: np.ndarray, sigma: float) -> Posterior:
-        """What is known of one clean image after its noisy one (L, L) and σ. Each image's draws are its own."""
+    def posterior(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None = None) -> Posterior:
+        """What is known of one clean image after its noisy one (L, L) and σ, seen through a transfer function (L, L/2+1).
+
+        Each image's draws are its own.
+        """
         settings = self.settings
-        cells, log_cells = self._heavy_cells(image, sigma)
+        cells, log_cells = self._heavy_cells(image, sigma, transfer)
         cumulative = np.exp(log_cells).cumsum()
         rng = np.random.default_rng(settings.setting.seed)
         images, log_weights, conformations = [], [], []
@@ -64,27 +68,36 @@ class Sampler:
             drawn, which = self._draw(cells[chosen], rng.random((settings.draws, 3)))
             images.append(drawn)
             conformations.append(which)
-            log_weights.append(log_likelihood(drawn, image, sigma) - log_cells[chosen])
+            seen = drawn if transfer is None else through(drawn, transfer)
+            log_weights.append(log_likelihood(seen, image, sigma) - log_cells[chosen])
             result = Posterior(np.concatenate(images), np.concatenate(log_weights), np.concatenate(conformations))
             if result.summary["ess"] >= settings.ess or len(result.weights) + settings.draws > settings.max_draws:
                 return result
 
-    def _heavy_cells(self, image: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    def _heavy_cells(self, image: np.ndarray, sigma: float, transfer) -> tuple[np.ndarray, np.ndarray]:
         """Cells that may be drawn (flat indices in the order of `Orbits`), and the log of their probabilities."""
         bank = self.bank
-        plain, variance = uncut(image, sigma, self.typical)
-        tempered = self._tempered(plain, variance)
+        norms = bank.norms if transfer is None else bank.norms_through(transfer)
+
+        def seen(clean: np.ndarray) -> np.ndarray:
+            return clean if transfer is None else through(clean[None], transfer)[0]
+
+        def tempered_around(clean: np.ndarray) -> tuple[torch.Tensor, float]:
+            plain, variance = uncut(image, sigma, seen(clean))
+            return self._tempered(seen(plain), variance, norms), variance
+
+        tempered, variance = tempered_around(self.typical)
         if variance > sigma**2:  # a cut image is looked at once more, around what the first look says it is
             first = torch.softmax(tempered, dim=0).view(bank.shape)
-            plain, variance = uncut(image, sigma, bank.basis.render(bank.weighted_sum(first)[None])[0].cpu().numpy())
-            tempered = self._tempered(plain, variance)
+            tempered, _ = tempered_around(bank.basis.render(bank.weighted_sum(first)[None])[0].cpu().numpy())
         cells = torch.nonzero(tempered > tempered.max() - LEFT_OUT)[:, 0]
         return cells.cpu().numpy(), torch.log_softmax(tempered[cells].double(), dim=0).cpu().numpy()
 
-    def _tempered(self, image: np.ndarray, variance: float) -> torch.Tensor:
-        """log likelihood / temper at the centre of every cell, flat; ‖x‖² is taken as the same all along an orbit."""
-        inner = self.bank.inner_products(self.bank.basis.coefficients(image[None])[0])
-        return ((inner - self.bank.norms / 2) / (self.settings.temper * float(variance))).flatten()
+    def _tempered(self, matched: np.ndarray, variance: float, norms: torch.Tensor) -> torch.Tensor:
+        """log likelihood / temper at the centre of every cell, flat, from T y (L, L) and ‖T x‖² (n,), which is taken as the
+        same all along an orbit."""
+        inner = self.bank.inner_products(self.bank.basis.coefficients(matched[None])[0])
+        return ((inner - norms / 2) / (self.settings.temper * float(variance))).flatten()
 
     def _draw(self, chosen: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A pose within each of the cells `chosen` (n,), at `uniform` (n, 3) → images (n, L, L), conformations (n,)."""

@@ -12,6 +12,7 @@ so are the principal components of images seen in every rotation, since their co
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -41,6 +42,32 @@ class SteerableBasis:
     def to(self, device) -> SteerableBasis:
         """The same basis on another device."""
         return SteerableBasis(self.orders.to(device), self.functions.to(device))
+
+    @cached_property
+    def spectra(self) -> torch.Tensor:
+        """(2K, L·(L/2+1)) complex64, rfft2 of the functions; its products over the half plane are those over pixels."""
+        half = torch.fft.rfft2(self.functions.unflatten(1, (self.size, self.size)), norm="ortho")
+        twice = torch.full((half.shape[-1],), 2**0.5, device=half.device)  # most columns stand for two
+        twice[0] = 1
+        if self.size % 2 == 0:
+            twice[-1] = 1
+        return (half * twice).flatten(1)
+
+    def gram(self, transfer: np.ndarray) -> dict[int, torch.Tensor]:
+        """m → (k, k) float32, products of the functions of order m seen through a transfer function (L, L/2+1).
+
+        With them ‖T x‖² = Σ_m Re(c_mᴴ G_m c_m), the mean over all in-plane angles of x where T is not round.
+        """
+        seen = torch.view_as_real(self.spectra * torch.from_numpy(transfer).to(self.spectra.device).flatten()).flatten(
+            1
+        )
+        real, imaginary = seen.chunk(2)
+        grams = {}
+        for m, block in self.blocks.items():
+            grams[m] = real[block] @ real[block].T
+            if m:  # each of the two parts has half of what is in a coefficient
+                grams[m] = (grams[m] + imaginary[block] @ imaginary[block].T) / 2
+        return grams
 
     def coefficients(self, images: torch.Tensor | np.ndarray) -> torch.Tensor:
         """(n, L, L) float32 → (n, K) complex64, on the basis's device."""

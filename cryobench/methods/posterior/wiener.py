@@ -8,36 +8,39 @@ images alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import WithSigma, check_images
+from cryobench.methods.imaging import Imaging
 
 BATCH = 256  # images in memory at a time
 
 
 @dataclass
-class Wiener(WithSigma):
+class Wiener(WithSigma, Imaging):
     """n_fit: how many training images to learn from; None for all. One σ², the mean of the training images', for all."""
 
     n_fit: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_imaging()
         if self.n_fit is not None and self.n_fit < 2:
             raise InputError(f"method.n_fit: expected 2 images or more, or null for all, got {self.n_fit}")
 
     @property
     def side_information(self) -> frozenset[str]:
-        return super().side_information | {"clean"}
+        return super().side_information | self.told | {"clean"}
 
     def fit(self, train: NoisyImages) -> None:
         """Mean and covariance of the clean images with all their rotations and mirror images, and σ² of the noisy ones.
 
         report: sigma, n_fit, functions (real numbers an image has in the basis), and predicted_mse, what images with this
-        mean, covariance and noise would be left with. Raises InputError for fewer than 2 images.
+        mean, covariance and white noise, and no CTF, would be left with. Raises InputError for fewer than 2 images.
         """
         from cryobench.methods.posterior.linear import Filter, moments
         from cryobench.methods.posterior.steerable import compute_device, fourier_bessel
@@ -46,10 +49,12 @@ class Wiener(WithSigma):
         if len(train) < 2:
             raise InputError(f"data.n_train: expected 2 images or more to learn a covariance from, got {len(train)}")
         parts = [np.arange(start, min(start + BATCH, len(train))) for start in range(0, len(train), BATCH)]
+        self.learn_spectrum(train)
         variance = np.empty(len(train))
         for rows in parts:
-            hints = {"sigma": train.sigma(rows)} if self.sigma == "known" else {}
-            variance[rows] = self.noise_level(train.noisy(rows), hints) ** 2
+            variance[rows] = (
+                self.noise_level(self.whitened(train.noisy(rows)), train.hints(self.side_information, rows)) ** 2
+            )
         basis = fourier_bessel(train.image_size).to(compute_device(self.setting.accelerator))
         mean, covariances = moments(basis, (train.clean(rows) for rows in parts))
         self.filter = Filter(basis, mean, covariances, float(variance.mean()))
@@ -60,7 +65,7 @@ class Wiener(WithSigma):
             n_fit=len(train),
         )
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) float32 → (n, L, L) float32, with the σ² of the fit.
 
         Raises InputError for another L than that of the fit, BadImages for NaN or Inf.
@@ -71,5 +76,10 @@ class Wiener(WithSigma):
         out = np.empty(noisy.shape, np.float32)
         for start in range(0, len(noisy), BATCH):
             rows = slice(start, start + BATCH)
-            out[rows] = self.filter(noisy[rows])
+            ctf = hints["ctf"][rows] if "ctf" in hints else None
+            transfers = self.transfers(ctf, len(noisy[rows]), size)
+            if transfers is None:
+                out[rows] = self.filter(noisy[rows])
+            else:
+                out[rows] = self.as_asked(self.filter.through(self.whitened(noisy[rows]), transfers), ctf)
         return out

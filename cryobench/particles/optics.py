@@ -1,0 +1,68 @@
+"""The CTFs of a stack's particles: whether a method is told of them, and what its images are then."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from cryobench.data.io.stack import Stack
+from cryobench.data.io.star import DEFOCUS, MICROSCOPE, Star
+from cryobench.errors import InputError
+from cryobench.methods.imaging import Imaging
+from cryobench.noise.ctf import Ctf
+from cryobench.particles.model import Model
+
+CHOICES = ("corrected", "applied", "none")
+
+
+def tell(model: Model, source: Stack | Star, rows: np.ndarray, asked: str | None, say=lambda text: None) -> Ctf | None:
+    """Settle whether the method is told of these particles' CTFs, before it is fitted; None where it is not.
+
+    asked: "corrected" (told; denoised images are without a CTF), "applied" (told; they are as the microscope records them),
+    "none" (not told), or None: corrected, where the star file has CTFs and the method can be told. Says what will be; raises
+    InputError for what can't be.
+    """
+    from cryobench.data.matched import ctf_of
+
+    if asked not in (None, *CHOICES):
+        raise InputError(f"--ctf: expected {', '.join(CHOICES)}, got {asked}")
+    method, name = model.method, model.config["method"]["name"]
+    trained_with = "ctf" in method.side_information
+    able = trained_with or isinstance(method, Imaging)
+    listed = isinstance(source, Star) and all(column in source.columns for column in (*DEFOCUS, *MICROSCOPE))
+    if asked == "none" and trained_with and not isinstance(method, Imaging):
+        raise InputError(
+            f"--ctf none: expected corrected or applied for {name}, a net that was trained with the CTF, got none"
+        )
+    if asked in ("corrected", "applied") and not able:
+        raise InputError(f"--ctf {asked}: expected a method that can be told of the CTF (cwf, wiener, exemplar, rebuilt, or a "
+                         f"net trained with method.ctf_input=flip), got {name}; give --ctf none")  # fmt: skip
+    wanted = asked in ("corrected", "applied") or (asked is None and able and (listed or trained_with))
+    if not wanted:
+        if listed:
+            say(f"the CTFs in {source.path} are left aside: {name} is not told of them, and corrects nothing")
+        if isinstance(method, Imaging):
+            method.ctf = "none"
+        return None
+    if not (listed and isinstance(source, Star)):
+        raise InputError(f"{source.path}: expected a .star file with {', '.join((*DEFOCUS, *MICROSCOPE))}, as {name} is to be "
+                         "told of the CTF, got none; --ctf none leaves it aside")  # fmt: skip
+    size = model.image_size or source.size
+    pixel_size = source.pixel_size and source.pixel_size * source.size / size
+    if not pixel_size:
+        raise InputError(f"{source.path}: expected a pixel size, which the CTF needs, got none; give --pixel-size")
+    ctf = ctf_of(source.take(rows), pixel_size)
+    if isinstance(method, Imaging):
+        if not trained_with and model.background:  # measured on images without a CTF, which takes most of a level away
+            mean, spread = model.background
+            model.background = mean * float(ctf[:1].transfer(size)[0, 0, 0]), spread
+        method.ctf = asked or ("applied" if method.ctf == "applied" else "corrected")
+    say(f"{name} is told of each image's CTF; " + (
+        "denoised images have it, as recorded ones do" if applied(model, asked) else
+        "denoised images are corrected for it: whoever reads the star file must not correct them again (--ctf applied leaves the "
+        "CTF in)"))  # fmt: skip
+    return ctf
+
+
+def applied(model: Model, asked: str | None) -> bool:
+    """Whether denoised images have a CTF."""
+    return asked == "applied" or (isinstance(model.method, Imaging) and model.method.ctf == "applied")

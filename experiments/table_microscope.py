@@ -1,0 +1,215 @@
+"""Which order of methods on clean Gaussian noise survives the microscope? (sweep microscope)
+
+NMSE of every method under white noise, through a CTF, with noise that is not white besides, and with shifts besides; as a
+multiple of the Bayes limit that is told of the CTF and of the noise's spectrum; and whether what one method has over the next
+under white noise is still there. Where each particle lies is told to no method, but to the limit of shifted particles, which
+is that of the same ones at the centre.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryobench import figure
+from cryobench.evaluation import statistics
+from cryobench.runs.record import Record
+from cryobench.runs.store import Store
+from cryobench.tables import frame, text
+
+TITLE = "Which order of methods survives the microscope"
+SETTINGS = ("white", "CTF", "CTF + coloured noise", "CTF + coloured noise + shifts")
+LIMIT = "Bayes limit"
+SNR = 0.1
+MARGIN = 0.05  # methods closer than that, significantly, are equivalent
+COLUMNS = ("method", "setting", "nmse", "spread", "n_seeds", "times_limit", "rank")
+SIGNS = {"×": r"$\times$", "l2-": r"$\ell_2$-", "l1": r"$\ell_1$"}
+# Written before the runs: what a method that is told of the CTF has to reach. (method, setting, times, than which, words)
+CRITERIA = (
+    ("CWF", "CTF", 0.5, "CWF not told", "CWF told of the CTF has at most half the NMSE of CWF that is not"),
+    ("exemplar", "CTF", 1.5, LIMIT, "exemplars told of the CTF are within 1.5 times the limit that knows it"),
+)
+NOTES = (
+    "NMSE: mean(spread over seeds), SNR 0.1; under a CTF the noise is what it would be without, and the signal less. × limit is "
+    "the mean over seeds of the ratio to the Bayes limit, which is told of the CTF and of the noise's spectrum; of shifted "
+    "particles, to that of the same particles at the centre. Training and test particles come about alike; methods that can be "
+    "told of the CTF are, those that assume white noise have it whitened by the spectrum in the corners, and exemplars are told "
+    "how far a particle may be off the centre, unless their name says not. Flipped: the net is shown the image with the sign of "
+    "every frequency put right. BM3D, non-local means and nets without flipping are told nothing; nets learn from clean images.",
+    "Verdicts: docs/statistics.md, on the NMSE of each test image, Holm's correction over the pairs of one setting; holds: the "
+    "first is significantly lower there, too; reversed: significantly higher; equivalent: significantly closer than 5 %.",
+)
+
+Values = dict[tuple[str, str], dict[int, np.ndarray]]  # (method, setting) → seed → NMSE of each test image
+
+
+def write(store: Store) -> list[Path]:
+    """Write table_microscope.md, .csv and .tex, and fig_microscope.png and .svg."""
+    runs = frame.frame(store.all())
+    wanted = frame.sweep_rows("microscope")
+    chosen, notes = frame.chosen(runs[runs["snr"] == SNR], wanted)
+    values = nmse_of(chosen, runs)
+    lines = summary(values, wanted)
+    parts = [f"# {TITLE}", text.pipes(grid(lines)), "## What was asked for", *asked(values)]
+    if len(order := order_of(lines, "white")) > 1:
+        parts += ["## Which order survives", text.pipes(survival(values, order))]
+    return [
+        *text.write(store, "table_microscope", {
+            "md": text.page(*parts, *NOTES, *notes),
+            "csv": text.sheet(COLUMNS, lines),
+            "tex": text.booktabs(TITLE, "tab:microscope", len(grid([])[0]), grid([]), [grid(lines)[1:]], SIGNS),
+        }),
+        *draw(store, lines),
+    ]  # fmt: skip
+
+
+def nmse_of(chosen: pd.DataFrame, runs: pd.DataFrame) -> Values:
+    """The NMSE of each test image of the chosen runs.
+
+    Older records have each image's MSE alone; what it is divided by, the clean image's variance, is that of the same image in a
+    newer record of the same data set. A run whose images are in no newer record is left out.
+    """
+    variances: dict[str, np.ndarray] = {}
+    for record in runs.loc[runs["done"].astype(bool), "record"]:
+        if "nmse" in record.per_image and not record.config["noise"].get("shift"):
+            found = ratio(record.per_image["mse"], record.per_image["nmse"])
+            known = variances.get(record.data["key"], found)
+            variances[record.data["key"]] = np.where(np.isfinite(known), known, found)
+    values: Values = {}
+    for run in chosen.itertuples():
+        if (nmse := per_image(run.record, variances)) is not None:
+            method, _, setting = run.row.rpartition(", ")
+            values.setdefault((method, setting), {})[int(run.seed)] = nmse
+    return values
+
+
+def per_image(record: Record, variances: dict[str, np.ndarray]) -> np.ndarray | None:
+    """NMSE of each test image, NaN for one that was not denoised; None where it can't be had."""
+    if "nmse" in record.per_image:
+        return np.array(record.per_image["nmse"], dtype=float)
+    known = variances.get(str(record.data.get("key")))
+    return None if known is None else ratio(record.per_image["mse"], known)
+
+
+def ratio(one: Iterable, other: Iterable) -> np.ndarray:
+    """one / other, NaN where either is missing or both are 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.array(one, dtype=float) / np.array(other, dtype=float)
+
+
+def limit_of(values: Values, setting: str) -> dict[int, np.ndarray]:
+    """The limit's NMSE by seed: that of shifted particles is that of the same ones at the centre."""
+    return values.get((LIMIT, SETTINGS[2] if setting == SETTINGS[3] else setting), {})
+
+
+def summary(values: Values, rows: Iterable[str]) -> list[dict]:
+    """One dict of COLUMNS for each method and setting with records; rank: by NMSE, in its setting, without the limit."""
+    lines = []
+    for row in rows:
+        method, _, setting = row.rpartition(", ")
+        by_seed = {seed: float(np.nanmean(one)) for seed, one in values.get((method, setting), {}).items()}
+        if not by_seed:
+            continue
+        floors = {seed: float(np.nanmean(one)) for seed, one in limit_of(values, setting).items()}
+        times = [nmse / floors[seed] for seed, nmse in by_seed.items() if seed in floors]
+        numbers = list(by_seed.values())
+        lines.append({
+            "method": method, "setting": setting, "nmse": float(np.mean(numbers)),
+            "spread": float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None, "n_seeds": len(numbers),
+            "times_limit": float(np.mean(times)) if times else None, "rank": None,
+        })  # fmt: skip
+    for setting in SETTINGS:
+        for rank, method in enumerate(order_of(lines, setting), start=1):
+            next(line for line in lines if (line["method"], line["setting"]) == (method, setting))["rank"] = rank
+    return lines
+
+
+def order_of(lines: list[dict], setting: str) -> list[str]:
+    """Methods with a number in this setting, the best first, without the limit."""
+    here = [line for line in lines if line["setting"] == setting and line["method"] != LIMIT]
+    return [line["method"] for line in sorted(here, key=lambda line: line["nmse"])]
+
+
+def grid(lines: list[dict]) -> list[list[str]]:
+    """Texts under a heading: a method's NMSE in each setting, and as a multiple of the limit."""
+    out = [["", *(head for setting in SETTINGS for head in (setting, "× limit"))]]
+    at = {(line["method"], line["setting"]): line for line in lines}
+    for method in dict.fromkeys(line["method"] for line in lines):
+        cells = [method]
+        for setting in SETTINGS:
+            line = at.get((method, setting))
+            cells += (
+                ["–", "–"]
+                if line is None
+                else [text.formatted("mse", line["nmse"], line["spread"]), text.decimal(line["times_limit"])]
+            )
+        out.append(cells)
+    return out
+
+
+def asked(values: Values) -> list[str]:
+    """Each of CRITERIA with what came: yes or no, from how many seeds."""
+    out = []
+    for method, setting, most, other, words in CRITERIA:
+        base = limit_of(values, setting) if other == LIMIT else values.get((other, setting), {})
+        mine = values.get((method, setting), {})
+        times = [float(np.nanmean(mine[seed]) / np.nanmean(base[seed])) for seed in sorted(set(mine) & set(base))]
+        if not times:
+            out.append(f"- {words}: not run.")
+            continue
+        count = "1 seed" if len(times) == 1 else f"{len(times)} seeds"
+        verdict = "yes" if max(times) <= most else "no"
+        out.append(f"- {words}: {verdict} ({', '.join(f'{value:.2f}' for value in times)} times; {count}).")
+    return out
+
+
+def survival(values: Values, order: list[str]) -> list[list[str]]:
+    """For each method and the next worse one under white noise: whether it is lower, in every setting."""
+    logs = {
+        row: {seed: float(np.log(np.nanmean(one))) for seed, one in by_seed.items()} for row, by_seed in values.items()
+    }
+    kinds = {row: "net" if row[0].startswith(("l2-", "(")) else "classical" for row in values}
+    columns = []
+    for setting in SETTINGS:
+        spread = statistics.spreads({row: one for row, one in logs.items() if row[1] == setting}, kinds)
+        compared = []
+        for first, second in pairwise(order):
+            a, b = (first, setting), (second, setting)
+            known = a in values and b in values
+            compared.append(statistics.compare(values[a], values[b], spread.get(a), spread.get(b)) if known else None)
+        columns.append([in_words(answer) for answer in statistics.judge(compared, MARGIN)])
+    pairs = [f"{first} below {second}" for first, second in pairwise(order)]
+    return [["under white noise", *SETTINGS], *([pair, *cells] for pair, *cells in zip(pairs, *columns, strict=True))]
+
+
+def in_words(answer: statistics.Answer) -> str:
+    """ "holds (−12 %)": the answer, and how much lower or higher the first method is."""
+    if answer.comparison is None:
+        return answer.says
+    return f"{answer.says} ({answer.comparison.effect * 100:+.0f} %)".replace("-", "−")
+
+
+def draw(store: Store, lines: list[dict]) -> list[Path]:
+    """NMSE against what the images went through, a line for each method, and the limit dashed."""
+    canvas = figure.new(8.0, 5.0)
+    axis = canvas.subplots()
+    for number, method in enumerate(dict.fromkeys(line["method"] for line in lines)):
+        points = [(SETTINGS.index(line["setting"]), line["nmse"]) for line in lines if line["method"] == method]
+        style: dict[str, Any] = (
+            {"color": "black", "linestyle": "--"} if method == LIMIT else {"color": figure.COLOURS[number % 6]}
+        )
+        hollow: dict[str, Any] = {"markerfacecolor": "white"} if "not" in method or "whitened" in method else {}
+        axis.plot(*zip(*points, strict=True), marker="osD^vP*X"[number // 6 % 8], label=method, **style, **hollow)
+    axis.set_yscale("log")
+    axis.set_xticks(range(len(SETTINGS)), [setting.replace(" + ", "\n+ ") for setting in SETTINGS])
+    axis.set_ylabel("NMSE against the clean projection")
+    axis.axhline(1.0, color="grey", linewidth=0.8)
+    axis.annotate("a flat image", (0, 1.0), fontsize=7, color="grey", va="bottom")
+    if lines:
+        axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure.save(canvas, store.results, "fig_microscope")
