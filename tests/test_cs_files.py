@@ -103,7 +103,7 @@ def test_units_are_relions(project):
     ] == pytest.approx(90)
     assert source.column("rlnClassNumber")[0] == 1 and source.column("rlnVoltage")[0] == 300
     np.testing.assert_allclose(source.origins(1.5), 2 * table()["alignments3D/shift"], rtol=1e-6)
-    np.testing.assert_allclose(ctf_of(source).values[0], [2e4, 1.9e4, 30, 300, 2.7, 0.1, 90], rtol=1e-6)
+    np.testing.assert_allclose(ctf_of(source, 1.5).values[0], [2e4, 1.9e4, 30, 300, 2.7, 0.1, 90], rtol=1e-6)
     assert source.column("rlnAngleRot").shape == (N,) and source.column("rlnHelicalTubeID", 4.0)[0] == 4
 
 

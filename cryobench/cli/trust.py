@@ -41,11 +41,12 @@ def trust(
     skip_bad: bool = SkipBad,
     force: bool = Force,
 ) -> None:
-    """Is a feature real? Pure noise, half the dose twice, and a conformation never seen, through a method."""
+    """Is a feature real? Yes or no, and to which resolution, by the images themselves; then pure noise through a method."""
     from cryobench.particles import trust as questions
     from cryobench.particles import verdict
     from cryobench.particles.denoise import prepare, usable
     from cryobench.particles.model import new_file
+    from cryobench.particles.optics import as_recorded
 
     path, progress = Path(out), sys.stderr.isatty()
     if path.suffix != ".png":
@@ -61,9 +62,9 @@ def trust(
     if source is None:
         judged = questions.test_images(chosen, n, progress)
     else:
-        judged = questions.stack_images(
-            chosen, prepare(chosen, source, rows, contrast_of(contrast, source), say), n, say
-        )
+        told = as_recorded(chosen, source, rows, say)
+        prepared = prepare(chosen, source, rows, contrast_of(contrast, source), say, told)
+        judged = questions.stack_images(chosen, prepared, n, say)
     unseen = (
         questions.unseen_conformation(chosen, n, progress) if questions.knows_conformations(chosen, source) else None
     )

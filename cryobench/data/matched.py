@@ -144,13 +144,8 @@ def pose_of(star: Listing, spacing: float, maps: int) -> tuple[np.ndarray, np.nd
     return rotations, -star.origins(spacing), labels
 
 
-<<<<<<< HEAD
-def ctf_of(star: Listing) -> Ctf:
-    """The CTFs of a star file's particles. Raises InputError for missing columns."""
-=======
-def ctf_of(star: Star, pixel_size: float) -> Ctf:
+def ctf_of(star: Listing, pixel_size: float) -> Ctf:
     """The CTFs of a star file's particles, in images of this pixel size in Å. Raises InputError for missing columns."""
->>>>>>> origin/main
     missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.columns]
     if missing:
         raise InputError(

@@ -19,11 +19,7 @@ from cryobench.errors import InputError
 if TYPE_CHECKING:
     from cryobench.data.io.listing import Listing
     from cryobench.data.io.stack import Stack
-<<<<<<< HEAD
-=======
-    from cryobench.data.io.star import Star
     from cryobench.noise.ctf import Ctf
->>>>>>> origin/main
 
 BLOCK = 64  # particles in memory at a time
 

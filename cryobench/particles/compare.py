@@ -17,6 +17,7 @@ from cryobench.errors import one_line
 from cryobench.particles import verdict
 from cryobench.particles.denoise import prepare
 from cryobench.particles.model import Model, from_file, from_overrides
+from cryobench.particles.optics import as_recorded
 from cryobench.particles.recorrupted import HALF, Losses
 from cryobench.particles.trust import Answers, ask, stack_images
 
@@ -62,7 +63,8 @@ def compare(
         start, answers, error = time.monotonic(), None, ""
         try:
             model = make()
-            judged = stack_images(model, prepare(model, source, rows, contrast, say), n, say)
+            told = as_recorded(model, source, rows, say)
+            judged = stack_images(model, prepare(model, source, rows, contrast, say, told), n, say)
             answers = ask(model, judged, None, progress)
         except (Exception, MemoryError) as reason:
             error = one_line(reason)

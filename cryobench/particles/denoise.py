@@ -36,12 +36,8 @@ FITTED = 4000  # images of a stack that a method is fitted on, evenly spaced: as
 class Prepared:
     """Images of a stack as a method takes them, read when asked for: an array (n, L, L), as far as NoisyImages needs one.
 
-<<<<<<< HEAD
-    source: Stack or Listing; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark".
-=======
-    source: Stack or Star; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark"; ctf: of these
+    source: Stack or Listing; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark"; ctf: of these
     rows, for a method that is told of it, else None.
->>>>>>> origin/main
     """
 
     source: Stack | Listing
@@ -77,19 +73,12 @@ class Prepared:
         gain, level = gain[:, None, None], level[:, None, None]
         return ((images - level) / gain).astype(np.float32), gain, level
 
-<<<<<<< HEAD
     def as_training(self, positions: np.ndarray | None = None) -> NoisyImages:
         """At most FITTED of them (or of those at `positions`), evenly spaced, for a method fitted on the stack itself."""
         positions = np.arange(len(self)) if positions is None else positions
         kept = positions[evenly(len(positions), FITTED)]
-        few = Prepared(self.source, self.rows[kept], self.size, self.background, self.contrast)
-=======
-    def as_training(self) -> NoisyImages:
-        """At most FITTED of them, evenly spaced, for a method that is fitted on the stack itself."""
-        kept = np.unique(np.linspace(0, len(self) - 1, min(FITTED, len(self))).astype(np.int64))
         ctf = None if self.ctf is None else self.ctf[kept]
         few = Prepared(self.source, self.rows[kept], self.size, self.background, self.contrast, ctf)
->>>>>>> origin/main
         return NoisyImages(
             "train",
             few,
@@ -104,19 +93,20 @@ class Prepared:
         )
 
 
-<<<<<<< HEAD
 def evenly(n: int, most: int) -> np.ndarray:
     """At most so many positions out of n, evenly spaced."""
     return np.unique(np.linspace(0, n - 1, min(most, n)).astype(np.int64))
 
 
-def prepare(model: Model, source: Stack | Listing, rows: np.ndarray, contrast: str, say=lambda text: None) -> Prepared:
+def prepare(
+    model: Model,
+    source: Stack | Listing,
+    rows: np.ndarray,
+    contrast: str,
+    say=lambda text: None,
+    ctf: Ctf | None = None,
+) -> Prepared:
     """The chosen images as `model` takes them; says what is done to them. `fit_to` fits it where it wants to be."""
-=======
-def prepare(model: Model, source: Stack | Star, rows: np.ndarray, contrast: str, say=lambda text: None,
-            ctf: Ctf | None = None) -> Prepared:  # fmt: skip
-    """The chosen images as `model` takes them; fits it if it is to be fitted on the stack, and says what it does to them."""
->>>>>>> origin/main
     size = model.image_size or source.size
     prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast, ctf)
     if size != source.size:
@@ -188,17 +178,11 @@ def denoise_stack(
         if any(path.exists() and path.samefile(given) for given in inputs):
             raise InputError(f"-o: expected another file than the input, got {path}")
         new_file(path, force)
-<<<<<<< HEAD
     rows = usable(source, rows, skip_bad, say, progress, learns=model.learns_from_stack)
-    prepared = prepare(model, source, rows, contrast, say)
-    fit_to(model, prepared, say=say)
-    like = source.stacks[0] if isinstance(source, Listing) else source
-=======
-    rows = usable(source, rows, skip_bad, say, progress)
     told = tell(model, source, rows, ctf, say)
     prepared = prepare(model, source, rows, contrast, say, told)
-    like = source.stacks[0] if isinstance(source, Star) else source
->>>>>>> origin/main
+    fit_to(model, prepared, say=say)
+    like = source.stacks[0] if isinstance(source, Listing) else source
     step = images_at_once(max(prepared.size, source.size))
     with contextlib.ExitStack() as files:
         if listing is not None and isinstance(source, Listing):

@@ -55,7 +55,7 @@ class Model:
     @property
     def learns_from_stack(self) -> bool:
         """Whether that fit does anything: what it makes of one image then depends on the others."""
-        return self.fits_stack and type(self.method).fit is not Denoiser.fit
+        return self.fits_stack and self.method.learns
 
 
 def from_run(run_id: str, results: Path | str, overrides: list[str], progress: bool = False) -> Model:

@@ -21,7 +21,9 @@ from cryobench.data.io.unusable import images_at_once
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import InputError
 from cryobench.evaluation.metrics import mse
+from cryobench.methods.imaging import Imaging
 from cryobench.noise.background import outside_circle
+from cryobench.noise.ctf import Ctf, through
 from cryobench.particles.denoise import Prepared, bar, evenly, fit_to, too_few
 from cryobench.particles.model import Model
 from cryobench.particles.recorrupted import Agreement, agreement, noise_like, recorrupt
@@ -36,7 +38,8 @@ class Judged:
 
     pixel_size in Å or None; folds: positions of images that go through one fit; fit(k): fit the method to images other than
     those of fold k; own: whether they are of the data set that it comes from; how: in words, what it was fitted on, or "";
-    few: in words, why that was not enough, or None.
+    few: in words, why that was not enough, or None; ctf: of these images, for a method that is told of it; what it makes of
+    them is then held against them with the CTF in it, as they have it.
     """
 
     images: np.ndarray
@@ -46,6 +49,7 @@ class Judged:
     own: bool = False
     how: str = ""
     few: str | None = None
+    ctf: Ctf | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ def ask(model: Model, judged: Judged, unseen: dict | None = None, progress: bool
             for before, after in zip(given, made, strict=True):
                 for start in range(0, len(fold), step):
                     rows = fold[start : start + step]
-                    after[rows] = model.method.denoise(before[rows])
+                    after[rows] = seen(model, before[rows], None if judged.ctf is None else judged.ctf[rows])
                     shown.advance(task, len(rows))
     denoised, from_noise, first = made
     return Answers(
@@ -106,6 +110,14 @@ def ask(model: Model, judged: Judged, unseen: dict | None = None, progress: bool
     )
 
 
+def seen(model: Model, images: np.ndarray, ctf: Ctf | None) -> np.ndarray:
+    """What the method makes of images (b, L, L), as a microscope would have recorded it without noise."""
+    if ctf is None:
+        return model.method.denoise(images)
+    denoised = model.method.denoise(images, ctf=ctf)
+    return denoised if isinstance(model.method, Imaging) else through(denoised, ctf.transfer(images.shape[-1]))
+
+
 def invention(from_noise: np.ndarray, denoised: np.ndarray) -> float:
     """Mean standard deviation within the inscribed circle of denoised noises over that of denoised images, (n, L, L) each."""
     inside = ~outside_circle(denoised.shape[-1])
@@ -124,9 +136,10 @@ def stack_images(model: Model, prepared: Prepared, n: int, say=lambda text: None
             f"{prepared.source.path}: expected {FEWEST} images or more to judge a method on, got {min(n, total)}"
         )
     chosen = evenly(total, n)
+    ctf = None if prepared.ctf is None else prepared.ctf[chosen]
     pixel_size = prepared.source.pixel_size and prepared.source.pixel_size * prepared.source.size / prepared.size
     if not model.learns_from_stack:
-        return Judged(prepared[chosen], pixel_size, [np.arange(len(chosen))])
+        return Judged(prepared[chosen], pixel_size, [np.arange(len(chosen))], ctf=ctf)
     rest = np.setdiff1d(np.arange(total), chosen)
     if len(rest) >= len(chosen):
         folds, how = [np.arange(len(chosen))], f"the other {len(rest)} images of the stack"
@@ -137,7 +150,13 @@ def stack_images(model: Model, prepared: Prepared, n: int, say=lambda text: None
     if few := too_few(model, prepared, min(map(len, learnt))):
         say(few)
     return Judged(
-        prepared[chosen], pixel_size, folds, lambda fold: fit_to(model, prepared, learnt[fold]), how=how, few=few
+        prepared[chosen],
+        pixel_size,
+        folds,
+        lambda fold: fit_to(model, prepared, learnt[fold]),
+        how=how,
+        few=few,
+        ctf=ctf,
     )
 
 
@@ -150,10 +169,14 @@ def test_images(model: Model, n: int, progress: bool = False) -> Judged:
         raise InputError(
             f"data.n_test: expected {FEWEST} test images or more to judge a method on, got {min(n, len(test))}"
         )
+    told = "ctf" in model.method.side_information
+    if told and isinstance(model.method, Imaging):
+        model.method.ctf = "applied"
     if model.fits_stack:
         model.method.fit(train.only(model.method.side_information))
-    images = test.noisy(np.arange(min(n, len(test))))
-    return Judged(images, pairs.pixel_size, [np.arange(len(images))], own=True)
+    index = np.arange(min(n, len(test)))
+    ctf = test.hints(frozenset({"ctf"}), index)["ctf"] if told else None
+    return Judged(test.noisy(index), pairs.pixel_size, [index], own=True, ctf=ctf)
 
 
 def knows_conformations(model: Model, source) -> bool:
