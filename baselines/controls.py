@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ BATCH = 256  # images in memory at a time
 class Noisy(Denoiser):
     """The noisy image as it is: a method that does worse than this one is broken."""
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → the same values, as float32. Raises BadImages for NaN or Inf."""
         check_images(noisy)
         return np.array(noisy, dtype=np.float32)
@@ -37,7 +38,7 @@ class MeanImage(Denoiser):
             total += train.clean(slice(start, start + BATCH)).sum(axis=0, dtype=np.float64)
         self.image = (total / len(train)).astype(np.float32)
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → n times the mean image. Raises InputError for another L than in training, BadImages for NaN or Inf."""
         check_images(noisy)
         if noisy.shape[1:] != self.image.shape:
@@ -51,7 +52,7 @@ class Oracle(Denoiser):
 
     side_information = frozenset({"truth"})
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → hints["truth"] (n, L, L) as float32. Raises BadImages for NaN or Inf in a noisy image."""
         check_images(noisy)
         return np.array(hints["truth"], dtype=np.float32)

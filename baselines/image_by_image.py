@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from rich.console import Console
@@ -108,7 +108,7 @@ class ImageByImage(WithSigma, Whitening):
     def one(self, image: np.ndarray, sigma: float) -> np.ndarray:
         """One noisy image (L, L) float32 and the σ of its noise → denoised (L, L)."""
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) float32 → (n, L, L) float32.
 
         Raises InputError for images too small, BadImages for those that hold NaN, Inf, one value, or no σ above 0,

@@ -51,11 +51,14 @@ def case():
     images = Projector(volume)(torch.from_numpy(hemisphere(0.7).views()).float())
     mix = PoseMixture(basis, basis.coefficients(images), 0, CONTRAST)
     noisy = 1.1 * images[:3] + 0.15 + torch.from_numpy(np.random.default_rng(0).normal(0, 4, (3, 16, 16))).float()
-    elements = torch.stack([
-        (mix.views.conj() if mirrored else mix.views)
-        * torch.polar(torch.ones(1), torch.tensor(2 * np.pi * turn / mix.angles) * basis.orders)
-        for mirrored in (False, True) for turn in range(mix.angles)
-    ]).flatten(0, 1)  # fmt: skip
+    elements = torch.stack(
+        [
+            (mix.views.conj() if mirrored else mix.views)
+            * torch.polar(torch.ones(1), torch.tensor(2 * np.pi * turn / mix.angles) * basis.orders)
+            for mirrored in (False, True)
+            for turn in range(mix.angles)
+        ]
+    ).flatten(0, 1)
     y, x = vectors(basis.coefficients(noisy)), vectors(elements)
     one = torch.zeros(x.shape[1], dtype=torch.float64)
     one[0] = mix.whole
@@ -124,8 +127,12 @@ def test_the_sums_for_the_next_map_are_those_over_all_poses_one_by_one(case):
     scale = float(expected.abs().max())
     torch.testing.assert_close(sums.images.to(torch.complex128), expected, atol=1e-3 * scale, rtol=0)
     torch.testing.assert_close(sums.weights.double(), count, atol=1e-4, rtol=1e-3)
-    over = {"scale": means[..., 0], "scale_square": moments[..., 0, 0], "level": means[..., 1] - CONTRAST.level,
-            "level_square": moments[..., 1, 1] - 2 * CONTRAST.level * means[..., 1] + CONTRAST.level**2}  # fmt: skip
+    over = {
+        "scale": means[..., 0],
+        "scale_square": moments[..., 0, 0],
+        "level": means[..., 1] - CONTRAST.level,
+        "level_square": moments[..., 1, 1] - 2 * CONTRAST.level * means[..., 1] + CONTRAST.level**2,
+    }
     for name, values in over.items():
         assert getattr(sums, name) == pytest.approx(float((weights * values).sum()), rel=2e-3), name
 
@@ -299,8 +306,12 @@ def test_an_image_of_the_fit_is_denoised_by_the_other_half():
     crossed = method.denoise(noisy[:2])
     assert {0, 1, None} == set(method.mixtures) and not np.allclose(with_both, crossed, atol=1e-4)
     for half in (0, 1):
-        expected = mixture(method.mixtures[half][1].basis, maps.halves[1 - half],
-                           poses_of(24, method.fine_step, "cpu"), method.structure.contrast)  # fmt: skip
+        expected = mixture(
+            method.mixtures[half][1].basis,
+            maps.halves[1 - half],
+            poses_of(24, method.fine_step, "cpu"),
+            method.structure.contrast,
+        )
         torch.testing.assert_close(method.mixtures[half][1].views, expected.views)
 
 

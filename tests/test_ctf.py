@@ -139,10 +139,13 @@ def test_cwf_told_of_the_ctf_is_aspire_on_the_same_stack_and_filters(seen):
 
 
 @pytest.mark.trains
-@pytest.mark.parametrize("net", [
-    lambda **kw: Autoencoder(net="conv", width=8, epochs=1, batch_size=20, **kw),
-    lambda **kw: UNet(width=8, epochs=1, batch_size=20, draws=2, **kw),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "net",
+    [
+        lambda **kw: Autoencoder(net="conv", width=8, epochs=1, batch_size=20, **kw),
+        lambda **kw: UNet(width=8, epochs=1, batch_size=20, draws=2, **kw),
+    ],
+)
 def test_a_net_is_shown_flipped_images_in_training_and_after(seen, net):
     method, plain = net(ctf_input="flip"), net()
     assert method.side_information >= {"clean", "ctf"} and "ctf" not in plain.side_information

@@ -97,7 +97,7 @@ def test_a_strangers_target_is_never_imported(tmp_path, monkeypatch):
     config = resolve(compose(["method=nlm"]))
     shipped = at_present({**config, "method": {"name": "nlm", "_target_": "evil.Denoiser"}})
     assert shipped["method"]["_target_"] == shipped_targets("method")["nlm"]
-    with pytest.raises(InputError, match=r"method=evil: expected one of autoencoder, .*, or one of your own"):
+    with pytest.raises(InputError, match=r"method=evil: expected one of .*autoencoder, .*, or one of your own"):
         at_present({**config, "method": {"name": "evil", "_target_": "evil.Denoiser"}})
     assert "evil" not in sys.modules
 

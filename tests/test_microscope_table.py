@@ -29,8 +29,10 @@ def put(store: Store, nmse: float, row: str, seed: int, with_nmse: bool = True) 
     of_all = {"psnr": [20.0], "ssim": [0.5], **per_image}
     metrics = {name: {"mean": float(np.mean(values)), "std": 0.0} for name, values in of_all.items()}
     store.begin(job.run_id)
-    store.finish(job.run_id, Record(job.run_id, "done", job.config, seed, metrics=metrics, per_image=per_image,
-                                    data={"key": "same images"}))  # fmt: skip
+    store.finish(
+        job.run_id,
+        Record(job.run_id, "done", job.config, seed, metrics=metrics, per_image=per_image, data={"key": "same images"}),
+    )
 
 
 @pytest.fixture

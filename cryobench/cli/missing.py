@@ -25,9 +25,9 @@ def run_missing(asked: list, planned, words: list[str]) -> int:
     missing = [job for job in asked if state(job) != "done"]
     if not missing:
         return 0
-    print(f"compare: {said(missing, measure=True)}", file=sys.stderr)
+    print(f"compare: {in_words(missing, measure=True)}", file=sys.stderr)
     with contextlib.redirect_stdout(sys.stderr):
-        return run_sweep(planned, words)
+        return run_sweep(planned, words, summary=False)
 
 
 def run_references(words: list[str], asked: list, conditions: dict, stores: dict) -> None:
@@ -42,10 +42,10 @@ def run_references(words: list[str], asked: list, conditions: dict, stores: dict
     seeds = {job.config["seed"] for job in asked}
     if not asked:
         wanted = {key for _, key in conditions}
-        there = {
+        at_hand = {
             one.seed for store in stores.values() for one in store.all() if one.done and key_of(one.config) in wanted
         }
-        seeds = set(sorted(there)[:3])
+        seeds = set(sorted(at_hand)[:3])
     plain = all(
         job.config["noise"]["name"] == "gaussian" and not job.config["noise"]["clip"] for job in conditions.values()
     )
@@ -60,13 +60,16 @@ def run_references(words: list[str], asked: list, conditions: dict, stores: dict
             continue
         if not quick(method, missing):
             shown = " ".join(word for word in line if not word.startswith("hydra.searchpath="))
-            print(f"compare: without {method} for some seeds; it is not asked for and not quick: "
-                  f"python -m cryobench {shown}", file=sys.stderr)  # fmt: skip
+            print(
+                f"compare: without {method} for some seeds; it is not asked for and not quick: "
+                f"python -m cryobench {shown}",
+                file=sys.stderr,
+            )
             continue
-        print(f"compare: {said(missing, measure=False)}", file=sys.stderr)
+        print(f"compare: {in_words(missing, measure=False)}", file=sys.stderr)
         try:
             with contextlib.redirect_stdout(sys.stderr):
-                run_sweep(planned, line)
+                run_sweep(planned, line, summary=False)
         except InputError as error:  # nobody asked for it, so what is there is compared all the same
             print(f"compare: without {method}: {error}", file=sys.stderr)
 
@@ -92,7 +95,7 @@ def cost_of(jobs: list, measure: bool):
     return foreseen(jobs, Store(folder).all(), read_bench(folder / "bench.json"), threads, measure)
 
 
-def said(jobs: list, measure: bool) -> str:
+def in_words(jobs: list, measure: bool) -> str:
     """In one line: which runs are missing, and what they cost."""
     from cryobench.launch.progress import duration, label
     from cryobench.launch.workers import side_by_side

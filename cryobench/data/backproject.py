@@ -39,8 +39,8 @@ def insert_weighted(
     for some, counts, turns in zip(
         images.split(at_once), weights.split(at_once), rotations.split(at_once), strict=True
     ):
-        found = slices(some)
-        both = torch.stack([found, counts[:, None, None].to(found.dtype).expand_as(found)], dim=1)
+        inserted = slices(some)
+        both = torch.stack([inserted, counts[:, None, None].to(inserted.dtype).expand_as(inserted)], dim=1)
         (added, share), _ = insert_central_slices_rfft_3d_multichannel(both, shape, turns)
         total, weight = total + added, weight + share.real
     return total, weight

@@ -157,13 +157,13 @@ class NoisyImages:
         """The CTFs of the images at these positions. Raises Undeclared without "ctf" in `side_information`, InputError where
         none is known."""
         self._permit("ctf")
-        found = self._ctf(index)
-        if found is None:
+        ctf = self._ctf(index)
+        if ctf is None:
             raise InputError(
                 f"{self._method}: expected {self.split} images with a known CTF, got images without; simulated ones have it with "
                 "noise=microscope noise.ctf=true noise.train=true, recorded ones with data.reference=corrected"
             )
-        return found
+        return ctf
 
     def _ctf(self, index) -> Ctf | None:
         which = self.indices[index]

@@ -23,8 +23,11 @@ from cryobench.runs.run import now, run
 from cryobench.signals import stopping
 
 
-def run_sweep(planned: Plan, overrides: list[str]) -> int:
-    """All runs of a sweep that are not done yet, then its tables and figures. Returns the exit status."""
+def run_sweep(planned: Plan, overrides: list[str], summary: bool = True) -> int:
+    """All runs of a sweep that are not done yet, then its tables and figures. Returns the exit status.
+
+    summary: whether a sweep without any ends with a small table of its runs.
+    """
     left_out = {job.row: reason for job in planned.jobs if (reason := missing_package(job))}
     jobs = [job for job in planned.jobs if job.row not in left_out]
     for row, reason in left_out.items():
@@ -50,7 +53,8 @@ def run_sweep(planned: Plan, overrides: list[str]) -> int:
         else:
             why = "was not finished; the same command goes on with it"
         print(f"cryobench: {label(job)} {why}", file=sys.stderr)
-    tables_and_files(sweep, planned.writes)
+    if planned.writes or summary:
+        tables_and_files(sweep, planned.writes)
     return 1 if failed else 0
 
 

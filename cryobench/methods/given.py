@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -40,6 +40,6 @@ class Given(Denoiser):
             f"{self.title}: its images were denoised outside, and there is nothing here to run; see score --help"
         )
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> NoReturn:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> NoReturn:
         """Raises InputError, as `require` does."""
         self.require()

@@ -179,8 +179,8 @@ def denoise_stack(
             raise InputError(f"-o: expected another file than the input, got {path}")
         new_file(path, force)
     rows = usable(source, rows, skip_bad, say, progress, learns=model.learns_from_stack)
-    told = tell(model, source, rows, ctf, say)
-    prepared = prepare(model, source, rows, contrast, say, told)
+    ctf_given = tell(model, source, rows, ctf, say)
+    prepared = prepare(model, source, rows, contrast, say, ctf_given)
     fit_to(model, prepared, say=say)
     like = source.stacks[0] if isinstance(source, Listing) else source
     step = images_at_once(max(prepared.size, source.size))

@@ -233,8 +233,8 @@ def ctf_of_images(method, test) -> dict:
     what it denoised is "corrected", has the CTF "applied", or, of one that was not told, that it is "untold"."""
     if not test.has_ctf:
         return {}
-    told = "ctf" in method.side_information
-    return {"told": told, "denoised": getattr(method, "ctf", "corrected") if told else "untold"}
+    used = "ctf" in method.side_information
+    return {"told": used, "denoised": getattr(method, "ctf", "corrected") if used else "untold"}
 
 
 def score(clean: np.ndarray, denoised: np.ndarray, ssim_range: float) -> dict[str, np.ndarray]:

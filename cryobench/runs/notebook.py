@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class Function(Denoiser):
     function: Callable[..., np.ndarray]
     side_information: frozenset[str] = frozenset()
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """The function's own result."""
         return self.function(noisy, **hints)
 

@@ -56,8 +56,8 @@ class UNet(Trained):
         choose("checkpoint", self.checkpoint, "validation", "last")
         if self.draws < 1:
             raise InputError(f"method.draws: expected at least 1, got {self.draws}")
-        told = "none" if self.ctf_input == "none" else "corrected"
-        self.exemplar = Exemplar(ctf=told) if self.guide == "exemplar" else None
+        exemplars_ctf = "none" if self.ctf_input == "none" else "corrected"
+        self.exemplar = Exemplar(ctf=exemplars_ctf) if self.guide == "exemplar" else None
 
     @property
     def side_information(self) -> frozenset[str]:

@@ -17,7 +17,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.progress import Progress
@@ -119,23 +119,24 @@ class AbInitio(WithSigma):
         for half in (0, 1):
             rows = np.flatnonzero(halves == half)[: self.n_first]
             band = band_of(self.reader(rows), len(rows), self.size, sigma[rows], FIRST, self.device)
-            found = []
+            candidates = []
             for _ in range(self.starts):
                 structure = beginning(band, level, rng)
                 for heat in ANNEALING:
                     structure = iterate(structure, band, np.arange(len(rows)) % 2, poses, heat, None, local=False)
                     shown.advance(task)
-                found.append(structure)
+                candidates.append(structure)
                 tried.append({"half": half + 1, "log_likelihood": round(structure.log_likelihood, 3)})
-            first.append(max(found, key=lambda structure: structure.log_likelihood))
+            first.append(max(candidates, key=lambda structure: structure.log_likelihood))
         one, other = (structure.maps.both for structure in first)
         alignment = align(other, one)
         other = alignment(other)
         self.report.update(starts=tried, agreement=round(alignment.correlation, 4), stages=[])
         return Structure(HalfMaps((one, other), (one + other) / 2, first[0].maps.fsc), first[0].contrast)
 
-    def stage(self, size: int, step: float, heats: tuple[float, ...], sigma: np.ndarray, halves: np.ndarray,
-              shown: Progress) -> Structure:  # fmt: skip
+    def stage(
+        self, size: int, step: float, heats: tuple[float, ...], sigma: np.ndarray, halves: np.ndarray, shown: Progress
+    ) -> Structure:
         """Iterations with maps of `size` px and views a `step` apart, at these temperatures."""
         from cryobench.methods.posterior.structure import band_of, iterate, poses_of
 
@@ -143,12 +144,25 @@ class AbInitio(WithSigma):
         band = band_of(self.reader(np.arange(len(halves))), len(halves), self.size, sigma, size, self.device)
         task = shown.add_task(f"{size} px", total=len(heats) * len(halves))
         for heat in heats:
-            structure = iterate(structure, band, halves, poses, heat, SHARED, local=size > COARSE,
-                                advance=lambda done: shown.advance(task, done))  # fmt: skip
-        self.report["stages"].append({
-            "size": size, "step": step, "views": len(poses.rotations), "log_likelihood": round(structure.log_likelihood, 3),
-            "fsc": [round(float(value), 4) for value in structure.maps.fsc],
-        })  # fmt: skip
+            structure = iterate(
+                structure,
+                band,
+                halves,
+                poses,
+                heat,
+                SHARED,
+                local=size > COARSE,
+                advance=lambda done: shown.advance(task, done),
+            )
+        self.report["stages"].append(
+            {
+                "size": size,
+                "step": step,
+                "views": len(poses.rotations),
+                "log_likelihood": round(structure.log_likelihood, 3),
+                "fsc": [round(float(value), 4) for value in structure.maps.fsc],
+            }
+        )
         return structure
 
     def next_size(self) -> int | None:
@@ -167,18 +181,18 @@ class AbInitio(WithSigma):
         stages = self.report["stages"]
         shells, edge = agreed_shells(stages[-1]["fsc"]), self.size * self.pixel_size
         unshared = next((stage["fsc"] for stage in stages if stage["size"] > 2 * SHARED + 6), None)
-        found = unshared is not None and float(np.mean(unshared[SHARED + 1 : SHARED + 4])) > FOUND
+        agrees = unshared is not None and float(np.mean(unshared[SHARED + 1 : SHARED + 4])) > FOUND
         self.report.update(
-            resolution=round(edge / max(shells, 1), 2), found=found, contrast=vars(self.structure.contrast)
+            resolution=round(edge / max(shells, 1), 2), found=agrees, contrast=vars(self.structure.contrast)
         )
         self.mixtures: dict[int | None, tuple[PoseMixture, PoseMixture, torch.Tensor]] = {}
-        if not found:
+        if not agrees:
             note(
                 f"abinitio: no structure was found in {len(self.half_of)} images: maps of two halves of them do not agree "
                 f"beyond {edge / SHARED:.3g} Å; denoised images show no more than a blob"
             )
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) float32 → posterior means (n, L, L) float32, without frequencies beyond those of the map.
 
         Raises InputError for another L than that of the fit, BadImages for NaN or Inf.
@@ -192,14 +206,16 @@ class AbInitio(WithSigma):
             raise InputError(f"expected images of {self.size} pixels, as in training, got {noisy.shape[-1]}")
         sigma, size = self.noise_level(noisy, hints), self.structure.maps.size
         out = np.empty(noisy.shape, np.float32)
-        bands = [band_of(lambda rows: noisy[rows], len(noisy), self.size, sigma, px, self.device)
-                 for px in (min(size, COARSE), size)]  # fmt: skip
+        bands = [
+            band_of(lambda rows: noisy[rows], len(noisy), self.size, sigma, px, self.device)
+            for px in (min(size, COARSE), size)
+        ]
         for i, image in enumerate(noisy):
             coarse, fine, near = self.mixture(self.half_of.get(key(image)))
             one = torch.tensor([i], device=self.device)
             probability = coarse.posterior(bands[0].coefficients[one], bands[0].variance[one]).weights.sum(dim=(1, 2))
-            there = torch.nonzero(likely_views(probability).float()[0] @ near)[:, 0]
-            mean, _ = fine.of(there).mean(bands[1].coefficients[one], bands[1].variance[one])
+            near_views = torch.nonzero(likely_views(probability).float()[0] @ near)[:, 0]
+            mean, _ = fine.of(near_views).mean(bands[1].coefficients[one], bands[1].variance[one])
             out[i] = resample(fine.basis.render(mean).cpu().numpy(), self.size)[0]
         return out
 
@@ -213,11 +229,11 @@ class AbInitio(WithSigma):
             maps, size = self.structure.maps, self.structure.maps.size
             volume = maps.both if half is None else maps.halves[1 - half]
             structure = replace(self.structure, maps=replace(maps, halves=(volume, volume), both=volume))
-            found = []
+            classes = []
             for px, step in ((min(size, COARSE), self.step), (size, self.fine_step)):
                 poses, basis = poses_of(px, step, self.device), fourier_bessel(px).to(self.device)
-                found.append((mixture(basis, structure.resized(px).maps.both, poses, structure.contrast), poses))
-            (coarse, few), (fine, many) = found
+                classes.append((mixture(basis, structure.resized(px).maps.both, poses, structure.contrast), poses))
+            (coarse, few), (fine, many) = classes
             self.mixtures[half] = coarse, fine, few.near(many)
         return self.mixtures[half]
 

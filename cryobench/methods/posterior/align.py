@@ -69,11 +69,11 @@ def align(volume: torch.Tensor, onto: torch.Tensor) -> Alignment:
             if level:
                 steps = Rotation.from_rotvec(neighbours() * angle).as_matrix()
                 rotations, angle = (steps[None] @ rotations[:, None]).reshape(-1, 3, 3), angle / 2
-            found = correlations(source, onto, rotations)
-            order = np.argsort(found)[::-1][:KEPT]
+            scores = correlations(source, onto, rotations)
+            order = np.argsort(scores)[::-1][:KEPT]
             rotations = rotations[order]
-        if found[order[0]] > best.correlation:
-            best = Alignment(rotations[0], mirrored, float(found[order[0]]))
+        if scores[order[0]] > best.correlation:
+            best = Alignment(rotations[0], mirrored, float(scores[order[0]]))
     return best
 
 
@@ -85,9 +85,9 @@ def neighbours() -> np.ndarray:
 def correlations(volume: torch.Tensor, onto: torch.Tensor, rotations: np.ndarray) -> np.ndarray:
     """Of the volume in each rotation (n, 3, 3) with the other one: (n,)."""
     target = (onto - onto.mean()).flatten()
-    found = []
+    scores = []
     for some in torch.from_numpy(rotations).float().split(AT_ONCE):
         images = turned(volume, some).flatten(1)
         images = images - images.mean(dim=1, keepdim=True)
-        found.append(images @ target / (images.norm(dim=1) * target.norm()))
-    return torch.cat(found).numpy()
+        scores.append(images @ target / (images.norm(dim=1) * target.norm()))
+    return torch.cat(scores).numpy()

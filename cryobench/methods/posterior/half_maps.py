@@ -42,10 +42,10 @@ def half_maps(
     shared: up to which shell the halves get the same, that of both, so that they stay in one frame; None: all shells.
     """
     size = parts[0][0].shape[-1]
-    found = [insert_weighted(images, weights, rotations) for images, weights in parts]
+    halves = [insert_weighted(images, weights, rotations) for images, weights in parts]
     radius = padded_radius(size).to(rotations.device)
     shell = radius.round().long().clamp(max=size)
-    first = [masked(volume_of(total / (weight + FEWEST * mean_of(weight, shell) + 1e-6))) for total, weight in found]
+    first = [masked(volume_of(total / (weight + FEWEST * mean_of(weight, shell) + 1e-6))) for total, weight in halves]
     fsc = torch.nan_to_num(fourier_shell_correlation(*first)).clamp(LEAST, MOST)
     fsc[:2] = MOST  # of one and of a few samples
     at = np.interp(np.arange(size + 1) / 2, np.arange(size // 2 + 1), fsc.cpu().numpy())
@@ -54,11 +54,11 @@ def half_maps(
     def spectrum(total, weight, snr):
         return total / (weight + (mean_of(weight, shell) / snr)[shell] + 1e-6) * (radius <= size)
 
-    joint = spectrum(sum(total for total, _ in found), sum(weight for _, weight in found), 2 * snr)
+    joint = spectrum(sum(total for total, _ in halves), sum(weight for _, weight in halves), 2 * snr)
     if shared is None:
         both = masked(volume_of(joint))
         return HalfMaps((both, both), both, fsc)
-    one, other = (torch.where(radius <= 2 * shared, joint, spectrum(total, weight, snr)) for total, weight in found)
+    one, other = (torch.where(radius <= 2 * shared, joint, spectrum(total, weight, snr)) for total, weight in halves)
     return HalfMaps((masked(volume_of(one)), masked(volume_of(other))), masked(volume_of(joint)), fsc)
 
 

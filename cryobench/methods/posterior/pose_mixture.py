@@ -139,14 +139,17 @@ class PoseMixture:
     ) -> tuple[Sums, torch.Tensor, torch.Tensor]:
         """What these images add to the sums, the probability of each view, (b, n), and each image's likeliest element, (b, 3):
         whether it is mirrored, its in-plane angle and its view, by number."""
-        found = self.posterior(images, variance, heat)
-        best = found.weights.flatten(1).argmax(dim=1)
+        posterior = self.posterior(images, variance, heat)
+        best = posterior.weights.flatten(1).argmax(dim=1)
         n = len(self)
         likeliest = torch.stack([best // (self.angles * n), best // n % self.angles, best % n], dim=1)
-        kappa, total = found.kappa[:, None], found.total[:, None]
-        views = found.weights.sum(dim=(1, 2))
-        scaled = found.weights.mul_(found.scales)
-        first, square = scaled.sum(dim=(1, 2)), (scaled * found.scales).sum(dim=(1, 2)) + views / found.precision
+        kappa, total = posterior.kappa[:, None], posterior.total[:, None]
+        views = posterior.weights.sum(dim=(1, 2))
+        scaled = posterior.weights.mul_(posterior.scales)
+        first, square = (
+            scaled.sum(dim=(1, 2)),
+            (scaled * posterior.scales).sum(dim=(1, 2)) + views / posterior.precision,
+        )
         centred, turned = self.centred(images), torch.fft.rfft(scaled, dim=2)  # Σ_t w a e^{−imα}
         back = torch.zeros_like(self.views)
         for order, block in self.basis.blocks.items():
@@ -156,20 +159,28 @@ class PoseMixture:
         back[:, 0] -= (kappa * (first * total - square * self.masses)).sum(dim=0) * self.whole
         level = kappa * (views * total - first * self.masses)
         level_square = kappa**2 * (views * total**2 - 2 * first * total * self.masses + square * self.masses**2)
-        sums = Sums(back, square.sum(dim=0), float(found.log_likelihood.sum()), float(first.sum()), float(square.sum()),
-                    float(level.sum()), float(level_square.sum() + (kappa[:, 0] * variance).sum()), len(images))  # fmt: skip
+        sums = Sums(
+            back,
+            square.sum(dim=0),
+            float(posterior.log_likelihood.sum()),
+            float(first.sum()),
+            float(square.sum()),
+            float(level.sum()),
+            float(level_square.sum() + (kappa[:, 0] * variance).sum()),
+            len(images),
+        )
         return sums, views, likeliest
 
     def mean(self, images: torch.Tensor, variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Posterior means E[a x + b] as coefficients (b, K), and the probability of each view, (b, n)."""
-        found = self.posterior(images, variance)
-        views = found.weights.sum(dim=(1, 2))
-        scaled = found.weights.mul_(found.scales)
+        posterior = self.posterior(images, variance)
+        views = posterior.weights.sum(dim=(1, 2))
+        scaled = posterior.weights.mul_(posterior.scales)
         turned = torch.fft.rfft(scaled, dim=2).conj()  # Σ_t w a e^{imα}
         out = torch.zeros_like(images)
         for order, block in self.basis.blocks.items():
             plain, mirrored = turned[:, :, order].transpose(0, 1)
             out[:, block] = plain @ self.views[:, block] + mirrored @ self.views[:, block].conj()
         mass = scaled.sum(dim=(1, 2)) @ self.masses
-        out[:, 0] += (self.contrast.level + found.kappa * (found.total - mass)) * self.whole
+        out[:, 0] += (self.contrast.level + posterior.kappa * (posterior.total - mass)) * self.whole
         return out, views

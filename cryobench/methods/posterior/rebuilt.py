@@ -6,6 +6,7 @@ What follows is the posterior mean of `Bayes` with these volumes in place of the
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from rich.progress import track
@@ -60,7 +61,7 @@ class Rebuilt(WithSigma, Bayes):
         self.report.update(images_per_volume=counts.tolist(), residual_mse=residuals)
         self.prepare(torch.stack(volumes))
 
-    def denoise(self, noisy: np.ndarray, **hints: np.ndarray) -> np.ndarray:
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32, σ as the settings say; reports what `Bayes` does."""
         check_images(noisy)
         denoised = super().denoise(noisy, **{**hints, "sigma": self.noise_level(self.whitened(noisy), hints)})

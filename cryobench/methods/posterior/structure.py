@@ -118,9 +118,13 @@ def mixture(basis: SteerableBasis, volume: torch.Tensor, poses: Poses, contrast:
 
 
 def expectation(
-    band: Band, mixtures: list[PoseMixture], halves: np.ndarray, heat: float, candidates: torch.Tensor | None,
+    band: Band,
+    mixtures: list[PoseMixture],
+    halves: np.ndarray,
+    heat: float,
+    candidates: torch.Tensor | None,
     advance: Callable[[int], None] = lambda done: None,
-) -> tuple[list[Sums], torch.Tensor, torch.Tensor]:  # fmt: skip
+) -> tuple[list[Sums], torch.Tensor, torch.Tensor]:
     """The sums of each half under its mixture, each image's likely views (n, views) bool, and its likeliest element (n, 3).
 
     candidates: (n, views) bool, where to look; None: everywhere. Images that look at the same views go together.
@@ -159,9 +163,15 @@ def batch_of(mix: PoseMixture) -> int:
 
 
 def iterate(
-    before: Structure, band: Band, halves: np.ndarray, poses: Poses, heat: float, shared: int | None,
-    local: bool = True, advance: Callable[[int], None] = lambda done: None,
-) -> Structure:  # fmt: skip
+    before: Structure,
+    band: Band,
+    halves: np.ndarray,
+    poses: Poses,
+    heat: float,
+    shared: int | None,
+    local: bool = True,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Structure:
     """One step of expectation and maximisation; halves (n,) 0 or 1; shared: as for half_maps; local: search only around
     the views that were likely before."""
     before = before.resized(band.size)
