@@ -63,6 +63,10 @@ class CWF(WithSigma, Imaging):
         """σ, the noise's spectrum and the CTFs, where they are told."""
         return super().side_information | self.told
 
+    def fewest(self, size: int) -> int:
+        """As many as the largest block of the covariance (order 0) has functions, L/2: with fewer it has not full rank."""
+        return size // 2
+
     def fit(self, train: NoisyImages) -> None:
         """Estimate σ², mean and covariance from noisy images, without bad ones, which the report names.
 

@@ -90,6 +90,11 @@ class ImageByImage(WithSigma, Whitening):
         """σ and the noise's spectrum, where they are told."""
         return super().side_information | self.told
 
+    @property
+    def learns(self) -> bool:
+        """The spectrum of the noise, where it is whitened; nothing else."""
+        return self.whiten != "none"
+
     def fit(self, train: NoisyImages) -> None:
         """Learn the noise's spectrum, if it is to be whitened; nothing else."""
         self.learn_spectrum(train)

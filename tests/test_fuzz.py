@@ -27,8 +27,8 @@ from test_structures import PDB
 from cryobench.config import identity
 from cryobench.config.compose import compose, readable, resolve
 from cryobench.data.io import mrc, startext
+from cryobench.data.io.images import open_images
 from cryobench.data.io.stack import Stack, read_map
-from cryobench.data.io.star import open_images
 from cryobench.data.molecules.density import Atoms, density
 from cryobench.data.molecules.structures import read_structure, superpose
 from cryobench.errors import InputError
@@ -216,12 +216,68 @@ def test_a_reader_that_skips_a_check_is_found(star, tmp_path, monkeypatch):
     assert len(faults) > 5, "unseen"
 
 
-def test_cryosparcs_own_files_are_always_refused(tmp_path):
-    np.save(tmp_path / "x.npy", np.zeros(3, dtype=[("blob/path", "S9"), ("blob/idx", "i4")]))
-    _, faults = found_faults(open_images, writer(tmp_path / "x.cs", (tmp_path / "x.npy").read_bytes()), tmp_path)
-    assert not faults
-    with pytest.raises(InputError, match="csparc2star"):
+# .cs files
+
+
+def cs_particles() -> np.ndarray:
+    """Twelve particles in two stacks, as cryoSPARC lists them."""
+    kinds = [("uid", "<u8"), ("blob/path", "S9"), ("blob/idx", "<u4"), ("blob/psize_A", "<f4"), ("blob/sign", "<f4"),
+             ("ctf/df1_A", "<f4"), ("alignments3D/pose", "<f4", (3,)), ("alignments3D/shift", "<f4", (2,))]  # fmt: skip
+    made = np.zeros(12, kinds)
+    made["uid"], made["blob/idx"], made["blob/psize_A"], made["blob/sign"] = (
+        np.arange(12) + 10**12,
+        np.arange(12) % 6,
+        1.5,
+        -1,
+    )
+    made["blob/path"] = [f">{'ab'[k // 6]}.mrcs".encode() for k in range(12)]
+    made["alignments3D/pose"] = np.linspace(-1, 1, 36).reshape(12, 3)
+    made["ctf/df1_A"] = 1e4 + np.arange(12)
+    return made
+
+
+def reads_cs(images):
+    def read(path: Path) -> None:
+        source = open_images(path)
+        every = np.arange(len(source))
+        assert source.pixel_size is None or source.pixel_size > 0
+        if "rlnAngleRot" in source.columns:
+            source.column("rlnAngleRot")
+        source.column("rlnDefocusU", 0), source.origins(1.5), source.contrast
+        files, which, places = source._places
+        for k, place, image in zip(which, places, source.read(every), strict=True):
+            np.testing.assert_array_equal(image, images[Path(files[k]).name][place])
+        path.write_bytes(source.pointing_to("a.mrcs", every[:6]))
+        again = open_images(path)
+        np.testing.assert_array_equal(again.read(np.arange(len(again))), images["a.mrcs"][: len(again)])
+        for name in set(source.particles.dtype.names) - {"blob/path", "blob/idx"}:
+            assert again.particles[name].tobytes() == np.ascontiguousarray(source.particles[name][:6]).tobytes()
+
+    return read
+
+
+def cs_file(folder: Path) -> bytes:
+    with open(folder / "x.cs", "wb") as file:
+        np.save(file, cs_particles())
+    return (folder / "x.cs").read_bytes()
+
+
+def test_cs_files(star, tmp_path):
+    content, (_, images) = cs_file(tmp_path), star
+    reads_cs(images)(writer(tmp_path / "x.cs", content, lambda content, rng: content)(None))
+    held(reads_cs(images), writer(tmp_path / "x.cs", content), tmp_path)
+
+
+def test_a_cs_file_of_pickles_is_never_unpacked(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "went off",))
+
+    with open(tmp_path / "x.cs", "wb") as file:
+        np.save(file, np.array([Bomb()] * 3, dtype=object), allow_pickle=True)
+    with pytest.raises(InputError, match=r"whole \.cs file"):
         open_images(tmp_path / "x.cs")
+    assert not (tmp_path / "went off").exists()
 
 
 # MRC files

@@ -1,4 +1,4 @@
-"""The verb compare: runs beside all methods that have records of the same images."""
+"""The verb compare: runs beside all methods that have records of the same images, or methods on a stack of one's own."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ from pathlib import Path
 
 import typer
 
-from cryobench.cli.options import Overrides
+from cryobench.cli.options import (
+    Contrast,
+    Force,
+    Images,
+    Overrides,
+    PixelSize,
+    SkipBad,
+    contrast_of,
+    opened,
+    say,
+)
 from cryobench.errors import InputError
 
 KINDS = (".md", ".csv", ".html", ".png")
+Models = typer.Option([], "--model", help="With a stack: a file written by `cryobench export`; repeatable.")
+STACKS = (".star", ".cs", ".mrcs", ".mrc")
 
 
 def compare(
@@ -31,14 +43,26 @@ def compare(
         help="The leaderboard: all methods × all tasks that have records, in all folders beside --results.",
     ),
     run: bool = typer.Option(True, "--run/--no-run", help="Whether runs that are missing are done."),
+    model: list[str] = Models,
+    images: str = Images,
+    contrast: str = Contrast,
+    pixel_size: float = PixelSize,
+    number: int = typer.Option(200, "--number", help="With a stack: how many images at most."),
+    skip_bad: bool = SkipBad,
+    force: bool = Force,
 ) -> None:
     """Runs beside all methods with records of the same data, noise and scale: table, verdicts, picture.
+
+    compare particles.star method=cwf,nlm,bm3d -o compare.png puts the question to a stack of your own (.star, .cs, .mrcs): the
+    same images by each method, what `trust` finds of each, and one sentence that recommends one or none.
 
     compare method=mine seed=0,1,2 does what is missing of these runs, after saying what that costs, and compares them with
     every finished run under the same conditions. Without a method it compares what there is. The noisy images and the two
     limits (method=wiener, method=bayes) are done along where that takes less than a minute. Verdicts need three seeds.
     --tasks shows methods × (molecule, SNR, noise model), from the records of all results folders, and runs nothing.
     """
+    if overrides and "=" not in overrides[0] and Path(overrides[0]).suffix.lower() in STACKS:
+        return on_stack(overrides[0], overrides[1:], model, out, images, contrast, pixel_size, number, skip_bad, force)
     from cryobench.cli.missing import keys, run_missing, run_references
     from cryobench.config import sweep
     from cryobench.config.compose import search_path
@@ -74,6 +98,42 @@ def compare(
         )
     write(comparisons, Path(out) if out else Path(next(iter(stores))).expanduser() / "compare")
     raise typer.Exit(failed)
+
+
+def on_stack(
+    stack: str,
+    words: list[str],
+    files: list[str],
+    out: str | None,
+    images: str | None,
+    contrast: str | None,
+    pixel_size: float | None,
+    number: int,
+    skip_bad: bool,
+    force: bool,
+) -> None:
+    """Methods on a stack of one's own: a table on standard output, a picture where `out` says. Exit status 1 if one failed."""
+    from cryobench.particles import compare as stacks
+    from cryobench.particles.denoise import usable
+    from cryobench.particles.model import new_file
+
+    path, progress = Path(out or "compare.png"), sys.stderr.isatty()
+    if path.suffix != ".png":
+        raise InputError(f"-o: expected a file that ends in .png for a stack, got {out}")
+    names = [name for word in words if word.startswith("method=") for name in word.partition("=")[2].split(",") if name]
+    settings = [word for word in words if not word.startswith("method=")]
+    if not names and not files:
+        raise InputError("compare: expected methods to compare, as method=cwf,nlm,bm3d, or --model FILE, got none")
+    new_file(path, force)
+    source, rows = opened(stack, images, pixel_size)
+    rows = usable(source, rows, skip_bad, say, progress, learns=True)
+    lines = stacks.compare(
+        stacks.models(names, settings, files), source, rows, contrast_of(contrast, source), number, say, progress
+    )
+    stacks.draw(lines).savefig(path)
+    print(stacks.to_markdown(lines))
+    print(f"written: {path}")
+    raise typer.Exit(int(any(line.answers is None for line in lines)))
 
 
 def leaderboard(words: list[str], results: str | None, out: str | None) -> None:

@@ -17,8 +17,8 @@ from cryobench.cli.options import (
     Run,
     RunResults,
     SkipBad,
-    checked,
     choose_model,
+    contrast_of,
     opened,
     say,
 )
@@ -26,10 +26,10 @@ from cryobench.errors import InputError
 
 
 def denoise(
-    stack: str = typer.Argument(help="A stack (.mrcs, .mrc), or a .star file of RELION or cryoSPARC."),
+    stack: str = typer.Argument(help="A stack (.mrcs, .mrc), a .star file of RELION, or a .cs file of cryoSPARC."),
     overrides: list[str] = Method,
     out: str = typer.Option(
-        ..., "--out", "-o", help="The denoised stack; with a .star file, one beside it points here."
+        ..., "--out", "-o", help="The denoised stack; with a .star or .cs file, one beside it points here."
     ),
     run: str = Run,
     model: str = ModelFile,
@@ -51,24 +51,26 @@ def denoise(
 
     By a run (--run), an exported file (--model), or a method that needs no training, fitted on the stack (method=cwf).
     """
+    from cryobench.data.io.images import LISTS
     from cryobench.particles.denoise import denoise_stack
 
-    path, listed = Path(out), Path(stack).suffix.lower() == ".star"
+    path, listed = Path(out), Path(stack).suffix.lower() in LISTS
     if path.suffix.lower() not in ((".mrcs",) if listed else (".mrcs", ".mrc")):
         endings = ".mrcs (RELION takes 1@x.mrc for a volume)" if listed else ".mrcs or .mrc"
         raise InputError(f"-o: expected a file that ends in {endings}, got {out}")
     source, rows = opened(stack, images, pixel_size)
     chosen = choose_model(run, model, results, overrides)
-    for file in denoise_stack(
+    written = denoise_stack(
         chosen,
         source,
         rows,
         path,
-        contrast=checked(contrast),
+        contrast=contrast_of(contrast, source),
         force=force,
         skip_bad=skip_bad,
         ctf=ctf,
         say=say,
         progress=sys.stderr.isatty(),
-    ):
+    )
+    for file in written:
         print(f"written: {file}")

@@ -18,9 +18,14 @@ ModelFile = typer.Option(None, "--model", help="A file written by `cryobench exp
 Force = typer.Option(False, "--force", help="Write over files that exist.")
 Images = typer.Option(None, "--images", help="Which images, as 1-200,951-1000.", show_default="all")
 PixelSize = typer.Option(None, "--pixel-size", help="Å per pixel.", show_default="what the files say")
-SkipBad = typer.Option(False, "--skip-bad", help="Leave out images that are blank or hold NaN.")
+SkipBad = typer.Option(
+    False, "--skip-bad", help="Leave out images that are blank, masked, hold NaN or outweigh all others."
+)
 Contrast = typer.Option(
-    "white", "--contrast", help="white: molecules brighter than the ice, as RELION has them; or dark."
+    None,
+    "--contrast",
+    help="white: molecules brighter than the ice, as RELION has them; or dark.",
+    show_default="what a .cs file says, else white",
 )
 
 
@@ -40,23 +45,28 @@ def choose_model(run: str | None, file: str | None, results: str, overrides: lis
 
 
 def opened(stack: str, images: str | None, pixel_size: float | None):
-    """A stack or .star file and the chosen rows of it; of a .star file only the stacks of those are looked at."""
+    """A stack, .star or .cs file and the chosen rows of it; of a list only the stacks of those are looked at."""
     import numpy as np
 
-    from cryobench.data.io.star import Star, open_images
+    from cryobench.data.io.images import open_images
+    from cryobench.data.io.listing import Listing
     from cryobench.particles.denoise import chosen_rows
 
     if pixel_size is not None and not 0 < pixel_size < float("inf"):
         raise InputError(f"--pixel-size: expected a number of Å above 0, got {pixel_size}")
     source = open_images(stack, pixel_size)
     rows = chosen_rows(images, len(source))
-    if isinstance(source, Star):
+    if isinstance(source, Listing):
         source, rows = source.take(rows), np.arange(len(rows))
     return source, rows
 
 
-def checked(contrast: str) -> str:
-    """The value of --contrast. Raises InputError for one that it can't have."""
+def contrast_of(contrast: str | None, source) -> str:
+    """The value of --contrast, or else what the file says. Raises InputError for one that it can't have."""
+    if contrast is None:
+        contrast = getattr(source, "contrast", None) or "white"
+        if contrast == "dark":
+            say(f"{source.path}: molecules are darker than the ice, by its blob/sign")
     if contrast not in ("white", "dark"):
         raise InputError(f"--contrast: expected white or dark, got {contrast}")
     return contrast

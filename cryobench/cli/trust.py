@@ -17,8 +17,8 @@ from cryobench.cli.options import (
     Run,
     RunResults,
     SkipBad,
-    checked,
     choose_model,
+    contrast_of,
     opened,
     say,
 )
@@ -27,7 +27,7 @@ from cryobench.errors import InputError
 
 def trust(
     stack: str | None = typer.Argument(
-        None, help="A stack or .star file; without one, the test images of the run's data set."
+        None, help="A stack, .star or .cs file; without one, the test images of the run's data set."
     ),
     overrides: list[str] = Method,
     out: str = typer.Option(..., "--out", "-o", help="The figure, a .png file."),
@@ -41,12 +41,14 @@ def trust(
     skip_bad: bool = SkipBad,
     force: bool = Force,
 ) -> None:
-    """Is a feature real? Pure noise, half the dose twice, and a conformation never seen, through a method."""
+    """Is a feature real? Yes or no, and to which resolution, by the images themselves; then pure noise through a method."""
     from cryobench.particles import trust as questions
+    from cryobench.particles import verdict
     from cryobench.particles.denoise import prepare, usable
     from cryobench.particles.model import new_file
+    from cryobench.particles.optics import as_recorded
 
-    path = Path(out)
+    path, progress = Path(out), sys.stderr.isatty()
     if path.suffix != ".png":
         raise InputError(f"-o: expected a file that ends in .png, got {out}")
     if stack is not None and "=" in stack:
@@ -55,20 +57,18 @@ def trust(
     source = None
     if stack is not None:
         source, rows = opened(stack, images, pixel_size)
-        rows = usable(source, rows, skip_bad, say, sys.stderr.isatty())
+        rows = usable(source, rows, skip_bad, say, progress, learns=model is None)
     chosen = choose_model(run, model, results, overrides)
     if source is None:
-        taken, pixel_size = questions.test_images(chosen, n, sys.stderr.isatty())
+        judged = questions.test_images(chosen, n, progress)
     else:
-        prepared = prepare(chosen, source, rows, checked(contrast), say)
-        taken = questions.stack_images(prepared, n)
-        pixel_size = source.pixel_size and source.pixel_size * source.size / prepared.size
+        told = as_recorded(chosen, source, rows, say)
+        prepared = prepare(chosen, source, rows, contrast_of(contrast, source), say, told)
+        judged = questions.stack_images(chosen, prepared, n, say)
     unseen = (
-        questions.unseen_conformation(chosen, n, sys.stderr.isatty())
-        if questions.knows_conformations(chosen, source)
-        else None
+        questions.unseen_conformation(chosen, n, progress) if questions.knows_conformations(chosen, source) else None
     )
-    answers = questions.ask(chosen, taken, pixel_size, unseen)
-    questions.draw(chosen.name, answers).savefig(path)
-    print(questions.paragraph(chosen.name, answers))
+    answers = questions.ask(chosen, judged, unseen, progress)
+    verdict.draw(chosen.name, answers).savefig(path)
+    print(verdict.paragraph(chosen.name, answers))
     print(f"written: {path}")

@@ -13,8 +13,9 @@ from __future__ import annotations
 import numpy as np
 import scipy.fft
 
+from cryobench.data.io.listing import ANGLES, Listing
 from cryobench.data.io.stack import Stack, crop_centre, resample
-from cryobench.data.io.star import ANGLES, DEFOCUS, MICROSCOPE, Star
+from cryobench.data.io.star import DEFOCUS, MICROSCOPE
 from cryobench.data.project import Projector
 from cryobench.data.recorded import BLOCK, Particles
 from cryobench.data.rotations import rotations_from_euler
@@ -39,7 +40,7 @@ class PairMaker:
         # RELION puts the centre of an odd image one pixel further than L//2, as it does in its projections.
         self.centre = star.size // 2 + star.size % 2
 
-    def pairs(self, rows: np.ndarray, sources: list[tuple[Stack | Star, float]]) -> list[np.ndarray]:
+    def pairs(self, rows: np.ndarray, sources: list[tuple[Stack | Listing, float]]) -> list[np.ndarray]:
         """Clean images, and for each source of recorded ones the noisy images: (b, L, L) float32, all on one scale.
 
         sources: images of the star file's particles, row by row, and what they are divided by.
@@ -60,7 +61,7 @@ class PairMaker:
             images.append(noisy)
         return [one.astype(np.float32) for one in images]
 
-    def factor(self, rows: np.ndarray, source: Stack | Star) -> float:
+    def factor(self, rows: np.ndarray, source: Stack | Listing) -> float:
         """a in y ≈ a x over these rows, evenly spaced ones if there are many. Raises InputError unless it is above 0."""
         rows = rows[:: max(1, len(rows) // REGRESSED)]
         products, squares, norms = 0.0, 0.0, 0.0
@@ -100,7 +101,7 @@ class PairMaker:
             images = crop_centre(scipy.fft.irfft2(spectrum, s=(box, box)), size, centre=pad + size // 2)
         return resample(images, self.data.image_size)
 
-    def recorded(self, rows: np.ndarray, source: Stack | Star) -> np.ndarray:
+    def recorded(self, rows: np.ndarray, source: Stack | Listing) -> np.ndarray:
         """The particle images themselves: (b, L, L) float32, contrast as in the map, background normalised if asked for."""
         images = resample(crop_centre(source.read(rows), self.data.cropped, centre=self.centre), self.data.image_size)
         if self.data.contrast == "dark":
@@ -115,7 +116,7 @@ class PairMaker:
             )
         return (images - self._background(images)) / deviation[:, None, None]
 
-    def refuse_shared_noise(self, rows: np.ndarray, *halves: Stack | Star) -> None:
+    def refuse_shared_noise(self, rows: np.ndarray, *halves: Stack | Listing) -> None:
         """Raise InputError if the noise around the particles is alike in both halves: a stack given twice, or the whole one."""
         rows = rows[:: max(1, len(rows) // BLOCK)][:BLOCK]
         one, other = (self.recorded(rows, half)[:, self.outside].ravel() for half in halves)
@@ -130,7 +131,7 @@ class PairMaker:
         return images[:, outside_circle(images.shape[-1])].mean(axis=1)[:, None, None]
 
 
-def pose_of(star: Star, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pose_of(star: Listing, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rotations (n, 3, 3), displacement (n, 2) of the particle from the image's centre, x and y in pixels, and labels (n,).
 
     Raises InputError for missing columns, and for more classes than there are maps.
@@ -143,7 +144,7 @@ def pose_of(star: Star, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarr
     return rotations, -star.origins(spacing), labels
 
 
-def ctf_of(star: Star, pixel_size: float) -> Ctf:
+def ctf_of(star: Listing, pixel_size: float) -> Ctf:
     """The CTFs of a star file's particles, in images of this pixel size in Å. Raises InputError for missing columns."""
     missing = [name for name in (*DEFOCUS, *MICROSCOPE) if name not in star.columns]
     if missing:

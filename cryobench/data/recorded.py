@@ -17,8 +17,8 @@ from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_
 from cryobench.errors import InputError
 
 if TYPE_CHECKING:
+    from cryobench.data.io.listing import Listing
     from cryobench.data.io.stack import Stack
-    from cryobench.data.io.star import Star
     from cryobench.noise.ctf import Ctf
 
 BLOCK = 64  # particles in memory at a time
@@ -73,11 +73,11 @@ class Particles(DataSet):
             raise InputError(f"data.crop: expected an even number of pixels, at least 16, got {self.crop}")
 
     @cached_property
-    def particles(self) -> Star:
-        """The .star file, its stacks checked."""
-        from cryobench.data.io.star import read_star
+    def particles(self) -> Listing:
+        """The .star or .cs file, its stacks checked."""
+        from cryobench.data.io.images import open_listing
 
-        star = read_star(self._find(self.star))
+        star = open_listing(self._find(self.star))
         total = self.n_train + self.n_test
         if len(star) < total:
             raise InputError(
@@ -86,9 +86,9 @@ class Particles(DataSet):
         return star
 
     @cached_property
-    def half_exposures(self) -> list[Stack | Star]:
+    def half_exposures(self) -> list[Stack | Listing]:
         """The two halves, opened and checked: as many particles of the same size; none where none are named."""
-        from cryobench.data.io.star import open_images
+        from cryobench.data.io.images import open_images
 
         opened = []
         for name in self.halves or []:
@@ -106,12 +106,12 @@ class Particles(DataSet):
             opened.append(half)
         return opened
 
-    def _same_particles(self, half: Stack | Star) -> None:
+    def _same_particles(self, half: Stack | Listing) -> None:
         """Raise InputError where a half's star file has its particles at other coordinates than ours."""
-        from cryobench.data.io.star import Star
+        from cryobench.data.io.listing import Listing
 
         columns = ("rlnCoordinateX", "rlnCoordinateY")
-        if isinstance(half, Star) and set(columns) <= set(half.columns) & set(self.particles.columns):
+        if isinstance(half, Listing) and set(columns) <= set(half.columns) & set(self.particles.columns):
             apart = [np.abs(half.column(name) - self.particles.column(name)) for name in columns]
             if (other := np.flatnonzero(np.max(apart, axis=0) > 1)).size:
                 raise InputError(
@@ -133,7 +133,7 @@ class Particles(DataSet):
     @cached_property
     def spacing(self) -> float:
         """Å per pixel of the stack and voxel of the maps."""
-        from cryobench.data.io.star import agreed_pixel_size
+        from cryobench.data.io.listing import agreed_pixel_size
 
         if self.pixel_size_angstrom is not None:
             return self.pixel_size_angstrom
@@ -214,7 +214,7 @@ class Particles(DataSet):
         chosen = np.concatenate([train, test])
         halves = self.half_exposures
         for source, rows in ((self.particles, chosen), *((half, train) for half in halves)):
-            refuse(source, rows[unusable(source, rows)], "leave them out of the star file")
+            refuse(source, rows, unusable(source, rows), "leave them out of the star file")
         if halves:
             maker.refuse_shared_noise(train, *halves)
         scaled = self.normalise == "background"

@@ -131,6 +131,15 @@ class Denoiser(ABC):
     def fit(self, train: NoisyImages) -> None:  # noqa: B027 (an empty fit is what most classical methods want)
         """Learn from training images; sees no more of them than `side_information` declares."""
 
+    @property
+    def learns(self) -> bool:
+        """Whether `fit` does anything, so that what an image becomes depends on the training images."""
+        return type(self).fit is not Denoiser.fit
+
+    def fewest(self, size: int) -> int | None:
+        """With how few images of L = `size` px a fit is still worth having; None where that is not known."""
+        return None
+
     @abstractmethod
     def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """Noisy images (n, L, L) float32 → denoised ones (n, L, L) float32.

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cryobench.data.images import NoisyImages
+from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack, new_stack, resample, same_pixel_size
-from cryobench.data.io.star import Star
-from cryobench.data.io.unusable import faulty, images_at_once, refuse, unusable
+from cryobench.data.io.unusable import described, faults, images_at_once, refuse, unusable
 from cryobench.errors import BadImages, InputError
 from cryobench.files import whole
 from cryobench.methods.imaging import Imaging
@@ -36,11 +36,11 @@ FITTED = 4000  # images of a stack that a method is fitted on, evenly spaced: as
 class Prepared:
     """Images of a stack as a method takes them, read when asked for: an array (n, L, L), as far as NoisyImages needs one.
 
-    source: Stack or Star; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark"; ctf: of these
+    source: Stack or Listing; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark"; ctf: of these
     rows, for a method that is told of it, else None.
     """
 
-    source: Stack | Star
+    source: Stack | Listing
     rows: np.ndarray
     size: int
     background: tuple[float, float]
@@ -62,7 +62,7 @@ class Prepared:
         """The images (b, L, L), and the gain and level (b, 1, 1) that bring each back: image·gain + level."""
         rows = self.rows[index]
         images = self.source.raw(rows)
-        refuse(self.source, rows[faulty(images)], LEAVE_OUT)
+        refuse(self.source, rows, faults(images), LEAVE_OUT)
         images = resample(images, self.size)
         outside = images[:, outside_circle(self.size)].astype(np.float64)
         deviation = outside.std(axis=1)
@@ -73,9 +73,10 @@ class Prepared:
         gain, level = gain[:, None, None], level[:, None, None]
         return ((images - level) / gain).astype(np.float32), gain, level
 
-    def as_training(self) -> NoisyImages:
-        """At most FITTED of them, evenly spaced, for a method that is fitted on the stack itself."""
-        kept = np.unique(np.linspace(0, len(self) - 1, min(FITTED, len(self))).astype(np.int64))
+    def as_training(self, positions: np.ndarray | None = None) -> NoisyImages:
+        """At most FITTED of them (or of those at `positions`), evenly spaced, for a method fitted on the stack itself."""
+        positions = np.arange(len(self)) if positions is None else positions
+        kept = positions[evenly(len(positions), FITTED)]
         ctf = None if self.ctf is None else self.ctf[kept]
         few = Prepared(self.source, self.rows[kept], self.size, self.background, self.contrast, ctf)
         return NoisyImages(
@@ -92,10 +93,20 @@ class Prepared:
         )
 
 
+def evenly(n: int, most: int) -> np.ndarray:
+    """At most so many positions out of n, evenly spaced."""
+    return np.unique(np.linspace(0, n - 1, min(most, n)).astype(np.int64))
+
+
 def prepare(
-    model: Model, source: Stack | Star, rows: np.ndarray, contrast: str, say=lambda text: None, ctf: Ctf | None = None
+    model: Model,
+    source: Stack | Listing,
+    rows: np.ndarray,
+    contrast: str,
+    say=lambda text: None,
+    ctf: Ctf | None = None,
 ) -> Prepared:
-    """The chosen images as `model` takes them; fits it if it is to be fitted on the stack, and says what it does to them."""
+    """The chosen images as `model` takes them; says what is done to them. `fit_to` fits it where it wants to be."""
     size = model.image_size or source.size
     prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast, ctf)
     if size != source.size:
@@ -112,20 +123,37 @@ def prepare(
             f"then {source.pixel_size * source.size / size:.3g} Å/px, where training had {model.pixel_size:.3g}: particles look "
             "larger or smaller than those it knows"
         )
-    if model.fits_stack:
-        train = prepared.as_training()
-        say(
-            f"{model.config['method']['name']} takes {len(train)} of these images to learn from, where it learns at all"
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # ASPIRE's, from few images
-            model.method.fit(train.only(model.method.side_information))
     return prepared
+
+
+def fit_to(model: Model, prepared: Prepared, positions: np.ndarray | None = None, say=lambda text: None) -> None:
+    """Fit a method that learns from the stack itself to these of its images (all if None); others are left as they are."""
+    if not model.learns_from_stack:
+        return
+    train = prepared.as_training(positions)
+    say(f"{model.config['method']['name']} learns from {len(train)} of these images")
+    if few := too_few(model, prepared, len(train)):
+        say(few)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # ASPIRE's, from few images
+        model.method.fit(train.only(model.method.side_information))
+
+
+def too_few(model: Model, prepared: Prepared, number: int) -> str | None:
+    """Why a fit to this many of the images is not worth having, in words; None where it is."""
+    need = model.method.fewest(prepared.size) if model.learns_from_stack else None
+    if need is None or number >= need:
+        return None
+    name = model.config["method"]["name"]
+    return (
+        f"{number} images are too few for {name}: at {prepared.size} px it needs {need} or more, and with fewer shows rings "
+        "and noise of its own, not particles"
+    )
 
 
 def denoise_stack(
     model: Model,
-    source: Stack | Star,
+    source: Stack | Listing,
     rows: np.ndarray,
     out: Path,
     *,
@@ -136,28 +164,29 @@ def denoise_stack(
     say=lambda text: None,
     progress: bool = False,
 ) -> list[Path]:
-    """Denoise these rows into `out`, and write a .star beside it if they came from one; returns what was written.
+    """Denoise these rows into `out`, and write a .star or .cs file beside it if they came from one; returns what was written.
 
     ctf: whether the method is told of the star file's CTFs, and what its images are then (optics.tell).
     Images keep their order, size, background, pixel size and header. All are looked at first: those that are blank or
     not finite are refused, or left out where `skip_bad`. Raises InputError; nothing is half-written then.
     """
     source.pixel_size  # noqa: B018 (pixel sizes that disagree are an error before anything is done)
-    star = out.with_suffix(".star") if isinstance(source, Star) else None
-    inputs = [source.path, *(s.path for s in source.stacks)] if isinstance(source, Star) else [source.path]
-    for path in filter(None, (out, star)):
+    listing = out.with_suffix(source.ending) if isinstance(source, Listing) else None
+    inputs = [source.path, *(s.path for s in source.stacks)] if isinstance(source, Listing) else [source.path]
+    for path in filter(None, (out, listing)):
         new_file(path, force=True)  # a name that the system allows
         if any(path.exists() and path.samefile(given) for given in inputs):
             raise InputError(f"-o: expected another file than the input, got {path}")
         new_file(path, force)
-    rows = usable(source, rows, skip_bad, say, progress)
+    rows = usable(source, rows, skip_bad, say, progress, learns=model.learns_from_stack)
     ctf_given = tell(model, source, rows, ctf, say)
     prepared = prepare(model, source, rows, contrast, say, ctf_given)
-    like = source.stacks[0] if isinstance(source, Star) else source
+    fit_to(model, prepared, say=say)
+    like = source.stacks[0] if isinstance(source, Listing) else source
     step = images_at_once(max(prepared.size, source.size))
     with contextlib.ExitStack() as files:
-        if star is not None and isinstance(source, Star):
-            files.enter_context(whole(star)).write_bytes(source.pointing_to(out.name, rows))
+        if listing is not None and isinstance(source, Listing):
+            files.enter_context(whole(listing)).write_bytes(source.pointing_to(out.name, rows))
         stack = files.enter_context(new_stack(out, len(rows), source.size, source.pixel_size, like=like))
         with bar(progress) as shown:
             task = shown.add_task("denoising", total=len(rows))
@@ -165,18 +194,26 @@ def denoise_stack(
                 block = slice(start, min(start + step, len(rows)))
                 stack.append(denoise_block(model, prepared, block, ctf == "applied"))
                 shown.advance(task, block.stop - start)
-    return [path for path in (out, star) if path is not None]
+    if few := too_few(model, prepared, min(FITTED, len(rows))):
+        say(f"not worth having: {few}")
+    return [path for path in (out, listing) if path is not None]
 
 
-def usable(source: Stack | Star, rows: np.ndarray, skip_bad: bool, say, progress: bool = False) -> np.ndarray:
-    """These rows, or with `skip_bad` those of them that can be used. Raises InputError for blank ones and NaN."""
+def usable(
+    source: Stack | Listing, rows: np.ndarray, skip_bad: bool, say, progress: bool = False, *, learns: bool = False
+) -> np.ndarray:
+    """These rows, or with `skip_bad` those of them that can be used.
+
+    learns: whether a method is fitted on them, which one image may outweigh. Raises InputError that names all that can't.
+    """
     with bar(progress) as shown:
         task = shown.add_task("checking", total=len(rows))
-        bad = unusable(source, rows, lambda done: shown.advance(task, done))
+        found = unusable(source, rows, lambda done: shown.advance(task, done), heavy=learns)
+    bad = np.any(list(found.values()), axis=0)
     if not skip_bad or bad.all():
-        refuse(source, rows[bad], f"{LEAVE_OUT} or --skip-bad")
+        refuse(source, rows, found, f"{LEAVE_OUT} or --skip-bad")
     elif bad.any():
-        say(f"left out, since blank or not finite: {source.named(rows[bad])}")
+        say(f"left out: {described(source, rows, found)}")
     return rows[~bad]
 
 

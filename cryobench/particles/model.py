@@ -52,6 +52,11 @@ class Model:
         """Whether the method is fitted on the stack that it denoises."""
         return self.image_size is None
 
+    @property
+    def learns_from_stack(self) -> bool:
+        """Whether that fit does anything: what it makes of one image then depends on the others."""
+        return self.fits_stack and self.method.learns
+
 
 def from_run(run_id: str, results: Path | str, overrides: list[str], progress: bool = False) -> Model:
     """The method of a finished run. Raises InputError where there is none, or its weights are gone."""

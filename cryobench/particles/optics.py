@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack
-from cryobench.data.io.star import DEFOCUS, MICROSCOPE, Star
+from cryobench.data.io.star import DEFOCUS, MICROSCOPE
 from cryobench.errors import InputError
 from cryobench.methods.imaging import Imaging
 from cryobench.noise.ctf import Ctf
@@ -14,7 +15,9 @@ from cryobench.particles.model import Model
 CHOICES = ("corrected", "applied", "none")
 
 
-def tell(model: Model, source: Stack | Star, rows: np.ndarray, asked: str | None, say=lambda text: None) -> Ctf | None:
+def tell(
+    model: Model, source: Stack | Listing, rows: np.ndarray, asked: str | None, say=lambda text: None
+) -> Ctf | None:
     """Settle whether the method is told of these particles' CTFs, before it is fitted; None where it is not.
 
     asked: "corrected" (told; denoised images are without a CTF), "applied" (told; they are as the microscope records them),
@@ -27,8 +30,7 @@ def tell(model: Model, source: Stack | Star, rows: np.ndarray, asked: str | None
         raise InputError(f"--ctf: expected {', '.join(CHOICES)}, got {asked}")
     method, name = model.method, model.config["method"]["name"]
     trained_with = "ctf" in method.side_information
-    able = trained_with or isinstance(method, Imaging)
-    listed = isinstance(source, Star) and all(column in source.columns for column in (*DEFOCUS, *MICROSCOPE))
+    able, listed = can_be_told(model), lists_ctf(source)
     if asked == "none" and trained_with and not isinstance(method, Imaging):
         raise InputError(
             f"--ctf none: expected corrected or applied for {name}, a net that was trained with the CTF, got none"
@@ -43,9 +45,12 @@ def tell(model: Model, source: Stack | Star, rows: np.ndarray, asked: str | None
         if isinstance(method, Imaging):
             method.ctf = "none"
         return None
-    if not (listed and isinstance(source, Star)):
-        raise InputError(f"{source.path}: expected a .star file with {', '.join((*DEFOCUS, *MICROSCOPE))}, as {name} is to be "
-                         "told of the CTF, got none; --ctf none leaves it aside")  # fmt: skip
+    if not (listed and isinstance(source, Listing)):
+        columns = ", ".join((*DEFOCUS, *MICROSCOPE))
+        raise InputError(
+            f"{source.path}: expected a .star or .cs file with {columns}, as {name} is to be told of the CTF, got none; "
+            "--ctf none leaves it aside"
+        )
     size = model.image_size or source.size
     pixel_size = source.pixel_size and source.pixel_size * source.size / size
     if not pixel_size:
@@ -61,6 +66,21 @@ def tell(model: Model, source: Stack | Star, rows: np.ndarray, asked: str | None
         "denoised images are corrected for it: whoever reads the star file must not correct them again (--ctf applied leaves the "
         "CTF in)"))  # fmt: skip
     return ctf
+
+
+def can_be_told(model: Model) -> bool:
+    """Whether the method can be told of each image's CTF."""
+    return "ctf" in model.method.side_information or isinstance(model.method, Imaging)
+
+
+def lists_ctf(source: Stack | Listing) -> bool:
+    """Whether the file has the CTF of each of its particles."""
+    return isinstance(source, Listing) and all(column in source.columns for column in (*DEFOCUS, *MICROSCOPE))
+
+
+def as_recorded(model: Model, source: Stack | Listing, rows: np.ndarray, say=lambda text: None) -> Ctf | None:
+    """As `tell`, for denoised images that are to be held against recorded ones: they keep the CTF."""
+    return tell(model, source, rows, "applied" if can_be_told(model) and lists_ctf(source) else None, say)
 
 
 def applied(model: Model, asked: str | None) -> bool:

@@ -1,127 +1,187 @@
-"""Is a feature in a denoised image real? Three questions to a method, one figure, one paragraph.
+"""Is a feature in a denoised image real? Questions to a method, answered by the images themselves.
 
-noise     What does it make of pure noise, of the power spectrum that the images have around their particles? It should be
-          flat; what is left of a molecule in it was invented.
-halves    Half the dose twice: with noise n drawn anew like the image's own, y + n and y − n have independent noise of
-          twice the variance, as two exposures of half the dose. Their denoised versions agree, by Fourier ring correlation,
-          in what is there, and in what the method always paints: the agreement of two unrelated pure noises is that floor.
-unseen    Conformations that it was never trained on, left out or half-way between two that it knows, on simulated data. If
-          what comes out is further from the truth than for known ones, the method answers from memory.
+agreement  Does what it shows agree with the particles, and to which resolution? Two noisy versions of an image that share
+           nothing but its particle tell without a clean one (recorrupted.py). A method that learns from the stack is judged
+           on images that it was not fitted on: the rest of the stack, or two halves in turn where that is too small.
+noise      What does it make of pure noise, of the power spectrum that the images have around their particles? It should be
+           flat; what is left of a molecule in it was invented.
+unseen     Conformations that it was never trained on, left out or half-way between two that it knows, on simulated data. If
+           what comes out is further from the truth than for known ones, the method answers from memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from scipy.fft import irfft2, rfft2
-from torch_fourier_shell_correlation import fourier_ring_correlation
 
-from cryobench import figure
 from cryobench.config.compose import build, cache_folder
+from cryobench.data.io.unusable import images_at_once
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import InputError
-from cryobench.evaluation.analysis.sharpness import resolution
 from cryobench.evaluation.metrics import mse
+from cryobench.methods.imaging import Imaging
 from cryobench.noise.background import outside_circle
-from cryobench.particles.denoise import Prepared
-from cryobench.particles.model import Model, background_of
+from cryobench.noise.ctf import Ctf, through
+from cryobench.particles.denoise import Prepared, bar, evenly, fit_to, too_few
+from cryobench.particles.model import Model
+from cryobench.particles.recorrupted import Agreement, agreement, noise_like, recorrupt
 
 SHOWN = 3  # images in the figure
+FEWEST = 4  # images, so that each of two halves has two
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Images (n, L, L) float32, as a method takes them, that it is judged on.
+
+    pixel_size in Å or None; folds: positions of images that go through one fit; fit(k): fit the method to images other than
+    those of fold k; own: whether they are of the data set that it comes from; how: in words, what it was fitted on, or "";
+    few: in words, why that was not enough, or None; ctf: of these images, for a method that is told of it; what it makes of
+    them is then held against them with the CTF in it, as they have it.
+    """
+
+    images: np.ndarray
+    pixel_size: float | None
+    folds: list[np.ndarray]
+    fit: Callable[[int], None] = lambda fold: None
+    own: bool = False
+    how: str = ""
+    few: str | None = None
+    ctf: Ctf | None = None
 
 
 @dataclass(frozen=True)
 class Answers:
-    """images, denoised, noise, from_noise (SHOWN, L, L); invented: contrast in denoised noise over that in denoised images;
-    frequency (L/2,) in 1/Å or 1/px; agreement, floor, raw (L/2,): mean ring correlations of denoised halves, of denoised
-    unrelated noises, of the halves themselves; unseen: see `unseen_conformation`, or None without simulated data."""
+    """images, denoised, noise, from_noise (SHOWN, L, L); number of images judged; invented: contrast in denoised noise over
+    that in denoised images; frequency (L//2,) in 1/Å or 1/px, by `unit`; agreement: see there; own, how, few: as Judged has them;
+    trained: whether the method comes from a data set of its own; unseen: see `unseen_conformation`, or None."""
 
     images: np.ndarray
     denoised: np.ndarray
     noise: np.ndarray
     from_noise: np.ndarray
+    number: int
     invented: float
     frequency: np.ndarray
-    agreement: np.ndarray
-    floor: np.ndarray
-    raw: np.ndarray
     unit: str
+    agreement: Agreement
+    own: bool
+    how: str
+    few: str | None
+    trained: bool
     unseen: dict | None
 
 
-def ask(model: Model, images: np.ndarray, pixel_size: float | None, unseen: dict | None) -> Answers:
-    """images: (n, L, L) float32, n even, as the fitted `model` takes them."""
-    rng = np.random.default_rng(0)
-    noises = noise_like(images, rng)
-    anew = noise_like(images, rng) - background_of(images)[0]
-    denoise = model.method.denoise
-    denoised, from_noise = denoise(images), denoise(noises)
-    halves = [denoise((images + sign * anew).astype(np.float32)) for sign in (1, -1)]
+def ask(model: Model, judged: Judged, unseen: dict | None = None, progress: bool = False) -> Answers:
+    """All questions; what is random is drawn from one seed, so that the same images give the same answers."""
+    images, rng = judged.images, np.random.default_rng(0)
     size = images.shape[-1]
+    noises, pair = noise_like(images, rng)[0], recorrupt(images, rng)
+    given = (images, noises, pair.first)
+    made = [np.empty_like(images) for _ in given]
+    with bar(progress) as shown:
+        task = shown.add_task("asking", total=len(given) * len(images))
+        for number, fold in enumerate(judged.folds):
+            judged.fit(number)
+            step = images_at_once(size)
+            for before, after in zip(given, made, strict=True):
+                for start in range(0, len(fold), step):
+                    rows = fold[start : start + step]
+                    after[rows] = seen(model, before[rows], None if judged.ctf is None else judged.ctf[rows])
+                    shown.advance(task, len(rows))
+    denoised, from_noise, first = made
     return Answers(
         images[:SHOWN],
         denoised[:SHOWN],
         noises[:SHOWN],
         from_noise[:SHOWN],
-        float(contrast(from_noise).mean() / contrast(denoised).mean()),
-        np.arange(1, size // 2 + 1) / (size * (pixel_size or 1.0)),
-        correlation(*halves),
-        correlation(from_noise[::2], from_noise[1::2]),
-        correlation(images + anew, images - anew),
-        "Å" if pixel_size else "px",
+        len(images),
+        invention(from_noise, denoised),
+        np.arange(1, size // 2 + 1) / (size * (judged.pixel_size or 1.0)),
+        "Å" if judged.pixel_size else "px",
+        agreement(pair, first, from_noise, judged.folds),
+        judged.own,
+        judged.how,
+        judged.few,
+        not model.fits_stack,
         unseen,
     )
 
 
-def noise_like(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise (n, L, L) float32 with the images' mean and ring-averaged power spectrum outside the inscribed circle."""
-    n, size = len(images), images.shape[-1]
-    outside = outside_circle(size)
-    mean, deviation = background_of(images)
-    power = np.abs(rfft2(np.where(outside, images - mean, 0))) ** 2
-    y, x = np.fft.fftfreq(size)[:, None] * size, np.fft.rfftfreq(size)[None] * size
-    ring = np.rint(np.hypot(y, x)).astype(int)
-    by_ring = np.bincount(ring.ravel(), power.mean(axis=0).ravel()) / np.bincount(ring.ravel())
-    noise = irfft2(rfft2(rng.standard_normal((n, size, size))) * np.sqrt(by_ring[ring]), s=(size, size))
-    return (mean + noise * (deviation / noise.std())).astype(np.float32)
+def seen(model: Model, images: np.ndarray, ctf: Ctf | None) -> np.ndarray:
+    """What the method makes of images (b, L, L), as a microscope would have recorded it without noise."""
+    if ctf is None:
+        return model.method.denoise(images)
+    denoised = model.method.denoise(images, ctf=ctf)
+    return denoised if isinstance(model.method, Imaging) else through(denoised, ctf.transfer(images.shape[-1]))
 
 
-def contrast(images: np.ndarray) -> np.ndarray:
-    """Standard deviation within the inscribed circle, (n,)."""
-    return images[:, ~outside_circle(images.shape[-1])].std(axis=1)
+def invention(from_noise: np.ndarray, denoised: np.ndarray) -> float:
+    """Mean standard deviation within the inscribed circle of denoised noises over that of denoised images, (n, L, L) each."""
+    inside = ~outside_circle(denoised.shape[-1])
+    noise, particles = (float(images[:, inside].std(axis=1).mean()) for images in (from_noise, denoised))
+    return noise / particles if particles > 0 else 0.0
 
 
-def correlation(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Mean Fourier ring correlation of two stacks, rings 1 … L/2."""
-    pair = (torch.from_numpy(np.ascontiguousarray(images, dtype=np.float32)) for images in (one, other))
-    return np.nan_to_num(fourier_ring_correlation(*pair).numpy()).mean(axis=0)[1:]
+def stack_images(model: Model, prepared: Prepared, n: int, say=lambda text: None) -> Judged:
+    """At most n images of a stack, evenly spaced, and what a method that learns from it is fitted on. Raises InputError.
+
+    That is the rest of the stack if it is no smaller than what is judged; else two halves of the stack are fitted on in turn.
+    """
+    total = len(prepared)
+    if min(n, total) < FEWEST:
+        raise InputError(
+            f"{prepared.source.path}: expected {FEWEST} images or more to judge a method on, got {min(n, total)}"
+        )
+    chosen = evenly(total, n)
+    ctf = None if prepared.ctf is None else prepared.ctf[chosen]
+    pixel_size = prepared.source.pixel_size and prepared.source.pixel_size * prepared.source.size / prepared.size
+    if not model.learns_from_stack:
+        return Judged(prepared[chosen], pixel_size, [np.arange(len(chosen))], ctf=ctf)
+    rest = np.setdiff1d(np.arange(total), chosen)
+    if len(rest) >= len(chosen):
+        folds, how = [np.arange(len(chosen))], f"the other {len(rest)} images of the stack"
+    else:  # neighbours are often of one micrograph: every second image, so that both halves hold the same micrographs
+        folds = [np.arange(half, len(chosen), 2) for half in (0, 1)]
+        how = "other images of the stack, in two halves"
+    learnt = [np.setdiff1d(np.arange(total), chosen[fold]) for fold in folds]
+    if few := too_few(model, prepared, min(map(len, learnt))):
+        say(few)
+    return Judged(
+        prepared[chosen],
+        pixel_size,
+        folds,
+        lambda fold: fit_to(model, prepared, learnt[fold]),
+        how=how,
+        few=few,
+        ctf=ctf,
+    )
 
 
-def stack_images(prepared: Prepared, n: int) -> np.ndarray:
-    """At most n images of a stack, an even number, evenly spaced. Raises InputError for fewer than two."""
-    n = min(n, len(prepared)) // 2 * 2
-    if not n:
-        raise InputError(f"{prepared.source.path}: expected two images or more, got {len(prepared)}")
-    return prepared[np.linspace(0, len(prepared) - 1, n).astype(np.int64)]
-
-
-def test_images(model: Model, n: int, progress: bool = False) -> tuple[np.ndarray, float]:
-    """At most n test images of the model's own data set, an even number, and their Å per pixel; fits what is not fitted."""
+def test_images(model: Model, n: int, progress: bool = False) -> Judged:
+    """At most n test images of the model's own data set; fits what is not fitted, to training images. Raises InputError."""
     config = model.config
     pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
     train, test = (pairs.images(split, build(config, "noise"), config["seed"]) for split in ("train", "test"))
+    if min(n, len(test)) < FEWEST:
+        raise InputError(
+            f"data.n_test: expected {FEWEST} test images or more to judge a method on, got {min(n, len(test))}"
+        )
+    told = "ctf" in model.method.side_information
+    if told and isinstance(model.method, Imaging):
+        model.method.ctf = "applied"
     if model.fits_stack:
         model.method.fit(train.only(model.method.side_information))
-    n = min(n, len(test)) // 2 * 2
-    if not n:
-        raise InputError(f"data.n_test: expected two test images or more, got {len(test)}")
-    return test.noisy(np.arange(n)), pairs.pixel_size
+    index = np.arange(min(n, len(test)))
+    ctf = test.hints(frozenset({"ctf"}), index)["ctf"] if told else None
+    return Judged(test.noisy(index), pairs.pixel_size, [index], own=True, ctf=ctf)
 
 
 def knows_conformations(model: Model, source) -> bool:
-    """Whether there are simulated conformations to ask about: not for a method that was fitted on a stack of one's own."""
-    return bool(model.config["data"].get("conformations")) and not (model.fits_stack and source is not None)
+    """Whether there are simulated conformations to ask about: those of a run's own data set, not of a stack."""
+    return bool(model.config["data"].get("conformations")) and source is None
 
 
 def unseen_conformation(model: Model, n: int, progress: bool = False) -> dict:
@@ -144,72 +204,3 @@ def unseen_conformation(model: Model, n: int, progress: bool = False) -> dict:
     if known.all() or not known.any():
         raise InputError(f"--number: expected enough images for known and unseen conformations, got {n}; ask for more")
     return {"mse": {"known": errors[known].tolist(), "unseen": errors[~known].tolist()}}
-
-
-def paragraph(name: str, answers: Answers) -> str:
-    """What was found, in words."""
-    reach, alike = resolution(answers.frequency, answers.agreement), answers.frequency[answers.floor >= 0.5]
-    flat = "flat, as it should" if answers.invented < 0.1 else "not flat: some of what it shows is its own"
-    agree = f"to {reach:.3g} {answers.unit}" if reach else "nowhere"
-    same = "don't"
-    if len(alike):  # low rings: a molecule from memory; the last ones: a pattern of the net's own, as a checkerboard
-        same = (
-            f"do in {len(alike)} of {len(answers.floor)} rings, from {1 / alike[0]:.3g} to {1 / alike[-1]:.3g} "
-            f"{answers.unit}: there agreement proves nothing"
-        )
-    text = (
-        f"{name}: of pure noise it makes images with {100 * answers.invented:.0f} % of the contrast that it gives to "
-        f"particles ({flat}). Half the dose twice, denoised versions agree (FRC above 0.5) {agree}; those of two unrelated "
-        f"noises {same}."
-    )
-    if answers.unseen is not None:
-        known, unseen = (np.array(answers.unseen["mse"][side]) for side in ("known", "unseen"))
-        error = np.hypot(known.std() / len(known) ** 0.5, unseen.std() / len(unseen) ** 0.5)
-        text += (
-            f" Conformations that it was never trained on come out with an MSE of {unseen.mean():.3g}, known ones with "
-            f"{known.mean():.3g} (standard error of the difference {error:.1g})."
-        )
-    return text
-
-
-def draw(name: str, answers: Answers):
-    """Images and noise, in and out, on one grey scale each; ring correlations; errors of known and unseen conformations."""
-    shown = figure.new(9.6, 5.6)
-    grid = shown.add_gridspec(2, 1, height_ratios=(1, 1.1))
-    few = len(answers.images)
-    top = grid[0].subgridspec(2, 2 * few).subplots(squeeze=False)
-    low, high = np.percentile(answers.denoised, [1, 99])
-    for column in range(few):
-        for start, pair, what in (
-            (0, (answers.images, answers.denoised), "particle"),
-            (few, (answers.noise, answers.from_noise), "noise"),
-        ):
-            for row, images in enumerate(pair):
-                axis, image = top[row, start + column], images[column]
-                limits = np.percentile(image, [1, 99]) if row == 0 else (low, high)
-                axis.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest")
-                axis.set(xticks=[], yticks=[], title=what if row == 0 else "denoised")
-                axis.title.set_fontsize(7)
-    panels = (
-        grid[1]
-        .subgridspec(1, 2 if answers.unseen else 1, width_ratios=(2, 1) if answers.unseen else (1,))
-        .subplots(squeeze=False)[0]
-    )
-    curves = (
-        ("halves, denoised", answers.agreement, "-"),
-        ("unrelated noises, denoised", answers.floor, "--"),
-        ("halves as they are", answers.raw, ":"),
-    )
-    for (label, curve, dash), colour in zip(curves, figure.COLOURS, strict=False):
-        panels[0].plot(answers.frequency, curve, dash, color=colour, label=label)
-    panels[0].axhline(0.5, color="0.6", linewidth=0.8)
-    panels[0].set(
-        xlabel=f"spatial frequency (1/{answers.unit})", ylabel="Fourier ring correlation", ylim=(-0.1, 1.02), title=name
-    )
-    panels[0].legend(fontsize=8, frameon=False)
-    if answers.unseen:
-        sides = ("known", "unseen")
-        panels[1].boxplot([answers.unseen["mse"][side] for side in sides], showfliers=False)
-        panels[1].set_xticks([1, 2], sides)
-        panels[1].set(ylabel="MSE", title="conformations", yscale="log")
-    return shown

@@ -1,15 +1,46 @@
-"""Images that nothing can be made of, looked for before any work is done, and all named at once."""
+"""Images that nothing can be made of, or that would spoil what is made of others: found before any work, all named at once."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Protocol
+
 import numpy as np
 
-from cryobench.data.io.stack import Stack
-from cryobench.data.io.star import Star
 from cryobench.errors import InputError
 from cryobench.noise.background import outside_circle
 
 PIXELS_AT_ONCE = 2**22  # 64 images of 256 px
+NOT_FINITE, FLAT, MASKED, EDGE, HEAVY = (
+    "NaN or infinity",
+    "one value around the particle",
+    "one value in most pixels around the particle (masked?)",
+    "one value along an edge",
+    "pixels that outweigh all other images",
+)
+TIMES = 10  # what is so many times the median of all images' outweighs them
+
+
+class Images(Protocol):
+    """A stack or a list of images in stacks, as far as they are looked at here."""
+
+    @property
+    def path(self) -> Path:
+        """Of the file, for errors."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """L in pixels."""
+        ...
+
+    def raw(self, indices: np.ndarray) -> np.ndarray:
+        """The images at these positions, (b, L, L) float32, whatever their values."""
+        ...
+
+    def named(self, indices: np.ndarray) -> str:
+        """Images at these positions, as people count them."""
+        ...
 
 
 def images_at_once(size: int) -> int:
@@ -17,26 +48,72 @@ def images_at_once(size: int) -> int:
     return max(1, PIXELS_AT_ONCE // size**2)
 
 
-def faulty(images: np.ndarray) -> np.ndarray:
-    """Which images (n, L, L) hold NaN or infinity, or one value all around the particle: (n,) bool."""
+def faults(images: np.ndarray) -> dict[str, np.ndarray]:
+    """What is wrong with each of the images (n, L, L), kind → (n,) bool; the first kind only, where there are several."""
     outside = images[:, outside_circle(images.shape[-1])]
-    return ~np.isfinite(images).all(axis=(1, 2)) | (outside.min(axis=1) == outside.max(axis=1))
+    edges = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
+    middle = np.median(outside, axis=1, keepdims=True)
+    found = {
+        NOT_FINITE: ~np.isfinite(images).all(axis=(1, 2)),
+        FLAT: outside.min(axis=1) == outside.max(axis=1),
+        MASKED: (outside == middle).mean(axis=1) > 0.5,
+        EDGE: np.any([edge.min(axis=1) == edge.max(axis=1) for edge in edges], axis=0),
+    }
+    before = np.zeros(len(images), bool)
+    for kind, wrong in found.items():
+        found[kind] = wrong & ~before
+        before |= wrong
+    return found
 
 
-def unusable(source: Stack | Star, rows: np.ndarray, advance=lambda done: None) -> np.ndarray:
-    """Which of these images are faulty, (n,) bool; reads each once, and counts them by `advance(number)`."""
-    bad, step = np.zeros(len(rows), bool), images_at_once(source.size)
+def faulty(images: np.ndarray) -> np.ndarray:
+    """Which images (n, L, L) have any of these faults: (n,) bool."""
+    return np.any(list(faults(images).values()), axis=0)
+
+
+def weight(images: np.ndarray) -> np.ndarray:
+    """How far the farthest pixel is from the background, and the mean square of all, in the background's deviation: (n, 2).
+
+    The deviation is the median one, 1.4826 MAD, which a single pixel does not move.
+    """
+    outside = images[:, outside_circle(images.shape[-1])].astype(np.float64)
+    middle = np.median(outside, axis=1)
+    deviation = 1.4826 * np.median(np.abs(outside - middle[:, None]), axis=1)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scaled = (images - middle[:, None, None]) / deviation[:, None, None]
+        return np.stack([np.abs(scaled).max(axis=(1, 2)), np.square(scaled).mean(axis=(1, 2))], axis=1)
+
+
+def unusable(
+    source: Images, rows: np.ndarray, advance=lambda done: None, *, heavy: bool = False
+) -> dict[str, np.ndarray]:
+    """What is wrong with these images, kind → (n,) bool; reads each once, and counts them by `advance(number)`.
+
+    heavy: whether those count that outweigh the others, so that a method fitted on all of them would be fitted to one.
+    """
+    found: dict[str, np.ndarray] = {}
+    weights, step = np.full((len(rows), 2), np.nan), images_at_once(source.size)
     for start in range(0, len(rows), step):
         block = slice(start, start + step)
-        bad[block] = faulty(source.raw(rows[block]))
+        images = source.raw(rows[block])
+        for kind, wrong in faults(images).items():
+            found.setdefault(kind, np.zeros(len(rows), bool))[block] = wrong
+        if heavy:
+            good = ~np.any([wrong[block] for wrong in found.values()], axis=0)
+            weights[block][good] = weight(images[good])
         advance(len(rows[block]))
-    return bad
+    if heavy and len(rows) > 2 and np.isfinite(weights).all(axis=1).sum() > 2:
+        with np.errstate(invalid="ignore"):
+            found[HEAVY] = (weights > TIMES * np.nanmedian(weights, axis=0)).any(axis=1)
+    return found
 
 
-def refuse(source: Stack | Star, rows: np.ndarray, advice: str) -> None:
-    """Raise InputError that names these rows as unusable, if there are any."""
-    if len(rows):
-        raise InputError(
-            f"{source.path}: expected noise around the particle and finite pixels, got one value, NaN or "
-            f"infinity in {source.named(rows)}; {advice}"
-        )
+def described(source: Images, rows: np.ndarray, found: dict[str, np.ndarray]) -> str:
+    """Every kind of fault with the images that have it; "" for none."""
+    return ", ".join(f"{kind} in {source.named(rows[wrong])}" for kind, wrong in found.items() if wrong.any())
+
+
+def refuse(source: Images, rows: np.ndarray, found: dict[str, np.ndarray], advice: str) -> None:
+    """Raise InputError that names what is wrong with which of these rows, if anything is."""
+    if got := described(source, rows, found):
+        raise InputError(f"{source.path}: expected finite pixels and noise around the particle, got {got}; {advice}")

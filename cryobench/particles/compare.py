@@ -1,0 +1,168 @@
+"""The same images by each method, what trust finds of each, and one sentence that recommends one or none."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cryobench import figure
+from cryobench.data.io.listing import Listing
+from cryobench.data.io.stack import Stack
+from cryobench.errors import one_line
+from cryobench.particles import verdict
+from cryobench.particles.denoise import prepare
+from cryobench.particles.model import Model, from_file, from_overrides
+from cryobench.particles.optics import as_recorded
+from cryobench.particles.recorrupted import HALF, Losses
+from cryobench.particles.trust import Answers, ask, stack_images
+
+RESAMPLED = 2000  # bootstrap samples of the images, for whether one method loses more than another
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Line:
+    """A method's name, its answers or why it failed, and its seconds."""
+
+    name: str
+    answers: Answers | None
+    error: str
+    seconds: float
+
+
+def models(names: list[str], settings: list[str], files: list[str]) -> dict[str, Callable[[], Model]]:
+    """What makes each method ready, by the name that it is shown under: methods by name, and exported files."""
+    ready: dict[str, Callable[[], Model]] = {}
+    for name in names:
+        ready[name] = lambda name=name: from_overrides([f"method={name}", *settings])  # type: ignore[misc]
+    for file in files:
+        ready[Path(file).parent.name if Path(file).stem == "model" else Path(file).stem] = lambda file=file: from_file(
+            file, []
+        )  # type: ignore[misc]
+    return ready
+
+
+def compare(
+    ready: dict[str, Callable[[], Model]],
+    source: Stack | Listing,
+    rows: np.ndarray,
+    contrast: str,
+    n: int,
+    say=lambda text: None,
+    progress: bool = False,
+) -> list[Line]:
+    """Each method on the same at most n images of these rows; one that fails is named, and the others go on."""
+    lines = []
+    for number, (name, make) in enumerate(ready.items(), start=1):
+        say(f"{name} ({number} of {len(ready)})")
+        start, answers, error = time.monotonic(), None, ""
+        try:
+            model = make()
+            told = as_recorded(model, source, rows, say)
+            judged = stack_images(model, prepare(model, source, rows, contrast, say, told), n, say)
+            answers = ask(model, judged, None, progress)
+        except (Exception, MemoryError) as reason:
+            error = one_line(reason)
+            say(f"{name} failed: {error}")
+        lines.append(Line(name, answers, error, time.monotonic() - start))
+    return lines
+
+
+def recommendation(lines: list[Line]) -> str:
+    """Which method, if any, and why, in one sentence.
+
+    Of those that agree with the particles, the one that loses least of their variance (recorrupted.py); those that lose
+    not significantly more, image by image, are named beside it.
+    """
+    able = [(line.name, line.answers, losses) for line in lines if (losses := trusted(line)) and line.answers]
+    if not able:
+        if not any(line.answers for line in lines):
+            return "Recommended: none, since all methods failed."
+        return "Recommended: none, since nothing that any of these methods shows of these images can be trusted."
+    if not (able := [one for one in able if one[2].lost[0] < 1]):
+        return "Recommended: none, since a flat image would be nearer to the particles than what any of these methods leaves."
+    able.sort(key=lambda one: one[2].lost[0])
+    name, answers, best = able[0]
+    alike = [other for other, _, losses in able[1:] if not loses_more(losses, best)]
+    beside = (
+        f"; {' and '.join(alike)} {'does' if len(alike) == 1 else 'do'} not lose significantly more" if alike else ""
+    )
+    least = "the only one that can be trusted" if len(able) == 1 else "least of all that can be trusted"
+    return (
+        f"Recommended: {name}, which loses {best.lost[0]:.0%} ± {100 * best.lost[1]:.0f} of the particles' variance, {least}, "
+        f"and agrees with them to {verdict.resolution(answers):.3g} {answers.unit}{beside}."
+    )
+
+
+def trusted(line: Line) -> Losses | None:
+    """What a method loses whose verdict is yes; None for one whose verdict is no, or that failed."""
+    if line.answers is None or verdict.resolution(line.answers) is None or verdict.foreign(line.answers):
+        return None
+    return line.answers.agreement.losses
+
+
+def loses_more(one: Losses, other: Losses) -> bool:
+    """Whether the first loses significantly more of the same images: one-sided, by a bootstrap over images, paired."""
+    shares = [losses.errors / losses.power.mean() for losses in (one, other)]  # a net may see them on another scale
+    differences = shares[0] - shares[1]
+    drawn = np.random.default_rng(0).integers(len(differences), size=(RESAMPLED, len(differences)))
+    return bool((differences[drawn].mean(axis=1) <= 0).mean() < LEVEL)
+
+
+def to_markdown(lines: list[Line]) -> str:
+    """A table, a line for each method in the order given, and the recommendation before it."""
+    unit = next((line.answers.unit for line in lines if line.answers), "Å")
+    rows = [
+        recommendation(lines),
+        "",
+        f"| method | trust | agrees to ({unit}) | lost (%) | contrast of noise (%) | s |",
+        "|:--|:--|--:|--:|--:|--:|",
+    ]
+    for line in lines:
+        if line.answers is None:
+            rows.append(f"| {line.name} | failed: {line.error.replace('|', '/')} | | | | {line.seconds:.0f} |")
+            continue
+        reach, losses = verdict.resolution(line.answers), line.answers.agreement.losses
+        rows.append(
+            f"| {line.name} | {'no' if trusted(line) is None else 'yes'} | {f'{reach:.3g}' if reach else ''} | "
+            f"{f'{100 * losses.lost[0]:.0f} ± {100 * losses.lost[1]:.0f}' if losses else ''} | "
+            f"{100 * line.answers.invented:.0f} | {line.seconds:.0f} |"
+        )
+    return "\n".join(rows)
+
+
+def draw(lines: list[Line]):
+    """The recommendation; the first images as they are and by each method; each method's FRC with the particles."""
+    able = [(line.name, line.answers) for line in lines if line.answers is not None]
+    few = len(able[0][1].images) if able else 0
+    shown = figure.new(11, max(4.0, 1.3 * (len(able) + 1)))
+    shown.suptitle("\n".join(textwrap.wrap(recommendation(lines), 110)), fontsize=10, weight="bold")
+    if not able:
+        return shown
+    grid = shown.add_gridspec(1, 2, width_ratios=(1, 1.3))
+    axes = grid[0].subgridspec(len(able) + 1, few).subplots(squeeze=False)
+    for row, (name, images) in enumerate([("as they are", able[0][1].images), *((n, a.denoised) for n, a in able)]):
+        low, high = np.percentile(images, [1, 99])
+        for column, axis in enumerate(axes[row]):
+            axis.imshow(images[column], cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        axes[row, 0].set_ylabel("\n".join(textwrap.wrap(name, 14)), fontsize=8)
+    panel = shown.add_subplot(grid[1])
+    for number, (name, answers) in enumerate(able):
+        colour, frequency, found = figure.COLOURS[number % len(figure.COLOURS)], answers.frequency, answers.agreement
+        said = "" if verdict.verdict(name, answers).startswith("Yes") else " (no)"
+        panel.plot(frequency, np.clip(found.frc, -0.1, 1.02), color=colour, label=f"{name}{said}")
+        panel.plot(frequency, np.clip(found.chance, 0, 1.02), ":", color=colour, linewidth=0.8)
+    panel.axhline(HALF, color="0.6", linewidth=0.8)
+    panel.set(
+        xlabel=f"spatial frequency (1/{able[0][1].unit})",
+        ylabel="Fourier ring correlation with the particles (dotted: chance)",
+        ylim=(-0.1, 1.02),
+    )
+    panel.legend(fontsize=8, frameon=False)
+    return shown

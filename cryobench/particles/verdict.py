@@ -1,0 +1,156 @@
+"""What `trust` found, in words and in one figure; the verdict stands first, and is yes or no."""
+
+from __future__ import annotations
+
+import textwrap
+
+import numpy as np
+
+from cryobench import figure
+from cryobench.particles.recorrupted import HALF, Agreement
+from cryobench.particles.trust import Answers
+
+CERTAIN = 1.96  # standard errors beyond which a filter is said to do better than a method
+
+
+def resolution(answers: Answers) -> float | None:
+    """Å (or px) up to which denoised images agree with the particles; None where they don't.
+
+    Linear between rings where the FRC falls below ½; where it falls to chance, the last ring before.
+    """
+    found, frequency = answers.agreement, answers.frequency
+    if not found.reach:
+        return None
+    last = frequency[found.reach - 1]
+    if found.reach < len(frequency) and found.above_chance:
+        before, after = found.frc[found.reach - 1 : found.reach + 1]
+        if before > HALF > after:
+            last += (before - HALF) / (before - after) * (frequency[found.reach] - last)
+    return float(1 / last)
+
+
+def foreign(answers: Answers) -> bool:
+    """Whether particles are unlike what a method was trained on: a filter that knows their power spectrum alone does better."""
+    losses = answers.agreement.losses
+    return answers.trained and losses is not None and losses.excess[0] > CERTAIN * losses.excess[1]
+
+
+def verdict(name: str, answers: Answers) -> str:
+    """Yes or no, and why, in one sentence."""
+    found, n = answers.agreement, answers.number
+    if (losses := found.losses) is not None and foreign(answers):
+        whose = (
+            f"{name} has not learnt them"
+            if answers.own
+            else f"these particles don't look like those that {name} was trained on"
+        )
+        return (
+            f"No: {whose}; it loses {percent(losses.lost)} of their variance, a filter that knows only their power spectrum "
+            f"{percent(losses.filter)}."
+        )
+    if not found.reach:
+        if found.above_chance:
+            return (
+                f"No: what {name} shows of these {n} images is above chance, but from the lowest frequencies on its "
+                "correlation with the particles is below one half."
+            )
+        images = "" if found.seen else ", and neither is any particle in the images themselves"
+        return f"No: nothing that {name} shows of these {n} images is above chance{images}."
+    reach = f"Yes: what {name} shows agrees with these {n} particles to {resolution(answers):.3g} {answers.unit}"
+    if found.reach == len(answers.frequency):
+        return f"{reach}, the finest detail that such pixels hold."
+    below = "its correlation with them is below one half" if found.above_chance else "not above chance"
+    return f"{reach}; below that, {below}."
+
+
+def paragraph(name: str, answers: Answers) -> str:
+    """The verdict, and what else was found."""
+    found, text = answers.agreement, [verdict(name, answers)]
+    if answers.how:
+        text.append(f"It was fitted on {answers.how}, never on those that it is judged on.")
+    if answers.few:
+        text.append(f"{answers.few}.")
+    if (losses := found.losses) is not None:
+        lost, other = (f"{percent(share)} ± {100 * share[1]:.0f}" for share in (losses.lost, losses.filter))
+        text.append(
+            f"It loses {lost} of the particles' variance; a filter that knows only the power spectrum of these images, {other}. "
+            f"What it leaves out has {remaining(found):.2f} times the variance of the noise, and {max(losses.left, 0):.0%} of "
+            "the particles' power is in it."
+        )
+    flat = "flat, as it should" if answers.invented < 0.1 else "not flat: some of what it shows is its own"
+    text.append(
+        f"Of pure noise it makes images with {answers.invented:.0%} of the contrast that it gives to particles ({flat})."
+    )
+    if len(alike := answers.frequency[found.floor >= HALF]):
+        # low rings: a molecule from memory, or the images' mean; the last ones: a pattern of a net's own, as a checkerboard
+        text.append(
+            f"Those of unrelated noises are alike in {len(alike)} of {len(found.floor)} rings, from {1 / alike[0]:.3g} "
+            f"to {1 / alike[-1]:.3g} {answers.unit}: that much it paints into anything."
+        )
+    if answers.unseen is not None:
+        known, unseen = (np.array(answers.unseen["mse"][side]) for side in ("known", "unseen"))
+        error = np.hypot(known.std() / len(known) ** 0.5, unseen.std() / len(unseen) ** 0.5)
+        text.append(
+            f"Conformations that it was never trained on come out with an MSE of {unseen.mean():.3g}, known ones with "
+            f"{known.mean():.3g} (standard error of the difference {error:.1g})."
+        )
+    return " ".join(text)
+
+
+def percent(share: tuple[float, float]) -> str:
+    """A share with its error, as a whole percentage without it."""
+    return f"{share[0]:.0%}"
+
+
+def remaining(found: Agreement) -> float:
+    """Variance of what is left out over the noise's: rings weigh as they have coefficients."""
+    return float(np.average(found.remaining, weights=np.arange(1, len(found.remaining) + 1)))
+
+
+def draw(name: str, answers: Answers):
+    """The verdict; images and noise, in and out, on one grey scale each; agreement; what is left out; known and unseen."""
+    shown = figure.new(10, 6.2)
+    shown.suptitle("\n".join(textwrap.wrap(verdict(name, answers), 105)), fontsize=10, weight="bold")
+    grid = shown.add_gridspec(2, 1, height_ratios=(1, 1.1))
+    few = len(answers.images)
+    top = grid[0].subgridspec(2, 2 * few).subplots(squeeze=False)
+    low, high = np.percentile(answers.denoised, [1, 99])
+    for column in range(few):
+        for start, pair, what in (
+            (0, (answers.images, answers.denoised), "particle"),
+            (few, (answers.noise, answers.from_noise), "noise"),
+        ):
+            for row, images in enumerate(pair):
+                axis, image = top[row, start + column], images[column]
+                limits = np.percentile(image, [1, 99]) if row == 0 else (low, high)
+                axis.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest")
+                axis.set(xticks=[], yticks=[], title=what if row == 0 else "denoised")
+                axis.title.set_fontsize(7)
+    widths = (2, 1, 1) if answers.unseen else (2, 1)
+    panels = grid[1].subgridspec(1, len(widths), width_ratios=widths).subplots(squeeze=False)[0]
+    found, frequency = answers.agreement, answers.frequency
+    curves = (
+        ("denoised image and particle", found.frc, "-"),
+        ("chance (3 σ)", found.chance, ":"),
+        ("denoised, unrelated noises", found.floor, "--"),
+    )
+    for (label, curve, dash), colour in zip(curves, figure.COLOURS, strict=False):
+        panels[0].plot(frequency, np.clip(curve, -0.1, 1.02), dash, color=colour, label=label)
+    panels[0].axhline(HALF, color="0.6", linewidth=0.8)
+    if (reach := resolution(answers)) is not None:
+        panels[0].axvspan(0, 1 / reach, color=figure.COLOURS[2], alpha=0.12, linewidth=0)
+    inverse = f"spatial frequency (1/{answers.unit})"
+    panels[0].set(xlabel=inverse, ylabel="Fourier ring correlation", ylim=(-0.1, 1.02), xlim=(0, frequency[-1]))
+    panels[0].legend(fontsize=8, frameon=False, loc="upper right")
+    panels[1].plot(frequency, found.remaining, color=figure.COLOURS[4])
+    panels[1].axhline(1, color="0.6", linewidth=0.8)
+    panels[1].set(
+        xlabel=inverse, title="left out: power over the noise's", ylim=(0, max(1.5, float(np.nanmax(found.remaining))))
+    )
+    panels[1].title.set_fontsize(9)
+    if answers.unseen:
+        sides = ("known", "unseen")
+        panels[2].boxplot([answers.unseen["mse"][side] for side in sides], showfliers=False)
+        panels[2].set_xticks([1, 2], sides)
+        panels[2].set(ylabel="MSE", title="conformations", yscale="log")
+    return shown

@@ -1,0 +1,117 @@
+"""Methods on one stack: the one recommended is the one with the lowest true NMSE, none where none can be trusted."""
+
+from types import SimpleNamespace
+
+import mrcfile
+import numpy as np
+import pytest
+import scipy.ndimage
+
+from cryobench.data.io.stack import Stack
+from cryobench.data.molecules.phantom import Phantom
+from cryobench.data.pairs import open_pairs
+from cryobench.evaluation.metrics import nmse
+from cryobench.methods.base import Denoiser
+from cryobench.noise.gaussian import Gaussian
+from cryobench.noise.microscope import Microscope
+from cryobench.particles import compare
+from cryobench.particles.model import Model
+
+
+class Blur(Denoiser):
+    def __init__(self, width):
+        self.width = width
+
+    def denoise(self, noisy, **hints):
+        return scipy.ndimage.gaussian_filter(noisy, (0, self.width, self.width))
+
+
+class Broken(Denoiser):
+    def denoise(self, noisy, **hints):
+        raise ArithmeticError("no luck")
+
+
+def ready(methods: dict):
+    return {
+        name: lambda name=name, method=method: Model(name, method, {"method": {"name": name}, "data": {}})
+        for name, method in methods.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def phantom(cache):
+    return open_pairs(Phantom(image_size=32, n_train=300, n_test=1), cache)
+
+
+def stack_of(images, folder) -> Stack:
+    mrcfile.write(folder / "x.mrcs", images, voxel_size=6.4, overwrite=True)
+    return Stack(folder / "x.mrcs")
+
+
+@pytest.mark.parametrize("noise", [Gaussian(0.3), Microscope(5.0, ctf=True, box=204.8)], ids=["white", "ctf"])
+def test_the_lowest_true_nmse_is_recommended(phantom, tmp_path, noise):
+    """Of five blurs, the right width; with a CTF the truth is what the microscope makes of the particle."""
+    images = phantom.images("train", noise, 0)
+    clean = np.array(images.clean())
+    if isinstance(noise, Microscope):  # test images have the CTF
+        images = SimpleNamespace(noisy=lambda: noise.add(clean, np.arange(300), seed=0, split="test"))
+        still = Microscope(1e9, ctf=True, box=204.8)
+        truth = still.add(clean, np.arange(300), seed=0, split="test")
+    else:
+        truth = clean
+    noisy = images.noisy()
+    blurs = {f"blur-{width}": Blur(width) for width in (0.3, 0.8, 1.5, 3.0, 6.0)}
+    errors = {name: float(np.mean(nmse(truth, blur.denoise(noisy)))) for name, blur in blurs.items()}
+    lines = compare.compare(ready(blurs), stack_of(noisy, tmp_path), np.arange(300), "white", 300)
+    text = compare.recommendation(lines)
+    assert text.startswith(f"Recommended: {min(errors, key=errors.get)}, "), (text, errors)
+
+
+def test_one_that_fails_is_named_and_the_others_go_on(phantom, tmp_path):
+    noisy = phantom.images("train", Gaussian(0.3), 0).noisy()
+    said = []
+    methods = ready({"broken": Broken(), "blur": Blur(1.5)})
+    lines = compare.compare(methods, stack_of(noisy, tmp_path), np.arange(300), "white", 200, said.append)
+    assert lines[0].answers is None and "no luck" in lines[0].error and any("broken failed" in text for text in said)
+    text = compare.to_markdown(lines)
+    assert text.startswith("Recommended: blur, ") and "the only one that can be trusted" in text
+    assert "| broken | failed: ArithmeticError: no luck |" in text
+
+
+def test_none_is_recommended_on_pure_noise(tmp_path):
+    white = np.random.default_rng(0).normal(size=(100, 32, 32)).astype(np.float32)
+    methods = ready({"a": Blur(1), "b": Blur(3)})
+    lines = compare.compare(methods, stack_of(white, tmp_path), np.arange(100), "white", 100)
+    assert compare.recommendation(lines).startswith("Recommended: none, since nothing")
+
+
+def test_none_is_recommended_where_a_flat_image_would_be_nearer(phantom, tmp_path):
+    """The images as they are agree with the particles, and are mostly noise."""
+    noisy = phantom.images("train", Gaussian(0.3), 0).noisy()
+    lines = compare.compare(ready({"as it is": Blur(0)}), stack_of(noisy, tmp_path), np.arange(300), "white", 300)
+    assert compare.trusted(lines[0]) and "flat" in compare.recommendation(lines)
+
+
+def test_two_that_do_the_same_are_both_named(phantom, tmp_path):
+    noisy = phantom.images("train", Gaussian(0.3), 0).noisy()
+    methods = ready({"one": Blur(1.5), "other": Blur(1.5), "worse": Blur(5)})
+    lines = compare.compare(methods, stack_of(noisy, tmp_path), np.arange(300), "white", 200)
+    text = compare.recommendation(lines)
+    assert "other does not lose significantly more" in text and "worse" not in text
+
+
+def test_the_verb_on_a_stack(cli, phantom, tmp_path):
+    noisy = phantom.images("train", Gaussian(0.3), 0).noisy()
+    stack_of(noisy, tmp_path)
+    status, out, err = cli("compare", "x.mrcs", "method=noisy,nlm", "--number", "100", "-o", "c.png")
+    assert status == 0 and out.startswith("Recommended: ") and "| nlm |" in out and "nlm (2 of 2)" in err, err
+    assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
+    status, out, err = cli("compare", "x.mrcs", "method=gan,nlm", "-o", "d.png", "--number", "50")
+    assert status == 1 and "gan failed: method=gan has to be trained" in err and "| nlm |" in out
+    for arguments, words in (
+        (("x.mrcs", "-o", "e.png"), "method=cwf,nlm,bm3d"),
+        (("x.mrcs", "method=nlm", "-o", "c.png"), "--force"),
+        (("x.mrcs", "method=nlm", "-o", "c.pdf"), ".png"),
+    ):
+        status, _, err = cli("compare", *arguments)
+        assert status == 2 and words in err and len(err.strip().splitlines()) == 1, err
