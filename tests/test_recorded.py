@@ -287,7 +287,9 @@ def test_unusable_particles_are_all_named_before_they_are_used(simulated, cache,
     def change(image, i):
         return np.full_like(image, {3: 1, 9: np.nan, 20: np.inf}[i]) if i in (3, 9, 20) else image
 
-    with pytest.raises(InputError, match=r"image 4,10,21 \(lines"):
+    with pytest.raises(
+        InputError, match=r"image 10,21 \(lines 38, 49\), one value around the particle in image 4 \(line"
+    ):
         open_pairs(particles(rewritten(folder, tmp_path / "bad", change)), cache)
 
 
