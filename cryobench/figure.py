@@ -34,11 +34,12 @@ def save(figure: Figure, results: Path, name: str) -> list[Path]:
     return files
 
 
-def gallery(panels: list[tuple[str, np.ndarray]], columns: int = 5) -> Figure:
+def gallery(panels: list[tuple[str, np.ndarray]]) -> Figure:
     """Images (L, L) under their titles, line by line, all in the contrast [0, 1] of clean images.
 
-    One whose title begins with "noisy" spans its own central 98 %.
+    Four, five or six a line, with the fewest places empty. One whose title begins with "noisy" spans its own central 98 %.
     """
+    columns = min((5, 4, 6), key=lambda width: -len(panels) % width)
     lines = -(-len(panels) // columns)
     figure = new(2.0 * columns, 2.35 * lines)
     axes = figure.subplots(lines, columns, squeeze=False).ravel()

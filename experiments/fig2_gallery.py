@@ -26,6 +26,7 @@ ORDER = (
     "Non-local means",
     "CWF",
     "Topaz",
+    "ab initio",
     "exemplar",
     "rebuilt",
     "Bayes limit",

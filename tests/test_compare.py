@@ -236,7 +236,7 @@ def test_a_run_that_fails_is_named_and_leaves_the_others_theirs(cli, tmp_path, m
 @pytest.mark.parametrize(
     ("words", "expected"),
     {
-        "a stack": (["particles.star"], "key=value"),
+        "a stack": (["particles.star"], "expected methods to compare, as method=cwf,nlm,bm3d"),
         "no such method": (["method=blurr"], "method: expected one of"),
         "no images": (["task=robust_estimation"], "expected runs that denoise, got task=robust_estimation"),
         "no runs": (["--no-run"], "expected finished runs of phantom, smoke scale, SNR 0.1"),

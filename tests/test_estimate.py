@@ -63,7 +63,7 @@ def test_bench_alone_measures_all_there_is_and_less_when_asked():
     from cryobench.cost.bench import asked_for
 
     jobs = [job for words in asked_for(["seed=3"]) for job in plan(words).jobs]
-    methods = {path.stem for path in (Path(__file__).parents[1] / "conf" / "method").glob("*.yaml")}
+    methods = {path.stem for path in (Path(__file__).parents[1] / "conf" / "method").glob("[!_]*.yaml")}
     assert {job.config["method"]["name"] for job in jobs} == methods
     assert {"resnet", "conv"} <= {job.config["method"].get("net") for job in jobs}
     assert {job.config["scale"]["name"] for job in jobs} == {"desk"} and {job.config["seed"] for job in jobs} == {3}

@@ -2,6 +2,7 @@
 
 import doctest
 import os
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +114,11 @@ def test_the_notebook_runs_and_is_kept_without_its_outputs(cache, monkeypatch, t
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path / "runtime"))
     client = nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
-    client.execute(env=dict(os.environ))
+    interrupt = signal.getsignal(signal.SIGINT)  # where it was ignored, nbclient leaves Python's own
+    try:
+        client.execute(env=dict(os.environ))
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
     assert cells[0].outputs[0]["data"]["text/plain"] == "Data(phantom, smoke scale, SNR 0.1, seed 0)"
     printed = "".join(output["text"] for output in cells[2].outputs)
     assert "width 3: NMSE 0." in printed and "image/png" in cells[3].outputs[0]["data"]

@@ -188,7 +188,8 @@ class AbInitio(WithSigma):
         self.mixtures: dict[int | None, tuple[PoseMixture, PoseMixture, torch.Tensor]] = {}
         if not agrees:
             note(
-                f"abinitio: no structure was found in {len(self.half_of)} images: maps of two halves of them do not agree "
+                f"abinitio: no structure was found in {len(self.half_of)} images, which are too few or show no one thing: maps "
+                f"of two halves of them do not agree "
                 f"beyond {edge / SHARED:.3g} Å; denoised images show no more than a blob"
             )
 
