@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,20 @@ def test_the_examples_of_a_module_run(path):
     parts = path.relative_to(ROOT).with_suffix("").parts
     module = importlib.import_module(".".join(parts if parts[0] == "cryobench" else ("cryobench", *parts)))
     assert doctest.testmod(module).failed == 0
+
+
+def test_no_tracked_file_names_a_folder_of_one_machine():
+    words = ["git", "-C", str(ROOT), "ls-files", "-z"]
+    tracked = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
+    named = {}
+    for name in tracked:
+        content = (ROOT / name).read_bytes()
+        if b"\0" not in content and (
+            found := re.findall(rb"(?<![\w.-])/(?:root|home|Users|work|opt)/\w[\w./-]*", content)
+        ):
+            named[name] = found[:3]
+    assert not named
+    assert not [name for name in tracked if name.endswith(".log")]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
