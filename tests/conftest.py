@@ -9,6 +9,8 @@ from pathlib import Path
 # One thread in each process, whoever calls: workers use the cores, and rounding does not depend on how many there are.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
+os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # as Lightning sets it where there is a GPU
+
 import pytest
 from left_behind import leaves_nothing, module_leaves_nothing  # noqa: F401
 

@@ -53,6 +53,13 @@ def noise(*shape) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
 
+def test_images_of_two_precisions_blend_at_that_of_the_new_one():
+    """Autocast on a GPU leaves an image that was enlarged in single precision and a new one in half."""
+    old, new = torch.full((2, 1, 4, 4), 1.0), torch.full((2, 1, 4, 4), 3.0, dtype=torch.bfloat16)
+    torch.testing.assert_close(pggan.blend(old, new, 0.25), torch.full_like(new, 1.5))
+    torch.testing.assert_close(pggan.blend(new, old, 0.25), torch.full_like(old, 2.5))
+
+
 def test_the_papers_schedule():
     """2e5 images in each phase, batches of 16, and of 8 at 128 px: 4×4, then a fade-in and a stable phase per size."""
     parts = schedule(128, 200_000, 16)
