@@ -13,6 +13,7 @@ from cryobench.tables import frame
 from cryobench.tables.text import short
 
 # The paper's order, then what it doesn't show.
+RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 ORDER = (
     "oracle",
     "noisy",

@@ -23,6 +23,7 @@ from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, table, text
 from cryobench.tables.table import Cell
 
+RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 SWEEPS = {1: "alpha_beta", 2: "methods", 3: "lambda"}
 COLUMNS = ("table", "row", "snr", "metric", "paper", "mean", "spread", "n_seeds", "verdict", "why")
 FACTOR, DECIBEL, SIMILARITY = 1.25, 1.0, 0.05
