@@ -20,7 +20,7 @@ def test_a_run_leaves_its_metrics_its_picture_and_its_record(cli, tmp_path):
     assert status == 0 and not err
     for word in ("noisy", "denoised", "oracle", "strip.png", "record.json"):
         assert word in out
-    (folder,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("[!.]*")
+    (folder,) = (tmp_path / "results" / "phantom-quick" / "runs").glob("[!.]*")
     record = json.loads((folder / "record.json").read_text())
     assert record["status"] == "done" and record["run_id"] == folder.name and record["seed"] == 0
     assert {"mse", "psnr", "ssim", "nmse", "ssim_range2"} == set(record["metrics"])
@@ -38,7 +38,7 @@ def test_a_run_leaves_its_metrics_its_picture_and_its_record(cli, tmp_path):
 
 def test_a_finished_run_is_not_run_again(cli, tmp_path):
     cli("method=noisy", *TINY)
-    (record,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("*/record.json")
+    (record,) = (tmp_path / "results" / "phantom-quick" / "runs").glob("*/record.json")
     before = record.stat().st_mtime_ns
     status, out, _ = cli("method=noisy", *TINY)
     assert status == 0 and "done before" in out and record.stat().st_mtime_ns == before
@@ -183,9 +183,9 @@ def test_a_terminal_without_greek_gets_what_it_can_show(cache, tmp_path, encodin
     assert done.returncode == 0 and not done.stderr and rb"(\u03b1,\u03b2)-GAN" in done.stdout
     done = python(tmp_path, "method=noisy", f"paths.cache={cache}", *TINY, PYTHONIOENCODING=encoding)
     assert done.returncode == 0 and not done.stderr and b"record.json" in done.stdout, done.stderr
-    done = python(tmp_path, "table", "1", "--results", "results/phantom-smoke", PYTHONIOENCODING=encoding)
+    done = python(tmp_path, "table", "1", "--results", "results/phantom-quick", PYTHONIOENCODING=encoding)
     assert done.returncode == 0 and b"Traceback" not in done.stderr and b"# Table 1" in done.stdout, done.stderr
-    assert "α" in (tmp_path / "results/phantom-smoke/tables/table1.md").read_text(encoding="utf-8")
+    assert "α" in (tmp_path / "results/phantom-quick/tables/table1.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")

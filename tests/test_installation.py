@@ -147,7 +147,7 @@ def test_a_net_begun_by_new_trains_survives_sigterm_and_denoises_without_a_line_
     noisy = np.random.default_rng(0).normal(size=(2, 32, 32)).astype(np.float32)
     mrcfile.write(tmp_path / "in.mrcs", noisy, voxel_size=6.4)
     verb = ("-m", "cryobench", "--config-dir", "conf")
-    of_run = ("--results", "results/phantom-smoke")
+    of_run = ("--results", "results/phantom-quick")
     done(python(*verb, "export", record["run_id"], *of_run, "-o", "model.safetensors"))
     done(python(*verb, "denoise", "in.mrcs", "--run", record["run_id"], *of_run, "-o", "a.mrcs"))
     done(python(*verb, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "b.mrcs"))
