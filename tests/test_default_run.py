@@ -19,5 +19,9 @@ def test_it_is_better_than_non_local_means_and_the_mean_image(cli, tmp_path):
 
 def test_sweeps_are_at_smoke_scale_unless_another_is_asked_for():
     """Sixteen GANs in a minute, to see that all of it works."""
-    for words, scale in (([], "quick"), (["+sweep=alpha_beta"], "smoke"), (["+sweep=alpha_beta", "scale=desk"], "desk")):
+    for words, scale in (
+        ([], "quick"),
+        (["+sweep=alpha_beta"], "smoke"),
+        (["+sweep=alpha_beta", "scale=desk"], "desk"),
+    ):
         assert {job.config["scale"]["name"] for job in plan(words).jobs} == {scale}
