@@ -202,3 +202,13 @@ def test_a_tilde_is_the_home_folder(cli, tmp_path, monkeypatch):
         assert list((tmp_path / "home" / name).rglob("record.json")) and not (tmp_path / "~").exists()
     status, _, _ = cli("table", "1", "--results=~/res")
     assert status == 0 and (tmp_path / "home" / "res" / "tables" / "table1.md").exists()
+
+
+def test_figures_are_made_by_the_papers_number_as_tables_are(cli, tmp_path):
+    """Figure 2 has two parts; of a number that no figure has, the names are told."""
+    assert cli("+sweep=methods", "row=noisy,oracle", "noise.snr=0.1", *TINY)[0] == 0
+    status, _, err = cli("figure", "2", "--results", "results/phantom-smoke")
+    written = {line.rpartition("/")[2] for line in err.splitlines() if line.startswith("written:")}
+    assert status == 0 and {"fig2_gallery_snr0.1.png", "fig2_gallery_snr0.1.svg"} <= written
+    status, _, err = cli("figure", "9", "--results", "results/phantom-smoke")
+    assert status == 2 and "fig1_stability" in err and "got 9" in err

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cryobench.experiments import table2
+from cryobench.experiments import fig2_gallery, table2
 
 from cryobench import report
 from cryobench.config.compose import compose, resolve
@@ -18,6 +18,7 @@ from cryobench.config.identity import run_id
 from cryobench.report import captions
 from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
+from cryobench.tables import frame
 
 COMMITTED = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk"
 HOSTILE = "</script><script>document.title = 'broken'</script> <img src=x onerror=alert(1)>"
@@ -115,6 +116,20 @@ def test_a_method_of_ones_own_has_its_row_and_its_images(tmp_path, monkeypatch):
     table2.write(store)
     rows = {line.split(",")[0] for line in (tmp_path / "tables" / "table2.csv").read_text("utf-8").splitlines()}
     assert {"blur width=1.0", "blur width=2.0"} <= rows
+
+
+def test_the_gallery_is_sorted_by_mse_and_says_what_the_limit_is_the_lowest_of(tmp_path):
+    """Also where one image is nearer to the truth than the limit's."""
+    store = Store(tmp_path)
+    for method, mse in (("oracle", 0.0), ("exemplar", 0.009), ("noisy", 0.3), ("bayes", 0.01), ("nlm", 0.02)):
+        keep(store, resolve(compose([f"method={method}"])), mse)
+    runs = frame.frame(store.all())
+    found = frame.by_row(frame.chosen(runs, frame.sweep_rows("methods"))[0])
+    order = fig2_gallery.ordered(store, found)
+    assert order == ["oracle", "noisy", "Non-local means", "exemplar", "Bayes limit"]
+    assert fig2_gallery.name(store, order[-1], found) == "Bayes limit, lowest on average"
+    del found["exemplar"]
+    assert fig2_gallery.name(store, order[-1], found) == "Bayes limit"
 
 
 def keep(store, config, mse):
