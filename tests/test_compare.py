@@ -77,7 +77,7 @@ def test_only_runs_under_the_same_conditions_stand_side_by_side():
     truth = record(["method=oracle"], [0.0, 0.0], told=["truth"])
     found = comparison.compare([mine, *others, *beside, failed, truth], config())
     assert [line.name for line in found.lines] == ["nlm", "cwf", "nlm sigma=known"]
-    assert found.answer == {0: truth} and found.where == "phantom, smoke scale, SNR 0.1"
+    assert found.answer == {0: truth} and found.where == "phantom, quick scale, SNR 0.1"
     for other in others:
         (only,) = comparison.compare([mine, other], other.config).lines
         assert list(only.records.values()) == [other]
@@ -183,7 +183,7 @@ def test_a_method_of_ones_own_stands_among_others_with_verdicts(cli, tmp_path, q
     assert cli(*own, "method=blur", "method.width=1,2", "seed=0,1", *SMALL)[0] == 0
     status, out, err = cli(*own, "compare", *SMALL)
     assert status == 0, err
-    folder = tmp_path / "results" / "phantom-smoke" / "compare"
+    folder = tmp_path / "results" / "phantom-quick" / "compare"
     assert (folder / "compare.md").read_text(encoding="utf-8").strip() == out.strip()
     rows = list(csv.DictReader((folder / "compare.csv").read_text(encoding="utf-8").splitlines()))
     assert {row["method"] for row in rows} == {"blur width=1", "blur width=2", "wiener"}
@@ -232,7 +232,7 @@ def test_a_run_that_fails_is_named_and_leaves_the_others_theirs(cli, tmp_path, m
     monkeypatch.setattr(missing, "REFERENCES", ())
     own = readme_recipe(tmp_path, "mine_broken", ("(0, self.width", "('x', self.width"))
     one = record(["method=noisy", *SMALL], [1.0] * 5)
-    store = Store(tmp_path / "results" / "phantom-smoke")
+    store = Store(tmp_path / "results" / "phantom-quick")
     store.begin(one.run_id)
     store.finish(one.run_id, one)
     status, out, err = cli(*own, "compare", "method=blur", *SMALL)
@@ -247,7 +247,7 @@ def test_a_run_that_fails_is_named_and_leaves_the_others_theirs(cli, tmp_path, m
         "a stack": (["particles.star"], "expected methods to compare, as method=cwf,nlm,bm3d"),
         "no such method": (["method=blurr"], "method: expected one of"),
         "no images": (["task=robust_estimation"], "expected runs that denoise, got task=robust_estimation"),
-        "no runs": (["--no-run"], "expected finished runs of phantom, smoke scale, SNR 0.1"),
+        "no runs": (["--no-run"], "expected finished runs of phantom, quick scale, SNR 0.1"),
     }.values(),
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

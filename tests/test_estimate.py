@@ -110,7 +110,7 @@ def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
     assert status == 0 and "2 runs: 0 done, 0 failed, 2 pending" in out and "python -m cryobench bench" in out
     status, out, err = cli("bench", *words)
     assert status == 0, err
-    bench = json.loads((tmp_path / "results" / "phantom-smoke" / "bench.json").read_text())
+    bench = json.loads((tmp_path / "results" / "phantom-quick" / "bench.json").read_text())
     assert {entry["key"]["method"] for entry in bench["methods"]} == {"gan", "nlm"}
     for entry in bench["methods"]:
         assert entry["denoise_s_per_image"] > 0 and entry["fit_s_per_image"] >= 0

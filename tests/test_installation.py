@@ -145,7 +145,7 @@ def test_a_net_begun_by_new_trains_survives_sigterm_and_denoises_without_a_line_
 
     noisy = np.random.default_rng(0).normal(size=(2, 32, 32)).astype(np.float32)
     mrcfile.write(tmp_path / "in.mrcs", noisy, voxel_size=6.4)
-    of_run = (record["run_id"], "--results", "results/phantom-smoke")
+    of_run = (record["run_id"], "--results", "results/phantom-quick")
     with_run = [
         ["--config-dir", "conf", "export", *of_run, "-o", "model.safetensors"],
         ["--config-dir", "conf", "denoise", "in.mrcs", "--run", *of_run, "-o", "a.mrcs"],

@@ -98,14 +98,14 @@ def test_table_2_and_the_gallery_have_a_row_for_it(cli, tmp_path):
     denoise(tmp_path / "ds")
     assert cli("score", "denoised.mrcs", "--data", "ds", "--name", "My tool")[0] == 0
     assert cli("method=noisy", *SMALL)[0] == 0
-    _, out, _ = cli("table", "2", "--results", "results/phantom-smoke")
+    _, out, _ = cli("table", "2", "--results", "results/phantom-quick")
     row = next(line for line in out.splitlines() if line.startswith("| My tool (given from outside) |"))
-    (record,) = (r for r in Store(tmp_path / "results" / "phantom-smoke").all() if r.given)
+    (record,) = (r for r in Store(tmp_path / "results" / "phantom-quick").all() if r.given)
     mantissa, power = f"{record.mean('mse'):.2e}".split("e")
     assert f"{mantissa}e{int(power)}" in row
-    assert "My tool (given from outside)" in (tmp_path / "results/phantom-smoke/tables/table2.tex").read_text("utf-8")
-    assert cli("report", "--results", "results/phantom-smoke")[0] == 0
-    page = (tmp_path / "results/phantom-smoke/report.html").read_text("utf-8")
+    assert "My tool (given from outside)" in (tmp_path / "results/phantom-quick/tables/table2.tex").read_text("utf-8")
+    assert cli("report", "--results", "results/phantom-quick")[0] == 0
+    page = (tmp_path / "results/phantom-quick/report.html").read_text("utf-8")
     assert '"name":"My tool (given from outside)"' in page, "in the gallery"
 
 

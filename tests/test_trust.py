@@ -249,8 +249,8 @@ def test_a_net_trained_on_rna_polymerase_says_no_to_a_ribosome(monkeypatch, cach
 
 def test_the_verb_on_a_run_and_on_a_stack(cli, noisy, tmp_path):
     assert cli("method=autoencoder", *TINY)[0] == 0
-    (folder,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("[!.]*")
-    given = ("--run", folder.name, "--results", "results/phantom-smoke")
+    (folder,) = (tmp_path / "results" / "phantom-quick" / "runs").glob("[!.]*")
+    given = ("--run", folder.name, "--results", "results/phantom-quick")
     status, out, err = cli("trust", *given, "-o", "a.png", "--number", "20")
     assert status == 0 and "never trained on" in out and "pure noise" in out and out.startswith(("Yes: ", "No: ")), err
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"

@@ -81,7 +81,7 @@ def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
                 measured["methods"].append(measure_one(job, cores()))
             bar.advance(task)
         bar.update(task, description="Lightning and a bare loop")
-        scale = "smoke" if all(job.config["scale"]["name"] == "smoke" for job in jobs) else "desk"
+        scale = "smoke" if all(job.config["scale"]["name"] in ("smoke", "quick") for job in jobs) else "desk"
         for net in ("resnet", "conv"):
             with torch_threads(1):
                 measured["lightning"][net] = training([f"scale={scale}", f"method.net={net}"], REPEATS, IMAGES)

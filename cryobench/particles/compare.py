@@ -137,7 +137,7 @@ def to_markdown(lines: list[Line]) -> str:
 
 
 def draw(lines: list[Line]):
-    """The recommendation; the first images as they are and by each method; each method's FRC with the particles."""
+    """The recommendation; the first images as recorded and by each method; each method's FRC with the particles."""
     able = [(line.name, line.answers) for line in lines if line.answers is not None]
     few = len(able[0][1].images) if able else 0
     shown = figure.new(11, max(4.0, 1.3 * (len(able) + 1)))
@@ -146,7 +146,7 @@ def draw(lines: list[Line]):
         return shown
     grid = shown.add_gridspec(1, 2, width_ratios=(1, 1.3))
     axes = grid[0].subgridspec(len(able) + 1, few).subplots(squeeze=False)
-    for row, (name, images) in enumerate([("as they are", able[0][1].images), *((n, a.denoised) for n, a in able)]):
+    for row, (name, images) in enumerate([("recorded", able[0][1].images), *((n, a.denoised) for n, a in able)]):
         low, high = np.percentile(images, [1, 99])
         for column, axis in enumerate(axes[row]):
             axis.imshow(images[column], cmap="gray", vmin=low, vmax=high, interpolation="nearest")
