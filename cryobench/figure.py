@@ -73,21 +73,19 @@ def strip(rows: dict[str, np.ndarray], path: Path, notes: dict[str, list[str]] |
     All lines but "noisy" share the contrast [0, 1] of clean images; a noisy one spans its own central 98 %.
     notes: name → one short text under each image.
     """
-    columns = max(len(images) for images in rows.values())
-    figure = Figure(figsize=(1.25 * columns + 0.9, 1.35 * len(rows)), dpi=110, layout="constrained")
+    right, bottom = max(len(images) for images in rows.values()), len(rows) + 0.2
+    figure = Figure(figsize=(1.25 * (right + 0.25), 1.25 * bottom), dpi=110)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(rows), columns, squeeze=False)
-    for line, (name, images) in zip(axes, rows.items(), strict=True):
-        for column, axis in enumerate(line):
-            axis.set(xticks=[], yticks=[], frame_on=False)
-            if column >= len(images):
-                continue
-            image = images[column]
+    axis = figure.add_axes((0, 0, 1, 1), frame_on=False)  # one for all images: an axis costs more than an image
+    for line, (name, images) in enumerate(rows.items()):
+        axis.text(-0.05, line + 0.5, name, fontsize=9, rotation=90, ha="right", va="center")
+        for column, image in enumerate(images):
             low, high = np.percentile(image, [1, 99]) if name == "noisy" else (0.0, 1.0)
-            axis.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            place = (column, column + 0.95, line + 0.97, line + 0.02)
+            axis.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest", extent=place)
             if notes and name in notes:
-                axis.set_xlabel(notes[name][column], fontsize=7)
-        line[0].set_ylabel(name, fontsize=9)
+                axis.text(column + 0.475, line + 1, notes[name][column], fontsize=7, ha="center", va="top")
+    axis.set(xticks=[], yticks=[], xlim=(-0.25, right), ylim=(bottom, 0))
     figure.savefig(path)
     return path
 

@@ -18,6 +18,7 @@ from cryobench.tables import frame, text
 from cryobench.tables.text import page, pipes, sheet, significant
 from cryobench.tables.verdicts import MARGIN, measured
 
+RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 Side = tuple[str, str, float]  # sweep, row, SNR
 PAIRS = ("(1,1)", "(.5,.5)", "(-.5,-.5)", "(-1,-1)", "(1,-1)", "(.5,-.5)", "(0,0)", "(.1,-.1)")
 CLASSICAL = ("BM3D", "KSVD", "Non-local means", "CWF")

@@ -13,6 +13,7 @@ from cryobench.runs.store import Store
 from cryobench.tables import frame
 from cryobench.tables.text import short
 
+RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 # Rows that are shown; those of one's own and images from outside beside them.
 SHOWN = (
     "oracle",

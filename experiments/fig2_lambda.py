@@ -11,6 +11,8 @@ from cryobench import figure
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
+RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
+
 
 def write(store: Store) -> list[Path]:
     """Write fig2_lambda.png and .svg: the paper's nine panels in its order, then the limit λ → ∞."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, printed, table, text
 
+RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 SWEEP, CORNER = "alpha_beta", "Parameter/SNR"
 TITLE = "ResNet-GAN: MSE, PSNR and SSIM of different (α,β) under Gaussian noise"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, printed, table, text
 
+RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 TITLE = "Deep convolution results: MSE and PSNR of different models under Gaussian noise"
 NAMES = {"l2-Autoencoder": r"$\ell_2$-Autoencoder", "GAN + l1": r"GAN + $\ell_1$", "WGANgp + l1": r"WGANgp + $\ell_1$"}
 

@@ -10,6 +10,7 @@ import pandas as pd
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, printed, table, text
 
+RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 TITLE = "MSE, PSNR and SSIM of different λ in (.5,.5)-GAN + λℓ1, SNR 0.1"
 SNR = 0.1
 LIMIT = "l1-Autoencoder"

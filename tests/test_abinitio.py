@@ -20,7 +20,16 @@ from cryobench.methods.posterior.half_maps import half_maps, masked
 from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture
 from cryobench.methods.posterior.so3_grid import hemisphere
 from cryobench.methods.posterior.steerable import fourier_bessel
-from cryobench.methods.posterior.structure import Poses, band_of, beginning, expectation, iterate, mixture, poses_of
+from cryobench.methods.posterior.structure import (
+    Poses,
+    band_of,
+    beginning,
+    expectation,
+    iterate,
+    mixture,
+    poses_of,
+    resized,
+)
 from cryobench.noise.recorded import Recorded
 
 
@@ -221,16 +230,15 @@ class Given(NoisyImages):
 def test_a_volume_is_found_from_images_with_little_noise_and_written(tmp_path):
     volume = lumps(32, width=0.035)
     noisy, seen = images_of(volume, 400, sigma=0.05)
-    method = AbInitio(sigma="0.05", starts=2, n_first=200, fine_step=1.0)
+    method = AbInitio(sigma="0.05", starts=2, n_first=200, fine_step=1.4)  # views 5° apart
     method.fit(Given(noisy))
     maps = method.structure.maps
     assert method.report["found"] and method.report["agreement"] > 0.6 and maps.size == 32
-    found = align(maps.both, volume)(maps.both)
-    correlation = fourier_shell_correlation(found, volume)
+    onto = align(*(resized(each, 16) for each in (maps.both, volume)))
+    correlation = fourier_shell_correlation(onto(maps.both), volume)
     assert correlation[1 : int(0.8 * 16) + 1].min() > 0.5, correlation
-    onto = align(maps.both, volume)
     off = Rotation.from_matrix(onto.orientations(method.structure.rotations) @ seen.transpose(0, 2, 1)).magnitude()
-    assert np.degrees(np.median(off)) < 3
+    assert np.degrees(np.median(off)) < 4
     method.leave(tmp_path)
     written = read_star(tmp_path / "poses.star")
     angles = rotations_from_euler(*(written.column(f"rlnAngle{name}") for name in ("Rot", "Tilt", "Psi")))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import PATIENCE, TINY
+from conftest import TINY
 
 from cryobench.cli.main import help_text
 
@@ -132,9 +132,9 @@ def test_cfg_prints_a_config_that_yaml_reads_and_runs_nothing(cli, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_a_denoiser_of_the_users_own_in_the_folder_they_stand_in(cache, tmp_path):
-    """As README shows it: one Python file, one yaml, --config-dir; in a fresh process."""
-    (tmp_path / "mine.py").write_text(
+def test_a_denoiser_of_the_users_own_in_the_folder_they_stand_in(cli, tmp_path):
+    """One Python file, one yaml, --config-dir; test_installation.py does what README says, in processes of their own."""
+    (tmp_path / "my_blur.py").write_text(
         "from dataclasses import dataclass\n"
         "from scipy.ndimage import gaussian_filter\n"
         "from cryobench.methods.base import Denoiser\n"
@@ -145,15 +145,9 @@ def test_a_denoiser_of_the_users_own_in_the_folder_they_stand_in(cache, tmp_path
         "        return gaussian_filter(noisy, (0, self.width, self.width))\n"
     )
     (tmp_path / "conf" / "method").mkdir(parents=True)
-    (tmp_path / "conf" / "method" / "blur.yaml").write_text("name: blur\n_target_: mine.Blur\nwidth: 2\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "cryobench", "--config-dir", "conf", "method=blur", f"paths.cache={cache}", *TINY],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stderr
+    (tmp_path / "conf" / "method" / "blur.yaml").write_text("name: blur\n_target_: my_blur.Blur\nwidth: 2\n")
+    status, _, err = cli("--config-dir", "conf", "method=blur", *TINY)
+    assert status == 0, err
     (file,) = (tmp_path / "results").rglob("record.json")
     record = json.loads(file.read_text())
     assert record["config"]["method"]["width"] == 2.0

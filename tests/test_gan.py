@@ -8,10 +8,12 @@ from cryobench.data.images import NoisyImages
 from cryobench.errors import RunFailed
 from cryobench.methods.base import Setting
 from cryobench.methods.learned.autoencoder import Autoencoder
-from cryobench.methods.learned.batches import Batches
+from cryobench.methods.learned.batches import Batches, InOrder, Kept
 from cryobench.methods.learned.gan import AlphaBetaGan, WassersteinGan
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
+from cryobench.methods.learned.modules import denoising
 from cryobench.methods.learned.modules.gan import ADAM, GanModule, map_mean, map_sum
+from cryobench.methods.learned.trained import Trained
 from cryobench.noise.gaussian import Gaussian
 
 pytestmark = pytest.mark.trains
@@ -59,6 +61,33 @@ def test_one_discriminator_step_for_two_generator_steps_and_one_pass_each(images
     monkeypatch.setattr(method, "module", lambda size: module)
     method.fit(images)  # 72 images to train on: seven batches of ten
     assert calls == {"generator": 7, "discriminator steps": 4}
+
+
+@pytest.mark.parametrize("batch", [7, 80])
+def test_pairs_that_are_kept_are_those_made_anew_in_every_epoch(images, batch):
+    kept = Kept(images, Trained.pairs.__get__(small(AlphaBetaGan, None)), torch.device("cpu"), batch)
+    assert len(kept) == len(images)
+    order = InOrder(len(images), 24, epoch=0)
+    for _ in range(2):  # epochs
+        for index in order:
+            for ours, theirs in zip(kept.__getitems__(index), Batches(images).__getitems__(index), strict=True):
+                assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kept", [1, 3, 1000])
+def test_losses_that_are_read_late_are_those_read_at_once(images, tmp_path, monkeypatch, kept):
+    """On a GPU losses stay there for a while; here a device that is not called cpu stands in for it."""
+    curves = {}
+    for unread in (1, kept):
+        method = small(AlphaBetaGan, tmp_path / str(unread), epochs=2)
+        module = method.module(32)
+        monkeypatch.setattr(denoising, "UNREAD", unread)
+        monkeypatch.setattr(denoising, "read_at_once", lambda device: False)
+        monkeypatch.setattr(method, "module", lambda size, module=module: module)
+        method.fit(images)
+        curves[unread] = method.report["curve"]
+    assert curves[1] == curves[kept]
+    assert all(np.isfinite(point["train_mse"]) and len(point["parts"]["train_mse"]) == 7 for point in curves[1])
 
 
 def test_the_generators_gradient_is_slope_times_score_plus_lambda_l1(images, tmp_path):

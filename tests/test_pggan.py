@@ -17,6 +17,7 @@ from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Setting, Watch
 from cryobench.methods.learned import growth
+from cryobench.methods.learned import pggan as pggan_method
 from cryobench.methods.learned.growth import PARTS, schedule
 from cryobench.methods.learned.modules.pggan import PgganModule
 from cryobench.methods.learned.nets import pggan
@@ -51,6 +52,13 @@ def net(role, size: int = 16):
 
 def noise(*shape) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(0))
+
+
+def test_images_of_two_precisions_blend_at_that_of_the_new_one():
+    """Autocast on a GPU leaves an image that was enlarged in single precision and a new one in half."""
+    old, new = torch.full((2, 1, 4, 4), 1.0), torch.full((2, 1, 4, 4), 3.0, dtype=torch.bfloat16)
+    torch.testing.assert_close(pggan.blend(old, new, 0.25), torch.full_like(new, 1.5))
+    torch.testing.assert_close(pggan.blend(new, old, 0.25), torch.full_like(old, 2.5))
 
 
 def test_the_papers_schedule():
@@ -220,8 +228,9 @@ def test_an_image_that_no_doubling_reaches_is_refused(tmp_path):
 
 
 @pytest.mark.trains
-def test_the_sweep_ends_in_its_table_and_figures(cli, tmp_path):
-    """Smoke scale: the paper's two numbers beside ours, sharpness and steadiness of each, and both figures."""
+def test_the_sweep_ends_in_its_table_and_figures(cli, tmp_path, monkeypatch):
+    """Smoke scale, with phases of a third: the paper's two numbers beside ours, sharpness and steadiness, both figures."""
+    monkeypatch.setattr(pggan_method, "schedule", lambda size, images, batch: schedule(size, images // 3, batch))
     words = ["row='PGGAN + l1',PGGAN,oracle", "data.n_train=36", "data.n_test=6", "trainer.threads=1"]
     status, _, err = cli("+sweep=pggan", *words, "paths.results=out")
     assert status == 0, err

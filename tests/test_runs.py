@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from conftest import TINY
 
 import cryobench
 from cryobench.cli.app import app
+from cryobench.cli.main import main
 from cryobench.config.command import as_command
 from cryobench.config.sweep import plan
 from cryobench.runs.damage import fault_of
@@ -22,10 +24,23 @@ def the(folder: Path, pattern: str = "results/*/runs/[!.]*/record.json") -> dict
     return json.loads(file.read_text())
 
 
+@pytest.fixture(scope="module")
+def four_runs(cache, tmp_path_factory) -> Path:
+    """A folder with four runs of two methods in results/phantom-quick."""
+    folder = tmp_path_factory.mktemp("four_runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRYOBENCH_CACHE", str(cache))
+        patch.setenv("CRYOBENCH_SIDE_BY_SIDE", "1")
+        patch.setattr(sys, "path", list(sys.path))
+        patch.chdir(folder)
+        assert main(["method=noisy,mean_image", "seed=0,1", *TINY]) == 0
+    return folder
+
+
 @pytest.fixture
-def made(cli):
-    """Four runs of two methods in results/phantom-quick."""
-    assert cli("method=noisy,mean_image", "seed=0,1", *TINY)[0] == 0
+def made(cli, four_runs, tmp_path):
+    """The command line, beside a copy of the four runs."""
+    shutil.copytree(four_runs, tmp_path, dirs_exist_ok=True)
     return cli
 
 

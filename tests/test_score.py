@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from cryobench.cli.main import main
 from cryobench.errors import InputError, Note
 from cryobench.evaluation.order import check_order
 from cryobench.methods.given import TITLE, Given
@@ -39,11 +40,22 @@ class Blur(Denoiser):
 """
 
 
-@pytest.fixture
-def ds(cli, tmp_path):
+@pytest.fixture(scope="module")
+def written(cache, tmp_path_factory):
     """A folder with noisy test images, written by the verb data, and what they are."""
-    assert cli("data", *SMALL, "noise.snr=0.2", "--noisy", "-o", "ds")[0] == 0
-    return tmp_path / "ds"
+    folder = tmp_path_factory.mktemp("written")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRYOBENCH_CACHE", str(cache))
+        patch.setattr(sys, "path", list(sys.path))
+        patch.chdir(folder)
+        assert main(["data", *SMALL, "noise.snr=0.2", "--noisy", "-o", "ds"]) == 0
+    return folder / "ds"
+
+
+@pytest.fixture
+def ds(cli, written, tmp_path):
+    """A copy of it where one stands."""
+    return shutil.copytree(written, tmp_path / "ds")
 
 
 def denoise(folder, change=lambda images: images, name="denoised.mrcs"):

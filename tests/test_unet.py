@@ -210,7 +210,7 @@ def test_gradients_are_cut_to_the_same_length_at_half_precision(images, tmp_path
             callbacks=LambdaCallback(on_train_batch_end=partial(note, name=name)),
         )
         with quiet_lightning():
-            training = loader(images, method.pairs, module.order(len(images), 8, done=0, epoch=0))
+            training = loader(method, images, method.pairs, module.order(len(images), 8, done=0, epoch=0), repeat=False)
             trainer.fit(module, training, in_order(method, images))
     assert norms["32-true"] == pytest.approx(1, rel=1e-3)
     assert norms["16-mixed"] == pytest.approx(1, rel=1e-2)

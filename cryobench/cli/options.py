@@ -11,7 +11,12 @@ from cryobench.errors import InputError
 Overrides = typer.Argument(None, help="Overrides, as data=rnap_ecoli scale=desk.")
 Method = typer.Argument(None, help="A method by name: method=cwf, method=bm3d method.sigma=1.5, trainer=gpu.")
 Places = typer.Argument(None, help="Of paths and trainer alone, as paths.cache=DIR.")
-Results = typer.Option(None, "--results", help="The results folder.", show_default="results/rnap_ecoli-desk")
+Results = typer.Option(
+    None,
+    "--results",
+    help="The results folder.",
+    show_default="results/rnap_ecoli-desk128 for the paper's tables, else results/rnap_ecoli-desk",
+)
 RunResults = typer.Option("results/rnap_ecoli-desk", "--results", help="The results folder that --run is in.")
 Run = typer.Option(None, "--run", help="Id of a finished run in --results.")
 ModelFile = typer.Option(None, "--model", help="A file written by `cryobench export`.")

@@ -161,12 +161,13 @@ def rows(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> pd.DataFra
     for row, named in wanted.items():
         settings = {"noise.name": "gaussian", **named}
         matching = runs[runs["done"].astype(bool) & fits(runs, settings)]
+        if matching.empty:
+            continue
         words = [
             in_words({k: v for k, v in differing.items() if k not in settings}) for differing in matching["deviations"]
         ]
         parts.append(matching.assign(row=row, variant=words))
-    kept = [part for part in parts if len(part)]
-    return pd.concat(kept) if kept else runs[:0].assign(row=None, variant=None)
+    return pd.concat(parts) if parts else runs[:0].assign(row=None, variant=None)
 
 
 def in_words(differs: dict[str, object]) -> str:

@@ -107,13 +107,14 @@ def cells(
         runs = runs[runs[name] == chosen[name].iloc[0]]
     limits = {name: frame.limit(runs, method) for name, method in LIMITS.items()}
     different = ", other settings" if notes and notes[0].startswith("Settings") else ""
-    places = dict(iter(chosen.groupby(["row", "snr"], sort=False)))
+    places, none = dict(iter(chosen.groupby(["row", "snr"], sort=False))), chosen[:0]
     out = []
     for row in rows:
         for metric in metrics:
             for snr in snrs:
-                group = places.get((row, snr), chosen[:0])
-                group = group[group[metric].notna()] if metric in group else chosen[:0]
+                group = places.get((row, snr), none)
+                if len(group):
+                    group = group[group[metric].notna()] if metric in group else none
                 if group.empty and metric in LATER:
                     continue
                 value, spread = (published(paper).get((row, snr, metric)) if paper else None) or (None, None)

@@ -1,6 +1,8 @@
-"""Training images as batches: in what order, and as tensors."""
+"""Training images as batches: in what order, and as tensors, made when asked for or once and kept on a GPU."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -30,6 +32,38 @@ class Batches(Dataset):
         epochs, positions = np.divmod(index, len(self.images))
         shown, wanted = self.pairs(self.images, positions, int(epochs[0]))
         return as_batch(shown), as_batch(wanted)
+
+
+class Kept(Dataset):
+    """The same for pairs that are equal in every epoch: all of them made once, on `device`, and picked there.
+
+    batch: how many are made at a time.
+    """
+
+    def __init__(self, images: NoisyImages, pairs: Callable, device: torch.device, batch: int):
+        batches = Batches(images, pairs)
+        for start in range(0, len(images), batch):
+            made = batches.__getitems__(list(range(start, min(start + batch, len(images)))))
+            if not start:
+                self.shown, self.wanted = (
+                    part.new_empty((len(images), *part.shape[1:]), device=device) for part in made
+                )
+            self.shown[start : start + batch], self.wanted[start : start + batch] = made
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def __getitem__(self, index: int):
+        return self.__getitems__([index])
+
+    def __getitems__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        positions = torch.as_tensor(index, device=self.shown.device) % len(self)
+        return self.shown[positions], self.wanted[positions]
+
+
+def room_for(images: NoisyImages, device: torch.device) -> bool:
+    """Whether the pairs of these images take less than a quarter of what is free on a GPU; for four runs side by side."""
+    return 2 * 4 * len(images) * images.image_size**2 < torch.cuda.mem_get_info(device)[0] / 4
 
 
 class InOrder(Sampler):

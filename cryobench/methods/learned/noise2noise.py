@@ -11,6 +11,7 @@ so what is minimal for noisy targets is so for clean ones. Clipping (noise.clip)
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class Noise2Noise(Autoencoder):
         default="none", init=False
     )  # what it learns from has each image's CTF, and so has what it gives
 
+    pairs_repeat: ClassVar[bool] = False
     draws: int = 2
 
     side_information = frozenset({"draws"})

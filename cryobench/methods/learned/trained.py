@@ -20,6 +20,7 @@ import numpy as np
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser, NotFitted, check_images
+from cryobench.methods.device import compute_device, single_precision
 from cryobench.methods.imaging import given
 from cryobench.methods.learned.nets import NETS
 
@@ -83,6 +84,7 @@ class Trained(Denoiser):
 
     nets: ClassVar[tuple[str, ...]] = NETS
     prepares: ClassVar[bool] = False  # a fit does more with an image than train on it
+    pairs_repeat: ClassVar[bool] = True  # `pairs` are the same in every epoch
 
     @abstractmethod
     def module(self, image_size: int) -> DenoisingModule:
@@ -194,11 +196,11 @@ class Trained(Denoiser):
         import torch
 
         check_images(noisy)
-        device = "cuda" if self.setting.accelerator in ("gpu", "cuda", "auto") and torch.cuda.is_available() else "cpu"
+        device = compute_device(self.setting.accelerator)
         net = self.net_in_place.to(device).train(self.batch_norm == "train")
         before = {name: value.clone() for name, value in net.state_dict().items()}
         out = np.empty_like(noisy, dtype=np.float32)
-        with torch.no_grad():
+        with torch.no_grad(), single_precision():
             for start in range(0, len(noisy), BATCH_AT_TEST):
                 chunk = slice(start, start + BATCH_AT_TEST)
                 ctf = hints["ctf"][chunk] if "ctf" in hints else None

@@ -13,8 +13,9 @@ from torch.utils.data import DataLoader, Sampler
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import Stopped
+from cryobench.methods.device import compute_device, single_precision
 from cryobench.methods.learned import lightning, ranks
-from cryobench.methods.learned.batches import Batches, InOrder
+from cryobench.methods.learned.batches import Batches, InOrder, Kept, room_for
 from cryobench.methods.learned.checkpoints import Checkpoints
 from cryobench.methods.learned.modules.denoising import DenoisingModule
 from cryobench.methods.learned.nets.build import parameters
@@ -43,10 +44,10 @@ def learn(method: Trained, train: NoisyImages, stop: Callable[[], bool] | None =
     if ranks.world() > 1:
         ranks.share_batch_norm(module)
     checkpoints = checkpoints_of(method, stop)
-    with lightning.quiet_lightning():
+    with lightning.quiet_lightning(), single_precision():
         last = checkpoints.resume()
         order = module.order(len(images), share(method), checkpoints.batches_done, checkpoints.epochs_done)
-        training = loader(images, method.pairs, order)
+        training = loader(method, images, method.pairs, order, repeat=method.pairs_repeat)
         lightning.fit(
             trainer(method, module, checkpoints, images), module, training, in_order(method, validation), last
         )
@@ -96,12 +97,18 @@ def share(method: Trained) -> int:
 
 def in_order(method: Trained, images: NoisyImages, drop_last: bool = False) -> DataLoader:
     """All images once, as those that choose the checkpoint are shown."""
-    return loader(images, method.held_pairs, InOrder(len(images), share(method), drop_last=drop_last))
+    order = InOrder(len(images), share(method), drop_last=drop_last)
+    return loader(method, images, method.held_pairs, order, repeat=True)
 
 
-def loader(images: NoisyImages, pairs: Callable, order: Sampler) -> DataLoader:
-    """Batches of what `pairs` makes of the images, in this order."""
-    return DataLoader(Batches(images, pairs), batch_sampler=order, collate_fn=lambda batch: batch)
+def loader(method: Trained, images: NoisyImages, pairs: Callable, order: Sampler, *, repeat: bool) -> DataLoader:
+    """Batches of what `pairs` makes of the images, in this order; kept on the GPU that trains, if they repeat and fit."""
+    device = compute_device(method.setting.accelerator)
+    on_gpu = device.type == "cuda"
+    kept = on_gpu and repeat and room_for(images, device)
+    batches = Kept(images, pairs, device, share(method)) if kept else Batches(images, pairs)
+    # Pinned memory goes to a GPU while the GPU computes.
+    return DataLoader(batches, batch_sampler=order, collate_fn=lambda batch: batch, pin_memory=on_gpu and not kept)
 
 
 def trainer(method: Trained, module: DenoisingModule, checkpoints: Checkpoints, images: NoisyImages) -> pl.Trainer:

@@ -43,6 +43,7 @@ class UNet(Trained):
 
     nets: ClassVar[tuple[str, ...]] = ("unet",)
     prepares: ClassVar[bool] = True
+    pairs_repeat: ClassVar[bool] = False
     net: str = field(default="unet", init=False)
     batch_norm: str = field(default="eval", init=False)  # there is none
 

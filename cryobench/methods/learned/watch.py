@@ -29,20 +29,20 @@ class Watching(Callback):
     def __init__(self, watch: Watch, shown: torch.Tensor, answer: Callable, precise: PreciseBatchNorm | None = None):
         self.watch, self.shown, self.answer, self.precise = watch, shown, answer, precise
         self.points: dict[str, list] = {"step": [], "train_mse": [], "test_mse": [], "test_mse_batch": []}
-        self.since: list[float] = []
+        self.since: list[torch.Tensor] = []
 
     def state_dict(self) -> dict:
-        return {"points": self.points, "since": self.since}
+        return {"points": self.points, "since": [float(value) for value in self.since]}
 
     def load_state_dict(self, state: dict) -> None:
-        self.points, self.since = state["points"], state["since"]
+        self.points, self.since = state["points"], [torch.tensor(value) for value in state["since"]]
 
     def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
         self.since.append(module.latest["train_mse"])
         step = steps_done(trainer)  # epochs may differ in length
         if step % self.watch.every and batch_idx + 1 < trainer.num_training_batches:
             return
-        values = {"step": step, "train_mse": np.mean(self.since), **self.look(module)}
+        values = {"step": step, "train_mse": np.mean([float(value) for value in self.since]), **self.look(module)}
         for name, value in values.items():
             self.points[name].append(value if name == "step" else float(f"{value:.5g}"))
         self.since = []

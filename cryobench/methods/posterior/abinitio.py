@@ -78,7 +78,7 @@ class AbInitio(WithSigma):
         step, views, FSC, log-likelihood an image), resolution in Å where the halves' FSC falls below 0.143, found. Raises
         InputError for fewer than 8 images.
         """
-        from cryobench.methods.posterior.steerable import compute_device
+        from cryobench.methods.device import compute_device
 
         train = train.subset(slice(self.n_fit))
         if len(train) < 8:

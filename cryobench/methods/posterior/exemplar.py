@@ -75,8 +75,9 @@ class Exemplar(WithSigma, Imaging):
 
         Raises InputError for fewer than 2 images.
         """
+        from cryobench.methods.device import compute_device
         from cryobench.methods.posterior import mixture
-        from cryobench.methods.posterior.steerable import compute_device, fourier_bessel
+        from cryobench.methods.posterior.steerable import fourier_bessel
 
         train = train.subset(slice(0, self.n_exemplars))
         held = min(self.n_validation, len(train) // 2)

@@ -7,6 +7,7 @@ Where a pixel was cut, only that it was is known (a censored Gaussian; Tobin 195
 from __future__ import annotations
 
 import numpy as np
+import torch
 from scipy.special import log_ndtr
 
 
@@ -16,15 +17,15 @@ def cut_pixels(noisy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (noisy == 0) & (noisy.min() == 0), (noisy == 1) & (noisy.max() == 1)
 
 
-def log_likelihood(images: np.ndarray, noisy: np.ndarray, sigma: float) -> np.ndarray:
-    """log p(noisy (L, L) | image) of each of the images (n, L, L) → (n,) float64, up to a constant."""
-    low, high = cut_pixels(noisy)
-    residual = np.where(low | high, np.float32(0), images - noisy)
-    log = np.einsum("nyx,nyx->n", residual, residual, dtype=np.float64) / (-2 * sigma**2)
+def log_likelihood(images: torch.Tensor, noisy: np.ndarray, sigma: float) -> torch.Tensor:
+    """log p(noisy (L, L) | image) of each of the images (n, L, L) → (n,) float64 on their device, up to a constant."""
+    low, high = (torch.from_numpy(cut).to(images.device) for cut in cut_pixels(noisy))
+    residual = (images - torch.as_tensor(noisy, device=images.device)).masked_fill_(low | high, 0)
+    log = residual.square_().sum(dim=(1, 2), dtype=torch.float64) / (-2 * float(sigma) ** 2)
     if low.any():
-        log += log_ndtr(-images[:, low] / sigma).sum(axis=1, dtype=np.float64)
+        log += torch.special.log_ndtr(-images[:, low] / sigma).sum(dim=1, dtype=torch.float64)
     if high.any():
-        log += log_ndtr((images[:, high] - 1) / sigma).sum(axis=1, dtype=np.float64)
+        log += torch.special.log_ndtr((images[:, high] - 1) / sigma).sum(dim=1, dtype=torch.float64)
     return log
 
 

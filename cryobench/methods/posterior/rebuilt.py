@@ -41,7 +41,7 @@ class Rebuilt(WithSigma, Bayes):
         """Rebuild the volume of every conformation that a training image shows."""
         import torch
 
-        from cryobench.methods.posterior.steerable import compute_device
+        from cryobench.methods.device import compute_device
         from cryobench.methods.posterior.volumes import rebuild
 
         device = compute_device(self.setting.accelerator)

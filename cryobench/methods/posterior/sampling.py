@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from cryobench.data.project import Projector
-from cryobench.data.simulate import rescale
+from cryobench.methods.device import compute_device
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut
 from cryobench.methods.posterior.orbits import Orbits
 from cryobench.methods.posterior.so3_grid import hemisphere
-from cryobench.methods.posterior.steerable import compute_device, fourier_bessel, principal
+from cryobench.methods.posterior.steerable import fourier_bessel, principal
 from cryobench.noise.ctf import through
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class Sampler:
         cells, log_cells = self._heavy_cells(image, sigma, transfer)
         cumulative = np.exp(log_cells).cumsum()
         rng = np.random.default_rng(settings.setting.seed)
+        seen_through = None if transfer is None else torch.from_numpy(transfer).to(self.bank.norms.device)
         images, log_weights, conformations = [], [], []
         while True:
             # Systematic draws: one offset for evenly spaced marks, so that heavy cells get their share almost exactly.
@@ -68,11 +69,12 @@ class Sampler:
             drawn, which = self._draw(cells[chosen], rng.random((settings.draws, 3)))
             images.append(drawn)
             conformations.append(which)
-            seen = drawn if transfer is None else through(drawn, transfer)
-            log_weights.append(log_likelihood(seen, image, sigma) - log_cells[chosen])
-            result = Posterior(np.concatenate(images), np.concatenate(log_weights), np.concatenate(conformations))
-            if result.summary["ess"] >= settings.ess or len(result.weights) + settings.draws > settings.max_draws:
-                return result
+            if seen_through is not None:
+                drawn = torch.fft.irfft2(torch.fft.rfft2(drawn) * seen_through, s=drawn.shape[1:])
+            log_weights.append(log_likelihood(drawn, image, sigma).cpu().numpy() - log_cells[chosen])
+            weights = normalised(np.concatenate(log_weights))
+            if effective(weights) >= settings.ess or len(weights) + settings.draws > settings.max_draws:
+                return Posterior(torch.cat(images), weights, np.concatenate(conformations))
 
     def _heavy_cells(self, image: np.ndarray, sigma: float, transfer) -> tuple[np.ndarray, np.ndarray]:
         """Cells that may be drawn (flat indices in the order of `Orbits`), and the log of their probabilities."""
@@ -99,40 +101,55 @@ class Sampler:
         inner = self.bank.inner_products(self.bank.basis.coefficients(matched[None])[0])
         return ((inner - norms / 2) / (self.settings.temper * float(variance))).flatten()
 
-    def _draw(self, chosen: np.ndarray, uniform: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _draw(self, chosen: np.ndarray, uniform: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
         """A pose within each of the cells `chosen` (n,), at `uniform` (n, 3) → images (n, L, L), conformations (n,)."""
         mirrored, angle, index = np.unravel_index(chosen, self.bank.shape)
         conformation, cell = index // len(self.cells), index % len(self.cells)
         angle = 2 * np.pi * (angle + uniform[:, 2] - 0.5) / self.bank.angles
         rotations = self.cells.rotations(cell, uniform[:, :2], mirrored == 1, angle)
-        images = np.empty((len(chosen), self.bank.basis.size, self.bank.basis.size), np.float32)
+        images = self.bank.norms.new_empty((len(chosen), self.bank.basis.size, self.bank.basis.size))
         for k in np.unique(conformation):
-            images[conformation == k] = self._images(k, rotations[conformation == k])
+            of_k = np.flatnonzero(conformation == k)
+            images[torch.from_numpy(of_k).to(images.device)] = self._images(k, rotations[of_k])
         return images, conformation
 
-    def _images(self, conformation: int, rotations: np.ndarray) -> np.ndarray:
-        """Clean images (n, L, L), as the data set makes them."""
-        return rescale(self.projectors[conformation](torch.from_numpy(rotations)).cpu().numpy())
+    def _images(self, conformation: int, rotations: np.ndarray) -> torch.Tensor:
+        """Clean images (n, L, L), as the data set makes them: each from its minimum to its maximum as [0, 1]."""
+        images = self.projectors[conformation](torch.from_numpy(rotations))
+        low, high = images.amin(dim=(1, 2), keepdim=True), images.amax(dim=(1, 2), keepdim=True)
+        return (images - low) / (high - low)
+
+
+def normalised(log_weights: np.ndarray) -> np.ndarray:
+    """Weights (n,) of sum 1 from their logarithms; the largest is taken off first, so nothing overflows."""
+    weights = np.exp(log_weights - log_weights.max())
+    return weights / weights.sum()
+
+
+def effective(weights: np.ndarray) -> float:
+    """1/Σw², how many draws of equal weight these are worth (Kish 1965)."""
+    return 1 / float((weights**2).sum())
 
 
 class Posterior:
-    """Weighted draws: images (n, L, L), log_weights (n,), conformations (n,).
+    """Weighted draws: images (n, L, L) on any device; weights (n,) of sum 1, conformations (n,).
 
-    Attributes: mean and deviation (L, L); weights (n,) that sum to 1; summary, a dict of numbers (see `Bayes.denoise`).
+    Attributes: mean and deviation (L, L) float32; weights and conformations; summary, a dict of numbers (see `Bayes.denoise`).
     """
 
-    def __init__(self, images: np.ndarray, log_weights: np.ndarray, conformations: np.ndarray):
-        weights = np.exp(log_weights - log_weights.max())
-        self.images, self.conformations, self.weights = images, conformations, weights / weights.sum()
-        self.mean = np.tensordot(self.weights, images, axes=1)
-        concentration = float((self.weights**2).sum())  # 1/ESS
-        squares = np.tensordot(self.weights, (images - self.mean) ** 2, axes=1) / max(1 - concentration, 1e-12)
-        self.deviation, spread = np.sqrt(squares), float(squares.mean())
-        half = self.weights[::2] / self.weights[::2].sum()
-        change = float(((np.tensordot(half, images[::2], axes=1) - self.mean) ** 2).mean())
-        probability = np.bincount(conformations, self.weights)
+    def __init__(self, images: torch.Tensor, weights: np.ndarray, conformations: np.ndarray):
+        self.conformations, self.weights = conformations, weights
+        shares = torch.from_numpy(weights).to(images)
+        ess = effective(weights)
+        mean = torch.tensordot(shares, images, 1)
+        squares = torch.tensordot(shares, (images - mean).square(), 1) / max(1 - 1 / ess, 1e-12)
+        self.mean, self.deviation = mean.cpu().numpy(), squares.sqrt().cpu().numpy()
+        spread = float(squares.mean())
+        half = shares[::2] / shares[::2].sum()
+        change = float((torch.tensordot(half, images[::2], 1) - mean).square().mean())
+        probability = np.bincount(conformations, weights)
         self.summary = {
-            "ess": 1 / concentration,
+            "ess": ess,
             "draws": len(images),
             "predicted_mse": spread,
             "change": change / spread if spread > 0 else 0.0,

@@ -113,7 +113,7 @@ def fourier_bessel(size: int, *, band: float = 0.5) -> SteerableBasis:
     return SteerableBasis(torch.tensor([0, *orders]), torch.from_numpy(np.stack(cosines + sines)))
 
 
-def principal(basis: SteerableBasis, batches: Iterable[np.ndarray], components: int) -> SteerableBasis:
+def principal(basis: SteerableBasis, batches: Iterable[torch.Tensor | np.ndarray], components: int) -> SteerableBasis:
     """The `components` best combinations of a basis for images, batches of (b, L, L), in all rotations and mirrors.
 
     Components are counted as real numbers: one for m = 0, two for m > 0. The second moments of a set of images together
@@ -133,9 +133,3 @@ def principal(basis: SteerableBasis, batches: Iterable[np.ndarray], components: 
     combine = torch.block_diag(*(vectors for _, vectors in spectra))[:, keep].T.float()
     real, imaginary = basis.functions.chunk(2)
     return SteerableBasis(basis.orders[keep], torch.cat([combine @ real, combine @ imaginary]))
-
-
-def compute_device(accelerator: str) -> torch.device:
-    """Where to compute, from Lightning's name of an accelerator: "cpu", "gpu" or "cuda", or "auto"."""
-    wants_gpu = accelerator in ("gpu", "cuda") or (accelerator == "auto" and torch.cuda.is_available())
-    return torch.device("cuda" if wants_gpu else "cpu")

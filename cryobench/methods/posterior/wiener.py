@@ -42,8 +42,9 @@ class Wiener(WithSigma, Imaging):
         report: sigma, n_fit, functions (real numbers an image has in the basis), and predicted_mse, what images with this
         mean, covariance and white noise, and no CTF, would be left with. Raises InputError for fewer than 2 images.
         """
+        from cryobench.methods.device import compute_device
         from cryobench.methods.posterior.linear import Filter, moments
-        from cryobench.methods.posterior.steerable import compute_device, fourier_bessel
+        from cryobench.methods.posterior.steerable import fourier_bessel
 
         train = train.subset(slice(self.n_fit))
         if len(train) < 2:

@@ -19,6 +19,12 @@ from cryobench.methods.learned.lightning import steps_done
 from cryobench.methods.learned.shown import EpochProgress
 
 PARTS = 10  # points of an epoch in a record's curve
+UNREAD = 100  # losses that stay on a GPU at most before they are read: each reading waits for it
+
+
+def read_at_once(device: torch.device) -> bool:
+    """Whether reading a number off a device costs nothing."""
+    return device.type == "cpu"
 
 
 class DenoisingModule(pl.LightningModule):
@@ -35,7 +41,8 @@ class DenoisingModule(pl.LightningModule):
         self.generator = generator
         self.automatic_optimization = False
         self.curve: list[dict] = []
-        self.latest: dict[str, float] = {}
+        self.latest: dict[str, torch.Tensor] = {}
+        self._unread: list[tuple[int, tuple[str, ...], torch.Tensor]] = []  # step, names, values
         self._losses: dict[str, list[float]] = {}
 
     def forward(self, noisy: torch.Tensor) -> torch.Tensor:
@@ -49,22 +56,32 @@ class DenoisingModule(pl.LightningModule):
         return EpochProgress(epochs)
 
     def note(self, **values: torch.Tensor) -> None:
-        """Keep this step's losses for the epoch's means; a loss that is not finite ends the run."""
+        """Keep this step's losses for the epoch's means; a loss that is not finite ends the run, on a GPU some steps later."""
         together = ranks.mean(torch.stack([value.detach().float() for value in values.values()]))
-        for name, number in zip(values, together.tolist(), strict=True):
-            if not math.isfinite(number):
-                raise NotFinite(
-                    f"{name} became {number} at step {steps_done(self.trainer)} (epoch {self.current_epoch + 1}); "
-                    "a smaller method.lr is the usual remedy"
-                )
-            self.latest[name] = number
-            self._losses.setdefault(name, []).append(number)
-        self.write({name: self.latest[name] for name in values})
+        self.latest |= dict(zip(values, together, strict=True))
+        self._unread.append((steps_done(self.trainer), tuple(values), together))
+        if read_at_once(together.device) or len(self._unread) >= UNREAD:
+            self.read()
 
-    def write(self, numbers: dict[str, float]) -> None:
-        """Into the run's loggers, if it has any, at the training batches done so far."""
+    def read(self) -> None:
+        """The losses noted since the last time, from the device that has them. Raises NotFinite for one that is not."""
+        unread, self._unread = self._unread, []
+        numbers = iter(torch.cat([values for _, _, values in unread]).tolist() if unread else [])
+        for step, names, _ in unread:
+            of_step = dict(zip(names, numbers, strict=False))
+            for name, number in of_step.items():
+                if not math.isfinite(number):
+                    raise NotFinite(
+                        f"{name} became {number} at step {step} (epoch {self.current_epoch + 1}); "
+                        "a smaller method.lr is the usual remedy"
+                    )
+                self._losses.setdefault(name, []).append(number)
+            self.write(of_step, step)
+
+    def write(self, numbers: dict[str, float], step: int) -> None:
+        """Into the run's loggers, if it has any."""
         for logger in self.loggers:
-            logger.log_metrics(numbers, step=steps_done(self.trainer))
+            logger.log_metrics(numbers, step=step)
 
     def steps(self) -> list[LightningOptimizer]:
         """The optimizers, in the order of `configure_optimizers`."""
@@ -81,6 +98,7 @@ class DenoisingModule(pl.LightningModule):
 
         "parts": the same means over each tenth of the epoch's steps, for curves against the iteration.
         """
+        self.read()
         point: dict[str, Any] = {name: float(np.mean(values)) for name, values in self._losses.items()}
         point |= {"epoch": self.current_epoch + 1, "val_mse": float(self.trainer.callback_metrics["val_mse"])}
         if not math.isfinite(point["val_mse"]):
@@ -93,10 +111,11 @@ class DenoisingModule(pl.LightningModule):
             for name, values in self._losses.items()
         }
         self.curve.append(point)
-        self.write({"val_mse": point["val_mse"], "epoch": point["epoch"]})
+        self.write({"val_mse": point["val_mse"], "epoch": point["epoch"]}, steps_done(self.trainer))
         self._losses = {}
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
+        self.read()
         checkpoint |= {"curve": self.curve, "losses": self._losses}
 
     def on_load_checkpoint(self, checkpoint: dict) -> None:

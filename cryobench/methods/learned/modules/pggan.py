@@ -17,6 +17,7 @@ import torch
 from torch.utils.data import Sampler
 
 from cryobench.methods.learned.growth import Part
+from cryobench.methods.learned.lightning import steps_done
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.modules.denoising import DenoisingModule
 from cryobench.methods.learned.modules.gan import gradient_penalty, random_of_step
@@ -108,7 +109,7 @@ class PgganModule(DenoisingModule):
         variety = float(seen["variance"] / seen["clean_variance"].clamp_min(1e-12))
         images = part.shown + part.steps * part.batch
         self.curve[-1] |= {"size": part.size, "fading": part.fading, "images": images, "variety": variety}
-        self.write({"size": part.size, "variety": variety})
+        self.write({"size": part.size, "variety": variety}, steps_done(self.trainer))
 
 
 class PartSampler(Sampler):

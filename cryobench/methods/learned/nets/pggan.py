@@ -85,10 +85,15 @@ def shrink(image: torch.Tensor, size: int) -> torch.Tensor:
     return F.avg_pool2d(image, times) if times > 1 else image
 
 
+def blend(old: torch.Tensor, new: torch.Tensor, fade: float) -> torch.Tensor:
+    """(1 − fade)·old + fade·new; in mixed precision the two may come in different ones."""
+    return torch.lerp(old.to(new.dtype), new, fade)
+
+
 def target(clean: torch.Tensor, size: int, fade: float) -> torch.Tensor:
     """What a generator of this size should make of `clean` (b, 1, L, L): while a size fades in, so does its detail."""
     image = shrink(clean, size)
-    return image if fade == 1 else torch.lerp(enlarge(shrink(image, size // 2)), image, fade)
+    return image if fade == 1 else blend(enlarge(shrink(image, size // 2)), image, fade)
 
 
 class Generator(nn.Module):
@@ -125,7 +130,7 @@ class Generator(nn.Module):
                 features = leaky(layer(x))
                 x = pixel_norm(features)
         image = self.pixels(stage, features)
-        return image if fade == 1 else torch.lerp(enlarge(self.pixels(stage - 1, before)), image, fade)
+        return image if fade == 1 else blend(enlarge(self.pixels(stage - 1, before)), image, fade)
 
     def pixels(self, stage: int, features: torch.Tensor) -> torch.Tensor:
         """The image that a stage makes of its last layer's features, before pixel norm."""
@@ -155,7 +160,7 @@ class Discriminator(nn.Module):
                 x = leaky(layer(x))
             x = F.avg_pool2d(x, 2)
             if k == stage and fade < 1:
-                x = torch.lerp(leaky(self.from_image[k - 1](F.avg_pool2d(image, 2))), x, fade)
+                x = blend(leaky(self.from_image[k - 1](F.avg_pool2d(image, 2))), x, fade)
         # How much the images of this batch differ, as one more channel: a generator that collapses gives itself away.
         spread = (x.var(dim=0, unbiased=False) + 1e-8).sqrt().mean()
         x = torch.cat([x, spread.expand(len(x), 1, *x.shape[2:])], dim=1)
