@@ -1,8 +1,10 @@
 """The default run, a newcomer's first picture: denoised particles, better than classical filters of the same images."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
 
 from cryobench.config.sweep import plan
 
@@ -25,3 +27,10 @@ def test_sweeps_are_at_smoke_scale_unless_another_is_asked_for():
         (["+sweep=alpha_beta", "scale=desk"], "desk"),
     ):
         assert {job.config["scale"]["name"] for job in plan(words).jobs} == {scale}
+    for file in (Path(__file__).parents[1] / "conf" / "sweep").glob("*.yaml"):
+        (scale,) = (
+            one["override /scale"]
+            for one in yaml.safe_load(file.read_text("utf-8"))["defaults"]
+            if "override /scale" in one
+        )
+        assert scale == ("paper" if file.stem == "robust_estimation" else "smoke"), file.name

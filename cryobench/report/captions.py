@@ -17,6 +17,7 @@ CAPTIONS = (
     (r"fig_exemplars", "MSE against the number of training images, for methods with and without training."),
     (r"fig_microscope", "NMSE under the CTF, coloured noise and shifts, one step after another."),
     (r"fig_scale_up", "MSE against the number of training images, the width and the epochs, toward the paper's scale."),
+    (r"fig_image_size", "MSE, and the share of the variance that is lost, against the image size."),
     (r"fig_molecules", "The same methods on other molecules, each beside its own limit."),
     (
         r"reconstruction_fsc",
