@@ -88,4 +88,5 @@ def panel(store: Store, runs: pd.DataFrame, name: str) -> list[tuple[str, np.nda
         return []
     title = name.replace("l1", "ℓ1").replace("l2", "ℓ2")
     words = title if name == "clean" else f"{title}\nMSE {short(record.per_image['mse'][IMAGE])}"
-    return [(words, store.gallery(record.run_id)[IMAGE])]
+    images = store.gallery(record.run_id)
+    return [] if images is None else [(words, images[IMAGE])]

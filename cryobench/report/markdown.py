@@ -55,7 +55,7 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
     plain = [i for i in range(len(head)) if i not in prose]
 
     def shown(token: Token) -> str:
-        return unbroken(reader.renderer.renderInline(token.children or [], reader.options, {}))
+        return unbroken(reader.renderer.render([token], reader.options, {}))
 
     headings = "".join(f'<th scope="col">{shown(head[i]) or "row"}</th>' for i in plain)
     rows = []

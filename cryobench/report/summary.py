@@ -78,7 +78,7 @@ def shown(runs: pd.DataFrame) -> dict:
     if not found:
         return {}
     best = {
-        snr: min((row.mse(snr) for row in found if row.judged and row.mse(snr) is not None), default=None)
+        snr: min((mse for row in found if row.judged and (mse := row.mse(snr)) is not None), default=None)
         for snr in levels
     }
     lines = []

@@ -36,15 +36,16 @@ def one(file: Path, runs: pd.DataFrame) -> dict:
 
     text = file.read_text(encoding="utf-8")
     heading, _, body = text.partition("\n")
+    title = heading.lstrip("# ").strip() or f"{file.stem.replace('_', ' ')} (a table)"
     shown = {
         "name": file.stem,
-        "title": heading.lstrip("# ").strip() or f"{file.stem.replace('_', ' ')} (a table)",
+        "title": title,
         "open": file.stem in OPEN,
     }
     lines = standard(file.with_suffix(".csv"))
     if lines:
         return {**shown, **grid(lines, runs_of(file.stem, runs))}
-    return {**shown, "html": markdown.rendered(body, shown["title"]), "runs": " ".join(sources(file.stem, runs))}
+    return {**shown, "html": markdown.rendered(body, title), "runs": " ".join(sources(file.stem, runs))}
 
 
 def standard(file: Path) -> list[dict]:
