@@ -250,20 +250,3 @@ def bare_loop(method, train) -> tuple[float, int]:
         optimizers[0].step()
         discriminator.requires_grad_(True)
     return time.perf_counter() - start, steps
-
-
-def ssim(images: int = 100, size: int = 64) -> dict:
-    """Seconds for SSIM here over seconds of a plain loop over scikit-image, medians of five turns."""
-    from skimage.metrics import structural_similarity
-
-    rng = np.random.default_rng(0)
-    clean, noisy = rng.random((2, images, size, size))
-    ratios = []
-    for _ in range(5):
-        start = time.perf_counter()
-        metrics.ssim(clean, noisy)
-        middle = time.perf_counter()
-        for one, other in zip(clean, noisy, strict=True):
-            structural_similarity(one, other, data_range=1.0)
-        ratios.append((middle - start) / (time.perf_counter() - middle))
-    return {"ratio": round(statistics.median(ratios), 3)}

@@ -66,11 +66,6 @@ def faults(images: np.ndarray) -> dict[str, np.ndarray]:
     return found
 
 
-def faulty(images: np.ndarray) -> np.ndarray:
-    """Which images (n, L, L) have any of these faults: (n,) bool."""
-    return np.any(list(faults(images).values()), axis=0)
-
-
 def weight(images: np.ndarray) -> np.ndarray:
     """How far the farthest pixel is from the background, and the mean square of all, in the background's deviation: (n, 2).
 
