@@ -26,7 +26,7 @@ from rich.progress import track
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.base import WithSigma
+from cryobench.methods.base import WithSigma, check_images
 from cryobench.methods.imaging import Imaging, given
 from cryobench.noise.ctf import Ctf
 
@@ -144,10 +144,8 @@ class CWF(WithSigma, Imaging):
 
         Raises InputError for another L than that of the fit, BadImages for NaN, Inf, or constant images.
         """
-        basis = self._filter.basis
+        check_images(noisy, self._filter.basis.nres)
         check_varied(noisy, *SMALLEST)
-        if noisy.shape[-1] != basis.nres:
-            raise InputError(f"expected images of {basis.nres} pixels, as in training, got {noisy.shape[-1]}")
         denoised = np.empty(noisy.shape, np.float32)
         starts = track(
             range(0, len(noisy), BATCH), "denoising", console=Console(stderr=True), disable=not self.setting.progress

@@ -172,10 +172,15 @@ class NotFitted(InputError):
         super().__init__(f"{type(denoiser).__name__}: expected to be fitted before it denoises; call fit first")
 
 
-def check_images(noisy: np.ndarray) -> None:
-    """Refuse what no denoiser can take. Raises InputError for a wrong shape, BadImages for NaN or Inf."""
+def check_images(noisy: np.ndarray, size: int | None = None) -> None:
+    """Refuse what no denoiser can take. size: the only L that this one can, None for any.
+
+    Raises InputError for a wrong shape, BadImages for NaN or Inf.
+    """
     if noisy.ndim != 3 or noisy.shape[-1] != noisy.shape[-2]:
         raise InputError(f"expected square images (n, L, L), got an array of shape {noisy.shape}")
+    if size is not None and noisy.shape[-1] != size:
+        raise InputError(f"expected images of {size} pixels, as in training, got {noisy.shape[-1]}")
     finite = np.isfinite(noisy).all(axis=(1, 2))
     if not finite.all():
         raise BadImages(np.flatnonzero(~finite), "expected finite pixels, got NaN or Inf; leave that image out")

@@ -17,6 +17,8 @@ from cryobench.errors import InputError
 from cryobench.evaluation.statistics import Answer
 from cryobench.runs.record import Record
 from cryobench.tables import frame, verdicts
+from cryobench.tables.table import complete
+from cryobench.tables.verdicts import as_numbers
 
 LIMITS = {"linear": "wiener", "bayes": "bayes"}
 METRICS = ("nmse", "mse", "psnr", "ssim")
@@ -212,17 +214,6 @@ def test_images(record: Record) -> tuple | None:
     if record.name("noise") not in SPOILS_TRAINING or record.config["noise"].get("clip") or not record.data.get("key"):
         return None
     return record.data["key"], record.snr
-
-
-def complete(values: Sequence[float | None]) -> list[float] | None:
-    """The values where there are all of them, else None."""
-    numbers = [value for value in values if value is not None]
-    return numbers if len(numbers) == len(values) else None
-
-
-def as_numbers(values: Sequence) -> np.ndarray:
-    """A record's list as an array, NaN for null."""
-    return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
 def summary(values: Sequence[float]) -> tuple[float, float | None]:

@@ -119,7 +119,7 @@ def cells(
                     continue
                 value, spread = (published(paper).get((row, snr, metric)) if paper else None) or (None, None)
                 first = None if group.empty else group.iloc[0]
-                floors = {name: known([at(snr, seed) for seed in group["seed"]]) for name, at in limits.items()}
+                floors = {name: complete([at(snr, seed) for seed in group["seed"]]) for name, at in limits.items()}
                 out.append(
                     Cell(
                         row,
@@ -131,16 +131,16 @@ def cells(
                         spread,
                         None if first is None else f"{first['scale']}{different}",
                         () if first is None else tuple(first["record"].side_information),
-                        {name: each for name, each in floors.items() if metric == "mse" and each},
+                        {name: tuple(each) for name, each in floors.items() if metric == "mse" and each},
                     )
                 )
     return out, notes
 
 
-def known(values: list[float | None]) -> tuple[float, ...]:
-    """The values where there are all of them; none where one is missing."""
-    numbers = tuple(value for value in values if value is not None)
-    return numbers if len(numbers) == len(values) else ()
+def complete(values: Sequence[float | None]) -> list[float] | None:
+    """The values where there are all of them, else None."""
+    numbers = [value for value in values if value is not None]
+    return numbers if len(numbers) == len(values) else None
 
 
 def refused(chosen: pd.DataFrame) -> list[str]:

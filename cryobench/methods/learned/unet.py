@@ -11,7 +11,6 @@ eight symmetries. At test time the net's answers to all eight are turned back an
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from rich.progress import track
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
+from cryobench.files import replacing
 from cryobench.methods.learned.symmetries import COUNT, turned, turned_back
 from cryobench.methods.learned.trained import Trained, choose, validation_part
 from cryobench.methods.posterior.exemplar import Exemplar
@@ -109,10 +109,8 @@ class UNet(Trained):
                 some = np.arange(start, min(start + BATCH, len(train)))
                 hints = train.hints(exemplar.side_information, some)
                 guides[some] = exemplar.widened(train.noisy(some, draw), WIDTHS, leave_out=some, **hints)
-            part = path.with_suffix(".part")
-            with open(part, "wb") as file:
+            with replacing(path) as part, open(part, "wb") as file:
                 np.save(file, guides)
-            os.replace(part, path)
         return np.load(path, mmap_mode="r")
 
     def pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:

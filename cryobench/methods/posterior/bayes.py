@@ -82,11 +82,8 @@ class Bayes(Imaging):
         what their MSE must be; change, ‖x̂ - x̂ from half of the draws‖² as a share of it; conformation, the most
         probable one, and conformation_probability.
         """
-        check_images(noisy)
-        ctf = hints.get("ctf")
-        size, sigma = self.sampler.bank.basis.size, np.asarray(hints["sigma"], dtype=np.float64)
-        if noisy.shape[-1] != size:
-            raise InputError(f"expected images of {size} x {size} px, as the volumes are, got {noisy.shape[-1]} px")
+        check_images(noisy, size := self.sampler.bank.basis.size)
+        ctf, sigma = hints.get("ctf"), np.asarray(hints["sigma"], dtype=np.float64)
         if (wrong := ~(np.isfinite(sigma) & (sigma > 0))).any():
             raise BadImages(np.flatnonzero(wrong), f"expected σ above 0, got {sigma[wrong][0]}; leave that image out")
         denoised, deviation, summaries = np.empty(noisy.shape, np.float32), np.empty(noisy.shape, np.float32), []

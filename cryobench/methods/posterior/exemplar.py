@@ -164,9 +164,7 @@ class Exemplar(WithSigma, Imaging):
 
     def _prepared(self, noisy: np.ndarray, hints: dict) -> tuple[np.ndarray, np.ndarray]:
         """The images whitened, and σ of each. Raises as `denoise` does."""
-        check_images(noisy)
-        if noisy.shape[-1] != (size := self.fitted.orbits.basis.size):
-            raise InputError(f"expected images of {size} x {size} px, as the exemplars are, got {noisy.shape[-1]} px")
+        check_images(noisy, self.fitted.orbits.basis.size)
         images = self.whitened(noisy)
         return images, self.noise_level(images, hints)
 
