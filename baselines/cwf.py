@@ -58,11 +58,6 @@ class CWF(WithSigma, Imaging):
             raise InputError(f"method.defocus_step: expected a width above 0 Å, or null, got {self.defocus_step}")
         self.check_imaging()
 
-    @property
-    def side_information(self) -> frozenset[str]:
-        """σ, the noise's spectrum and the CTFs, where they are told."""
-        return super().side_information | self.told
-
     def fewest(self, size: int) -> int:
         """As many as the largest block of the covariance (order 0) has functions, L/2: with fewer it has not full rank."""
         return size // 2

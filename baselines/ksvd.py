@@ -66,7 +66,7 @@ class KSVD(ImageByImage):
     @property
     def side_information(self) -> frozenset[str]:
         """σ, where it is told and the coding goes by it."""
-        return super().side_information if self.coding == "error" else self.told
+        return super().side_information - (set() if self.coding == "error" else {"sigma"})
 
     @property
     def smallest(self) -> tuple[int, str]:

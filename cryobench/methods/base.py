@@ -210,8 +210,8 @@ class WithSigma(Denoiser):
 
     @property
     def side_information(self) -> frozenset[str]:
-        """σ, where `sigma` is "known"."""
-        return frozenset({"sigma"}) if self.sigma == "known" else frozenset()
+        """σ, where `sigma` is "known", beside what else the method uses."""
+        return super().side_information | ({"sigma"} if self.sigma == "known" else set())
 
     def noise_level(self, noisy: np.ndarray, hints: dict) -> np.ndarray:
         """σ of each image: (n, L, L) → (n,). Raises BadImages where an estimate is 0."""

@@ -42,9 +42,9 @@ class Whitening(Denoiser):
             raise InputError(f"method.whiten: expected none, border or known, got {self.whiten}")
 
     @property
-    def told(self) -> frozenset[str]:
-        """What of SIDE_INFORMATION these settings use: the spectrum, where `whiten` is "known"."""
-        return frozenset({"spectrum"}) if self.whiten == "known" else frozenset()
+    def side_information(self) -> frozenset[str]:
+        """The spectrum, where `whiten` is "known", beside what else the method uses."""
+        return super().side_information | ({"spectrum"} if self.whiten == "known" else set())
 
     def learn_spectrum(self, train: NoisyImages) -> None:
         """Find W, (L, L/2+1), or None for the identity; the report tells the power at the lowest and the highest frequency."""
@@ -97,9 +97,9 @@ class Imaging(Whitening):
             raise InputError(f"method.ctf: expected none, corrected or applied, got {self.ctf}")
 
     @property
-    def told(self) -> frozenset[str]:
-        """The CTF, unless `ctf` is "none", and the spectrum, where `whiten` is "known"."""
-        return super().told | ({"ctf"} if self.ctf != "none" else set())
+    def side_information(self) -> frozenset[str]:
+        """The CTF, unless `ctf` is "none", beside what else the method uses."""
+        return super().side_information | ({"ctf"} if self.ctf != "none" else set())
 
     def transfers(self, ctf: Ctf | None, n: int, size: int) -> np.ndarray | None:
         """T of n images of L = `size` px, (n, L, L/2+1) float32; None where nothing stands between."""

@@ -24,9 +24,9 @@ LIMITS = {"linear": "wiener", "bayes": "bayes"}
 METRICS = ("nmse", "mse", "psnr", "ssim")
 TIMES = tuple(f"times_{name}" for name in LIMITS)
 MEASURES = (*METRICS, *TIMES, "image_s", "training_s")
-TOLD = ("type", "share", "shift", "ctf")  # settings of a noise model that stand in the words for it
-SPOILS_TRAINING = ("gaussian", "contaminated")  # noise models whose test images are those of plain Gaussian noise
-SAME_CLEAN = (*SPOILS_TRAINING, "microscope")  # whose clean images have the data set's own variances
+SHOWN = ("type", "share", "shift", "ctf")  # settings of a noise model that stand in the words for it
+PLAIN_AT_TEST = ("gaussian", "contaminated")  # noise models whose test images are those of plain Gaussian noise
+SAME_CLEAN = (*PLAIN_AT_TEST, "microscope")  # whose clean images have the data set's own variances
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def place_of(config: dict) -> str:
         name: shown(value) for name, value in frame.deviations(config).items() if name.startswith(kept)
     }
     if noise["name"] != "gaussian":  # what its yaml says isn't known to everybody
-        around |= {f"noise.{name}": shown(noise[name]) for name in TOLD if name in noise}
+        around |= {f"noise.{name}": shown(noise[name]) for name in SHOWN if name in noise}
     return one_line(", ".join(filter(None, [*words, frame.in_words(around)])))
 
 
@@ -211,7 +211,7 @@ class Measure:
 def test_images(record: Record) -> tuple | None:
     """What names the noisy test images of a record, apart from the seed, where the limits are limits: white Gaussian noise,
     not clipped. Contaminated pairs are training pairs alone."""
-    if record.name("noise") not in SPOILS_TRAINING or record.config["noise"].get("clip") or not record.data.get("key"):
+    if record.name("noise") not in PLAIN_AT_TEST or record.config["noise"].get("clip") or not record.data.get("key"):
         return None
     return record.data["key"], record.snr
 

@@ -60,7 +60,7 @@ class Bayes(Imaging):
     @property
     def side_information(self) -> frozenset[str]:
         """The volumes, σ, and what the settings say."""
-        return self.told | {"volumes", "sigma"}
+        return super().side_information | {"volumes", "sigma"}
 
     def fit(self, train) -> None:
         """Project every conformation of the true volumes into every direction of the grid."""

@@ -68,7 +68,7 @@ class Exemplar(WithSigma, Imaging):
 
     @property
     def side_information(self) -> frozenset[str]:
-        return super().side_information | self.told | {"clean", "labels"}
+        return super().side_information | {"clean", "labels"}
 
     def fit(self, train: NoisyImages) -> None:
         """Take the training images as exemplars; basis, angles and τ are chosen by the errors on the last of them.

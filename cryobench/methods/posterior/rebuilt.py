@@ -35,7 +35,9 @@ class Rebuilt(WithSigma, Bayes):
 
     @property
     def side_information(self) -> frozenset[str]:
-        return super().side_information | self.told | {"clean", "labels", "rotations"}
+        """What `Bayes` uses, but clean images, their conformations and orientations in place of the volumes, and σ where told."""
+        known = super().side_information - {"volumes", *(() if self.sigma == "known" else ("sigma",))}
+        return known | {"clean", "labels", "rotations"}
 
     def fit(self, train: NoisyImages) -> None:
         """Rebuild the volume of every conformation that a training image shows."""

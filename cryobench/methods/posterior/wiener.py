@@ -34,7 +34,7 @@ class Wiener(WithSigma, Imaging):
 
     @property
     def side_information(self) -> frozenset[str]:
-        return super().side_information | self.told | {"clean"}
+        return super().side_information | {"clean"}
 
     def fit(self, train: NoisyImages) -> None:
         """Mean and covariance of the clean images with all their rotations and mirror images, and σ² of the noisy ones.
