@@ -24,6 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from cryobench.checks import above_zero, at_least, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import WithSigma, check_images
@@ -52,10 +53,7 @@ class CWF(WithSigma, Imaging):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_fit is not None and self.n_fit < 2:
-            raise InputError(f"method.n_fit: expected 2 images or more, or null for all, got {self.n_fit}")
-        if self.defocus_step is not None and not self.defocus_step > 0:
-            raise InputError(f"method.defocus_step: expected a width above 0 Å, or null, got {self.defocus_step}")
+        refuse("method", at_least(self, 2, "n_fit"), above_zero(self, "defocus_step"))
         self.check_imaging()
 
     def fewest(self, size: int) -> int:

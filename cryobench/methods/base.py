@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cryobench.checks import above_zero, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import BadImages, InputError, MissingPackage
 from cryobench.noise.background import border_sigma
@@ -198,8 +199,7 @@ class WithSigma(Denoiser):
     sigma_factor: float = field(default=1.0, kw_only=True, metadata={"later": True})
 
     def __post_init__(self) -> None:
-        if not self.sigma_factor > 0:
-            raise InputError(f"method.sigma_factor: expected a number above 0, got {self.sigma_factor}")
+        refuse("method", above_zero(self, "sigma_factor"))
         if self.sigma not in ("border", "known"):
             try:
                 valid = 0 < float(self.sigma) < math.inf

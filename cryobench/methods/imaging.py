@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryobench.checks import one_of, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser
@@ -38,8 +39,7 @@ class Whitening(Denoiser):
 
     def check_whiten(self) -> None:
         """Raise InputError for a setting that is none of the above."""
-        if self.whiten not in ("none", "border", "known"):
-            raise InputError(f"method.whiten: expected none, border or known, got {self.whiten}")
+        refuse("method", one_of(self, whiten=("none", "border", "known")))
 
     @property
     def side_information(self) -> frozenset[str]:
@@ -93,8 +93,7 @@ class Imaging(Whitening):
     def check_imaging(self) -> None:
         """Raise InputError for settings that are none of the above."""
         self.check_whiten()
-        if self.ctf not in ("none", "corrected", "applied"):
-            raise InputError(f"method.ctf: expected none, corrected or applied, got {self.ctf}")
+        refuse("method", one_of(self, ctf=("none", "corrected", "applied")))
 
     @property
     def side_information(self) -> frozenset[str]:

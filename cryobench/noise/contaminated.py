@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryobench.checks import at_least, one_of, refuse
 from cryobench.errors import InputError
 from cryobench.noise.base import DRAWS, generator
 from cryobench.noise.gaussian import Gaussian
@@ -39,13 +40,10 @@ class Contaminated(Gaussian):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in (("type", tuple(TYPES)), ("unit", ("image", "batch"))):
-            if getattr(self, name) not in choices:
-                raise InputError(f"noise.{name}: expected one of {', '.join(choices)}, got {getattr(self, name)}")
+        choices = one_of(self, type=tuple(TYPES), unit=("image", "batch"))
+        refuse("noise", choices, at_least(self, 1, "batch_size"))
         if not 0 <= self.share < 1:
             raise InputError(f"noise.share: expected a share in [0, 1), got {self.share}; the paper uses 0.1, 0.2, 0.3")
-        if self.batch_size < 1:
-            raise InputError(f"noise.batch_size: expected at least 1, got {self.batch_size}")
 
     @staticmethod
     def plainest(settings: dict) -> dict:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.progress import track
 
+from cryobench.checks import above_zero, at_least, refuse
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Uncertainty, check_images
 from cryobench.methods.imaging import Imaging
@@ -49,11 +50,7 @@ class Bayes(Imaging):
 
     def __post_init__(self) -> None:
         self.check_imaging()
-        for name in ("step", "components", "draws", "ess"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
-        if self.temper < 1:
-            raise InputError(f"method.temper: expected 1 or more, got {self.temper}")
+        refuse("method", above_zero(self, "step", "components", "draws", "ess"), at_least(self, 1, "temper"))
         if self.max_draws < self.draws:
             raise InputError(f"method.max_draws: expected at least method.draws ({self.draws}), got {self.max_draws}")
 

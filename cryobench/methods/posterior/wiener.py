@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cryobench.checks import at_least, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import WithSigma, check_images
@@ -29,8 +30,7 @@ class Wiener(WithSigma, Imaging):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_imaging()
-        if self.n_fit is not None and self.n_fit < 2:
-            raise InputError(f"method.n_fit: expected 2 images or more, or null for all, got {self.n_fit}")
+        refuse("method", at_least(self, 2, "n_fit"))
 
     @property
     def side_information(self) -> frozenset[str]:
