@@ -14,7 +14,7 @@ import numpy as np
 
 from cryobench.config.identity import conditions, target_of
 from cryobench.errors import InputError
-from cryobench.evaluation.statistics import Answer
+from cryobench.evaluation.statistics import Answer, mean_and_spread
 from cryobench.runs.record import Record
 from cryobench.tables import frame, verdicts
 from cryobench.tables.table import complete
@@ -184,7 +184,9 @@ class Measure:
             values[f"times_{name}"] = [self.times(record, method) for record in records]
         values["image_s"] = [1 / record.images_per_s if record.images_per_s else None for record in records]
         values["training_s"] = [record.fit_s for record in records]
-        return {name: summary(numbers) for name, each in values.items() if (numbers := complete(each)) is not None}
+        return {
+            name: mean_and_spread(numbers) for name, each in values.items() if (numbers := complete(each)) is not None
+        }
 
     def nmse(self, record: Record) -> float | None:
         """A record's NMSE; of one from before it, by the variances of the clean images that others of the same images imply."""
@@ -214,8 +216,3 @@ def test_images(record: Record) -> tuple | None:
     if record.name("noise") not in PLAIN_AT_TEST or record.config["noise"].get("clip") or not record.data.get("key"):
         return None
     return record.data["key"], record.snr
-
-
-def summary(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and standard deviation over seeds, None for one."""
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -16,7 +16,7 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
-from cryobench.evaluation.statistics import LEVEL, against_published
+from cryobench.evaluation.statistics import LEVEL, against_published, mean_and_spread
 from cryobench.runs.record import Record
 from cryobench.tables import frame
 
@@ -46,19 +46,18 @@ class Cell:
     @property
     def mean(self) -> float | None:
         """The mean over seeds; None without a run."""
-        return float(np.mean(self.values)) if self.values else None
+        return mean_and_spread(self.values)[0] if self.values else None
 
     @property
     def spread(self) -> float | None:
         """The standard deviation over seeds (n − 1); None for fewer than two."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+        return mean_and_spread(self.values)[1] if self.values else None
 
     def times(self, limit: str = "bayes") -> tuple[float, float | None] | None:
         """The value as a multiple of a limit: mean and spread over seeds (None for one); None where there is no limit."""
         if limit not in self.floors:
             return None
-        ratios = np.divide(self.values, self.floors[limit])
-        return float(ratios.mean()), float(ratios.std(ddof=1)) if len(ratios) > 1 else None
+        return mean_and_spread(np.divide(self.values, self.floors[limit]))
 
     @property
     def verdict(self) -> str:
