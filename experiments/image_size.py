@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cryobench.evaluation.statistics import mean_and_spread
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 from cryobench.tables.text import formatted, pipes
@@ -81,21 +82,21 @@ def to_markdown(points: list[Point]) -> str:
         for method in methods:
             of_method = {point.size: getattr(point, metric) for point in points if point.method == method}
             counts = sorted({len(values) for values in of_method.values()})
-            line = [method, *(mean_and_spread(metric, of_method.get(size)) for size in sizes)]
+            line = [method, *(over_seeds(metric, of_method.get(size)) for size in sizes)]
             line.append("–".join(map(str, sorted({counts[0], counts[-1]}))))
             if metric == "mse":
                 paper = published(method)
-                line.append("–" if paper is None else mean_and_spread("mse", (paper,)))
+                line.append("–" if paper is None else over_seeds("mse", (paper,)))
             lines.append(line)
         parts += [f"## {heading}", pipes(lines)]
     return text.page(*parts)
 
 
-def mean_and_spread(metric: str, values: tuple[float, ...] | None) -> str:
+def over_seeds(metric: str, values: tuple[float, ...] | None) -> str:
     """Over seeds: an MSE as tables have it, an NMSE in percent."""
     if not values:
         return "–"
-    mean, spread = float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+    mean, spread = mean_and_spread(values)
     if metric == "nmse":
         return f"{100 * mean:.1f} %" + ("" if spread is None else f"({100 * spread:.1f})")
     return formatted("mse", mean, spread).removesuffix("(–)")

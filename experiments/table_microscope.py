@@ -123,14 +123,14 @@ def summary(values: Values, rows: Iterable[str]) -> list[dict]:
             continue
         floors = {seed: float(np.nanmean(one)) for seed, one in limit_of(values, setting).items()}
         times = [nmse / floors[seed] for seed, nmse in by_seed.items() if seed in floors]
-        numbers = list(by_seed.values())
+        mean, spread = statistics.mean_and_spread(list(by_seed.values()))
         lines.append(
             {
                 "method": method,
                 "setting": setting,
-                "nmse": float(np.mean(numbers)),
-                "spread": float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None,
-                "n_seeds": len(numbers),
+                "nmse": mean,
+                "spread": spread,
+                "n_seeds": len(by_seed),
                 "times_limit": float(np.mean(times)) if times else None,
                 "rank": None,
             }

@@ -79,6 +79,10 @@ WRONG = {
         ["trainer.threads=0", "trainer.accelerator=tpu", "trainer.precision=half"],
         ["trainer.threads", "trainer.accelerator", "trainer.precision", "got half"],
     ),
+    "three wrong settings of a method": (
+        ["method.width=0", "method.lr=-1", "method.checkpoint=best"],
+        ["method.width", "method.lr", "above 0, got -1", "method.checkpoint", "got best"],
+    ),
     "misspelt size": (["scale.widht=9"], ["scale.widht", "did you mean width"]),
     "misspelt size with plus": (["+scale.widht=9"], ["scale.widht", "did you mean width"]),
     "misspelt switch with plus": (["+protocol.clipp=true"], ["protocol.clipp", "did you mean clip"]),

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cryobench.cli.options import (
-    Overrides,
-)
+from cryobench.cli.options import Overrides
 
 
 def bench(overrides: list[str] = Overrides) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,9 +37,7 @@ class NoisyImages:
         noise: NoiseModel,
         seed,
         indices=None,
-        allowed=None,
         recorded=None,
-        method="a denoiser",
         halves=None,
         optics: Ctf | None = None,
     ):
@@ -50,8 +49,8 @@ class NoisyImages:
         self.split, self.pixel_size, self.noise, self.seed = split, pixel_size, noise, seed
         self._clean, self._labels, self._rotations, self._volumes = clean, labels, rotations, volumes
         self.indices = np.arange(len(clean)) if indices is None else np.asarray(indices)
-        self.allowed, self._recorded, self._method = allowed, recorded, method
-        self._halves, self._optics = halves, optics
+        self.allowed: frozenset[str] | None = None
+        self._recorded, self._halves, self._optics, self._method = recorded, halves, optics, "a denoiser"
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -62,22 +61,9 @@ class NoisyImages:
         return self._clean.shape[-1]
 
     def _view(self, indices, allowed, method) -> NoisyImages:
-        return NoisyImages(
-            self.split,
-            self._clean,
-            self._labels,
-            self._rotations,
-            self._volumes,
-            self.pixel_size,
-            self.noise,
-            self.seed,
-            indices,
-            allowed,
-            self._recorded,
-            method,
-            self._halves,
-            self._optics,
-        )
+        view = copy.copy(self)
+        view.indices, view.allowed, view._method = indices, allowed, method
+        return view
 
     def subset(self, index) -> NoisyImages:
         """The images at `index` (positions in this view), with the noise that they always have."""

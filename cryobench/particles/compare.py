@@ -63,8 +63,8 @@ def compare(
         start, answers, error = time.monotonic(), None, ""
         try:
             model = make()
-            told = as_recorded(model, source, rows, say)
-            judged = stack_images(model, prepare(model, source, rows, contrast, say, told), n, say)
+            ctf = as_recorded(model, source, rows, say)
+            judged = stack_images(model, prepare(model, source, rows, contrast, say, ctf), n, say)
             answers = ask(model, judged, None, progress)
         except (Exception, MemoryError) as reason:
             error = one_line(reason)
@@ -154,10 +154,11 @@ def draw(lines: list[Line]):
         axes[row, 0].set_ylabel("\n".join(textwrap.wrap(name, 14)), fontsize=8)
     panel = shown.add_subplot(grid[1])
     for number, (name, answers) in enumerate(able):
-        colour, frequency, found = figure.COLOURS[number % len(figure.COLOURS)], answers.frequency, answers.agreement
-        said = "" if verdict.verdict(name, answers).startswith("Yes") else " (no)"
-        panel.plot(frequency, np.clip(found.frc, -0.1, 1.02), color=colour, label=f"{name}{said}")
-        panel.plot(frequency, np.clip(found.chance, 0, 1.02), ":", color=colour, linewidth=0.8)
+        colour, frequency = figure.COLOURS[number % len(figure.COLOURS)], answers.frequency
+        agreement = answers.agreement
+        mark = "" if verdict.verdict(name, answers).startswith("Yes") else " (no)"
+        panel.plot(frequency, np.clip(agreement.frc, -0.1, 1.02), color=colour, label=f"{name}{mark}")
+        panel.plot(frequency, np.clip(agreement.chance, 0, 1.02), ":", color=colour, linewidth=0.8)
     panel.axhline(HALF, color="0.6", linewidth=0.8)
     panel.set(
         xlabel=f"spatial frequency (1/{able[0][1].unit})",

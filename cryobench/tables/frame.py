@@ -132,14 +132,14 @@ def own(runs: pd.DataFrame) -> dict[str, dict[str, object]]:
 
     The name is the method's, with the settings in which it differs from its yaml where that is at hand.
     """
-    found: dict[str, dict[str, object]] = {}
+    by_name: dict[str, dict[str, object]] = {}
     for one in runs[runs["done"].astype(bool) & (runs["task"] == "denoising")].itertuples():
         if one.record.given or one.method is None or shipped(f"method/{one.method}") is not None:
             continue
         settings = {f"method.{key}": value for key, value in one.record.config["method"].items() if key != "_target_"}
         differs = (f"{key.removeprefix('method.')}={value}" for key, value in one.deviations.items() if key in settings)
-        found[" ".join((one.method, *sorted(differs)))] = settings
-    return dict(sorted(found.items()))
+        by_name[" ".join((one.method, *sorted(differs)))] = settings
+    return dict(sorted(by_name.items()))
 
 
 def fits(runs: pd.DataFrame, wanted: dict[str, object]) -> pd.Series:
