@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from cryobench.experiments import image_size
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 from cryobench import figure
 from cryobench.runs.store import Store
@@ -15,6 +15,10 @@ from cryobench.tables.text import short
 
 RESULTS = image_size.RESULTS
 MARKS = "os^Dv"
+AXES = {
+    "mse": FuncFormatter(lambda value, _: short(value) if value else "0"),
+    "nmse": PercentFormatter(xmax=1, decimals=0),
+}
 
 
 def write(store: Store) -> list[Path]:
@@ -34,12 +38,10 @@ def write(store: Store) -> list[Path]:
             axis.plot(*zip(*seeds, strict=True), mark, color=colour, markersize=4)
             if metric == "mse" and (paper := image_size.published(method)) is not None:
                 axis.plot([128], [paper], mark, color=colour, markersize=9, markerfacecolor="none")
-        axis.set(xscale="log", yscale="log", xlabel="image size (px)", ylabel=f"{heading}, SNR {image_size.SNR:g}")
+        axis.set(xscale="log", xlabel="image size (px)", ylabel=f"{heading}, SNR {image_size.SNR:g}", ylim=(0, None))
         axis.set_xticks(sizes, [str(size) for size in sizes])
-        axis.xaxis.set_minor_formatter(NullFormatter())
-        axis.yaxis.set_major_locator(LogLocator(subs=range(1, 10)))
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value).replace(".00", "")))
-        axis.yaxis.set_minor_formatter(NullFormatter())
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_formatter(AXES[metric])
         axis.grid(True, which="major", alpha=0.25)
     if points:
         canvas.axes[1].legend(fontsize=8)
