@@ -167,7 +167,8 @@ class Measure:
         self.variances: dict[str, np.ndarray] = {}
         self.limits: dict[tuple, dict[int, Record]] = {}
         for record in records:
-            key: str | None = record.data.get("key") if record.name("noise") in SAME_CLEAN else None
+            moved = record.config.get("noise", {}).get("shift")  # by parts of a pixel
+            key: str | None = record.data.get("key") if record.name("noise") in SAME_CLEAN and not moved else None
             if "nmse" in record.per_image and key and key not in self.variances:
                 mse, nmse = (as_numbers(record.per_image[name]) for name in ("mse", "nmse"))
                 with np.errstate(divide="ignore", invalid="ignore"):
@@ -189,13 +190,22 @@ class Measure:
         }
 
     def nmse(self, record: Record) -> float | None:
-        """A record's NMSE; of one from before it, by the variances of the clean images that others of the same images imply."""
+        """A record's NMSE; of one from before it as `nmse_of_images` has it."""
         if record.mean("nmse") is not None:
             return record.mean("nmse")
+        shares = self.nmse_of_images(record)
+        return None if shares is None else float(np.nanmean(shares))
+
+    def nmse_of_images(self, record: Record) -> np.ndarray | None:
+        """The NMSE of each test image, NaN for one that was refused. Of a record from before it, by the variances of the clean
+        images that others of the same images imply; None without these."""
+        if "nmse" in record.per_image:
+            return as_numbers(record.per_image["nmse"])
         variances, mse = self.variances.get(str(record.data.get("key"))), as_numbers(record.per_image.get("mse", []))
         if variances is None or record.name("noise") not in SAME_CLEAN or variances.shape != mse.shape:
             return None
-        return float(np.nanmean(mse / variances))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return mse / variances
 
     def limit(self, record: Record, method: str) -> list[Record]:
         """The runs of a limit on the very noisy test images of a record; where that seed has none, on those of all seeds."""
