@@ -203,6 +203,11 @@ def test_a_shell_without_signal_is_left_out_and_one_with_it_is_kept():
     assert power[0] < 0.05 * power[1]
 
 
+def test_a_volume_is_turned_where_it_lies():
+    """On whatever device: torch's "meta" has shapes without numbers, and is not to be mixed with others, as a GPU isn't."""
+    assert turned(torch.empty((8, 8, 8), device="meta"), torch.eye(3)[None]).device.type == "meta"
+
+
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_volume_is_turned_back_in_the_right_hand(mirrored):
     volume = lumps(16)
