@@ -1,5 +1,7 @@
 """From noisy images alone: each step against sums over all poses one by one, and the whole against a volume that is known."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,11 +18,15 @@ from cryobench.methods.base import Setting
 from cryobench.methods.posterior import abinitio
 from cryobench.methods.posterior.abinitio import AbInitio
 from cryobench.methods.posterior.align import align, hand, turned
+from cryobench.methods.posterior.band import Band, band_of
 from cryobench.methods.posterior.half_maps import half_maps, masked
+from cryobench.methods.posterior.orbits import angles_of
 from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture
+from cryobench.methods.posterior.seen import rings_of
 from cryobench.methods.posterior.so3_grid import hemisphere
 from cryobench.methods.posterior.steerable import fourier_bessel
-from cryobench.methods.posterior.structure import Poses, band_of, beginning, expectation, iterate, mixture, poses_of
+from cryobench.methods.posterior.structure import Poses, beginning, expectation, iterate, mixture, poses_of
+from cryobench.noise.ctf import Ctf, through
 from cryobench.noise.recorded import Recorded
 
 
@@ -43,40 +49,70 @@ def lumps(size: int, seed: int = 1, width: float = 0.07) -> torch.Tensor:
 CONTRAST = Contrast(0.02, 0.1, 0.003)
 
 
-@pytest.fixture(scope="module")
-def case():
-    """A mixture of 16 px, three images with their σ², and of every element the image, log p(y | element), and of a and b
-    the means and second moments, by solving each 2 × 2 problem, images as vectors of their coefficients."""
-    volume, basis = lumps(16), fourier_bessel(16)
-    images = Projector(volume)(torch.from_numpy(hemisphere(0.7).views()).float())
-    mix = PoseMixture(basis, basis.coefficients(images), 0, CONTRAST)
-    noisy = 1.1 * images[:3] + 0.15 + torch.from_numpy(np.random.default_rng(0).normal(0, 4, (3, 16, 16))).float()
+@dataclass
+class Case:
+    """A mixture and three images; of every element, one by one: x and the image 1 as each image sees them (3, e, d) and (3, d),
+    log p(y | element), and of a and b the means and second moments. Vectors are coefficients, or pixels where there is a CTF."""
+
+    mix: PoseMixture
+    band: Band
+    elements: torch.Tensor
+    x: torch.Tensor
+    one: torch.Tensor
+    y: torch.Tensor
+    transfers: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        precision = torch.tensor([1 / CONTRAST.scale_variance, 1 / CONTRAST.level_variance], dtype=torch.float64)
+        centre = torch.tensor([1.0, CONTRAST.level], dtype=torch.float64)
+        self.log = torch.empty(self.x.shape[:2], dtype=torch.float64)
+        self.means = torch.empty(*self.log.shape, 2, dtype=torch.float64)
+        self.moments = torch.empty(*self.log.shape, 2, 2, dtype=torch.float64)
+        for i, e in np.ndindex(*self.log.shape):
+            variance, y = self.band.variance[i].double(), self.y[i]
+            design = torch.stack([self.x[i, e], self.one[i]], dim=1)
+            posterior = design.T @ design / variance + torch.diag(precision)
+            right = design.T @ y / variance + precision * centre
+            mean = torch.linalg.solve(posterior, right)
+            self.log[i, e] = (right @ mean - y @ y / variance - (precision * centre**2).sum()) / 2
+            self.log[i, e] += (precision.log().sum() - torch.logdet(posterior)) / 2
+            self.means[i, e], self.moments[i, e] = mean, torch.linalg.inv(posterior) + mean[:, None] * mean
+        self.weights = torch.softmax(self.log, dim=1)
+
+
+OPTICS = Ctf(np.array([[d, d, 0, 300, 2.7, 0.1, 0] for d in (6e3, 9e3, 12e3)], dtype=float), 8.0)
+
+
+@pytest.fixture(scope="module", params=["plain", "seen through a CTF"])
+def case(request) -> Case:
+    basis = fourier_bessel(16)
+    images = Projector(lumps(16))(torch.from_numpy(hemisphere(0.7).views()).float())
+    views = basis.coefficients(images)
+    noise = torch.from_numpy(np.random.default_rng(0).normal(0, 4, (3, 16, 16))).float()
+    variance, angles = torch.tensor([16.0, 14.0, 18.0]), angles_of(basis, 0)
     elements = torch.stack(
         [
-            (mix.views.conj() if mirrored else mix.views)
-            * torch.polar(torch.ones(1), torch.tensor(2 * np.pi * turn / mix.angles) * basis.orders)
+            (views.conj() if mirrored else views)
+            * torch.polar(torch.ones(1), torch.tensor(2 * np.pi * turn / angles) * basis.orders)
             for mirrored in (False, True)
-            for turn in range(mix.angles)
+            for turn in range(angles)
         ]
     ).flatten(0, 1)
-    y, x = vectors(basis.coefficients(noisy)), vectors(elements)
-    one = torch.zeros(x.shape[1], dtype=torch.float64)
-    one[0] = mix.whole
-    prior = torch.diag(torch.tensor([1 / CONTRAST.scale_variance, 1 / CONTRAST.level_variance], dtype=torch.float64))
-    centre = torch.tensor([1.0, CONTRAST.level], dtype=torch.float64)
-    variance = torch.tensor([16.0, 14.0, 18.0], dtype=torch.float64)
-    log, moments = torch.empty(3, len(x), dtype=torch.float64), torch.empty(3, len(x), 2, 2, dtype=torch.float64)
-    means = torch.empty(3, len(x), 2, dtype=torch.float64)
-    for i in range(3):
-        for e in range(len(x)):
-            design = torch.stack([x[e], one], dim=1)
-            precision = design.T @ design / variance[i] + prior
-            right = design.T @ y[i] / variance[i] + prior @ centre
-            mean = torch.linalg.solve(precision, right)
-            log[i, e] = (right @ mean - y[i] @ y[i] / variance[i] - centre @ prior @ centre) / 2
-            log[i, e] += (torch.logdet(prior) - torch.logdet(precision)) / 2
-            means[i, e], moments[i, e] = mean, torch.linalg.inv(precision) + mean[:, None] * mean
-    return mix, basis.coefficients(noisy), variance.float(), x, one, y, log, means, moments
+    if request.param == "plain":
+        mix = PoseMixture(basis, views, 0, CONTRAST)
+        y = basis.coefficients(1.1 * images[:3] + 0.15 + noise)
+        x, one = vectors(elements).expand(3, -1, -1), torch.zeros(3, 2 * len(basis), dtype=torch.float64)
+        one[:, 0] = mix.whole
+        return Case(mix, Band(basis, y, variance), vectors(elements), x, one, vectors(y))
+    transfers = OPTICS.transfer(16)
+    rendered = basis.render(elements)
+    noisy = through(1.1 * images[:3].numpy() + 0.15, transfers) + noise.numpy()
+    sees = [torch.from_numpy(through(rendered.numpy(), transfer)).flatten(1).double() for transfer in transfers]
+    one = torch.from_numpy(through(np.ones((3, 16, 16)), transfers)).flatten(1).double()
+    mix = PoseMixture(basis, views, 0, CONTRAST, rings_of(16).power(basis.render(views)))
+    band = band_of(lambda rows: noisy[rows], 3, 16, variance.sqrt().numpy(), 16, "cpu", lambda rows: transfers[rows])
+    y = torch.from_numpy(noisy).flatten(1).double()
+    return Case(mix, band, vectors(elements), torch.stack(sees), one, y, transfers)
 
 
 def vectors(coefficients: torch.Tensor) -> torch.Tensor:
@@ -84,65 +120,70 @@ def vectors(coefficients: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_posterior_over_poses_is_that_of_all_poses_one_by_one(case):
-    mix, images, variance, x, one, _, log, means, _ = case
-    weights = torch.softmax(log, dim=1)
-    found = mix.posterior(images, variance)
-    torch.testing.assert_close(found.weights.flatten(1).double(), weights, atol=1e-4, rtol=0)
-    evidence = torch.logsumexp(log, dim=1) - np.log(log.shape[1])
+    mix, found = case.mix, case.mix.posterior(case.band)
+    torch.testing.assert_close(found.weights.flatten(1).double(), case.weights, atol=1e-4, rtol=0)
+    evidence = torch.logsumexp(case.log, dim=1) - np.log(case.log.shape[1])
     torch.testing.assert_close(found.log_likelihood.double(), evidence, atol=1e-2, rtol=0)
-    expected = torch.einsum("ie,ie,ed->id", weights, means[..., 0], x) + torch.einsum(
-        "ie,ie,d->id", weights, means[..., 1], one
-    )
-    mean, views = mix.mean(images, variance)
+    expected = torch.einsum("ie,ie,ed->id", case.weights, case.means[..., 0], case.elements)
+    expected[:, 0] += (case.weights * case.means[..., 1]).sum(dim=1) * mix.whole
+    mean, views = mix.mean(case.band)
     torch.testing.assert_close(vectors(mean), expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
-    torch.testing.assert_close(views.double(), weights.view(3, -1, len(mix)).sum(dim=1), atol=1e-4, rtol=0)
-    assert 3 < float(1 / weights.square().sum(dim=1).min()), "a posterior of one pose shows little"
+    torch.testing.assert_close(views.double(), case.weights.view(3, -1, len(mix)).sum(dim=1), atol=1e-4, rtol=0)
+    assert 3 < float(1 / case.weights.square().sum(dim=1).min()), "a posterior of one pose shows little"
 
 
 def test_a_heat_takes_the_likelihood_to_a_power(case):
-    mix, images, variance, *_, log, _, _ = case
-    weights = torch.softmax(log / 3, dim=1)
-    torch.testing.assert_close(
-        mix.posterior(images, variance, 3.0).weights.flatten(1).double(), weights, atol=1e-4, rtol=0
-    )
+    weights = torch.softmax(case.log / 3, dim=1)
+    found = case.mix.posterior(case.band, 3.0).weights.flatten(1).double()
+    torch.testing.assert_close(found, weights, atol=1e-4, rtol=0)
 
 
 def test_the_sums_for_the_next_map_are_those_over_all_poses_one_by_one(case):
-    mix, images, variance, _, one, y, log, means, moments = case
-    sums, _, best = mix.sums(images, variance)
-    weights, n, orders = torch.softmax(log, dim=1), len(mix), mix.basis.orders
+    mix, band = case.mix, case.band
+    sums, _, best = mix.sums(band)
+    weights, n, orders = case.weights, len(mix), mix.basis.orders
     expected = torch.zeros_like(mix.views, dtype=torch.complex128)
     count = torch.zeros(n, dtype=torch.float64)
     for i in range(3):
-        for e in range(log.shape[1]):
+        rest = case.means[i, :, :1] * case.y[i] - case.moments[i, :, 0, 1:] * case.one[i]  # E[a (y − b)]
+        if case.transfers is not None:
+            rest = vectors(mix.basis.coefficients(through(rest.view(-1, 16, 16).numpy(), case.transfers[i])))
+        for e in range(case.log.shape[1]):
             mirrored, turn, view = e // (mix.angles * n), e // n % mix.angles, e % n
-            vector = means[i, e, 0] * y[i] - moments[i, e, 0, 1] * one  # E[a (y − b)]
-            back = torch.complex(*vector.chunk(2)) * torch.polar(
+            back = torch.complex(*rest[e].chunk(2)) * torch.polar(
                 torch.ones(1, dtype=torch.float64), -2 * np.pi * turn / mix.angles * orders.double()
             )
             expected[view] += weights[i, e] * (back.conj() if mirrored else back)
-            count[view] += weights[i, e] * moments[i, e, 0, 0]
+            count[view] += weights[i, e] * case.moments[i, e, 0, 0]
     mirrored, turn, view = best.T
-    assert torch.equal((mirrored * mix.angles + turn) * n + view, log.argmax(dim=1))
+    assert torch.equal((mirrored * mix.angles + turn) * n + view, case.log.argmax(dim=1))
     scale = float(expected.abs().max())
     torch.testing.assert_close(sums.images.to(torch.complex128), expected, atol=1e-3 * scale, rtol=0)
-    torch.testing.assert_close(sums.weights.double(), count, atol=1e-4, rtol=1e-3)
+    if case.transfers is None:
+        torch.testing.assert_close(sums.weights.double(), count, atol=1e-4, rtol=1e-3)
+    else:  # of frequency 0, of (0, 3) and of all that are 5 away from it
+        squares = torch.einsum("ie,ie->ie", weights, case.moments[..., 0, 0]).view(3, -1, n).sum(dim=1)
+        radii = rings_of(16).radii
+        for distance, places in ((0, [(0, 0)]), (3, [(0, 3)]), (5, [(0, 5), (3, 4), (-4, 3), (5, 0)])):
+            seen = np.mean([case.transfers[:, down, right] ** 2 for down, right in places], axis=0)
+            found = sums.weights[:, int((radii - distance).abs().argmin())].double()
+            torch.testing.assert_close(found, squares.T @ torch.from_numpy(seen).double(), atol=1e-4, rtol=1e-3)
     over = {
-        "scale": means[..., 0],
-        "scale_square": moments[..., 0, 0],
-        "level": means[..., 1] - CONTRAST.level,
-        "level_square": moments[..., 1, 1] - 2 * CONTRAST.level * means[..., 1] + CONTRAST.level**2,
+        "scale": case.means[..., 0],
+        "scale_square": case.moments[..., 0, 0],
+        "level": case.means[..., 1] - CONTRAST.level,
+        "level_square": case.moments[..., 1, 1] - 2 * CONTRAST.level * case.means[..., 1] + CONTRAST.level**2,
     }
     for name, values in over.items():
         assert getattr(sums, name) == pytest.approx(float((weights * values).sum()), rel=2e-3), name
 
 
 def test_some_views_give_what_all_give_where_the_others_have_no_weight(case):
-    mix, images, variance, *_ = case
-    sums, views, _ = mix.sums(images, variance / 100)
+    mix, band = case.mix, replace(case.band, variance=case.band.variance / 100)
+    sums, views, _ = mix.sums(band)
     there = torch.nonzero((views > 1e-6).any(dim=0))[:, 0]
     assert 0 < len(there) < len(mix)
-    few, _, _ = mix.of(there).sums(images, variance / 100)
+    few, _, _ = mix.of(there).sums(band)
     torch.testing.assert_close(few.images, sums.images[there], atol=1e-3 * float(sums.images.abs().max()), rtol=0)
 
 

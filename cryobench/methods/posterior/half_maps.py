@@ -2,7 +2,8 @@
 
 What came to each Fourier sample is divided by the weight that came to it, and by as much more as a shell's signal-to-noise
 ratio asks for (Wiener; Scheres 2012, "RELION: implementation of a Bayesian approach"), which the Fourier shell correlation
-of the two halves gives: SNR = FSC/(1 − FSC) of a half map, twice that of both together (Rosenthal & Henderson 2003).
+of the two halves gives: SNR = FSC/(1 − FSC) of a half map, twice that of both together (Rosenthal & Henderson 2003). Of images
+that were seen through a CTF, what comes is Σ w T y, and its weight Σ w T² (there equation 5): what one image lacks, others have.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import torch
 from torch_fourier_shell_correlation import fourier_shell_correlation
 
 from cryobench.data.backproject import insert_weighted, volume_of
+from cryobench.methods.posterior.seen import rings_of
 
 RIM = 0.85  # of the sphere's radius: beyond it there is no molecule, so its mean is the level of the background
 FEWEST = 0.05  # of a shell's mean weight, for samples on which next to nothing fell, before the SNR is known
@@ -37,12 +39,14 @@ class HalfMaps:
 def half_maps(
     parts: list[tuple[torch.Tensor, torch.Tensor]], rotations: torch.Tensor, shared: int | None = None
 ) -> HalfMaps:
-    """parts: for each half, images (n, L, L) that are sums over many, and their weights (n,), in `rotations` (n, 3, 3).
+    """parts: for each half, images (n, L, L) that are sums over many, and their weights, (n,), or (n, D) of each of their
+    rings (seen.py), in `rotations` (n, 3, 3).
 
     shared: up to which shell the halves get the same, that of both, so that they stay in one frame; None: all shells.
     """
     size = parts[0][0].shape[-1]
-    halves = [insert_weighted(images, weights, rotations) for images, weights in parts]
+    how = {"plane": rings_of(size).padded} if parts[0][1].ndim == 2 else {}
+    halves = [insert_weighted(images, weights, rotations, **how) for images, weights in parts]
     radius = padded_radius(size).to(rotations.device)
     shell = radius.round().long().clamp(max=size)
     first = [masked(volume_of(total / (weight + FEWEST * mean_of(weight, shell) + 1e-6))) for total, weight in halves]
