@@ -32,20 +32,23 @@ def insert_weighted(
     rotations: torch.Tensor,
     at_once: int = 256,
     plane: Callable[[torch.Tensor], torch.Tensor] = lambda weights: weights[:, None, None],
+    views: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (n, L, L) that are sums over many, and how many each stands for (n,), as central slices in `rotations`.
 
     Both (2L, 2L, L + 1): what came to each Fourier sample, complex, and the weight that came to it.
     plane: weights of b images → those of the samples of their slices, (b, 2L, L + 1), where these are not all alike.
+    views: (n, L, L), whose slices come in with these weights, and the images on top.
     """
     shape = padded(images.shape[-1])
     total = torch.zeros((*shape[:2], shape[2] // 2 + 1), dtype=torch.complex64, device=images.device)
     weight = torch.zeros(total.shape, device=images.device)
-    for some, counts, turns in zip(
-        images.split(at_once), weights.split(at_once), rotations.split(at_once), strict=True
-    ):
-        inserted = slices(some)
-        both = torch.stack([inserted, plane(counts).to(inserted.dtype).expand_as(inserted)], dim=1)
+    for start in range(0, len(images), at_once):
+        some = slice(start, start + at_once)
+        inserted, counts, turns = slices(images[some]), plane(weights[some]), rotations[some]
+        if views is not None:
+            inserted = inserted + counts * slices(views[some])
+        both = torch.stack([inserted, counts.to(inserted.dtype).expand_as(inserted)], dim=1)
         (added, share), _ = insert_central_slices_rfft_3d_multichannel(both, shape, turns)
         total, weight = total + added, weight + share.real
     return total, weight

@@ -36,8 +36,8 @@ def tell(
             f"--ctf none: expected corrected or applied for {name}, a net that was trained with the CTF, got none"
         )
     if asked in ("corrected", "applied") and not able:
-        raise InputError(f"--ctf {asked}: expected a method that can be told of the CTF (cwf, wiener, exemplar, rebuilt, or a "
-                         f"net trained with method.ctf_input=flip), got {name}; give --ctf none")  # fmt: skip
+        raise InputError(f"--ctf {asked}: expected a method that can be told of the CTF (cwf, abinitio, wiener, exemplar, "
+                         f"rebuilt, or a net trained with method.ctf_input=flip), got {name}; give --ctf none")  # fmt: skip
     wanted = asked in ("corrected", "applied") or (asked is None and able and (listed or trained_with))
     if not wanted:
         if listed:

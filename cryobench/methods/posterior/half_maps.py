@@ -36,17 +36,34 @@ class HalfMaps:
         return self.both.shape[-1]
 
 
-def half_maps(
-    parts: list[tuple[torch.Tensor, torch.Tensor]], rotations: torch.Tensor, shared: int | None = None
-) -> HalfMaps:
-    """parts: for each half, images (n, L, L) that are sums over many, and their weights, (n,), or (n, D) of each of their
-    rings (seen.py), in `rotations` (n, 3, 3).
+@dataclass(frozen=True)
+class Part:
+    """What a half is made of: images (n, L, L) that are sums over many, and their weights, (n,).
+
+    Of images seen through a CTF: weights (n, D) of each of their rings (seen.py), and views (n, L, L) of the map before; images
+    are then what is left of the sums without views of these weights. A CTF spreads a particle beyond the disc that sums are
+    kept on; of the whole sums, what is cut off there would come in at all frequencies.
+    """
+
+    images: torch.Tensor
+    weights: torch.Tensor
+    views: torch.Tensor | None = None
+
+    def inserted(self, rotations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What comes to each Fourier sample, and its weight."""
+        if self.views is None:
+            return insert_weighted(self.images, self.weights, rotations)
+        rings = rings_of(self.images.shape[-1])
+        return insert_weighted(self.images, self.weights, rotations, plane=rings.padded, views=self.views)
+
+
+def half_maps(parts: list[Part], rotations: torch.Tensor, shared: int | None = None) -> HalfMaps:
+    """The maps of two halves, whose images are seen in `rotations` (n, 3, 3).
 
     shared: up to which shell the halves get the same, that of both, so that they stay in one frame; None: all shells.
     """
-    size = parts[0][0].shape[-1]
-    how = {"plane": rings_of(size).padded} if parts[0][1].ndim == 2 else {}
-    halves = [insert_weighted(images, weights, rotations, **how) for images, weights in parts]
+    size = parts[0].images.shape[-1]
+    halves = [part.inserted(rotations) for part in parts]
     radius = padded_radius(size).to(rotations.device)
     shell = radius.round().long().clamp(max=size)
     first = [masked(volume_of(total / (weight + FEWEST * mean_of(weight, shell) + 1e-6))) for total, weight in halves]

@@ -62,6 +62,16 @@ class Rings:
         """The means (n, D) of (n, L, L/2+1) over each ring."""
         return self.sums(squares) / self.sums(torch.ones_like(squares[:1]))
 
+    def filtered(self, images: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Images (n, L, L), each ring times its value (n, D)."""
+        parts = [
+            torch.fft.irfft2(
+                torch.fft.rfft2(some) * value[:, self.ring.to(value.device)].view(len(some), self.size, -1)
+            )
+            for some, value in zip(images.split(AT_ONCE), values.split(AT_ONCE), strict=True)
+        ]
+        return torch.cat(parts)
+
     def padded(self, values: torch.Tensor) -> torch.Tensor:
         """Values (n, D) at the frequencies of images padded to twice their size, linear between rings: (n, 2L, L + 1), as slices
         are inserted (frequency 0 in the middle of the rows)."""

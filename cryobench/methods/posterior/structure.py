@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from cryobench.data.io.stack import resample
 from cryobench.data.project import Projector
 from cryobench.methods.posterior.band import Band
-from cryobench.methods.posterior.half_maps import HalfMaps, half_maps, masked
+from cryobench.methods.posterior.half_maps import HalfMaps, Part, half_maps, masked
 from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture, Sums
 from cryobench.methods.posterior.seen import rings_of
 from cryobench.methods.posterior.so3_grid import MIRROR, Hemisphere, hemisphere
@@ -165,10 +165,20 @@ def iterate(
     both = sums[0] + sums[1]
     scale, contrast = both.contrast(before.contrast)
     # maps in the unit in which the images' mean scale is 1
-    parts = [(band.basis.render(one.images) * scale, one.weights) for one in sums]
+    parts = [part(mix, one, scale) for mix, one in zip(mixtures, sums, strict=True)]
     maps = half_maps(parts, poses.rotations, shared)
     rotations = poses.orientations(best, mixtures[0].angles)
     return Structure(maps, contrast, poses, likely, rotations, both.log_likelihood / both.count)
+
+
+def part(before: PoseMixture, sums: Sums, scale: float) -> Part:
+    """What comes of the sums under a mixture, times `scale`."""
+    basis, images = before.basis, before.basis.render(sums.images)
+    if before.power is None:
+        return Part(images * scale, sums.weights)
+    views = basis.render(before.views)
+    known = basis.render(basis.coefficients(rings_of(basis.size).filtered(views, sums.weights)))
+    return Part((images - known) * scale, sums.weights, views * scale)
 
 
 def blob(size: int, rng: np.random.Generator) -> torch.Tensor:
