@@ -39,6 +39,10 @@ FIRST = 16  # px of the first maps
 ANNEALING = (4.0, 3.0, 2.25, 1.7, 1.3, 1.0, 1.0, 1.0)  # of the first maps; the likelihood is taken to the power 1/heat
 STAGE = (1.3, 1.0)
 FINE = (1.0, 1.0)  # of the last maps, with finer poses
+# CTFs take most of the lowest frequencies away, where a map begins, and the less images tell the shorter are the steps of
+# expectation–maximisation: there are more of them in small maps, where they cost little.
+SETTLING = (1.0,) * 16  # after the annealing of the first maps
+SMALL, SMALL_STAGE = 32, (1.0,) * 5  # px up to which a stage has these
 GROWTH = 1.33  # from stage to stage
 SHARED = 5  # shells that both halves share, in maps of any size, so that they stay in one frame
 AGREE = 0.143  # FSC of half maps (Rosenthal & Henderson 2003)
@@ -110,7 +114,8 @@ class AbInitio(WithSigma, Imaging):
             saved = self.saved()
             self.structure: Structure = self.begin(sigma, level, halves, shown) if saved is None else saved
             while (size := self.next_size()) is not None:
-                self.structure = self.stage(size, self.step, STAGE, sigma, halves, shown)
+                heats = SMALL_STAGE if self.sees and size <= SMALL else STAGE
+                self.structure = self.stage(size, self.step, heats, sigma, halves, shown)
                 self.save()
             last = self.report["stages"][-1]
             if last["step"] != self.fine_step:
@@ -127,14 +132,15 @@ class AbInitio(WithSigma, Imaging):
 
         rng = np.random.default_rng([self.setting.seed, len(halves)])
         poses, first, tried = poses_of(FIRST, self.step, self.device), [], []
-        task = shown.add_task("first maps", total=2 * self.starts * len(ANNEALING))
+        heats = ANNEALING + SETTLING if self.sees else ANNEALING
+        task = shown.add_task("first maps", total=2 * self.starts * len(heats))
         for half in (0, 1):
             rows = np.flatnonzero(halves == half)[: self.n_first]
             band = self.band(rows, sigma, FIRST)
             candidates = []
             for _ in range(self.starts):
                 structure = beginning(band, level, rng)
-                for heat in ANNEALING:
+                for heat in heats:
                     structure = iterate(structure, band, np.arange(len(rows)) % 2, poses, heat, None, local=False)
                     shown.advance(task)
                 candidates.append(structure)
