@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from cryobench.data.images import NoisyImages
-from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser, check_images
 
 BATCH = 256  # images in memory at a time
@@ -40,9 +39,7 @@ class MeanImage(Denoiser):
 
     def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → n times the mean image. Raises InputError for another L than in training, BadImages for NaN or Inf."""
-        check_images(noisy)
-        if noisy.shape[1:] != self.image.shape:
-            raise InputError(f"expected images of {len(self.image)} pixels, as in training, got {noisy.shape[-1]}")
+        check_images(noisy, len(self.image))
         return np.tile(self.image, (len(noisy), 1, 1))
 
 

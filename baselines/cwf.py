@@ -24,9 +24,10 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from cryobench.checks import above_zero, at_least, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.base import WithSigma
+from cryobench.methods.base import WithSigma, check_images
 from cryobench.methods.imaging import Imaging, given
 from cryobench.noise.ctf import Ctf
 
@@ -52,16 +53,8 @@ class CWF(WithSigma, Imaging):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.n_fit is not None and self.n_fit < 2:
-            raise InputError(f"method.n_fit: expected 2 images or more, or null for all, got {self.n_fit}")
-        if self.defocus_step is not None and not self.defocus_step > 0:
-            raise InputError(f"method.defocus_step: expected a width above 0 Å, or null, got {self.defocus_step}")
+        refuse("method", at_least(self, 2, "n_fit"), above_zero(self, "defocus_step"))
         self.check_imaging()
-
-    @property
-    def side_information(self) -> frozenset[str]:
-        """σ, the noise's spectrum and the CTFs, where they are told."""
-        return super().side_information | self.told
 
     def fewest(self, size: int) -> int:
         """As many as the largest block of the covariance (order 0) has functions, L/2: with fewer it has not full rank."""
@@ -144,10 +137,8 @@ class CWF(WithSigma, Imaging):
 
         Raises InputError for another L than that of the fit, BadImages for NaN, Inf, or constant images.
         """
-        basis = self._filter.basis
         check_varied(noisy, *SMALLEST)
-        if noisy.shape[-1] != basis.nres:
-            raise InputError(f"expected images of {basis.nres} pixels, as in training, got {noisy.shape[-1]}")
+        check_images(noisy, self._filter.basis.nres)
         denoised = np.empty(noisy.shape, np.float32)
         starts = track(
             range(0, len(noisy), BATCH), "denoising", console=Console(stderr=True), disable=not self.setting.progress

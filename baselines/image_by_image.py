@@ -86,11 +86,6 @@ class ImageByImage(WithSigma, Whitening):
         self.check_whiten()
 
     @property
-    def side_information(self) -> frozenset[str]:
-        """σ and the noise's spectrum, where they are told."""
-        return super().side_information | self.told
-
-    @property
     def learns(self) -> bool:
         """The spectrum of the noise, where it is whitened; nothing else."""
         return self.whiten != "none"

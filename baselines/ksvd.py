@@ -18,6 +18,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from cryobench.checks import above_zero, at_least, one_of, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 
@@ -50,13 +51,8 @@ class KSVD(ImageByImage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.coding not in ("error", "sparsity"):
-            raise InputError(f"method.coding: expected error or sparsity, got {self.coding}")
-        for name in ("patch", "atoms", "iterations", "n_patches", "sparsity", "gain"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
-        if self.patch < 2:
-            raise InputError("method.patch: expected 2 pixels or more, got 1; the paper takes 8")
+        numbers = above_zero(self, "atoms", "iterations", "n_patches", "sparsity", "gain")
+        refuse("method", at_least(self, 2, "patch"), numbers, one_of(self, coding=("error", "sparsity")))
         if self.sparsity > min(self.patch**2, self.atoms):
             raise InputError(
                 f"method.sparsity: expected no more atoms than pixels in a patch ({self.patch**2}) or atoms in "
@@ -66,7 +62,7 @@ class KSVD(ImageByImage):
     @property
     def side_information(self) -> frozenset[str]:
         """σ, where it is told and the coding goes by it."""
-        return super().side_information if self.coding == "error" else self.told
+        return super().side_information - (set() if self.coding == "error" else {"sigma"})
 
     @property
     def smallest(self) -> tuple[int, str]:

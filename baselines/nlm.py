@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryobench.errors import InputError
+from cryobench.checks import above_zero, refuse
 
 from .image_by_image import ImageByImage
 
@@ -25,9 +25,7 @@ class NLM(ImageByImage):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("patch", "distance", "h"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
+        refuse("method", above_zero(self, "patch", "distance", "h"))
 
     @property
     def smallest(self) -> tuple[int, str]:

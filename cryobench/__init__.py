@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cryobench.methods.learned.scores import AlphaBeta
     from cryobench.runs.notebook import evaluate, load
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = [
     "AlphaBeta",
     "Denoiser",

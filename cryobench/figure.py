@@ -34,8 +34,10 @@ def save(figure: Figure, results: Path, name: str) -> list[Path]:
     return files
 
 
-def gallery(panels: list[tuple[str, np.ndarray]]) -> Figure:
+def gallery(panels: list[tuple[str, np.ndarray]], pixel_size: float | None = None) -> Figure:
     """Images (L, L) under their titles, line by line, all in the contrast [0, 1] of clean images.
+
+    pixel_size: in Å; given, the first panel has a scale bar.
 
     Four, five or six a line, with the fewest places empty. One whose title begins with "noisy" spans its own central 98 %.
     """
@@ -49,7 +51,20 @@ def gallery(panels: list[tuple[str, np.ndarray]]) -> Figure:
         low, high = np.percentile(image, [1, 99]) if title.startswith("noisy") else (0.0, 1.0)
         axis.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
         axis.set_title(title, fontsize=8)
+    if pixel_size and panels:
+        scale_bar(axes[0], panels[0][1].shape[1], pixel_size)
     return figure
+
+
+def scale_bar(axis, size: int, pixel_size: float) -> None:
+    """A bar of 10, 20, 50, 100 … Å, at most a third of an image of `size` px, in its lower left corner."""
+    decades = (step * 10.0**power for power in range(-1, 5) for step in (1, 2, 5))
+    length = max((one for one in decades if one <= size * pixel_size / 3), default=pixel_size)
+    start, end, foot = 0.06 * size, 0.06 * size + length / pixel_size, 0.93 * size
+    axis.plot([start, end], [foot, foot], color="white", linewidth=2, solid_capstyle="butt")
+    axis.text(
+        (start + end) / 2, foot - 0.02 * size, f"{length:g} Å", color="white", fontsize=7, ha="center", va="bottom"
+    )
 
 
 def strip(rows: dict[str, np.ndarray], path: Path, notes: dict[str, list[str]] | None = None) -> Path:
@@ -58,21 +73,19 @@ def strip(rows: dict[str, np.ndarray], path: Path, notes: dict[str, list[str]] |
     All lines but "noisy" share the contrast [0, 1] of clean images; a noisy one spans its own central 98 %.
     notes: name → one short text under each image.
     """
-    columns = max(len(images) for images in rows.values())
-    figure = Figure(figsize=(1.25 * columns + 0.9, 1.35 * len(rows)), dpi=110, layout="constrained")
+    right, bottom = max(len(images) for images in rows.values()), len(rows) + 0.2
+    figure = Figure(figsize=(1.25 * (right + 0.25), 1.25 * bottom), dpi=110)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(rows), columns, squeeze=False)
-    for line, (name, images) in zip(axes, rows.items(), strict=True):
-        for column, axis in enumerate(line):
-            axis.set(xticks=[], yticks=[], frame_on=False)
-            if column >= len(images):
-                continue
-            image = images[column]
+    axis = figure.add_axes((0, 0, 1, 1), frame_on=False)  # one for all images: an axis costs more than an image
+    for line, (name, images) in enumerate(rows.items()):
+        axis.text(-0.05, line + 0.5, name, fontsize=9, rotation=90, ha="right", va="center")
+        for column, image in enumerate(images):
             low, high = np.percentile(image, [1, 99]) if name == "noisy" else (0.0, 1.0)
-            axis.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
+            place = (column, column + 0.95, line + 0.97, line + 0.02)
+            axis.imshow(image, cmap="gray", vmin=low, vmax=high, interpolation="nearest", extent=place)
             if notes and name in notes:
-                axis.set_xlabel(notes[name][column], fontsize=7)
-        line[0].set_ylabel(name, fontsize=9)
+                axis.text(column + 0.475, line + 1, notes[name][column], fontsize=7, ha="center", va="top")
+    axis.set(xticks=[], yticks=[], xlim=(-0.25, right), ylim=(bottom, 0))
     figure.savefig(path)
     return path
 

@@ -184,8 +184,8 @@ def to_markdown(results: list[Finding]) -> str:
             [
                 [
                     "claim",
-                    "lower, it says",
-                    "than",
+                    "claimed better",
+                    "baseline",
                     "effect (95 % over seeds)",
                     "p",
                     "p within margin",

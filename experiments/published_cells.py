@@ -30,6 +30,12 @@ FACTOR, DECIBEL, SIMILARITY = 1.25, 1.0, 0.05
 CLOSE = {"mse": 1.1, "psnr": 0.5}  # a factor, dB; counted beside
 # Where a row of Table 2 stands in the other sweeps: switches of classical methods, and the released protocol.
 SWITCHES = {"clipped": {"noise.clip": True}, "unclipped": {"noise.clip": False}}
+# Sweep → single settings of its rows that were tried, too.
+TRIED: dict[str, dict[str, list[str]]] = {
+    "alpha_beta": {"method.batch_norm": ["precise"]},
+    "lambda": {"method.batch_norm": ["precise"]},
+    "methods": {"method.critic_norm": ["layer", "none"]},
+}
 
 
 def write(store: Store) -> list[Path]:
@@ -37,7 +43,7 @@ def write(store: Store) -> list[Path]:
     runs = frame.frame(store.all())
     numbered = [(number, cell) for number in SWEEPS for cell in cells(runs, number) if cell.paper is not None]
     known = explanations(runs) | {"wider": wider_range(runs, [cell for _, cell in numbered])}
-    lines = [(number, cell, *reading(number, cell, known)) for number, cell in numbered]
+    lines = [(number, cell, *reading(cell, known)) for number, cell in numbered]
     return text.write(store, "published_cells", {"md": to_markdown(lines), "csv": to_csv(lines)})
 
 
@@ -68,7 +74,7 @@ def wider_range(runs: pd.DataFrame, compared: Sequence[Cell]) -> dict[tuple[str,
 
 
 def explanations(runs: pd.DataFrame) -> dict:
-    """(row, SNR, metric) → [(switch, value)] of Table 2's rows under other settings; "scale": factor and its interval."""
+    """(row, SNR, metric) → [(switch, value)] of the tables' rows under other settings; "scale": factor and its interval."""
     explained: dict = {}
     variants = [
         (row.partition(", ")[0], f"{row.partition(', ')[2]}, {images}", {**wanted, **clip})
@@ -78,6 +84,13 @@ def explanations(runs: pd.DataFrame) -> dict:
     variants += [
         (row, "protocol=released", {**wanted, "protocol.name": "released", "noise.clip": True})
         for row, wanted in frame.sweep_rows("released").items()
+    ]
+    variants += [
+        (row, f"{key}={value}", {**wanted, key: value})
+        for sweep, settings in TRIED.items()
+        for key, values in settings.items()
+        for value in values
+        for row, wanted in frame.sweep_rows(sweep).items()
     ]
     for row, switch, wanted in variants:
         matching = frame.rows(runs, {row: wanted})
@@ -123,7 +136,7 @@ def half_width_of_sum(errors: Sequence[tuple[float, int]]) -> float:
     return float(stats.t.ppf(0.975, degrees)) * math.sqrt(variance)
 
 
-def reading(number: int, cell: Cell, known: dict) -> tuple[str, str]:
+def reading(cell: Cell, known: dict) -> tuple[str, str]:
     """One of "agrees", "protocol", "scale", "unexplained", "missing", and the reason in words."""
     if cell.mean is None or cell.paper is None:
         return "missing", "not run"
@@ -131,7 +144,8 @@ def reading(number: int, cell: Cell, known: dict) -> tuple[str, str]:
         return reading_of_ssim(cell, known.get("wider", {}).get(cell.run_ids))
     if near(cell.metric, cell.mean, cell.paper):
         return "agrees", ""
-    for switch, value in known.get((cell.row, cell.snr, cell.metric), []) if number == 2 else []:
+    tried = known.get((cell.row, cell.snr, cell.metric), [])
+    for switch, value in tried:
         if near(cell.metric, value, cell.paper):
             return "protocol", f"{switch}: {text.formatted(cell.metric, value, None).split('(')[0]}"
     factors = known["scale"]
@@ -144,7 +158,8 @@ def reading(number: int, cell: Cell, known: dict) -> tuple[str, str]:
             if factors[2] < 1:
                 return "scale", reason
             return "unexplained", f"scale may do it, but none is shown: {reason}"
-    return "unexplained", ""
+    others = ", ".join(f"{name}: {text.formatted(cell.metric, value, None).split('(')[0]}" for name, value in tried)
+    return "unexplained", others and f"not by {others}"
 
 
 def reading_of_ssim(cell: Cell, wider: float | None) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cryobench.evaluation.statistics import mean_and_spread
 from cryobench.methods.learned.scores import TABLE_1, AlphaBeta
 from cryobench.robust.contamination import CONTAMINATIONS
 from cryobench.robust.elliptical import TAILS
@@ -75,7 +76,7 @@ class Cell:
     @property
     def spread(self) -> float | None:
         """Standard deviation over seeds; None for a single one."""
-        return float(np.std(list(self.by_seed.values()), ddof=1)) if len(self.by_seed) > 1 else None
+        return mean_and_spread(list(self.by_seed.values()))[1]
 
     def __str__(self) -> str:
         return f"{self.mean:.4f}({'–' if self.spread is None else f'{self.spread:.4f}'})"

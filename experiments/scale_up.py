@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from cryobench.evaluation.statistics import mean_and_spread
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 from cryobench.tables.text import formatted, pipes, short
@@ -134,18 +135,13 @@ def trend(points: list[Point], by: str) -> Trend | None:
 def to_markdown(points: list[Point]) -> str:
     """The page: a line for each point, then what the trends say."""
     lines = [["row", "training pairs", "images seen", "width", "MSE", "seeds"]]
-    lines += [
-        [p.row, f"{p.pairs:,}", f"{p.images:,}", str(p.width), mean_and_spread(p.mse), str(len(p.mse))] for p in points
-    ]
+    for p in points:
+        mse = formatted("mse", *mean_and_spread(p.mse))
+        lines.append([p.row, f"{p.pairs:,}", f"{p.images:,}", str(p.width), mse, str(len(p.mse))])
     caption = f"ResNet, SNR {SNR:g}, steps away from the desk scale. MSE: mean(spread over seeds)."
     parts = ["# Toward the paper's scale", caption, pipes(lines)]
     parts += [reading(points, method) for method in METHODS]
     return text.page(*parts)
-
-
-def mean_and_spread(mse: tuple[float, ...]) -> str:
-    """An MSE over seeds as tables have it."""
-    return formatted("mse", float(np.mean(mse)), float(np.std(mse, ddof=1)) if len(mse) > 1 else None)
 
 
 def reading(points: list[Point], method: str) -> str:

@@ -13,9 +13,9 @@ NAMES = {"l2-Autoencoder": r"$\ell_2$-Autoencoder", "GAN + l1": r"GAN + $\ell_1$
 
 
 def write(store: Store) -> list[Path]:
-    """Write table2.md, .csv (with SSIM) and .tex from the records, with what the paper doesn't have, images from outside too."""
+    """Write table2.md, .csv (with SSIM) and .tex from the records, with what the paper doesn't have, one's own methods too."""
     runs = frame.frame(store.all())
-    rows = frame.sweep_rows("methods") | frame.outside(runs)
+    rows = frame.sweep_rows("methods") | frame.outside(runs) | frame.own(runs)
     cells, notes = table.cells(runs, rows, 2, (0.1, 0.05), ("mse", "psnr", "ssim", "nmse"))
     shown = [cell for cell in cells if cell.metric != "ssim"]
     tex = layout.to_tex(shown, TITLE, "Method/SNR", "tab:methods")

@@ -1,6 +1,6 @@
-"""Are open and closed conformations told apart without templates (supplemental note 5), and which differences are chance?
+"""Are open and closed conformations separated without templates (supplemental note 5), and which differences are chance?
 
-Of 60 images a coin flip gets 33.1 right on average, since the better of two labellings counts. The paper's own counts are
+Of 60 images guessing gets 33.1 right on average, since the better of two labellings counts. The paper's own counts are
 compared by Fisher's exact test, as it gives no images; ours image by image: each open or closed test image has a share
 of draws in which it was right, and these shares are compared in pairs (t-test). The draws overlap, so they are no
 replicates; images are. All p values of one view, and those of the paper, are corrected for their number.
@@ -44,7 +44,7 @@ CLAIMS = tuple(
     ]
     + [((GAN, "isomap"), (GAN, other)) for other in ("spectral", "mds", "tsne")]
 )
-COLUMNS = tuple("view row embedding images draws seeds mean sd median low high beyond_coin paper".split())
+COLUMNS = tuple("view row embedding images draws seeds mean sd median low high above_chance paper".split())
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Clustering:
         return middle, bounds.low * self.images, bounds.high * self.images
 
     @property
-    def beyond_coin(self) -> int:
-        """Draws of which a coin flip would give as many right, either way, in less than 5 %."""
+    def above_chance(self) -> int:
+        """Draws of which guessing would give as many right, either way, in less than 5 %."""
         return sum(stats.binomtest(int(c), self.images).pvalue < 0.05 for c in self.correct)
 
 
@@ -74,8 +74,8 @@ def write(store: Store) -> list[Path]:
     parts = [
         "# Telling open from closed by clustering (supplemental note 5)",
         "SNR 0.05; Isomap (25 neighbours) and k-means (k = 2) on raw denoised pixels; correct under the better of the two "
-        "labellings, mean(standard deviation) over all draws, 20 of 60 images for each seed, half of them open. A coin "
-        "flip gets 33.1 of 60; *beyond a coin* counts draws with a two-sided binomial p below 5 %; the interval is the "
+        "labellings, mean(standard deviation) over all draws, 20 of 60 images for each seed, half of them open. Guessing "
+        "gets 33.1 of 60; *above chance* counts draws with a two-sided binomial p below 5 %; the interval is the "
         "binomial one of the median draw. *Our p* is over images, so it is of these trained nets, not of all that could "
         "be.",
     ]
@@ -137,12 +137,12 @@ def counted(one: Clustering) -> list[str]:
         spread,
         f"{one.correct.min()}–{one.correct.max()}",
         f"{middle} ({low:.0f}–{high:.0f})",
-        f"{one.beyond_coin} of {len(one.correct)}",
+        f"{one.above_chance} of {len(one.correct)}",
         str(one.seeds),
     ]
 
 
-HEAD = ["correct, mean(sd)", "range", "median (95 % interval)", "beyond a coin", "seeds", "paper"]
+HEAD = ["correct, mean(sd)", "range", "median (95 % interval)", "above chance", "seeds", "paper"]
 
 
 def by_method(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
@@ -203,7 +203,7 @@ def comparisons(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
             "than",
             "paper",
             "paper's p",
-            "beyond chance in the paper",
+            "significant in the paper",
             "ours, of 60",
             "our p",
             "ours",
@@ -270,7 +270,7 @@ def csv_lines(view: str, by_row: dict[str, dict[str, Clustering]]) -> list[list]
                     sd,
                     middle,
                     *interval,
-                    one.beyond_coin,
+                    one.above_chance,
                     PAPER.get((row, name)),
                 ]
             )

@@ -18,9 +18,9 @@ import pandas as pd
 
 from cryobench import figure
 from cryobench.evaluation import statistics
-from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
+from cryobench.tables.comparison import Measure
 
 TITLE = "Which order of methods survives the microscope"
 SETTINGS = ("white", "CTF", "CTF + coloured noise", "CTF + coloured noise + shifts")
@@ -82,37 +82,14 @@ def write(store: Store) -> list[Path]:
 
 
 def nmse_of(chosen: pd.DataFrame, runs: pd.DataFrame) -> Values:
-    """The NMSE of each test image of the chosen runs.
-
-    Older records have each image's MSE alone; what it is divided by, the clean image's variance, is that of the same image in a
-    newer record of the same data set. A run whose images are in no newer record is left out.
-    """
-    variances: dict[str, np.ndarray] = {}
-    for record in runs.loc[runs["done"].astype(bool), "record"]:
-        if "nmse" in record.per_image and not record.config["noise"].get("shift"):
-            variance = ratio(record.per_image["mse"], record.per_image["nmse"])
-            known = variances.get(record.data["key"], variance)
-            variances[record.data["key"]] = np.where(np.isfinite(known), known, variance)
+    """The NMSE of each test image of the chosen runs; an older one whose images are in no newer record is left out."""
+    measure = Measure(runs.loc[runs["done"].astype(bool), "record"])
     values: Values = {}
     for run in chosen.itertuples():
-        if (nmse := per_image(run.record, variances)) is not None:
+        if (nmse := measure.nmse_of_images(run.record)) is not None:
             method, _, setting = run.row.rpartition(", ")
             values.setdefault((method, setting), {})[int(run.seed)] = nmse
     return values
-
-
-def per_image(record: Record, variances: dict[str, np.ndarray]) -> np.ndarray | None:
-    """NMSE of each test image, NaN for one that was not denoised; None where it can't be had."""
-    if "nmse" in record.per_image:
-        return np.array(record.per_image["nmse"], dtype=float)
-    known = variances.get(str(record.data.get("key")))
-    return None if known is None else ratio(record.per_image["mse"], known)
-
-
-def ratio(one: Iterable, other: Iterable) -> np.ndarray:
-    """one / other, NaN where either is missing or both are 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.array(one, dtype=float) / np.array(other, dtype=float)
 
 
 def limit_of(values: Values, setting: str) -> dict[int, np.ndarray]:
@@ -130,14 +107,14 @@ def summary(values: Values, rows: Iterable[str]) -> list[dict]:
             continue
         floors = {seed: float(np.nanmean(one)) for seed, one in limit_of(values, setting).items()}
         times = [nmse / floors[seed] for seed, nmse in by_seed.items() if seed in floors]
-        numbers = list(by_seed.values())
+        mean, spread = statistics.mean_and_spread(list(by_seed.values()))
         lines.append(
             {
                 "method": method,
                 "setting": setting,
-                "nmse": float(np.mean(numbers)),
-                "spread": float(np.std(numbers, ddof=1)) if len(numbers) > 1 else None,
-                "n_seeds": len(numbers),
+                "nmse": mean,
+                "spread": spread,
+                "n_seeds": len(by_seed),
                 "times_limit": float(np.mean(times)) if times else None,
                 "rank": None,
             }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cryobench.evaluation.statistics import mean_and_spread
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, table, text
@@ -96,7 +97,7 @@ def spreads(runs: Iterable[dict]) -> dict[str, tuple[float, float | None, int]]:
     for name in dict.fromkeys(name for run in runs for name in run):
         values = [run[name] for run in runs if run.get(name) is not None]
         if values:
-            out[name] = float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None, len(values)
+            out[name] = *mean_and_spread(values), len(values)
     return out
 
 

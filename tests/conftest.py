@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import os
 import sys
 from pathlib import Path
@@ -58,6 +60,29 @@ def one_thread() -> None:
 
     torch.set_num_threads(1)
     threadpool_limits(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def composed_once():
+    """What Hydra made of some words is kept for the tests that come with the same ones: it takes a tenth of a second.
+
+    Yamls of one's own, which a test writes, and the jobs of a sweep go to Hydra each time.
+    """
+    from hydra.core.global_hydra import GlobalHydra
+
+    from cryobench.config import compose
+
+    ask = compose.composed
+    shipped = functools.lru_cache(maxsize=64)(ask)
+
+    def composed(words):
+        own = any(word.startswith("hydra.searchpath=") for word in words)
+        anew = own or GlobalHydra.instance().is_initialized()
+        return ask(words) if anew else copy.deepcopy(shipped(tuple(words)))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compose, "composed", composed)
+        yield
 
 
 @pytest.fixture(scope="session")

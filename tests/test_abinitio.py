@@ -289,6 +289,11 @@ def test_a_shell_without_signal_is_left_out_and_one_with_it_is_kept():
     assert power[0] < 0.05 * power[1]
 
 
+def test_a_volume_is_turned_where_it_lies():
+    """On whatever device: torch's "meta" has shapes without numbers, and is not to be mixed with others, as a GPU isn't."""
+    assert turned(torch.empty((8, 8, 8), device="meta"), torch.eye(3)[None]).device.type == "meta"
+
+
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_a_volume_is_turned_back_in_the_right_hand(mirrored):
     volume = lumps(16)
@@ -317,16 +322,15 @@ class Given(NoisyImages):
 def test_a_volume_is_found_from_images_with_little_noise_and_written(tmp_path):
     volume = lumps(32, width=0.035)
     noisy, seen = images_of(volume, 400, sigma=0.05)
-    method = AbInitio(sigma="0.05", starts=2, n_first=200, fine_step=1.0)
+    method = AbInitio(sigma="0.05", starts=2, n_first=200, fine_step=1.4)  # views 5° apart
     method.fit(Given(noisy))
     maps = method.structure.maps
     assert method.report["found"] and method.report["agreement"] > 0.6 and maps.size == 32
-    found = align(maps.both, volume)(maps.both)
-    correlation = fourier_shell_correlation(found, volume)
+    onto = align(*(resized(each, 16) for each in (maps.both, volume)))
+    correlation = fourier_shell_correlation(onto(maps.both), volume)
     assert correlation[1 : int(0.8 * 16) + 1].min() > 0.5, correlation
-    onto = align(maps.both, volume)
     off = Rotation.from_matrix(onto.orientations(method.structure.rotations) @ seen.transpose(0, 2, 1)).magnitude()
-    assert np.degrees(np.median(off)) < 3
+    assert np.degrees(np.median(off)) < 4
     method.leave(tmp_path)
     written = read_star(tmp_path / "poses.star")
     angles = rotations_from_euler(*(written.column(f"rlnAngle{name}") for name in ("Rot", "Tilt", "Psi")))

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -126,3 +127,32 @@ def test_the_lowest_versions_that_are_tried_are_those_that_are_declared():
     tried = dict(re.findall(r"^([\w-]+)==(\S+)$", (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8"), re.M))
     newest = re.search(r"^torch==(\S+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.M)[1]
     assert tried == declared | {"torch": newest}  # older ones bring several GB of CUDA
+
+
+def brought(*names: str) -> set[str]:
+    """Distributions that come with these ones, without any extra."""
+    known: set[str] = set()
+    left = list(names)
+    while left:
+        name = re.match(r"[\w.-]+", left.pop())[0].lower().replace("_", "-")
+        if name not in known:
+            known.add(name)
+            try:
+                left += [one for one in metadata.requires(name) or [] if "extra ==" not in one]
+            except metadata.PackageNotFoundError:  # of another platform or Python
+                continue
+    return known
+
+
+def test_the_tests_of_other_versions_import_what_is_installed_for_them():
+    """An environment of .ci/versions has cryobench's own dependencies, and what the script adds to them."""
+    script = (ROOT / ".ci" / "versions").read_text(encoding="utf-8")
+    (added,) = re.findall(r'^pip install --quiet -c "\$1" (psutil.*)$', script, re.M)
+    (named,) = re.findall(r"tests/test_\{(.*)\}\.py", script)
+    files = [f"test_{name}.py" for name in named.split(",")] + ["conftest.py", "left_behind.py"]
+    there, whose = brought("cryobench", *added.split()), metadata.packages_distributions()
+    for file in files:
+        tree = ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))
+        for module in {name.partition(".")[0] for name in imported(tree)} - sys.stdlib_module_names:
+            if not (ROOT / "tests" / f"{module}.py").exists():
+                assert {name.lower().replace("_", "-") for name in whose[module]} & there, f"{file} imports {module}"

@@ -229,9 +229,9 @@ def test_images_too_small_are_refused(images, name, smallest):
         (lambda: CWF(sigma="inf"), "method.sigma: expected border, known or a finite number above 0, got inf"),
         (lambda: NLM(sigma="-0.1"), "method.sigma"),
         (lambda: NLM(h=0), "method.h: expected a number above 0"),
-        (lambda: KSVD(coding="greedy"), "method.coding: expected error or sparsity, got greedy"),
+        (lambda: KSVD(coding="greedy"), "method.coding: expected one of error, sparsity, got greedy"),
         (lambda: KSVD(patch=1), "method.patch"),
-        (lambda: CWF(n_fit=1), "method.n_fit: expected 2 images or more"),
+        (lambda: CWF(n_fit=1), "method.n_fit: expected at least 2, got 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(make, complaint):

@@ -193,7 +193,7 @@ def test_an_image_does_not_depend_on_its_batch(bayes, case):
 
 def test_says_what_is_wrong(bayes, case):
     _, noisy, sigma, _ = case
-    with pytest.raises(InputError, match="24 x 24"):
+    with pytest.raises(InputError, match="expected images of 24 pixels"):
         bayes.denoise(noisy[:1, :16, :16], sigma=sigma[:1])
     with pytest.raises(BadImages, match="σ above 0") as caught:
         bayes.denoise(noisy[:3], sigma=np.array([0.5, 0.0, np.nan]))

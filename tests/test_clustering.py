@@ -93,5 +93,5 @@ def test_random_views_leave_ids_and_cached_images_as_they_were():
     assert run_id(resolve(compose(["data.test_view=random"]))) == run_id(plain)
     assert run_id(resolve(compose(["data.test_view=motion"]))) != run_id(plain)
     assert Phantom(32, 36, 12).key().keys() == Phantom(32, 36, 12, test_view="motion").key().keys() - {"test_view"}
-    with pytest.raises(InputError, match="random or motion"):
+    with pytest.raises(InputError, match="random, motion"):
         Phantom(32, 36, 12, test_view="side")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import PATIENCE, TINY
+from conftest import TINY
 
 from cryobench.cli.main import help_text
 
@@ -20,7 +20,7 @@ def test_a_run_leaves_its_metrics_its_picture_and_its_record(cli, tmp_path):
     assert status == 0 and not err
     for word in ("noisy", "denoised", "oracle", "strip.png", "record.json"):
         assert word in out
-    (folder,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("[!.]*")
+    (folder,) = (tmp_path / "results" / "phantom-quick" / "runs").glob("[!.]*")
     record = json.loads((folder / "record.json").read_text())
     assert record["status"] == "done" and record["run_id"] == folder.name and record["seed"] == 0
     assert {"mse", "psnr", "ssim", "nmse", "ssim_range2"} == set(record["metrics"])
@@ -38,7 +38,7 @@ def test_a_run_leaves_its_metrics_its_picture_and_its_record(cli, tmp_path):
 
 def test_a_finished_run_is_not_run_again(cli, tmp_path):
     cli("method=noisy", *TINY)
-    (record,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("*/record.json")
+    (record,) = (tmp_path / "results" / "phantom-quick" / "runs").glob("*/record.json")
     before = record.stat().st_mtime_ns
     status, out, _ = cli("method=noisy", *TINY)
     assert status == 0 and "done before" in out and record.stat().st_mtime_ns == before
@@ -78,6 +78,10 @@ WRONG = {
     "three wrong settings of a trainer": (
         ["trainer.threads=0", "trainer.accelerator=tpu", "trainer.precision=half"],
         ["trainer.threads", "trainer.accelerator", "trainer.precision", "got half"],
+    ),
+    "three wrong settings of a method": (
+        ["method.width=0", "method.lr=-1", "method.checkpoint=best"],
+        ["method.width", "method.lr", "above 0, got -1", "method.checkpoint", "got best"],
     ),
     "misspelt size": (["scale.widht=9"], ["scale.widht", "did you mean width"]),
     "misspelt size with plus": (["+scale.widht=9"], ["scale.widht", "did you mean width"]),
@@ -132,9 +136,9 @@ def test_cfg_prints_a_config_that_yaml_reads_and_runs_nothing(cli, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-def test_a_denoiser_of_the_users_own_in_the_folder_they_stand_in(cache, tmp_path):
-    """As README shows it: one Python file, one yaml, --config-dir; in a fresh process."""
-    (tmp_path / "mine.py").write_text(
+def test_a_denoiser_of_the_users_own_in_the_folder_they_stand_in(cli, tmp_path):
+    """One Python file, one yaml, --config-dir; test_installation.py does what README says, in processes of their own."""
+    (tmp_path / "my_blur.py").write_text(
         "from dataclasses import dataclass\n"
         "from scipy.ndimage import gaussian_filter\n"
         "from cryobench.methods.base import Denoiser\n"
@@ -145,15 +149,9 @@ def test_a_denoiser_of_the_users_own_in_the_folder_they_stand_in(cache, tmp_path
         "        return gaussian_filter(noisy, (0, self.width, self.width))\n"
     )
     (tmp_path / "conf" / "method").mkdir(parents=True)
-    (tmp_path / "conf" / "method" / "blur.yaml").write_text("name: blur\n_target_: mine.Blur\nwidth: 2\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "cryobench", "--config-dir", "conf", "method=blur", f"paths.cache={cache}", *TINY],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stderr
+    (tmp_path / "conf" / "method" / "blur.yaml").write_text("name: blur\n_target_: my_blur.Blur\nwidth: 2\n")
+    status, _, err = cli("--config-dir", "conf", "method=blur", *TINY)
+    assert status == 0, err
     (file,) = (tmp_path / "results").rglob("record.json")
     record = json.loads(file.read_text())
     assert record["config"]["method"]["width"] == 2.0
@@ -183,9 +181,9 @@ def test_a_terminal_without_greek_gets_what_it_can_show(cache, tmp_path, encodin
     assert done.returncode == 0 and not done.stderr and rb"(\u03b1,\u03b2)-GAN" in done.stdout
     done = python(tmp_path, "method=noisy", f"paths.cache={cache}", *TINY, PYTHONIOENCODING=encoding)
     assert done.returncode == 0 and not done.stderr and b"record.json" in done.stdout, done.stderr
-    done = python(tmp_path, "table", "1", "--results", "results/phantom-smoke", PYTHONIOENCODING=encoding)
+    done = python(tmp_path, "table", "1", "--results", "results/phantom-quick", PYTHONIOENCODING=encoding)
     assert done.returncode == 0 and b"Traceback" not in done.stderr and b"# Table 1" in done.stdout, done.stderr
-    assert "α" in (tmp_path / "results/phantom-smoke/tables/table1.md").read_text(encoding="utf-8")
+    assert "α" in (tmp_path / "results/phantom-quick/tables/table1.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full here")
@@ -202,3 +200,13 @@ def test_a_tilde_is_the_home_folder(cli, tmp_path, monkeypatch):
         assert list((tmp_path / "home" / name).rglob("record.json")) and not (tmp_path / "~").exists()
     status, _, _ = cli("table", "1", "--results=~/res")
     assert status == 0 and (tmp_path / "home" / "res" / "tables" / "table1.md").exists()
+
+
+def test_figures_are_made_by_the_papers_number_as_tables_are(cli, tmp_path):
+    """Figure 2 has two parts; of a number that no figure has, the names are told."""
+    assert cli("+sweep=methods", "row=noisy,oracle", "noise.snr=0.1", *TINY)[0] == 0
+    status, _, err = cli("figure", "2", "--results", "results/phantom-smoke")
+    written = {line.rpartition("/")[2] for line in err.splitlines() if line.startswith("written:")}
+    assert status == 0 and {"fig2_gallery_snr0.1.png", "fig2_gallery_snr0.1.svg"} <= written
+    status, _, err = cli("figure", "9", "--results", "results/phantom-smoke")
+    assert status == 2 and "fig1_stability" in err and "got 9" in err

@@ -1,8 +1,10 @@
 """The verb compare: whose records stand side by side, their numbers and verdicts, and what is run for them."""
 
+import copy
 import csv
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from cryobench.cli import missing
 from cryobench.config.compose import compose, resolve
-from cryobench.config.sweep import plan
+from cryobench.config.sweep import Job, plan
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import comparison, comparison_text
@@ -20,9 +22,15 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SMALL = ("data.n_train=30", "data.n_test=5")
 
 
+@cache
+def planned(*words: str) -> Job:
+    (job,) = plan(list(words)).jobs
+    return job
+
+
 def record(words: list[str], mse: list[float], told=(), nmse: bool = True, **fields) -> Record:
     """A finished run of these overrides, with this MSE of each image; the clean images' variances are 0.1, 0.2, …"""
-    (job,) = plan(words).jobs
+    job = copy.deepcopy(planned(*words))
     variances = 0.1 * np.arange(1, len(mse) + 1)
     per_image = {"mse": mse} | ({"nmse": list(np.divide(mse, variances))} if nmse else {})
     metrics = {name: {"mean": float(np.mean(values)), "std": 0.0} for name, values in per_image.items()}
@@ -69,7 +77,7 @@ def test_only_runs_under_the_same_conditions_stand_side_by_side():
     truth = record(["method=oracle"], [0.0, 0.0], told=["truth"])
     found = comparison.compare([mine, *others, *beside, failed, truth], config())
     assert [line.name for line in found.lines] == ["nlm", "cwf", "nlm sigma=known"]
-    assert found.answer == {0: truth} and found.where == "phantom, smoke scale, SNR 0.1"
+    assert found.answer == {0: truth} and found.where == "phantom, quick scale, SNR 0.1"
     for other in others:
         (only,) = comparison.compare([mine, other], other.config).lines
         assert list(only.records.values()) == [other]
@@ -175,7 +183,7 @@ def test_a_method_of_ones_own_stands_among_others_with_verdicts(cli, tmp_path, q
     assert cli(*own, "method=blur", "method.width=1,2", "seed=0,1", *SMALL)[0] == 0
     status, out, err = cli(*own, "compare", *SMALL)
     assert status == 0, err
-    folder = tmp_path / "results" / "phantom-smoke" / "compare"
+    folder = tmp_path / "results" / "phantom-quick" / "compare"
     assert (folder / "compare.md").read_text(encoding="utf-8").strip() == out.strip()
     rows = list(csv.DictReader((folder / "compare.csv").read_text(encoding="utf-8").splitlines()))
     assert {row["method"] for row in rows} == {"blur width=1", "blur width=2", "wiener"}
@@ -224,7 +232,7 @@ def test_a_run_that_fails_is_named_and_leaves_the_others_theirs(cli, tmp_path, m
     monkeypatch.setattr(missing, "REFERENCES", ())
     own = readme_recipe(tmp_path, "mine_broken", ("(0, self.width", "('x', self.width"))
     one = record(["method=noisy", *SMALL], [1.0] * 5)
-    store = Store(tmp_path / "results" / "phantom-smoke")
+    store = Store(tmp_path / "results" / "phantom-quick")
     store.begin(one.run_id)
     store.finish(one.run_id, one)
     status, out, err = cli(*own, "compare", "method=blur", *SMALL)
@@ -239,7 +247,7 @@ def test_a_run_that_fails_is_named_and_leaves_the_others_theirs(cli, tmp_path, m
         "a stack": (["particles.star"], "expected methods to compare, as method=cwf,nlm,bm3d"),
         "no such method": (["method=blurr"], "method: expected one of"),
         "no images": (["task=robust_estimation"], "expected runs that denoise, got task=robust_estimation"),
-        "no runs": (["--no-run"], "expected finished runs of phantom, smoke scale, SNR 0.1"),
+        "no runs": (["--no-run"], "expected finished runs of phantom, quick scale, SNR 0.1"),
     }.values(),
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )

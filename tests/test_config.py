@@ -57,6 +57,7 @@ def test_a_target_that_is_no_class_is_named():
     ("scale", "images", "lr", "epochs"),
     [
         ("smoke", 240, 0.01, 2),
+        ("quick", 1200, 0.01, 10),
         ("desk", 3000, 0.01, 12),
         ("desk128", 20_000, 0.003, 6),
         ("paper", 200_000, 0.0001, 40),
@@ -72,7 +73,7 @@ def test_what_belongs_to_one_method_stands_with_it_for_each_scale(scale, images,
 
 def test_at_a_scale_of_ones_own_such_a_setting_is_asked_for():
     with pytest.raises(
-        InputError, match=r"^method\.epochs: expected one of scale=smoke, desk, desk128, paper, got mine; "
+        InputError, match=r"^method\.epochs: expected one of scale=smoke, quick, desk, desk128, paper, got mine; "
     ):
         resolve(compose(["method=unet", "scale.name=mine"]))
     assert resolve(compose(["method=unet", "scale.name=mine", "method.epochs=3"]))["method"]["epochs"] == 3

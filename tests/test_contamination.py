@@ -59,7 +59,7 @@ def test_what_stands_in_their_place_is_uniform_and_each_image_has_its_own(clean)
     assert len({image.tobytes() for image in drawn}) == len(where)
 
 
-def test_a_pair_is_spoilt_whatever_stands_beside_it_and_a_larger_share_spoils_more(clean):
+def test_a_pair_is_contaminated_whatever_stands_beside_it_and_a_larger_share_holds_a_smaller_one(clean):
     small, large = (images(clean, Contaminated(0.1, type="C", share=share)) for share in (0.1, 0.25))
     for part, indices in small.contaminated().items():
         assert set(indices) < set(large.contaminated()[part])
@@ -72,7 +72,7 @@ def test_a_pair_is_spoilt_whatever_stands_beside_it_and_a_larger_share_spoils_mo
     assert images(clean, Contaminated(0.1, type="C"), seed=1).contaminated() != small.contaminated()
 
 
-def test_by_batch_whole_blocks_are_spoilt(clean):
+def test_by_batch_whole_blocks_are_contaminated(clean):
     noise = Contaminated(0.1, type="B", share=0.3, unit="batch", batch_size=8)
     listed = np.array(images(clean, noise).contaminated()["input"])
     blocks, sizes = np.unique(listed // 8, return_counts=True)

@@ -100,7 +100,7 @@ def test_training_images_come_through_the_ctf_where_they_are_to_and_tell_it_to_w
         train.only({"clean"}).ctf()
     with pytest.raises(InputError, match="expected train images with a known CTF"):
         fitted(CWF(ctf="corrected"), split(pairs, Microscope(0.1, ctf=True)))
-    with pytest.raises(InputError, match=r"method\.ctf: expected none, corrected or applied"):
+    with pytest.raises(InputError, match=r"method\.ctf: expected one of none, corrected, applied"):
         Exemplar(ctf="yes")
 
 

@@ -93,6 +93,19 @@ def test_a_command_of_the_documents_is_one_that_there_is(command):
     assert set(rows) <= set(composed.rows) and resolve(composed)
 
 
+def test_what_readmes_commands_write_is_ignored_by_git():
+    """A checkout stays clean after each of them."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    written = {name for block in blocks for name in re.findall(r"(?:-o|--picture) (\S+)", block)}
+    written |= {"denoised.star", "mine.py", "conf/method/blur.yaml", ".venv/x", "results/phantom-quick/runs/x"}
+    written |= {"results/phantom-smoke/tables/x", "results/rnap_ecoli-desk/compare/compare.md"}
+    assert {"denoised.mrcs", "model.safetensors", "maps"} <= written
+    for name in written:  # a folder is ignored with what is in it
+        path = name if "." in name.rpartition("/")[2] or "/" in name else f"{name}/x"
+        words = ["git", "-C", str(ROOT), "check-ignore", "-q", "--no-index", path]
+        assert subprocess.run(words).returncode == 0, name
+
+
 def test_the_citation_names_the_version_of_the_package():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == cryobench.__version__ and citation["preferred-citation"]["authors"]

@@ -154,7 +154,7 @@ def test_settings_and_images_that_cant_be_used_are_named(fitted, images):
         Exemplar(shift=-1)
     with pytest.raises(InputError, match=r"method\.sigma_factor"):
         Exemplar(sigma_factor=0.0)
-    with pytest.raises(InputError, match="32 x 32 px"):
+    with pytest.raises(InputError, match="expected images of 32 pixels"):
         fitted.denoise(np.random.default_rng(0).normal(size=(1, 16, 16)).astype(np.float32))
     flat = images["test"].noisy(slice(0, 2))
     flat[1] = 0.3

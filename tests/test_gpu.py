@@ -10,7 +10,9 @@ import torch
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.methods.base import Setting
+from cryobench.methods.learned import training
 from cryobench.methods.learned.autoencoder import Autoencoder
+from cryobench.methods.learned.batches import Batches, InOrder
 from cryobench.methods.learned.gan import WassersteinGan
 from cryobench.methods.learned.pggan import Pggan
 from cryobench.methods.learned.unet import UNet
@@ -62,6 +64,18 @@ def test_a_posterior_is_the_same_on_a_gpu(images, name):
         results[accelerator] = denoised(method, images["test"])
     spread = results["cpu"].std()
     assert np.sqrt(np.mean((results["gpu"] - results["cpu"]) ** 2)) < 0.02 * spread
+
+
+@pytest.mark.parametrize("repeat", [True, False])
+def test_pairs_on_a_gpu_are_those_made_on_a_cpu(images, repeat):
+    method = copy.deepcopy(LEARNED["autoencoder"])
+    method.setting = Setting(accelerator="gpu")
+    train, order = images["train"], InOrder(48, 20)
+    batches = training.loader(method, train, method.pairs, order, repeat=repeat)
+    for index, batch in zip(order, batches, strict=True):
+        for ours, theirs in zip(batch, Batches(train, method.pairs).__getitems__(index), strict=True):
+            assert ours.is_cuda == repeat and (repeat or ours.is_pinned())
+            assert torch.equal(ours.cpu(), theirs)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed", "bf16-mixed"])

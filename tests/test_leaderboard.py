@@ -44,7 +44,7 @@ def cells(store: Store) -> dict[tuple[str, str], dict]:
 def test_each_nmse_is_a_multiple_of_the_bayes_limits(tmp_path):
     found = cells(keep(tmp_path, runs(**PLAIN)))
     for name, mse in PLAIN.items():
-        line = found["phantom, smoke scale, SNR 0.1", name]
+        line = found["phantom, quick scale, SNR 0.1", name]
         assert line["unit"] == "× Bayes limit" and float(line["mean"]) == pytest.approx(
             nmse(mse) / nmse(PLAIN["bayes"]), rel=1e-5
         )
@@ -55,11 +55,11 @@ def test_without_that_limit_they_are_multiples_of_the_linear_one_and_without_bot
     without = {name: mse for name, mse in PLAIN.items() if name != "bayes"}
     clipped = runs("noise.clip=true", **PLAIN)  # of which neither method is the limit
     found = cells(keep(tmp_path, runs("noise.snr=0.05", **without) + clipped))
-    line = found["phantom, smoke scale, SNR 0.05", "nlm"]
+    line = found["phantom, quick scale, SNR 0.05", "nlm"]
     assert line["unit"] == "× linear limit" and float(line["mean"]) == pytest.approx(
         nmse(PLAIN["nlm"]) / nmse(PLAIN["wiener"]), rel=1e-5
     )
-    line = found["phantom, smoke scale, SNR 0.1, noise.clip=True", "nlm"]
+    line = found["phantom, quick scale, SNR 0.1, noise.clip=True", "nlm"]
     assert line["unit"] == "NMSE" and float(line["mean"]) == pytest.approx(nmse(PLAIN["nlm"]), rel=1e-5)
 
 
@@ -79,7 +79,7 @@ def test_a_task_needs_three_methods_and_what_is_shipped(tmp_path):
     store = keep(tmp_path, [*few, *odd, *runs(**PLAIN)])
     for one in failed:
         store.fail(one.run_id, one, "log")
-    assert {task for task, _ in cells(store)} == {"phantom, smoke scale, SNR 0.1"}
+    assert {task for task, _ in cells(store)} == {"phantom, quick scale, SNR 0.1"}
 
 
 def test_a_method_has_one_row_with_settings_that_no_result_chose(tmp_path):
@@ -100,7 +100,7 @@ def test_the_verb_shows_all_folders_and_writes_where_it_is_told(cli, tmp_path):
     keep(tmp_path / "results" / "one", runs(**PLAIN))
     keep(tmp_path / "results" / "two", runs("data=rnap_ecoli", "noise.snr=0.05", **PLAIN))
     status, out, _ = cli("compare", "--tasks")
-    assert status == 0 and "| × Bayes limit | phantom smoke 0.1 | rnap_ecoli smoke 0.05 |" in out
+    assert status == 0 and "| × Bayes limit | phantom quick 0.1 | rnap_ecoli quick 0.05 |" in out
     status, again, _ = cli("compare", "--tasks", "--results", "results/two", "-o", "board")
     assert status == 0 and again == out
     assert (tmp_path / "board" / "leaderboard.md").read_text("utf-8").strip() == out.strip()

@@ -92,7 +92,7 @@ def test_neither_part_of_a_pair_is_clean_and_their_noise_is_not_alike(images):
         assert abs(np.corrcoef(noise)[0, 1]) < 4 / noise.shape[1] ** 0.5
 
 
-def test_an_image_that_is_spoilt_is_spoilt_anew_in_each_draw(images):
+def test_an_input_that_is_contaminated_is_so_anew_in_each_draw(images):
     spoilt = NoisyImages("train", images.clean(), None, None, None, 1.0, Contaminated(type="B", share=0.5), seed=0)
     where = spoilt.contaminated()["input"]
     one, other = (spoilt.independent(where, draw) for draw in (0, 1))

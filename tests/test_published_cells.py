@@ -36,17 +36,28 @@ def test_all_108_cells_of_the_supplement_have_a_line(tmp_path):
 def test_to_agree_is_to_be_near_in_size(metric, ours, paper, agrees):
     assert published_cells.near(metric, ours, paper) is agrees
     cell = Cell("(1,1)", 0.1, metric, (ours,), ("a",), paper, None, "desk", ("clean",))
-    assert published_cells.reading(1, cell, {"scale": None})[0] == ("agrees" if agrees else "unexplained")
+    assert published_cells.reading(cell, {"scale": None})[0] == ("agrees" if agrees else "unexplained")
 
 
 def test_what_the_trends_carry_to_the_papers_number_is_put_down_to_scale():
     cell = Cell("(1,1)", 0.1, "mse", (4.6e-3,), ("a",), 3.0e-3, None, "desk", ("clean",))
-    assert published_cells.reading(1, cell, {"scale": (0.6, 0.4, 0.9)})[0] == "scale"
-    assert published_cells.reading(1, cell, {"scale": (0.9, 0.8, 0.95)})[0] == "unexplained"
-    status, why = published_cells.reading(1, cell, {"scale": (0.75, 0.3, 2.1)})
+    assert published_cells.reading(cell, {"scale": (0.6, 0.4, 0.9)})[0] == "scale"
+    assert published_cells.reading(cell, {"scale": (0.9, 0.8, 0.95)})[0] == "unexplained"
+    status, why = published_cells.reading(cell, {"scale": (0.75, 0.3, 2.1)})
     assert status == "unexplained" and "none is shown" in why, "an interval so wide explains anything"
     classical = Cell("BM3D", 0.1, "mse", (4.6e-3,), ("a",), 3.0e-3, None, "desk", ())
-    assert published_cells.reading(2, classical, {"scale": (0.6, 0.4, 0.9)})[0] == "unexplained"
+    assert published_cells.reading(classical, {"scale": (0.6, 0.4, 0.9)})[0] == "unexplained"
+
+
+def test_an_unexplained_cell_says_what_was_tried():
+    cell = Cell("BM3D", 0.1, "mse", (3.4e-3,), (), 3.5e-2, None, None)
+    tried = {"scale": None, ("BM3D", 0.1, "mse"): [("true σ, clipped", 2.56e-2), ("protocol=released", 1.2e-2)]}
+    assert published_cells.reading(cell, tried) == (
+        "unexplained",
+        "not by true σ, clipped: 2.56e-2, protocol=released: 1.20e-2",
+    )
+    tried["BM3D", 0.1, "mse"].append(("σ 25/255, clipped", 3e-2))
+    assert published_cells.reading(cell, tried) == ("protocol", "σ 25/255, clipped: 3.00e-2")
 
 
 def test_an_ssim_tells_its_data_range_and_agrees_under_either():
@@ -58,7 +69,7 @@ def test_an_ssim_tells_its_data_range_and_agrees_under_either():
         (None, "unexplained", "2 is not in the records"),
     ):
         known = {"scale": None, "wider": {} if wider is None else {("a",): wider}}
-        verdict, why = published_cells.reading(1, cell, known)
+        verdict, why = published_cells.reading(cell, known)
         assert verdict == status and why.startswith("data range 1") and words in why
     runs = pd.DataFrame({"run_id": ["a", "b"], "ssim_range2": [0.8, 0.84]})
     both = Cell("(1,1)", 0.1, "ssim", (0.7, 0.7), ("a", "b"), 0.82, None, "desk128", ())
@@ -81,9 +92,7 @@ def test_closer_cells_are_counted_by_their_own_limits():
 
 
 def test_a_cell_without_a_run_is_missing():
-    assert (
-        published_cells.reading(1, Cell("(1,1)", 0.1, "mse", (), (), 3e-3, None, None), {"scale": None})[0] == "missing"
-    )
+    assert published_cells.reading(Cell("(1,1)", 0.1, "mse", (), (), 3e-3, None, None), {"scale": None})[0] == "missing"
 
 
 def test_the_interval_of_two_independent_errors_is_welchs():

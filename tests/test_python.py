@@ -29,7 +29,7 @@ def test_images_are_those_of_a_run_and_come_when_they_are_asked_for(small, cache
     from cryobench.config.compose import build, compose, resolve
     from cryobench.data.pairs import open_pairs
 
-    assert "images" not in vars(small) and repr(small) == "Data(phantom, smoke scale, SNR 0.2, seed 1)"
+    assert "images" not in vars(small) and repr(small) == "Data(phantom, quick scale, SNR 0.2, seed 1)"
     config = resolve(compose([*SMALL, "noise.snr=0.2", "seed=1"]))
     test = open_pairs(build(config, "data"), cache).images("test", build(config, "noise"), 1)
     np.testing.assert_array_equal(small.test.noisy(), test.noisy())

@@ -73,8 +73,8 @@ def test_the_verdict_compares_with_the_noisy_images():
 def test_the_verb_leaves_maps_curves_and_a_figure(cli, tmp_path):
     run = ("method=nlm", *TINY)
     assert cli(*run)[0] == 0
-    (folder,) = (tmp_path / "results" / "phantom-smoke" / "runs").glob("[!.]*")
-    call = ("reconstruct", "--run", folder.name, "--results", "results/phantom-smoke", "-o", "out")
+    (folder,) = (tmp_path / "results" / "phantom-quick" / "runs").glob("[!.]*")
+    call = ("reconstruct", "--run", folder.name, "--results", "results/phantom-quick", "-o", "out")
     status, out, err = cli(*call, "--images", "60", "--conformation", "2")
     assert status == 0 and "nlm" in out, err
     about = json.loads((tmp_path / "out" / "fsc.json").read_text())

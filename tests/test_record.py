@@ -123,7 +123,7 @@ def test_a_half_written_record_counts_as_none_and_the_run_is_done_again(cli, tmp
     (file,) = tmp_path.rglob("record.json")
     whole = json.loads(file.read_text())
     file.write_text(damage)
-    assert Store(tmp_path / "results" / "phantom-smoke").all() == []
+    assert Store(tmp_path / "results" / "phantom-quick").all() == []
     status, out, err = cli("method=noisy", *TINY)
     assert status == 0 and err.count("counts as none") == len(err.splitlines()) and "done before" not in out
     assert json.loads(file.read_text())["metrics"] == whole["metrics"]

@@ -1,16 +1,24 @@
 """The report: one self-contained page that escapes what it is given; in a browser it sorts, compares and names its sources."""
 
+import csv
+import html
 import json
 import os
 import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from cryobench.experiments import fig2_gallery, table2
 
 from cryobench import report
-from cryobench.runs.record import to_json
+from cryobench.config.compose import compose, resolve
+from cryobench.config.identity import run_id
+from cryobench.report import captions
+from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
+from cryobench.tables import frame
 
 COMMITTED = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk"
 HOSTILE = "</script><script>document.title = 'broken'</script> <img src=x onerror=alert(1)>"
@@ -57,10 +65,88 @@ def test_hostile_text_of_a_config_or_an_error_is_shown_as_text(page):
     assert "gan-hostile" in text and "1 failed run" in text
 
 
-def test_the_first_screen_says_what_was_run_and_how_near_the_limit_it_came(page):
+def test_it_opens_with_at_most_ten_findings_whose_numbers_are_those_of_the_tables(page):
     text = page.read_text(encoding="utf-8")
-    assert re.search(r"\d+ runs of \d+ methods on rnap_ecoli at desk scale", text)
-    assert "the best of the paper&#39;s nets" in text
+    lead = re.search(r'<ul class="lead">(.*?)</ul>', text, re.S)[1]
+    findings = [html.unescape(re.sub(r"<[^>]*>", "", line)) for line in re.findall(r"<li>(.*?)</li>", lead, re.S)]
+    assert 6 <= len(findings) <= 10
+    assert re.match(r"\d+ runs of \d+ methods on rnap_ecoli at desk scale", findings[0])
+    with open(COMMITTED / "tables" / "table2.csv", encoding="utf-8", newline="") as lines:
+        times = {
+            (one["row"], one["snr"]): float(one["mean"])
+            for one in csv.DictReader(lines)
+            if one["metric"] == "times_bayes"
+        }
+    (classical,) = (line for line in findings if line.startswith("Of the paper's classical methods"))
+    name = re.search(r"best is ([\w -]+?),", classical)[1]
+    assert f"{times[name, '0.1']:.3g} × limit at SNR 0.1" in classical
+    assert times[name, "0.1"] == min(times[row, "0.1"] for row in ("BM3D", "KSVD", "Non-local means", "CWF"))
+
+
+def test_the_best_value_of_a_column_is_marked_and_no_limit_or_control_is(page):
+    methods = re.search(r'<table class="sortable" id="methods">.*?</table>', page.read_text(encoding="utf-8"), re.S)[0]
+    rows = re.findall(r"<tr.*?</tr>", methods.split("<tbody>")[1], re.S)
+    pattern = r'<td data-sort="([^"]*)" class="([^"]*)"|<td data-sort="([^"]*)">'
+    columns = list(zip(*(re.findall(pattern, row) for row in rows), strict=True))
+    assert len(columns) == 4
+    able = [not re.match(r'<tr class="(limit|control)"', row) for row in rows]
+    for column in columns:
+        values = [(float(a or c or "inf"), "best" in b, fits) for (a, b, c), fits in zip(column, able, strict=True)]
+        best = min(value for value, _, fits in values if fits)
+        assert all(marked == (value == best and fits) for value, marked, fits in values)
+
+
+def test_a_method_of_ones_own_has_its_row_and_its_images(tmp_path, monkeypatch):
+    """In the first table, in Table 2 and in the gallery, each setting apart."""
+    (tmp_path / "mine_reported.py").write_text("class Blur:\n    def __init__(self, width): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    store = Store(tmp_path)
+    for words, mse in ((["method=noisy"], 0.3), (["method=nlm"], 0.05), (["method=wiener"], 0.015)):
+        keep(store, resolve(compose(words)), mse)
+    for width in (1.0, 2.0):
+        config = resolve(compose(["method=nlm"]))
+        config["method"] = {"name": "blur", "_target_": "mine_reported.Blur", "width": width}
+        keep(store, config, width / 100)
+    text = report.write(store).read_text(encoding="utf-8")
+    methods = re.search(r'id="methods">.*?</table>', text, re.S)[0]
+    found = re.findall(r'<th scope="row">([^<]+?)\s*<', methods)
+    assert found == ["blur width=1.0", "Linear limit", "blur width=2.0", "Non-local means", "noisy"]
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)[1])
+    assert [one["name"] for one in data["gallery"]["0.1"]] == ["noisy", *found[:4]]
+    table2.write(store)
+    rows = {line.split(",")[0] for line in (tmp_path / "tables" / "table2.csv").read_text("utf-8").splitlines()}
+    assert {"blur width=1.0", "blur width=2.0"} <= rows
+
+
+def test_the_gallery_is_sorted_by_mse_and_says_what_the_limit_is_the_lowest_of(tmp_path):
+    """Also where one image is nearer to the truth than the limit's."""
+    store = Store(tmp_path)
+    for method, mse in (("oracle", 0.0), ("exemplar", 0.009), ("noisy", 0.3), ("bayes", 0.01), ("nlm", 0.02)):
+        keep(store, resolve(compose([f"method={method}"])), mse)
+    runs = frame.frame(store.all())
+    found = frame.by_row(frame.chosen(runs, frame.sweep_rows("methods"))[0])
+    order = fig2_gallery.ordered(store, found)
+    assert order == ["oracle", "noisy", "Non-local means", "exemplar", "Bayes limit"]
+    assert fig2_gallery.name(store, order[-1], found) == "Bayes limit, lowest on average"
+    del found["exemplar"]
+    assert fig2_gallery.name(store, order[-1], found) == "Bayes limit"
+
+
+def keep(store, config, mse):
+    name = run_id(config)
+    values = {metric: {"mean": mse, "std": 0.0} for metric in ("mse", "psnr", "ssim")}
+    folder = store.begin(name)
+    np.savez(folder / "gallery.npz", denoised=np.linspace(0, mse, 128, dtype=np.float16).reshape(2, 8, 8))
+    store.finish(
+        name, Record(name, "done", config, 0, metrics=values, per_image={"mse": [mse, mse]}, started="2026-01-01")
+    )
+
+
+def test_every_figure_has_a_sentence_for_a_caption(page):
+    names = {file.stem for file in (COMMITTED / "figures").iterdir()}
+    assert names and not [name for name in names if "called" in captions.caption(name)]
+    for caption in re.findall(r"<summary>([^<]*)</summary><figure>", page.read_text(encoding="utf-8")):
+        assert caption[0].isupper() and caption.endswith(".") and "_" not in caption
 
 
 def test_an_empty_folder_makes_a_page_that_says_so(tmp_path):
@@ -86,10 +172,19 @@ def browser():
         running.close()
 
 
+SCREENS = {390: (844, "dark"), 768: (1024, "light"), 1440: (900, "light")}  # width: height, and a colour scheme
+
+
 @pytest.fixture
-def tab(browser, page):
-    """The page at phone width in the dark, with what it complained of and asked for."""
-    opened = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+def width():
+    return 390
+
+
+@pytest.fixture
+def tab(browser, page, width):
+    """The page on a screen of this width, with what it complained of and asked for."""
+    height, scheme = SCREENS[width]
+    opened = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     opened.complaints, opened.asked = [], []
     opened.on("console", lambda message: opened.complaints.append(message.text))
     opened.on("pageerror", lambda error: opened.complaints.append(str(error)))
@@ -99,11 +194,76 @@ def tab(browser, page):
     opened.close()
 
 
+UNFOLD = "document.querySelectorAll('details').forEach((one) => (one.open = true))"
+MEASURES = """() => {
+  const height = (one) => one.getBoundingClientRect().height;
+  const line = (one) => parseFloat(getComputedStyle(one).lineHeight);
+  return {
+    wide: document.documentElement.scrollWidth,
+    rows: [...document.querySelectorAll("tr")].map(height),
+    broken: [...document.querySelectorAll(".n, .number")].filter((one) => height(one) > 1.6 * line(one)).length,
+  };
+}"""
+
+
 @pytest.mark.slow
-def test_it_opens_quietly_and_fits_a_phone(tab, page):
+@pytest.mark.parametrize("width", SCREENS)
+def test_it_fits_the_screen_all_of_it_opened(tab, width):
+    """No sideways scrolling of the page, no row higher than a fifth of the screen, no number on two lines."""
+    tab.evaluate(UNFOLD)
+    measured = tab.evaluate(MEASURES)
+    assert measured["wide"] <= width and measured["broken"] == 0
+    assert len(measured["rows"]) > 400 and max(measured["rows"]) < SCREENS[width][0] / 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", SCREENS)
+def test_the_first_sight_is_a_few_screens_long(tab, width):
+    assert tab.evaluate("document.documentElement.scrollHeight") < 16 * SCREENS[width][0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", SCREENS)
+def test_the_contents_follow_the_scroll(tab):
+    current = "document.querySelector('#contents [aria-current]').hash"
+    assert tab.evaluate(current) == "#findings"
+    for name in ("table2", "figures", "gallery"):
+        tab.evaluate(f"document.getElementById('{name}').scrollIntoView()")
+        tab.wait_for_function(f"{current} === '#{name}'")
+        box = tab.locator("#contents [aria-current]").bounding_box()
+        assert 0 <= box["x"] and box["x"] + box["width"] <= tab.viewport_size["width"] and 0 <= box["y"] < 900
+
+
+@pytest.mark.slow
+def test_all_of_it_is_reached_and_opened_by_keyboard(tab):
+    """The skip link first; a folded table opens with Enter, and a link of the contents opens what it leads to."""
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.className") == "skip"
+    folded = tab.locator("#published_cells details.whole > summary")
+    folded.focus()
+    assert not tab.evaluate("document.querySelector('#published_cells details').open")
+    tab.keyboard.press("Enter")
+    assert tab.evaluate("document.querySelector('#published_cells details').open")
+    tab.locator("#contents a[href='#released']").press("Enter")
+    tab.wait_for_function("document.querySelector('#released details').open")
+    reachable = "[...document.querySelectorAll('.wide, summary, .number')].every((one) => one.tabIndex === 0)"
+    assert tab.evaluate(reachable)
+
+
+@pytest.mark.slow
+def test_sentences_stay_under_their_row_when_a_column_is_sorted(tab):
+    tab.evaluate(UNFOLD)
+    pairs = """() => [...document.querySelectorAll('#published_cells tr.more')].map(
+      (one) => one.previousElementSibling.textContent + one.textContent).sort()"""
+    before = tab.evaluate(pairs)
+    tab.locator("#published_cells table").last.locator("thead th button").nth(3).click()
+    assert len(before) > 100 and tab.evaluate(pairs) == before
+
+
+@pytest.mark.slow
+def test_it_opens_quietly(tab, page):
     assert tab.complaints == [] and tab.title().startswith("cryobench")
     assert [url for url in tab.asked if not url.startswith("data:")] == [page.as_uri()]
-    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.slow
@@ -142,9 +302,12 @@ def test_a_number_names_its_runs_on_hover_and_its_config_on_click(tab, store):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", SCREENS)
 def test_no_serious_accessibility_violation(tab):
+    """Contrast in light and dark among them."""
     if not AXE.is_file():
         pytest.skip("axe-core is missing: npm pack axe-core, and CRYOBENCH_AXE=package/axe.min.js")
+    tab.evaluate("document.querySelector('#published_cells details').open = true")
     tab.add_script_tag(path=str(AXE))
     violations = tab.evaluate("axe.run()")["violations"]
     assert [(v["id"], v["nodes"][0]["html"]) for v in violations if v["impact"] in ("serious", "critical")] == []

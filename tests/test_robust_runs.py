@@ -9,7 +9,7 @@ from cryobench.config.identity import run_id
 from cryobench.robust.tasks import RobustRates
 from cryobench.runs.store import Store
 
-QUICK = ("task.steps=400", "task.batch=100", "task.compare=[mean,coordinate_median]")
+QUICK = ("task.steps=60", "task.batch=100", "task.compare=[mean,coordinate_median]")
 
 
 def name(*overrides):

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from conftest import TINY
 
 import cryobench
 from cryobench.cli.app import app
+from cryobench.cli.main import main
 from cryobench.config.command import as_command
 from cryobench.config.sweep import plan
 from cryobench.runs.damage import fault_of
@@ -22,10 +24,23 @@ def the(folder: Path, pattern: str = "results/*/runs/[!.]*/record.json") -> dict
     return json.loads(file.read_text())
 
 
+@pytest.fixture(scope="module")
+def four_runs(cache, tmp_path_factory) -> Path:
+    """A folder with four runs of two methods in results/phantom-quick."""
+    folder = tmp_path_factory.mktemp("four_runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CRYOBENCH_CACHE", str(cache))
+        patch.setenv("CRYOBENCH_SIDE_BY_SIDE", "1")
+        patch.setattr(sys, "path", list(sys.path))
+        patch.chdir(folder)
+        assert main(["method=noisy,mean_image", "seed=0,1", *TINY]) == 0
+    return folder
+
+
 @pytest.fixture
-def made(cli):
-    """Four runs of two methods in results/phantom-smoke."""
-    assert cli("method=noisy,mean_image", "seed=0,1", *TINY)[0] == 0
+def made(cli, four_runs, tmp_path):
+    """The command line, beside a copy of the four runs."""
+    shutil.copytree(four_runs, tmp_path, dirs_exist_ok=True)
     return cli
 
 
@@ -35,7 +50,7 @@ def lines(text: str) -> list[str]:
 
 def test_runs_are_listed_and_chosen_by_their_settings(made):
     status, out, err = made("runs")
-    assert status == 0 and len(lines(out)) == 5 and "4 of 4 runs in results/phantom-smoke: 4 done, 0 failed" in err
+    assert status == 0 and len(lines(out)) == 5 and "4 of 4 runs in results/phantom-quick: 4 done, 0 failed" in err
     for words, n in (
         (["method=noisy"], 2),
         (["method=noisy,mean_image", "seed=1"], 2),
@@ -64,7 +79,7 @@ def test_what_sets_runs_of_one_method_apart_stands_beside_them(cli):
 def test_one_run_is_shown_with_its_command_and_files(made, tmp_path):
     name = next(line.split()[0] for line in made("runs", "method=noisy", "seed=1")[1].splitlines() if "noisy-" in line)
     status, out, _ = made("runs", name)
-    record = json.loads((tmp_path / "results/phantom-smoke/runs" / name / "record.json").read_text())
+    record = json.loads((tmp_path / "results/phantom-quick/runs" / name / "record.json").read_text())
     assert (
         status == 0
         and record["command"] in out
@@ -121,7 +136,7 @@ def test_each_run_of_a_sweep_keeps_a_command_of_its_own(made, tmp_path):
     assert len(set(commands)) == 4
     for command in commands:
         (job,) = plan(shlex.split(command)[3:], single=True).jobs
-        assert (tmp_path / "results/phantom-smoke/runs" / job.run_id).is_dir()
+        assert (tmp_path / "results/phantom-quick/runs" / job.run_id).is_dir()
 
 
 @pytest.mark.trains
@@ -130,7 +145,7 @@ def test_a_run_is_done_again_with_the_settings_of_its_record_and_gives_the_same_
     before = the(tmp_path)
     for words, said in (
         (["method.lr=1"], "trainer and paths"),
-        (["-o", "results/phantom-smoke"], "another results folder"),
+        (["-o", "results/phantom-quick"], "another results folder"),
         (["trainer.precision=64-true"], "expected its own precision"),
     ):
         status, _, err = cli("rerun", before["run_id"], *words)
@@ -143,12 +158,12 @@ def test_a_run_is_done_again_with_the_settings_of_its_record_and_gives_the_same_
     assert now["metrics"] == before["metrics"] and now["per_image"] == before["per_image"]
     assert now["command"] == f"python -m cryobench rerun {before['run_id']} trainer.threads=1"
     assert {**now["config"], "trainer": 0} == {**before["config"], "trainer": 0}
-    assert the(tmp_path, "results/phantom-smoke/runs/*/record.json") == before
+    assert the(tmp_path, "results/phantom-quick/runs/*/record.json") == before
     assert "done before" in cli("rerun", before["run_id"], "trainer.threads=1")[1]
 
 
 def test_numbers_that_differ_are_told(made, tmp_path):
-    file = next(tmp_path.glob("results/phantom-smoke/runs/noisy-*/record.json"))
+    file = next(tmp_path.glob("results/phantom-quick/runs/noisy-*/record.json"))
     record = json.loads(file.read_text())
     record["metrics"]["mse"]["mean"] *= 1.01
     file.write_text(json.dumps(record))
@@ -157,7 +172,7 @@ def test_numbers_that_differ_are_told(made, tmp_path):
 
 
 def test_a_failed_run_is_done_again_in_its_place(made, tmp_path):
-    file = next(tmp_path.glob("results/phantom-smoke/runs/noisy-*/record.json"))
+    file = next(tmp_path.glob("results/phantom-quick/runs/noisy-*/record.json"))
     record = json.loads(file.read_text())
     file.write_text(json.dumps({**record, "status": "failed", "error": "killed"}))
     assert made("rerun", record["run_id"])[0] == 0
@@ -187,7 +202,7 @@ def test_a_run_of_another_task_is_done_again(cli, tmp_path):
 
 
 def test_a_record_that_was_changed_is_another_run(made, tmp_path):
-    file = next(tmp_path.glob("results/phantom-smoke/runs/noisy-*/record.json"))
+    file = next(tmp_path.glob("results/phantom-quick/runs/noisy-*/record.json"))
     record = json.loads(file.read_text())
     record["config"]["noise"]["snr"] = 0.5
     file.write_text(json.dumps(record))
@@ -197,7 +212,7 @@ def test_a_record_that_was_changed_is_another_run(made, tmp_path):
 
 def test_what_a_terminal_would_obey_is_not_printed(made, tmp_path):
     """A record's text may come from anybody: no colour, no cursor, no writing from right to left."""
-    file = next(tmp_path.glob("results/phantom-smoke/runs/noisy-*/record.json"))
+    file = next(tmp_path.glob("results/phantom-quick/runs/noisy-*/record.json"))
     record = json.loads(file.read_text())
     evil = "\x1b[2J\x1b]0;title\x07\u202egnp.exe\r\n[bold]x"
     record |= {"command": evil, "warnings": [evil], "started": evil, "status": "failed", "error": evil}
@@ -223,7 +238,7 @@ def test_what_a_terminal_would_obey_is_not_printed(made, tmp_path):
 )
 @pytest.mark.parametrize("status", ["done", "failed"])
 def test_a_part_of_another_kind_makes_it_no_record(made, tmp_path, name, value, status):
-    file = next(tmp_path.glob("results/phantom-smoke/runs/noisy-*/record.json"))
+    file = next(tmp_path.glob("results/phantom-quick/runs/noisy-*/record.json"))
     record = json.loads(file.read_text()) | {"status": status}
     assert fault_of(record) is None and fault_of({**record, name: value}).startswith(name)
 

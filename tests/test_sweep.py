@@ -1,15 +1,11 @@
-"""Sweeps: the runs that they stand for, their tables, and what a kill in the middle leaves."""
+"""Sweeps: the runs that they stand for, and their tables; test_torture.py kills them."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
-from conftest import PATIENCE, TINY
+from conftest import TINY
 
 from cryobench.config.sweep import plan
 from cryobench.launch.job import missing_package
@@ -87,51 +83,11 @@ def test_a_row_whose_package_is_missing_is_left_out_and_said(cli, monkeypatch):
     assert status == 2 and "Topaz: it needs topaz; pip install --no-deps topaz-em" in err and "Traceback" not in err
 
 
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory, cache):
-    return table_of(tmp_path_factory.mktemp("undisturbed"), cache)
-
-
-SWEEP = ("+sweep=alpha_beta", "row='(1,1)','(0,0)','(1,-1)'", "noise.snr=0.1", "trainer.threads=1", *TINY)
-
-
-def start(folder, cache) -> subprocess.Popen:
-    environment = {**os.environ, "CRYOBENCH_CACHE": str(cache)}
-    return subprocess.Popen(
-        [sys.executable, "-m", "cryobench", *SWEEP],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def table_of(folder, cache) -> str:
-    process = start(folder, cache)
-    _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, err
-    return (folder / "results" / "phantom-smoke" / "tables" / "table1.csv").read_text()
-
-
-@pytest.mark.slow
-def test_a_killed_sweep_goes_on_to_the_same_table(tmp_path, cache, undisturbed):
-    process = start(tmp_path, cache)
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and not list(tmp_path.rglob("record.json")):
-        time.sleep(0.02)  # the first run is done, the second is under way
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    done_before = len(list(tmp_path.rglob("record.json")))
-    assert 1 <= done_before < 3
-    assert table_of(tmp_path, cache) == undisturbed
-    assert not list((tmp_path / "results" / "phantom-smoke" / "runs").glob(".*")), "nothing unfinished is left"
-
-
-@pytest.mark.slow
-def test_the_table_has_the_papers_numbers_beside_ours(tmp_path, undisturbed):
-    (tmp_path / "t.csv").write_text(undisturbed)
-    table = pd.read_csv(tmp_path / "t.csv")
+@pytest.mark.trains
+def test_the_table_has_the_papers_numbers_beside_ours(cli, tmp_path):
+    status, _, err = cli("+sweep=alpha_beta", "row='(1,1)','(0,0)','(1,-1)'", "noise.snr=0.1", *TINY)
+    assert status == 0, err
+    table = pd.read_csv(tmp_path / "results" / "phantom-smoke" / "tables" / "table1.csv")
     assert list(table.columns) == "row,snr,metric,mean,spread,n_seeds,paper,paper_spread,verdict".split(",")
     table = table[table["metric"] != "nmse"]  # of the runs that are there
     assert len(table) == 8 * 2 * 3

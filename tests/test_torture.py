@@ -167,5 +167,5 @@ def test_sigterm_ends_the_step_writes_a_checkpoint_and_says_so(start, tmp_path):
     assert finish(process) == 143
     log = (tmp_path / "one" / "log.txt").read_text()
     assert "stopped by SIGTERM" in log and "Traceback" not in log
-    (left,) = (tmp_path / "one" / "results" / "phantom-smoke" / "runs").iterdir()
+    (left,) = (tmp_path / "one" / "results" / "phantom-quick" / "runs").iterdir()
     assert left.name.startswith(".gan-") and (left / "checkpoints" / "last.ckpt").exists(), "no lock, no record"

@@ -35,8 +35,11 @@ def told(name: str, model, images, clean, pixel_size: float = 3.2) -> None:
     denoised = model.method.denoise(images)
     truth = sharpness.analyse(SimpleNamespace(clean=clean, denoised=denoised, pixel_size=pixel_size))  # type: ignore[arg-type]
     losses = answers.agreement.losses
-    print(f"{name}: {verdict.verdict(model.name, answers)[:110]} | {truth['resolution']} Å | "
-          f"{losses.lost[0] if losses else float('nan'):.3f} | {nmse(clean, denoised).mean():.3f}", flush=True)  # fmt: skip
+    print(
+        f"{name}: {verdict.verdict(model.name, answers)[:110]} | {truth['resolution']} Å | "
+        f"{losses.lost[0] if losses else float('nan'):.3f} | {nmse(clean, denoised).mean():.3f}",
+        flush=True,
+    )
 
 
 def simulated(name: str, cache: Path):
@@ -71,8 +74,14 @@ def main(cache: Path) -> None:
         noisy, clean = (((images - level) / gain + mean).astype(np.float32) for images in (noisy, clean))
         told(f"{net.name}, {name}", net, noisy, clean)
     cwf, real = from_overrides(["method=cwf"]), Stack(SHARED / "particles" / "sample.mrcs")
-    white = SimpleNamespace(path="white", size=64, pixel_size=3.2, raw=lambda rows: np.stack(
-        [np.random.default_rng([1, row]).normal(size=(64, 64)) for row in rows]).astype(np.float32))  # fmt: skip
+    white = SimpleNamespace(
+        path="white",
+        size=64,
+        pixel_size=3.2,
+        raw=lambda rows: np.stack([np.random.default_rng([1, row]).normal(size=(64, 64)) for row in rows]).astype(
+            np.float32
+        ),
+    )
     for source, prepared in (
         ("white", Prepared(white, np.arange(N), 64, (0.0, 1.0))),
         ("real", prepare(cwf, real, np.arange(17), "white")),

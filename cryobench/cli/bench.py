@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from cryobench.cli.options import (
-    Overrides,
-)
+from cryobench.cli.options import Overrides
 
 
 def bench(overrides: list[str] = Overrides) -> None:
-    """Measure how fast everything is here, in a minute or two: simulation, each method and net, the metrics.
+    """Measure how fast everything is here, in some minutes: simulation, each method and net, the metrics, ratios to other ways.
 
     By default all of +sweep=methods and every net at desk scale; name a sweep or a method for its own. Writes
     RESULTS/bench.json, which `plan` reads.
@@ -22,6 +20,7 @@ def bench(overrides: list[str] = Overrides) -> None:
 
     from cryobench.config import sweep
     from cryobench.cost import bench as benchmark
+    from cryobench.cost.ratios import Ratio
 
     words = list(overrides or [])
     jobs = [job for asked in benchmark.asked_for(words) for job in sweep.plan(asked).jobs]
@@ -37,10 +36,6 @@ def bench(overrides: list[str] = Overrides) -> None:
         print(
             f"metrics at {size} px: " + ", ".join(f"{n} {v:g} images/s" for n, v in measured["metrics"][size].items())
         )
-    for net, one in measured["lightning"].items():
-        speeds = one["images_per_s"]
-        print(
-            f"training a GAN of {net} nets ({one['image_size']} px, d = {one['width']}, one thread): "
-            f"Lightning {speeds['lightning']} images/s, bare loop {speeds['bare']}, ratio {one['ratio']}"
-        )
+    for ratio in measured["ratios"]:
+        print(Ratio(**ratio))
     print(f"written: {benchmark.keep(measured, Path(jobs[0].config['paths']['results']))}")

@@ -7,9 +7,7 @@ from pathlib import Path
 
 import typer
 
-from cryobench.cli.options import (
-    Overrides,
-)
+from cryobench.cli.options import Overrides
 from cryobench.errors import InputError
 
 

@@ -6,10 +6,7 @@ from pathlib import Path
 
 import typer
 
-from cryobench.cli.options import (
-    Force,
-    RunResults,
-)
+from cryobench.cli.options import Force, RunResults
 from cryobench.errors import InputError
 
 

@@ -18,7 +18,7 @@ COMPLETING = "_CRYOBENCH_COMPLETE"  # where a shell that asks for completions sa
 HELP = """cryobench: where cryo-EM denoisers are compared.
 
 Runs and sweeps (any key of the config can be given as key=value):
-  python -m cryobench                                        one (α,β)-GAN on a made-up molecule, under a minute
+  python -m cryobench                                        one (α,β)-GAN on a made-up molecule, up to a minute
   python -m cryobench method=autoencoder noise.snr=0.05      another method, another noise level
   python -m cryobench method=gan method.alpha=1 method.beta=-1 data=rnap_ecoli scale=desk seed=1
   python -m cryobench +sweep=alpha_beta scale=smoke          Table 1: eight (α,β) pairs at two noise levels

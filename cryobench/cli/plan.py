@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryobench.cli.options import (
-    Overrides,
-)
+from cryobench.cli.options import Overrides
 
 
 def plan(overrides: list[str] = Overrides) -> None:

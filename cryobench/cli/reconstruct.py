@@ -7,9 +7,7 @@ from pathlib import Path
 
 import typer
 
-from cryobench.cli.options import (
-    RunResults,
-)
+from cryobench.cli.options import RunResults
 
 Runs = typer.Option(..., "--run", help="Id of a finished run on a simulated data set; again for another.")
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from cryobench.cli.options import (
-    Results,
-)
+from cryobench.cli.options import Results
 
 
 def report(results: str = Results) -> None:

@@ -27,9 +27,14 @@ def table(
     )
 
 
-def figure(name: str = typer.Argument(help="A figure's name, as fig1_stability."), results: str = Results) -> None:
+def figure(
+    name: str = typer.Argument(help="1, 2, 3 or 4, or a figure's name, as fig1_stability."), results: str = Results
+) -> None:
     """Make a figure from records."""
-    regenerate(name, experiments("fig.*"), results, "write", show=False)
+    known = experiments("fig.*")
+    parts = [one for one in known if name.isdigit() and one.startswith(f"fig{name}_")]  # 2 has two: a and b
+    for one in parts or [name]:
+        regenerate(one, known, results, "write", show=False)
 
 
 def experiments(pattern: str) -> list[str]:

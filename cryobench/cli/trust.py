@@ -62,12 +62,10 @@ def trust(
     if source is None:
         judged = questions.test_images(chosen, n, progress)
     else:
-        told = as_recorded(chosen, source, rows, say)
-        prepared = prepare(chosen, source, rows, contrast_of(contrast, source), say, told)
+        ctf = as_recorded(chosen, source, rows, say)
+        prepared = prepare(chosen, source, rows, contrast_of(contrast, source), say, ctf)
         judged = questions.stack_images(chosen, prepared, n, say)
-    unseen = (
-        questions.unseen_conformation(chosen, n, progress) if questions.knows_conformations(chosen, source) else None
-    )
+    unseen = questions.unseen_conformation(chosen, n, progress) if questions.has_conformations(chosen, source) else None
     answers = questions.ask(chosen, judged, unseen, progress)
     verdict.draw(chosen.name, answers).savefig(path)
     print(verdict.paragraph(chosen.name, answers))

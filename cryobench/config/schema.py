@@ -6,41 +6,17 @@ switch reaches a method through `${protocol.…}` or `${scale.…}`, which value
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
+from cryobench.checks import above_zero, at_least, one_of, refuse
 from cryobench.config.identity import FULL
-from cryobench.errors import InputError, MissingPackage
+from cryobench.errors import MissingPackage
 
 ACCELERATORS = ("cpu", "gpu", "cuda", "mps", "auto")
 LOGGERS = ("none", "csv", "tensorboard")
 TENSORBOARDS = ("tensorboard", "tensorboardX")  # Lightning writes with either
 PRECISIONS = (FULL, "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
-
-
-def refuse(group: str, wrong: dict[str, str]) -> None:
-    """Raise InputError, in one line, if anything is wrong: key → what was expected, and what came."""
-    if wrong:
-        raise InputError("; ".join(f"{group}.{key}: {text}" for key, text in wrong.items()))
-
-
-def at_least(least: int, settings: Mapping[str, int | None]) -> dict[str, str]:
-    """Of these whole numbers, those below `least`, with what was expected; None is never wrong."""
-    return {
-        key: f"expected a whole number of at least {least}, got {value}"
-        for key, value in settings.items()
-        if value is not None and value < least
-    }
-
-
-def above_zero(settings: Mapping[str, float | None]) -> dict[str, str]:
-    """Of these numbers, those that are not above 0, with what was expected; None is never wrong."""
-    return {
-        key: f"expected a number above 0, got {value:g}"
-        for key, value in settings.items()
-        if value is not None and value <= 0
-    }
 
 
 @dataclass(frozen=True)
@@ -65,18 +41,15 @@ class Trainer:
     logger: str = "none"
 
     def __post_init__(self) -> None:
-        numbers = ("devices", "threads", "workers", "side_by_side")
-        wrong = at_least(1, {name: getattr(self, name) for name in numbers}) | above_zero(
-            {"time_limit": self.time_limit}
+        alone = self.devices <= 1 or self.strategy in ("auto", "ddp")
+        refuse(
+            "trainer",
+            at_least(self, 1, "devices", "threads", "workers", "side_by_side"),
+            above_zero(self, "time_limit"),
+            at_least(self, 0, "checkpoint_minutes"),
+            one_of(self, accelerator=ACCELERATORS, precision=PRECISIONS, logger=LOGGERS),
+            {} if alone else {"strategy": f"expected auto or ddp for several devices, got {self.strategy}"},
         )
-        for name, known in (("accelerator", ACCELERATORS), ("precision", PRECISIONS), ("logger", LOGGERS)):
-            if getattr(self, name) not in known:
-                wrong[name] = f"expected one of {', '.join(known)}, got {getattr(self, name)}"
-        if self.devices > 1 and self.strategy not in ("auto", "ddp"):
-            wrong["strategy"] = f"expected auto or ddp for several devices, got {self.strategy}"
-        if self.checkpoint_minutes < 0:
-            wrong["checkpoint_minutes"] = f"expected a number of at least 0, got {self.checkpoint_minutes:g}"
-        refuse("trainer", wrong)
         if self.logger == "tensorboard" and not any(map(find_spec, TENSORBOARDS)):
             raise MissingPackage(
                 "trainer.logger=tensorboard: expected the package tensorboard, which is installed apart, got none; "
@@ -101,8 +74,7 @@ class Protocol:
     ksvd_atoms: int
 
     def __post_init__(self) -> None:
-        numbers = {"batch_size": self.batch_size, "ksvd_atoms": self.ksvd_atoms}
-        refuse("protocol", at_least(1, numbers) | above_zero({"ssim_range": self.ssim_range}))
+        refuse("protocol", at_least(self, 1, "batch_size", "ksvd_atoms"), above_zero(self, "ssim_range"))
 
 
 @dataclass(frozen=True)
@@ -122,9 +94,8 @@ class Scale:
     size: float | None = None
 
     def __post_init__(self) -> None:
-        numbers = ("image_size", "n_train", "n_test", "width", "epochs")
-        wrong = at_least(1, {name: getattr(self, name) for name in numbers})
-        refuse("scale", wrong | above_zero({"size": self.size}))
+        numbers = at_least(self, 1, "image_size", "n_train", "n_test", "width", "epochs")
+        refuse("scale", numbers, above_zero(self, "size"))
 
 
 SETTINGS = {"trainer": Trainer, "protocol": Protocol, "scale": Scale}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from cryobench.checks import at_least, one_of, refuse
 from cryobench.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,13 +59,8 @@ class DataSet(ABC):
                 f"data.image_size: expected a multiple of 8, at least 16, got {self.image_size}; "
                 f"try {max(16, round(self.image_size / 8) * 8)}"
             )
-        for name in ("n_train", "n_test"):
-            if getattr(self, name) < 1:
-                raise InputError(f"data.{name}: expected 1 or more, got {getattr(self, name)}")
-        if self.seed < 0:
-            raise InputError(f"data.seed: expected 0 or more, got {self.seed}")
-        if self.test_view not in ("random", "motion"):
-            raise InputError(f"data.test_view: expected random or motion, got {self.test_view}")
+        views = one_of(self, test_view=("random", "motion"))
+        refuse("data", at_least(self, 1, "n_train", "n_test"), at_least(self, 0, "seed"), views)
         if not 0 < self.box < 1e5:
             raise InputError(f"data.box: expected the edge of the volume in Å, got {self.box}; the default is 204.8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,9 +37,7 @@ class NoisyImages:
         noise: NoiseModel,
         seed,
         indices=None,
-        allowed=None,
         recorded=None,
-        method="a denoiser",
         halves=None,
         optics: Ctf | None = None,
     ):
@@ -50,8 +49,8 @@ class NoisyImages:
         self.split, self.pixel_size, self.noise, self.seed = split, pixel_size, noise, seed
         self._clean, self._labels, self._rotations, self._volumes = clean, labels, rotations, volumes
         self.indices = np.arange(len(clean)) if indices is None else np.asarray(indices)
-        self.allowed, self._recorded, self._method = allowed, recorded, method
-        self._halves, self._optics = halves, optics
+        self.allowed: frozenset[str] | None = None
+        self._recorded, self._halves, self._optics, self.method = recorded, halves, optics, "a denoiser"
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -62,26 +61,13 @@ class NoisyImages:
         return self._clean.shape[-1]
 
     def _view(self, indices, allowed, method) -> NoisyImages:
-        return NoisyImages(
-            self.split,
-            self._clean,
-            self._labels,
-            self._rotations,
-            self._volumes,
-            self.pixel_size,
-            self.noise,
-            self.seed,
-            indices,
-            allowed,
-            self._recorded,
-            method,
-            self._halves,
-            self._optics,
-        )
+        view = copy.copy(self)
+        view.indices, view.allowed, view.method = indices, allowed, method
+        return view
 
     def subset(self, index) -> NoisyImages:
         """The images at `index` (positions in this view), with the noise that they always have."""
-        return self._view(self.indices[index], self.allowed, self._method)
+        return self._view(self.indices[index], self.allowed, self.method)
 
     def only(self, side_information, method: str = "a denoiser") -> NoisyImages:
         """The same images, of which `method` can see only the noisy ones and what `side_information` names."""
@@ -90,7 +76,7 @@ class NoisyImages:
     def _permit(self, what: str) -> None:
         if self.allowed is not None and what not in self.allowed:
             raise Undeclared(
-                f"{self._method}: expected '{what}' to be declared before it is asked for; add it to `side_information`"
+                f"{self.method}: expected '{what}' to be declared before it is asked for; add it to `side_information`"
             )
 
     def noisy(self, index=slice(None), draw: int = 0) -> np.ndarray:
@@ -105,7 +91,7 @@ class NoisyImages:
         if self.noise.recorded:
             if draw:
                 raise InputError(
-                    f"{self._method}: expected simulated images, whose noise can be drawn again, got recorded ones"
+                    f"{self.method}: expected simulated images, whose noise can be drawn again, got recorded ones"
                 )
             return np.array(self._recorded[which])
         return self.noise.add(self._clean[which], which, seed=self.seed, split=self.split, draw=draw)
@@ -122,12 +108,12 @@ class NoisyImages:
             return self.noisy(index, draw)
         if self._halves is None:
             raise InputError(
-                f"{self._method}: expected a second recording of each training particle under independent noise, got one; "
+                f"{self.method}: expected a second recording of each training particle under independent noise, got one; "
                 "data.halves=[FIRST,SECOND] names the stacks from two halves of the exposure"
             )
         if draw not in (0, 1):
             raise InputError(
-                f"{self._method}: expected two draws of recorded images, one for each half of the exposure, got a "
+                f"{self.method}: expected two draws of recorded images, one for each half of the exposure, got a "
                 f"demand for {draw + 1}; give method.draws=2"
             )
         return np.array(self._halves[draw][self.indices[index]])
@@ -160,7 +146,7 @@ class NoisyImages:
         ctf = self._ctf(index)
         if ctf is None:
             raise InputError(
-                f"{self._method}: expected {self.split} images with a known CTF, got images without; simulated ones have it with "
+                f"{self.method}: expected {self.split} images with a known CTF, got images without; simulated ones have it with "
                 "noise=microscope noise.ctf=true noise.train=true, recorded ones with data.reference=corrected"
             )
         return ctf

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from cryobench.checks import one_of, refuse
 from cryobench.data.cache import new_array
 from cryobench.data.dataset import DataSet
 from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_size
@@ -56,13 +57,8 @@ class Particles(DataSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in (
-            ("contrast", ("white", "dark")),
-            ("normalise", ("background", "none")),
-            ("reference", ("recorded", "corrected")),
-        ):
-            if getattr(self, name) not in choices:
-                raise InputError(f"data.{name}: expected {' or '.join(choices)}, got {getattr(self, name)}")
+        choices = {"contrast": ("white", "dark"), "normalise": ("background", "none")}
+        refuse("data", one_of(self, **choices, reference=("recorded", "corrected")))
         if self.reference == "corrected" and not self.ctf:
             raise InputError("data.reference=corrected: expected data.ctf=true, whose CTF is corrected for, got false")
         if not self.maps:

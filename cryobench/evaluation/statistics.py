@@ -264,6 +264,11 @@ def against_published(values: Sequence[float], published: float) -> tuple[float,
     return float(2 * special.stdtr(n - 1, -abs(distance) / np.sqrt(1 + 1 / n))), float(distance)
 
 
+def mean_and_spread(values: Sequence[float] | np.ndarray) -> tuple[float, float | None]:
+    """Of one number for each seed, at least one: mean and standard deviation (n − 1), None for one."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
 def half_width(spread: float, n: int) -> float | None:
     """Half of the 95 % interval of a mean over n seeds with this spread (Student's t); None with fewer than three."""
     return float(special.stdtrit(n - 1, 0.975) * spread / np.sqrt(n)) if n >= SEEDS else None

@@ -12,6 +12,7 @@ from cryobench.launch.progress import noise_label
 from cryobench.runs.record import Record
 from cryobench.runs.run import run
 from cryobench.runs.store import Store
+from cryobench.tables.text import short
 
 
 def run_alone(job: Job) -> int:
@@ -47,7 +48,7 @@ def metrics_table(record: Record) -> Table:
         mse, psnr, ssim = (metrics[metric] for metric in ("mse", "psnr", "ssim"))
         table.add_row(
             name,
-            f"{mse['mean']:.2e} ({mse['std']:.1e})",
+            f"{short(mse['mean'])} ({short(mse['std'])})",
             *(f"{m['mean']:.2f} ({m['std']:.2f})" if m["mean"] is not None else "∞" for m in (psnr, ssim)),
         )
     table.add_row("oracle", "0", "∞", "1")
@@ -56,8 +57,6 @@ def metrics_table(record: Record) -> Table:
 
 def errors_table(record: Record) -> Table:
     """Errors of every estimator, one line for each sample of a robust estimation."""
-    from cryobench.tables.text import short
-
     table = Table(title=f"{record.task}, seed {record.seed}: ‖θ̂−θ‖₂, and ‖Σ̂−Σ‖op where Σ is estimated")
     for column in ("ε", "n", "errors"):
         table.add_column(column, justify="left" if column == "errors" else "right")

@@ -6,11 +6,11 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
 from cryobench.config.sweep import Job
+from cryobench.evaluation.statistics import mean_and_spread
 from cryobench.launch.progress import Sweep, noise_label
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
@@ -61,8 +61,7 @@ def over_seeds(records: Sequence[Record], metric: str) -> str:
     means = [mean for record in records if (mean := record.mean(metric)) is not None]
     if len(means) < len(records):
         return "∞" if metric == "psnr" else "–"
-    spread = float(np.std(means, ddof=1)) if len(means) > 1 else None
-    return formatted("mse" if "mse" in metric else metric, float(np.mean(means)), spread)
+    return formatted("mse" if "mse" in metric else metric, *mean_and_spread(means))
 
 
 def labels(jobs: Sequence[Job]) -> list[str]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cryobench.checks import above_zero, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import BadImages, InputError, MissingPackage
 from cryobench.noise.background import border_sigma
@@ -172,10 +173,15 @@ class NotFitted(InputError):
         super().__init__(f"{type(denoiser).__name__}: expected to be fitted before it denoises; call fit first")
 
 
-def check_images(noisy: np.ndarray) -> None:
-    """Refuse what no denoiser can take. Raises InputError for a wrong shape, BadImages for NaN or Inf."""
+def check_images(noisy: np.ndarray, size: int | None = None) -> None:
+    """Refuse what no denoiser can take. size: the only L that this one can, None for any.
+
+    Raises InputError for a wrong shape, BadImages for NaN or Inf.
+    """
     if noisy.ndim != 3 or noisy.shape[-1] != noisy.shape[-2]:
         raise InputError(f"expected square images (n, L, L), got an array of shape {noisy.shape}")
+    if size is not None and noisy.shape[-1] != size:
+        raise InputError(f"expected images of {size} pixels, as in training, got {noisy.shape[-1]}")
     finite = np.isfinite(noisy).all(axis=(1, 2))
     if not finite.all():
         raise BadImages(np.flatnonzero(~finite), "expected finite pixels, got NaN or Inf; leave that image out")
@@ -193,8 +199,7 @@ class WithSigma(Denoiser):
     sigma_factor: float = field(default=1.0, kw_only=True, metadata={"later": True})
 
     def __post_init__(self) -> None:
-        if not self.sigma_factor > 0:
-            raise InputError(f"method.sigma_factor: expected a number above 0, got {self.sigma_factor}")
+        refuse("method", above_zero(self, "sigma_factor"))
         if self.sigma not in ("border", "known"):
             try:
                 valid = 0 < float(self.sigma) < math.inf
@@ -205,8 +210,8 @@ class WithSigma(Denoiser):
 
     @property
     def side_information(self) -> frozenset[str]:
-        """σ, where `sigma` is "known"."""
-        return frozenset({"sigma"}) if self.sigma == "known" else frozenset()
+        """σ, where `sigma` is "known", beside what else the method uses."""
+        return super().side_information | ({"sigma"} if self.sigma == "known" else set())
 
     def noise_level(self, noisy: np.ndarray, hints: dict) -> np.ndarray:
         """σ of each image: (n, L, L) → (n,). Raises BadImages where an estimate is 0."""

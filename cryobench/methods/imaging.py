@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryobench.checks import one_of, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser
@@ -38,13 +39,12 @@ class Whitening(Denoiser):
 
     def check_whiten(self) -> None:
         """Raise InputError for a setting that is none of the above."""
-        if self.whiten not in ("none", "border", "known"):
-            raise InputError(f"method.whiten: expected none, border or known, got {self.whiten}")
+        refuse("method", one_of(self, whiten=("none", "border", "known")))
 
     @property
-    def told(self) -> frozenset[str]:
-        """What of SIDE_INFORMATION these settings use: the spectrum, where `whiten` is "known"."""
-        return frozenset({"spectrum"}) if self.whiten == "known" else frozenset()
+    def side_information(self) -> frozenset[str]:
+        """The spectrum, where `whiten` is "known", beside what else the method uses."""
+        return super().side_information | ({"spectrum"} if self.whiten == "known" else set())
 
     def learn_spectrum(self, train: NoisyImages) -> None:
         """Find W, (L, L/2+1), or None for the identity; the report tells the power at the lowest and the highest frequency."""
@@ -93,13 +93,12 @@ class Imaging(Whitening):
     def check_imaging(self) -> None:
         """Raise InputError for settings that are none of the above."""
         self.check_whiten()
-        if self.ctf not in ("none", "corrected", "applied"):
-            raise InputError(f"method.ctf: expected none, corrected or applied, got {self.ctf}")
+        refuse("method", one_of(self, ctf=("none", "corrected", "applied")))
 
     @property
-    def told(self) -> frozenset[str]:
-        """The CTF, unless `ctf` is "none", and the spectrum, where `whiten` is "known"."""
-        return super().told | ({"ctf"} if self.ctf != "none" else set())
+    def side_information(self) -> frozenset[str]:
+        """The CTF, unless `ctf` is "none", beside what else the method uses."""
+        return super().side_information | ({"ctf"} if self.ctf != "none" else set())
 
     def transfers(self, ctf: Ctf | None, n: int, size: int) -> np.ndarray | None:
         """T of n images of L = `size` px, (n, L, L/2+1) float32; None where nothing stands between."""

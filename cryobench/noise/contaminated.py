@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryobench.checks import at_least, one_of, refuse
 from cryobench.errors import InputError
 from cryobench.noise.base import DRAWS, generator
 from cryobench.noise.gaussian import Gaussian
@@ -39,13 +40,10 @@ class Contaminated(Gaussian):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in (("type", tuple(TYPES)), ("unit", ("image", "batch"))):
-            if getattr(self, name) not in choices:
-                raise InputError(f"noise.{name}: expected one of {', '.join(choices)}, got {getattr(self, name)}")
+        choices = one_of(self, type=tuple(TYPES), unit=("image", "batch"))
+        refuse("noise", choices, at_least(self, 1, "batch_size"))
         if not 0 <= self.share < 1:
             raise InputError(f"noise.share: expected a share in [0, 1), got {self.share}; the paper uses 0.1, 0.2, 0.3")
-        if self.batch_size < 1:
-            raise InputError(f"noise.batch_size: expected at least 1, got {self.batch_size}")
 
     @staticmethod
     def plainest(settings: dict) -> dict:
@@ -59,33 +57,33 @@ class Contaminated(Gaussian):
     def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str, draw: int = 0) -> np.ndarray:
         """Noisy images (n, L, L) float32, those whose input is contaminated U[0, 1] noise, of its own in each draw."""
         noisy = super().add(clean, indices, seed=seed, split=split, draw=draw)
-        return self._spoil(noisy, indices, "input", seed, split, draw)
+        return self._contaminate(noisy, indices, "input", seed, split, draw)
 
     def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
         """Clean images (n, L, L), those whose reference is contaminated U[0, 1] noise."""
-        return self._spoil(clean, indices, "reference", seed, split)
+        return self._contaminate(clean, indices, "reference", seed, split)
 
     def contaminated(self, indices: np.ndarray, *, seed: int, split: str) -> dict[str, list[int]]:
         """Of these images, the indices of those with a contaminated reference, and of those with a contaminated input."""
         return {
-            part: [int(i) for i in indices if self._is_spoilt(int(i), part, seed)]
+            part: [int(i) for i in indices if self._is_contaminated(int(i), part, seed)]
             for part in TYPES[self.type]
             if split == "train"
         }
 
-    def _spoil(self, images, indices, part: str, seed: int, split: str, draw: int = 0) -> np.ndarray:
+    def _contaminate(self, images, indices, part: str, seed: int, split: str, draw: int = 0) -> np.ndarray:
         """The images (n, h, w), those of them that are contaminated in `part` replaced by U[0, 1] noise."""
         if split != "train" or part not in TYPES[self.type]:
             return images
         purpose = (STREAMS[part], DRAWS, draw) if draw else (STREAMS[part],)
         images = np.array(images)
         for row, index in enumerate(indices):
-            if self._is_spoilt(int(index), part, seed):
+            if self._is_contaminated(int(index), part, seed):
                 rng = generator(seed, split, int(index), *purpose)
                 images[row] = rng.random(images.shape[1:], dtype=np.float32)
         return images
 
-    def _is_spoilt(self, index: int, part: str, seed: int) -> bool:
+    def _is_contaminated(self, index: int, part: str, seed: int) -> bool:
         """Stratified: each ten consecutive units get one number in each tenth of [0, 1), and are contaminated below the share.
 
         So shares of whole tenths are met exactly in any ten images (batches), and no image needs to know of the others.

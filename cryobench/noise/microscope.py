@@ -18,6 +18,7 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import fourier_shift
 
+from cryobench.checks import above_zero, at_least, refuse, shares
 from cryobench.errors import InputError
 from cryobench.noise.base import generator
 from cryobench.noise.ctf import Ctf, through
@@ -48,17 +49,10 @@ class Microscope(Gaussian):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.shift < 0:
-            raise InputError(f"noise.shift: expected 0 px or more, got {self.shift}")
+        numbers = above_zero(self, "box", "voltage", "colour")
+        refuse("noise", at_least(self, 0, "shift"), shares(self, "amplitude"), numbers)
         if len(self.defocus) != 2 or not 0 <= self.defocus[0] <= self.defocus[1]:
             raise InputError(f"noise.defocus: expected the least and the most in µm, got {self.defocus}")
-        if not 0 <= self.amplitude <= 1 or self.box <= 0 or self.voltage <= 0:
-            raise InputError(
-                "noise.amplitude, box, voltage: expected a share, and numbers above 0, got "
-                f"{self.amplitude}, {self.box}, {self.voltage}"
-            )
-        if not self.colour > 0:
-            raise InputError(f"noise.colour: expected a ratio of powers above 0, 1 for white noise, got {self.colour}")
 
     @staticmethod
     def plainest(settings: dict) -> dict:

@@ -63,8 +63,8 @@ def compare(
         start, answers, error = time.monotonic(), None, ""
         try:
             model = make()
-            told = as_recorded(model, source, rows, say)
-            judged = stack_images(model, prepare(model, source, rows, contrast, say, told), n, say)
+            ctf = as_recorded(model, source, rows, say)
+            judged = stack_images(model, prepare(model, source, rows, contrast, say, ctf), n, say)
             answers = ask(model, judged, None, progress)
         except (Exception, MemoryError) as reason:
             error = one_line(reason)
@@ -137,7 +137,7 @@ def to_markdown(lines: list[Line]) -> str:
 
 
 def draw(lines: list[Line]):
-    """The recommendation; the first images as they are and by each method; each method's FRC with the particles."""
+    """The recommendation; the first images as recorded and by each method; each method's FRC with the particles."""
     able = [(line.name, line.answers) for line in lines if line.answers is not None]
     few = len(able[0][1].images) if able else 0
     shown = figure.new(11, max(4.0, 1.3 * (len(able) + 1)))
@@ -146,7 +146,7 @@ def draw(lines: list[Line]):
         return shown
     grid = shown.add_gridspec(1, 2, width_ratios=(1, 1.3))
     axes = grid[0].subgridspec(len(able) + 1, few).subplots(squeeze=False)
-    for row, (name, images) in enumerate([("as they are", able[0][1].images), *((n, a.denoised) for n, a in able)]):
+    for row, (name, images) in enumerate([("recorded", able[0][1].images), *((n, a.denoised) for n, a in able)]):
         low, high = np.percentile(images, [1, 99])
         for column, axis in enumerate(axes[row]):
             axis.imshow(images[column], cmap="gray", vmin=low, vmax=high, interpolation="nearest")
@@ -154,10 +154,11 @@ def draw(lines: list[Line]):
         axes[row, 0].set_ylabel("\n".join(textwrap.wrap(name, 14)), fontsize=8)
     panel = shown.add_subplot(grid[1])
     for number, (name, answers) in enumerate(able):
-        colour, frequency, found = figure.COLOURS[number % len(figure.COLOURS)], answers.frequency, answers.agreement
-        said = "" if verdict.verdict(name, answers).startswith("Yes") else " (no)"
-        panel.plot(frequency, np.clip(found.frc, -0.1, 1.02), color=colour, label=f"{name}{said}")
-        panel.plot(frequency, np.clip(found.chance, 0, 1.02), ":", color=colour, linewidth=0.8)
+        colour, frequency = figure.COLOURS[number % len(figure.COLOURS)], answers.frequency
+        agreement = answers.agreement
+        mark = "" if verdict.verdict(name, answers).startswith("Yes") else " (no)"
+        panel.plot(frequency, np.clip(agreement.frc, -0.1, 1.02), color=colour, label=f"{name}{mark}")
+        panel.plot(frequency, np.clip(agreement.chance, 0, 1.02), ":", color=colour, linewidth=0.8)
     panel.axhline(HALF, color="0.6", linewidth=0.8)
     panel.set(
         xlabel=f"spatial frequency (1/{able[0][1].unit})",

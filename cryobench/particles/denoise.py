@@ -208,12 +208,12 @@ def usable(
     """
     with bar(progress) as shown:
         task = shown.add_task("checking", total=len(rows))
-        found = unusable(source, rows, lambda done: shown.advance(task, done), heavy=learns)
-    bad = np.any(list(found.values()), axis=0)
+        by_kind = unusable(source, rows, lambda done: shown.advance(task, done), heavy=learns)
+    bad = np.any(list(by_kind.values()), axis=0)
     if not skip_bad or bad.all():
-        refuse(source, rows, found, f"{LEAVE_OUT} or --skip-bad")
+        refuse(source, rows, by_kind, f"{LEAVE_OUT} or --skip-bad")
     elif bad.any():
-        say(f"left out: {described(source, rows, found)}")
+        say(f"left out: {described(source, rows, by_kind)}")
     return rows[~bad]
 
 

@@ -36,8 +36,10 @@ def tell(
             f"--ctf none: expected corrected or applied for {name}, a net that was trained with the CTF, got none"
         )
     if asked in ("corrected", "applied") and not able:
-        raise InputError(f"--ctf {asked}: expected a method that can be told of the CTF (cwf, abinitio, wiener, exemplar, "
-                         f"rebuilt, or a net trained with method.ctf_input=flip), got {name}; give --ctf none")  # fmt: skip
+        raise InputError(
+            f"--ctf {asked}: expected a method that can be told of the CTF (cwf, abinitio, wiener, exemplar, rebuilt, or a net "
+            f"trained with method.ctf_input=flip), got {name}; give --ctf none"
+        )
     wanted = asked in ("corrected", "applied") or (asked is None and able and (listed or trained_with))
     if not wanted:
         if listed:
@@ -61,10 +63,12 @@ def tell(
             mean, spread = model.background
             model.background = mean * float(ctf[:1].transfer(size)[0, 0, 0]), spread
         method.ctf = asked or ("applied" if method.ctf == "applied" else "corrected")
-    say(f"{name} is told of each image's CTF; " + (
-        "denoised images have it, as recorded ones do" if applied(model, asked) else
-        "denoised images are corrected for it: whoever reads the star file must not correct them again (--ctf applied leaves the "
-        "CTF in)"))  # fmt: skip
+    kept = "denoised images have it, as recorded ones do"
+    gone = "denoised images are corrected for it: whoever reads the star file must not correct them again"
+    say(
+        f"{name} is told of each image's CTF; "
+        + (kept if applied(model, asked) else f"{gone} (--ctf applied leaves the CTF in)")
+    )
     return ctf
 
 

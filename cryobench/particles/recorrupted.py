@@ -127,13 +127,13 @@ def seen_through(window: np.ndarray) -> np.ndarray:
     w = np.fft.fft2(window.astype(np.float64))
     spread, columns = np.fft.fft2(np.abs(w) ** 2), []
     for k in range(ring.max() + 1):
-        here = (everywhere == k).astype(np.float64)
-        direct = np.fft.ifft2(np.fft.fft2(here) * spread).real
-        crossed = np.fft.ifft2(np.fft.fft2(here * w) * np.fft.fft2(w))
+        inside = (everywhere == k).astype(np.float64)
+        direct = np.fft.ifft2(np.fft.fft2(inside) * spread).real
+        crossed = np.fft.ifft2(np.fft.fft2(inside * w) * np.fft.fft2(w))
         total = (
             direct
             - 2 * (np.conj(w) * crossed).real / w[0, 0].real
-            + np.abs(w) ** 2 * (np.abs(w) ** 2 * here).sum() / w[0, 0].real ** 2
+            + np.abs(w) ** 2 * (np.abs(w) ** 2 * inside).sum() / w[0, 0].real ** 2
         )
         columns.append(ring_mean(total[:, : size // 2 + 1], ring))
     return np.stack(columns, axis=1) / size**2
@@ -214,7 +214,7 @@ def losses_of(sums: dict[str, np.ndarray], shown: np.ndarray) -> Losses:
     """By a bootstrap over images; shown (K,): rings that hold particles."""
     a, b, s = (sums[name].sum(axis=1) for name in "ABS")
     gain = np.where(shown, np.clip(sums["S"].sum(axis=0) / sums["P"].sum(axis=0), 0, 1), 0)
-    mine = s + a - 2 * b
+    own = s + a - 2 * b
     other = s + (gain**2 * sums["P"] - 2 * gain * sums["S"]).sum(axis=1)
     drawn = np.random.default_rng(0).integers(len(s), size=(RESAMPLED, len(s)))
     total = s[drawn].sum(axis=1)
@@ -222,7 +222,7 @@ def losses_of(sums: dict[str, np.ndarray], shown: np.ndarray) -> Losses:
     def share(errors: np.ndarray) -> tuple[float, float]:
         return float(errors.sum() / s.sum()), float(np.std(errors[drawn].sum(axis=1) / total))
 
-    return Losses(share(mine), share(other), share(mine - other), float(1 - b.sum() / s.sum()), mine, s)
+    return Losses(share(own), share(other), share(own - other), float(1 - b.sum() / s.sum()), own, s)
 
 
 def floor_of(from_noise: np.ndarray, folds: list[np.ndarray], size: int) -> np.ndarray:
@@ -239,8 +239,8 @@ def permuted(one: np.ndarray, other: np.ndarray, folds: list[np.ndarray], size: 
     """Standard deviation, over permutations within folds, of Σ Re one other* in each ring: (L//2,). Both centred."""
     ring, weight, out = ring_of(size), np.sqrt(weights(size)), np.zeros(size // 2)
     for k in range(1, size // 2 + 1):
-        here = ring == k
-        left, right = (spectra[:, here] * weight[here] for spectra in (one, other))
+        inside = ring == k
+        left, right = (spectra[:, inside] * weight[inside] for spectra in (one, other))
         for fold in folds:
             pairings = (left[fold] @ right[fold].conj().T).real
             out[k - 1] += np.square(pairings, dtype=np.float64).sum() / (len(fold) - 1)

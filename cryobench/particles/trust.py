@@ -169,17 +169,17 @@ def test_images(model: Model, n: int, progress: bool = False) -> Judged:
         raise InputError(
             f"data.n_test: expected {FEWEST} test images or more to judge a method on, got {min(n, len(test))}"
         )
-    told = "ctf" in model.method.side_information
-    if told and isinstance(model.method, Imaging):
+    uses_ctf = "ctf" in model.method.side_information
+    if uses_ctf and isinstance(model.method, Imaging):
         model.method.ctf = "applied"
     if model.fits_stack:
         model.method.fit(train.only(model.method.side_information))
     index = np.arange(min(n, len(test)))
-    ctf = test.hints(frozenset({"ctf"}), index)["ctf"] if told else None
+    ctf = test.hints(frozenset({"ctf"}), index)["ctf"] if uses_ctf else None
     return Judged(test.noisy(index), pairs.pixel_size, [index], own=True, ctf=ctf)
 
 
-def knows_conformations(model: Model, source) -> bool:
+def has_conformations(model: Model, source) -> bool:
     """Whether there are simulated conformations to ask about: those of a run's own data set, not of a stack."""
     return bool(model.config["data"].get("conformations")) and source is None
 

@@ -18,14 +18,14 @@ def resolution(answers: Answers) -> float | None:
 
     Linear between rings where the FRC falls below ½; where it falls to chance, the last ring before.
     """
-    found, frequency = answers.agreement, answers.frequency
-    if not found.reach:
+    agreement, frequency = answers.agreement, answers.frequency
+    if not agreement.reach:
         return None
-    last = frequency[found.reach - 1]
-    if found.reach < len(frequency) and found.above_chance:
-        before, after = found.frc[found.reach - 1 : found.reach + 1]
+    last = frequency[agreement.reach - 1]
+    if agreement.reach < len(frequency) and agreement.above_chance:
+        before, after = agreement.frc[agreement.reach - 1 : agreement.reach + 1]
         if before > HALF > after:
-            last += (before - HALF) / (before - after) * (frequency[found.reach] - last)
+            last += (before - HALF) / (before - after) * (frequency[agreement.reach] - last)
     return float(1 / last)
 
 
@@ -37,8 +37,8 @@ def foreign(answers: Answers) -> bool:
 
 def verdict(name: str, answers: Answers) -> str:
     """Yes or no, and why, in one sentence."""
-    found, n = answers.agreement, answers.number
-    if (losses := found.losses) is not None and foreign(answers):
+    agreement, n = answers.agreement, answers.number
+    if (losses := agreement.losses) is not None and foreign(answers):
         whose = (
             f"{name} has not learnt them"
             if answers.own
@@ -48,43 +48,43 @@ def verdict(name: str, answers: Answers) -> str:
             f"No: {whose}; it loses {percent(losses.lost)} of their variance, a filter that knows only their power spectrum "
             f"{percent(losses.filter)}."
         )
-    if not found.reach:
-        if found.above_chance:
+    if not agreement.reach:
+        if agreement.above_chance:
             return (
                 f"No: what {name} shows of these {n} images is above chance, but from the lowest frequencies on its "
                 "correlation with the particles is below one half."
             )
-        images = "" if found.seen else ", and neither is any particle in the images themselves"
+        images = "" if agreement.seen else ", and neither is any particle in the images themselves"
         return f"No: nothing that {name} shows of these {n} images is above chance{images}."
     reach = f"Yes: what {name} shows agrees with these {n} particles to {resolution(answers):.3g} {answers.unit}"
-    if found.reach == len(answers.frequency):
+    if agreement.reach == len(answers.frequency):
         return f"{reach}, the finest detail that such pixels hold."
-    below = "its correlation with them is below one half" if found.above_chance else "not above chance"
+    below = "its correlation with them is below one half" if agreement.above_chance else "not above chance"
     return f"{reach}; below that, {below}."
 
 
 def paragraph(name: str, answers: Answers) -> str:
     """The verdict, and what else was found."""
-    found, text = answers.agreement, [verdict(name, answers)]
+    agreement, text = answers.agreement, [verdict(name, answers)]
     if answers.how:
         text.append(f"It was fitted on {answers.how}, never on those that it is judged on.")
     if answers.few:
         text.append(f"{answers.few}.")
-    if (losses := found.losses) is not None:
+    if (losses := agreement.losses) is not None:
         lost, other = (f"{percent(share)} ± {100 * share[1]:.0f}" for share in (losses.lost, losses.filter))
         text.append(
             f"It loses {lost} of the particles' variance; a filter that knows only the power spectrum of these images, {other}. "
-            f"What it leaves out has {remaining(found):.2f} times the variance of the noise, and {max(losses.left, 0):.0%} of "
-            "the particles' power is in it."
+            f"What it leaves out has {remaining(agreement):.2f} times the variance of the noise, and "
+            f"{max(losses.left, 0):.0%} of the particles' power is in it."
         )
     flat = "flat, as it should" if answers.invented < 0.1 else "not flat: some of what it shows is its own"
     text.append(
         f"Of pure noise it makes images with {answers.invented:.0%} of the contrast that it gives to particles ({flat})."
     )
-    if len(alike := answers.frequency[found.floor >= HALF]):
+    if len(alike := answers.frequency[agreement.floor >= HALF]):
         # low rings: a molecule from memory, or the images' mean; the last ones: a pattern of a net's own, as a checkerboard
         text.append(
-            f"Those of unrelated noises are alike in {len(alike)} of {len(found.floor)} rings, from {1 / alike[0]:.3g} "
+            f"Those of unrelated noises are alike in {len(alike)} of {len(agreement.floor)} rings, from {1 / alike[0]:.3g} "
             f"to {1 / alike[-1]:.3g} {answers.unit}: that much it paints into anything."
         )
     if answers.unseen is not None:
@@ -102,9 +102,9 @@ def percent(share: tuple[float, float]) -> str:
     return f"{share[0]:.0%}"
 
 
-def remaining(found: Agreement) -> float:
+def remaining(agreement: Agreement) -> float:
     """Variance of what is left out over the noise's: rings weigh as they have coefficients."""
-    return float(np.average(found.remaining, weights=np.arange(1, len(found.remaining) + 1)))
+    return float(np.average(agreement.remaining, weights=np.arange(1, len(agreement.remaining) + 1)))
 
 
 def draw(name: str, answers: Answers):
@@ -128,11 +128,11 @@ def draw(name: str, answers: Answers):
                 axis.title.set_fontsize(7)
     widths = (2, 1, 1) if answers.unseen else (2, 1)
     panels = grid[1].subgridspec(1, len(widths), width_ratios=widths).subplots(squeeze=False)[0]
-    found, frequency = answers.agreement, answers.frequency
+    agreement, frequency = answers.agreement, answers.frequency
     curves = (
-        ("denoised image and particle", found.frc, "-"),
-        ("chance (3 σ)", found.chance, ":"),
-        ("denoised, unrelated noises", found.floor, "--"),
+        ("denoised image and particle", agreement.frc, "-"),
+        ("chance (3 σ)", agreement.chance, ":"),
+        ("denoised, unrelated noises", agreement.floor, "--"),
     )
     for (label, curve, dash), colour in zip(curves, figure.COLOURS, strict=False):
         panels[0].plot(frequency, np.clip(curve, -0.1, 1.02), dash, color=colour, label=label)
@@ -142,10 +142,12 @@ def draw(name: str, answers: Answers):
     inverse = f"spatial frequency (1/{answers.unit})"
     panels[0].set(xlabel=inverse, ylabel="Fourier ring correlation", ylim=(-0.1, 1.02), xlim=(0, frequency[-1]))
     panels[0].legend(fontsize=8, frameon=False, loc="upper right")
-    panels[1].plot(frequency, found.remaining, color=figure.COLOURS[4])
+    panels[1].plot(frequency, agreement.remaining, color=figure.COLOURS[4])
     panels[1].axhline(1, color="0.6", linewidth=0.8)
     panels[1].set(
-        xlabel=inverse, title="left out: power over the noise's", ylim=(0, max(1.5, float(np.nanmax(found.remaining))))
+        xlabel=inverse,
+        title="left out: power over the noise's",
+        ylim=(0, max(1.5, float(np.nanmax(agreement.remaining)))),
     )
     panels[1].title.set_fontsize(9)
     if answers.unseen:

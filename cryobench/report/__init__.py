@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from cryobench.files import replacing, writable
-from cryobench.report import findings, gallery, plots, tables
+from cryobench.report import findings, gallery, plots, summary, tables
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
@@ -22,13 +22,17 @@ def write(store: Store) -> Path:
     the page's own script by setting text, never markup.
     """
     import jinja2
+    import markupsafe
+
+    from cryobench.report import markdown
 
     runs = frame.frame(store.all())
     beside = Store(store.results / ROBUST)  # note 1 has no data set, so its results lie in a folder of their own
     everything = [*store.all(task=None), *beside.all(task=None)]
     page = {
         "title": store.results.resolve().name,
-        "sentences": findings.sentences(store, runs),
+        "findings": findings.lines(store, runs),
+        "summary": summary.shown(runs),
         "failed": findings.failed(everything),
         "tables": [*tables.all_tables(store, runs), *tables.all_tables(beside, frame.frame(beside.all(task=None)))],
         "plots": plots.all_plots(store, runs),
@@ -37,6 +41,7 @@ def write(store: Store) -> Path:
     }
     source = resources.files(__name__)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["unbroken"] = lambda text: markupsafe.Markup(markdown.unbroken(str(markupsafe.escape(text))))
     template = environment.from_string((source / "page.html").read_text(encoding="utf-8"))
     figures, left_out = plots.figures([store, beside], LARGEST - len(json.dumps(page, default=str)))
     text = template.render(

@@ -1,18 +1,19 @@
-"""The first screen: what was run and found, in three sentences; and where every number comes from."""
+"""The page's first lines: what was run and found, one finding a line; and where every number comes from."""
 
 from __future__ import annotations
 
 import csv
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from cryobench.report.summary import LIMITS, Row, pretty, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables import frame, table
+from cryobench.tables.text import short
 
-PAPERS = ("alpha_beta", "methods")  # sweeps whose rows are the paper's
 ANSWERS = {
     "holds": "hold",
     "reversed": "are reversed",
@@ -21,27 +22,47 @@ ANSWERS = {
     "too few seeds": "have too few seeds",
     "not run": "are not run",
 }
+CELLS = {"agrees": "agree in size", "protocol": "are explained by a protocol switch", "unexplained": "are unexplained"}
 
 
-def sentences(store: Store, runs: pd.DataFrame) -> list[str]:
-    """What was run, how near to the limit it came, what became of the supplement's claims."""
-    return [text for text in (ran(runs), nearest(runs), claims(store.results / "tables" / "claims.csv")) if text]
+def lines(store: Store, runs: pd.DataFrame) -> list[str]:
+    """At most ten: what was run, how near to the limit each kind came, what became of the paper's claims and numbers."""
+    found, levels = rows(runs), snrs(runs)
+    tables = store.results / "tables"
+    return [
+        text
+        for text in (
+            ran(runs),
+            limit(found, levels),
+            *nearest(found, levels),
+            no_better_than_the_mean(found, levels),
+            claims(tables / "claims.csv"),
+            published(tables / "published_cells.csv"),
+        )
+        if text
+    ]
 
 
 def ran(runs: pd.DataFrame) -> str:
-    """A sentence: how many runs of how many methods on which data, and when."""
+    """How many runs of how many methods on which data, and when."""
     done = runs[runs["done"].astype(bool)]
     if done.empty:
         return "No run is finished here yet."
     places = sorted({f"{data} at {scale} scale" for data, scale in zip(done["data"], done["scale"], strict=True)})
     days = sorted(day_of(record) for record in done["record"])
     when = f"on {days[0]}" if days[0] == days[-1] else f"between {days[0]} and {days[-1]}"
+    seeds = done["seed"].nunique()
     words = (
-        f"{len(done)} runs of {done['method'].nunique()} methods on {' and '.join(places)}, with up to "
-        f"{done['seed'].nunique()} seeds, were made {when}"
+        f"{counted(len(done), 'run')} of {counted(done['method'].nunique(), 'method')} on {' and '.join(places)}, with "
+        f"{'one seed' if seeds == 1 else f'up to {seeds} seeds'}, {when}"
     )
     failed = len(runs) - len(done)
-    return words + (f"; {failed} failed and are named below." if failed else ".")
+    return words + (f"; {counted(failed, 'failed run')} named below." if failed else ".")
+
+
+def counted(n: int, word: str) -> str:
+    """1 run, 2 runs."""
+    return f"{n} {word}" + ("" if n == 1 else "s")
 
 
 def day_of(record: Record) -> str:
@@ -49,43 +70,65 @@ def day_of(record: Record) -> str:
     return record.started[:10]
 
 
-def nearest(runs: pd.DataFrame) -> str:
-    """The Bayes limit, the method nearest to it, and the best row of the paper's, at each noise level."""
-    limit, parts = frame.limit(runs, "bayes"), []
-    for snr in (0.1, 0.05):
-        floor = limit(snr)
-        if floor is None:
-            continue
-        best: dict[str, tuple[float, str]] = {}
-        for number, sweep in enumerate(PAPERS, start=1):
-            cells, _ = table.cells(runs, frame.sweep_rows(sweep), number, (snr,), ("mse",))
-            for cell in cells:
-                times = cell.times()
-                if times and cell.row not in ("oracle", "Bayes limit"):
-                    kind = "net" if "clean" in cell.side_information else "classical"
-                    kind = kind if cell.paper is not None else "other"
-                    best[kind] = min(best.get(kind, (float("inf"), "")), (times[0], cell.row))
-        sentences = [
-            f"{text.format(best[kind][1])} {best[kind][0]:.{digits}f} times"
-            for kind, text, digits in (
-                ("net", "the best of the paper's nets, {}, stays at", 1),
-                ("classical", "the best of its classical rows, {}, at", 1),
-                ("other", "{} comes to", 2),
-            )
-            if kind in best
-        ]
-        if sentences:
-            parts.append(f"at SNR {snr:g} the limit is a mean MSE of {floor:.2e}: {', '.join(sentences)}")
-    text = "; ".join(parts)
-    return f"No denoiser goes below the Bayes limit on average; {text}." if text else ""
+def limit(found: Sequence[Row], levels: Sequence[float]) -> str:
+    """The Bayes limit at each noise level."""
+    floors = [
+        f"{short(mse)} at SNR {snr:g}"
+        for row in found
+        for snr in levels
+        if row.name == LIMITS[0] and (mse := row.mse(snr))
+    ]
+    return (
+        f"The Bayes limit is an MSE of {' and '.join(floors)}: no method can be lower in expectation." if floors else ""
+    )
+
+
+def nearest(found: Sequence[Row], levels: Sequence[float]) -> list[str]:
+    """The row of each kind that is nearest to the limit, one kind a line."""
+
+    def is_net(row: Row) -> bool:
+        return row.published and "clean" in row.side_information
+
+    kinds: tuple[tuple[str, Callable[[Row], bool]], ...] = (
+        ("Nearest to it is {}", lambda row: row.judged),
+        ("Of methods without side information the nearest is {}", lambda row: row.judged and not row.side_information),
+        ("Of linear filters the best is the {}", lambda row: row.name == LIMITS[1]),
+        ("Of the paper's nets the best is {}", is_net),
+        ("Of the paper's classical methods the best is {}", lambda row: row.published and not is_net(row)),
+    )
+    out = []
+    for text, belongs in kinds:
+        able = [row for row in found if belongs(row) and any(row.times(snr) is not None for snr in levels)]
+        if able:
+            best = min(able, key=lambda row: [row.times(snr) or float("inf") for snr in levels])
+            name = best.name[0].lower() + best.name[1:] if best.name in LIMITS else pretty(best.name)
+            out.append(f"{text.format(name)}, {multiples(best, levels)}.")
+    return out
+
+
+def multiples(row: Row, levels: Sequence[float]) -> str:
+    """1.66 × limit at SNR 0.1 and 1.18 × limit at SNR 0.05."""
+    known = [(times, snr) for snr in levels if (times := row.times(snr)) is not None]
+    return " and ".join(f"{times:.{2 if times < 10 else 1}f} × limit at SNR {snr:g}" for times, snr in known)
+
+
+def no_better_than_the_mean(found: Sequence[Row], levels: Sequence[float]) -> str:
+    """Methods whose MSE is not below that of one image for all."""
+    mean = next((row for row in found if row.name == "mean image"), None)
+    parts = []
+    for snr in levels if mean else ():
+        level = mean.mse(snr) if mean else None
+        worse = [row for row in found if row.judged and level and (row.mse(snr) or 0) >= level]
+        if worse:
+            parts.append(f"{counted(len(worse), 'method')} at SNR {snr:g}")
+    return f"No better than the mean image, one for all: {' and '.join(parts)}." if parts else ""
 
 
 def claims(file: Path) -> str:
     """From claims.csv: how many of the supplement's claims hold, how many are contradicted, and what is undecided."""
-    if not file.is_file():
+    answers = [(line["claim"], line["verdict"]) for line in lines_of(file)]
+    if not answers:
         return ""
-    with open(file, encoding="utf-8", newline="") as lines:
-        answers = [(line["claim"], line["verdict"]) for line in csv.DictReader(lines)]
     verdicts: dict[str, list[str]] = {}
     for claim, says in answers:
         verdicts.setdefault(claim, []).append(says)
@@ -94,9 +137,27 @@ def claims(file: Path) -> str:
     counts = Counter(says for _, says in answers)
     summary = ", ".join(f"{counts[says]} {words}" for says, words in ANSWERS.items() if counts[says])
     return (
-        f"Of {len(verdicts)} claims of the supplement, {held} hold in every comparison and {against} are reversed in at least "
-        f"one. Of their {len(answers)} comparisons {summary}."
+        f"Of {len(verdicts)} claims of the supplement, {held or 'none'} hold in every comparison and {against or 'none'} are "
+        f"reversed in at least one; of {len(answers)} comparisons {summary}."
     )
+
+
+def published(file: Path) -> str:
+    """From published_cells.csv: what became of the paper's numbers."""
+    counts = Counter(line["verdict"] for line in lines_of(file))
+    known = {verdict: words for verdict, words in CELLS.items() if counts[verdict]}
+    if not known:
+        return ""
+    words = ", ".join(f"{counts[verdict]} {text}" for verdict, text in known.items())
+    return f"Of {sum(counts.values())} published numbers {words}."
+
+
+def lines_of(file: Path) -> list[dict]:
+    """The lines of a csv; none where there is no such file."""
+    if not file.is_file():
+        return []
+    with open(file, encoding="utf-8", newline="") as text:
+        return list(csv.DictReader(text))
 
 
 def failed(records: list[Record]) -> list[dict]:

@@ -8,6 +8,7 @@ import io
 import numpy as np
 import pandas as pd
 
+from cryobench.report import summary
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
@@ -19,24 +20,28 @@ NAMES = {"oracle": "clean"}
 
 
 def panels(store: Store, runs: pd.DataFrame) -> dict[str, list[dict]]:
-    """SNR → methods, clean and noisy first: {"name", "images": data URIs, "mse": one for each}."""
+    """SNR → methods, clean and noisy first, then by MSE, the limit last: {"name", "images": data URIs, "mse": one for each}."""
     shown: dict[str, list[dict]] = {}
     rows = {
-        sweep: frame.chosen(runs, frame.sweep_rows(sweep) | given)[0]
-        for sweep, given in zip(SWEEPS, (frame.outside(runs), {}), strict=True)
+        sweep: frame.chosen(runs, frame.sweep_rows(sweep) | more)[0]
+        for sweep, more in zip(SWEEPS, (frame.outside(runs) | frame.own(runs), {}), strict=True)
     }
-    for snr in (0.1, 0.05):
+    for snr in summary.snrs(runs):
         named = []
         for sweep, chosen in rows.items():
             for row, some in frame.by_row(chosen[chosen["snr"] == snr]).items():
                 name = NAMES.get(row, row if sweep == "methods" else f"{row}-GAN + l1, ResNet")
                 # The lowest seed that kept its images.
                 panel = next((one for record in some["record"] if (one := panel_of(store, record, name))), None)
-                named += [(row, panel)] if panel else []
-        named.sort(key=lambda pair: ORDER.index(pair[0]) if pair[0] in ORDER else len(ORDER))
+                named += [(place(row), some["mse"].mean(), name, panel)] if panel else []
         if len(named) > 1:
-            shown[f"{snr:g}"] = [panel for _, panel in named]
+            shown[f"{snr:g}"] = [panel for *_, panel in sorted(named, key=lambda one: one[:3])]
     return shown
+
+
+def place(row: str) -> int:
+    """Clean and noisy come first, the limit last, all others between them by their MSE."""
+    return ORDER.index(row) if row in ORDER else len(ORDER) + (row == "Bayes limit")
 
 
 def panel_of(store: Store, record: Record, name: str) -> dict | None:

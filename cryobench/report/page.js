@@ -19,9 +19,13 @@ for (const table of document.querySelectorAll("table")) {
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
       const body = table.tBodies[0];
-      const lines = [...body.rows].map((line) => [line, value(line.cells[column])]);
-      lines.sort(([, a], [, b]) => order(a, b, down ? -1 : 1));
-      body.append(...lines.map(([line]) => line));
+      const lines = [...body.rows].filter((line) => !line.classList.contains("more"));
+      const groups = lines.map((line) => {
+        const below = line.nextElementSibling; // sentences stay under their row
+        return [value(line.cells[column]), below && below.classList.contains("more") ? [line, below] : [line]];
+      });
+      groups.sort(([a], [b]) => order(a, b, down ? -1 : 1));
+      body.append(...groups.flatMap(([, group]) => group));
     });
   });
 }
@@ -35,6 +39,33 @@ function order(a, b, sign) {
   if (typeof a === "number" && typeof b === "number") return sign * (a - b);
   return sign * String(a).localeCompare(String(b));
 }
+
+// Contents: the section in view is marked, and a link opens what it leads to.
+const links = [...document.querySelectorAll("#contents a")];
+const sections = links.map((link) => by(link.hash.slice(1)));
+function follow() {
+  const seen = sections.findLastIndex((section) => section.getBoundingClientRect().top < window.innerHeight / 3);
+  const end = window.scrollY + window.innerHeight >= document.documentElement.scrollHeight - 2;
+  const here = end && window.scrollY ? links.length - 1 : Math.max(0, seen);
+  links.forEach((link, place) => {
+    if (place !== here) link.removeAttribute("aria-current");
+    else if (!link.hasAttribute("aria-current")) {
+      link.setAttribute("aria-current", "true");
+      const list = by("contents");
+      list.scrollTo({ left: link.offsetLeft - 40, top: link.offsetTop - list.clientHeight / 2 });
+    }
+  });
+}
+window.addEventListener("scroll", follow, { passive: true });
+window.addEventListener("resize", follow);
+function unfold() {
+  const section = by(decodeURIComponent(location.hash.slice(1)));
+  const folded = section && section.querySelector("details.whole");
+  if (folded && section.id !== "figures") folded.open = true;
+}
+window.addEventListener("hashchange", unfold);
+unfold();
+follow();
 
 // Numbers: which runs they came from, in short on hover and focus, whole on click.
 const hint = by("hint");

@@ -11,17 +11,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cryobench import figure
+from cryobench.report.captions import OPEN, caption
 from cryobench.report.tables import standard
 from cryobench.runs.store import Store
 
 COLOURS = (*figure.COLOURS, "#000000")
-CAPTIONS = {
-    "conformations": "The conformations of the data set from one direction, open to closed, and their difference.",
-    "fig1_stability": "Figure 1: training and test MSE against iteration, the GAN alone and with ℓ1.",
-    "fig2_lambda": "Figure 2b: one test image for each λ.",
-    "fig3_clustering": "Figure 3: open and closed conformations in two dimensions, by method and by embedding.",
-    "fig4_pggan": "Figure 4: PGGAN with and without ℓ1, denoised and reference.",
-}
 
 
 def all_plots(store: Store, runs: pd.DataFrame) -> list[dict]:
@@ -123,6 +117,6 @@ def figures(stores: list[Store], room: int) -> tuple[list[dict], list[str]]:
             left_out.append(file.name)
             continue
         room -= size
-        caption = CAPTIONS.get(name, name.replace("_", " "))
-        shown.append({"name": name, "caption": caption, "image": uri(file.read_bytes(), file.suffix[1:])})
+        image = uri(file.read_bytes(), file.suffix[1:])
+        shown.append({"name": name, "caption": caption(name), "image": image, "open": name in OPEN})
     return shown, left_out

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from cryobench.report import summary
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout
 from cryobench.tables.text import formatted
 
 LIMITS = {"bayes": "limit", "linear": "linear limit"}
+NO_DENOISER = (*summary.LIMITS, *summary.CONTROLS)
+OPEN = ("table1", "table2", "table3", "claims")  # the others fold
 FIRST = ("table1", "table2", "table3", "claims", "released", "published_gap")
 
 
@@ -29,16 +32,20 @@ def rank(name: str) -> int:
 
 def one(file: Path, runs: pd.DataFrame) -> dict:
     """A table for the page, from its .md and .csv: name and title, then a grid with runs behind its cells, or its HTML."""
-    from markdown_it import MarkdownIt
+    from cryobench.report import markdown
 
     text = file.read_text(encoding="utf-8")
     heading, _, body = text.partition("\n")
-    shown = {"name": file.stem, "title": heading.lstrip("# ").strip() or file.stem}
+    title = heading.lstrip("# ").strip() or f"{file.stem.replace('_', ' ')} (a table)"
+    shown = {
+        "name": file.stem,
+        "title": title,
+        "open": file.stem in OPEN,
+    }
     lines = standard(file.with_suffix(".csv"))
     if lines:
         return {**shown, **grid(lines, runs_of(file.stem, runs))}
-    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(body)
-    return {**shown, "html": html, "runs": " ".join(sources(file.stem, runs))}
+    return {**shown, "html": markdown.rendered(body, title), "runs": " ".join(sources(file.stem, runs))}
 
 
 def standard(file: Path) -> list[dict]:
@@ -86,7 +93,17 @@ def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
             for column in columns
         ]
         rows.append({"name": row, "cells": cells})
+    for place, (metric, _) in enumerate(columns):
+        mark_best([row["cells"][place] for row in rows if row["name"] not in NO_DENOISER], metric)
     return {"head": [f"{layout.HEADINGS[metric]} {float(snr):g}" for metric, snr in columns], "rows": rows}
+
+
+def mark_best(cells: list[dict], metric: str) -> None:
+    """Mark the best value of a column, as printed: the lowest MSE or NMSE, the highest of other metrics."""
+    known = [cell for cell in cells if not cell["missing"]]
+    best = (min if metric in ("mse", "nmse") else max)((float(cell["sort"]) for cell in known), default=None)
+    for cell in known:
+        cell["best"] = float(cell["sort"]) == best
 
 
 def cell(line: dict | None, times: dict[str, dict | None], runs: dict[tuple[str, float], list[str]]) -> dict:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from cryobench.checks import at_least, one_of, refuse, shares
 from cryobench.errors import InputError
 from cryobench.methods.learned.scores import AlphaBeta
 from cryobench.robust.contamination import CONTAMINATIONS
@@ -40,16 +41,11 @@ class Training:
     clamp: float = 0.01
 
     def __post_init__(self) -> None:
-        counts = {name: getattr(self, name) for name in ("steps", "batch", "d_steps", "g_steps")}
-        shares = {name: getattr(self, name) for name in ("average", "decay")}
-        wrong = [f"{name}: expected at least 1, got {value}" for name, value in counts.items() if not value >= 1]
-        wrong += [f"{name}: expected a share in [0, 1], got {v}" for name, v in shares.items() if not 0 <= v <= 1]
+        refuse("", at_least(self, 1, "steps", "batch", "d_steps", "g_steps"), shares(self, "average", "decay"))
         if self.steps < self.d_steps:
-            wrong.append(
+            raise InputError(
                 f"steps: expected at least d_steps, {self.d_steps}, for the generator's first step, got {self.steps}"
             )
-        if wrong:
-            raise InputError("; ".join(wrong))
 
 
 @dataclass(frozen=True)
@@ -86,14 +82,8 @@ class Settings(Training):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, choices in (
-            ("target", ("location", "scatter")),
-            ("contamination", CONTAMINATIONS),
-            ("discriminator", DISCRIMINATORS),
-            ("activation", ACTIVATIONS),
-        ):
-            if getattr(self, name) not in choices:
-                raise InputError(f"{name}: expected one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        kinds = {"contamination": CONTAMINATIONS, "discriminator": DISCRIMINATORS, "activation": ACTIVATIONS}
+        refuse("", one_of(self, target=("location", "scatter"), **kinds), at_least(self, 1, "rounds"))
         unknown = set(self.compare) - {*LOCATION, *SCATTER}
         if unknown:
             raise InputError(
@@ -108,8 +98,6 @@ class Settings(Training):
             raise InputError(f"expected p ≥ 2 and n ≥ p, got p = {self.p} and n = {self.n}; Theorem 1 needs p/n small")
         if not self.widths or min(self.widths) < 1:
             raise InputError(f"widths: expected at least one layer of at least one unit, got {list(self.widths)}")
-        if self.rounds < 1:
-            raise InputError(f"rounds: expected at least 1, got {self.rounds}")
         if not 0 < self.size <= 1:
             raise InputError(f"size: expected a share in (0, 1] of the size asked for, got {self.size}")
         AlphaBeta(self.alpha, self.beta)

@@ -101,7 +101,7 @@ class Evaluation:
 def load(
     data: str = "phantom",
     *overrides: str,
-    scale: str = "smoke",
+    scale: str = "quick",
     snr: float | None = 0.1,
     seed: int = 0,
     progress: bool = False,

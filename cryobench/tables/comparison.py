@@ -14,17 +14,19 @@ import numpy as np
 
 from cryobench.config.identity import conditions, target_of
 from cryobench.errors import InputError
-from cryobench.evaluation.statistics import Answer
+from cryobench.evaluation.statistics import Answer, mean_and_spread
 from cryobench.runs.record import Record
 from cryobench.tables import frame, verdicts
+from cryobench.tables.table import complete
+from cryobench.tables.verdicts import as_numbers
 
 LIMITS = {"linear": "wiener", "bayes": "bayes"}
 METRICS = ("nmse", "mse", "psnr", "ssim")
 TIMES = tuple(f"times_{name}" for name in LIMITS)
 MEASURES = (*METRICS, *TIMES, "image_s", "training_s")
-TOLD = ("type", "share", "shift", "ctf")  # settings of a noise model that stand in the words for it
-SPOILS_TRAINING = ("gaussian", "contaminated")  # noise models whose test images are those of plain Gaussian noise
-SAME_CLEAN = (*SPOILS_TRAINING, "microscope")  # whose clean images have the data set's own variances
+SHOWN = ("type", "share", "shift", "ctf")  # settings of a noise model that stand in the words for it
+PLAIN_AT_TEST = ("gaussian", "contaminated")  # noise models whose test images are those of plain Gaussian noise
+SAME_CLEAN = (*PLAIN_AT_TEST, "microscope")  # whose clean images have the data set's own variances
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def place_of(config: dict) -> str:
         name: shown(value) for name, value in frame.deviations(config).items() if name.startswith(kept)
     }
     if noise["name"] != "gaussian":  # what its yaml says isn't known to everybody
-        around |= {f"noise.{name}": shown(noise[name]) for name in TOLD if name in noise}
+        around |= {f"noise.{name}": shown(noise[name]) for name in SHOWN if name in noise}
     return one_line(", ".join(filter(None, [*words, frame.in_words(around)])))
 
 
@@ -165,7 +167,8 @@ class Measure:
         self.variances: dict[str, np.ndarray] = {}
         self.limits: dict[tuple, dict[int, Record]] = {}
         for record in records:
-            key: str | None = record.data.get("key") if record.name("noise") in SAME_CLEAN else None
+            moved = record.config.get("noise", {}).get("shift")  # by parts of a pixel
+            key: str | None = record.data.get("key") if record.name("noise") in SAME_CLEAN and not moved else None
             if "nmse" in record.per_image and key and key not in self.variances:
                 mse, nmse = (as_numbers(record.per_image[name]) for name in ("mse", "nmse"))
                 with np.errstate(divide="ignore", invalid="ignore"):
@@ -182,16 +185,27 @@ class Measure:
             values[f"times_{name}"] = [self.times(record, method) for record in records]
         values["image_s"] = [1 / record.images_per_s if record.images_per_s else None for record in records]
         values["training_s"] = [record.fit_s for record in records]
-        return {name: summary(numbers) for name, each in values.items() if (numbers := complete(each)) is not None}
+        return {
+            name: mean_and_spread(numbers) for name, each in values.items() if (numbers := complete(each)) is not None
+        }
 
     def nmse(self, record: Record) -> float | None:
-        """A record's NMSE; of one from before it, by the variances of the clean images that others of the same images imply."""
+        """A record's NMSE; of one from before it as `nmse_of_images` has it."""
         if record.mean("nmse") is not None:
             return record.mean("nmse")
+        shares = self.nmse_of_images(record)
+        return None if shares is None else float(np.nanmean(shares))
+
+    def nmse_of_images(self, record: Record) -> np.ndarray | None:
+        """The NMSE of each test image, NaN for one that was refused. Of a record from before it, by the variances of the clean
+        images that others of the same images imply; None without these."""
+        if "nmse" in record.per_image:
+            return as_numbers(record.per_image["nmse"])
         variances, mse = self.variances.get(str(record.data.get("key"))), as_numbers(record.per_image.get("mse", []))
         if variances is None or record.name("noise") not in SAME_CLEAN or variances.shape != mse.shape:
             return None
-        return float(np.nanmean(mse / variances))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return mse / variances
 
     def limit(self, record: Record, method: str) -> list[Record]:
         """The runs of a limit on the very noisy test images of a record; where that seed has none, on those of all seeds."""
@@ -209,22 +223,6 @@ class Measure:
 def test_images(record: Record) -> tuple | None:
     """What names the noisy test images of a record, apart from the seed, where the limits are limits: white Gaussian noise,
     not clipped. Contaminated pairs are training pairs alone."""
-    if record.name("noise") not in SPOILS_TRAINING or record.config["noise"].get("clip") or not record.data.get("key"):
+    if record.name("noise") not in PLAIN_AT_TEST or record.config["noise"].get("clip") or not record.data.get("key"):
         return None
     return record.data["key"], record.snr
-
-
-def complete(values: Sequence[float | None]) -> list[float] | None:
-    """The values where there are all of them, else None."""
-    numbers = [value for value in values if value is not None]
-    return numbers if len(numbers) == len(values) else None
-
-
-def as_numbers(values: Sequence) -> np.ndarray:
-    """A record's list as an array, NaN for null."""
-    return np.array([np.nan if value is None else value for value in values], dtype=float)
-
-
-def summary(values: Sequence[float]) -> tuple[float, float | None]:
-    """Mean and standard deviation over seeds, None for one."""
-    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else None

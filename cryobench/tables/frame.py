@@ -127,6 +127,21 @@ def outside(runs: pd.DataFrame) -> dict[str, dict[str, object]]:
     }
 
 
+def own(runs: pd.DataFrame) -> dict[str, dict[str, object]]:
+    """A row for each setting of a method that is not shipped: name → its settings, as in `sweep_rows`.
+
+    The name is the method's, with the settings in which it differs from its yaml where that is at hand.
+    """
+    by_name: dict[str, dict[str, object]] = {}
+    for one in runs[runs["done"].astype(bool) & (runs["task"] == "denoising")].itertuples():
+        if one.record.given or one.method is None or shipped(f"method/{one.method}") is not None:
+            continue
+        settings = {f"method.{key}": value for key, value in one.record.config["method"].items() if key != "_target_"}
+        differs = (f"{key.removeprefix('method.')}={value}" for key, value in one.deviations.items() if key in settings)
+        by_name[" ".join((one.method, *sorted(differs)))] = settings
+    return dict(sorted(by_name.items()))
+
+
 def fits(runs: pd.DataFrame, wanted: dict[str, object]) -> pd.Series:
     """Which runs have these settings; one that a run doesn't have is None."""
     matching = pd.Series(True, index=runs.index)
@@ -146,12 +161,13 @@ def rows(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> pd.DataFra
     for row, named in wanted.items():
         settings = {"noise.name": "gaussian", **named}
         matching = runs[runs["done"].astype(bool) & fits(runs, settings)]
+        if matching.empty:
+            continue
         words = [
             in_words({k: v for k, v in differing.items() if k not in settings}) for differing in matching["deviations"]
         ]
         parts.append(matching.assign(row=row, variant=words))
-    kept = [part for part in parts if len(part)]
-    return pd.concat(kept) if kept else runs[:0].assign(row=None, variant=None)
+    return pd.concat(parts) if parts else runs[:0].assign(row=None, variant=None)
 
 
 def in_words(differs: dict[str, object]) -> str:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryobench.evaluation.statistics import mean_and_spread
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
-from cryobench.tables.comparison import LIMITS, Measure, complete, key_of, label, one_line, place_of, summary
+from cryobench.tables.comparison import LIMITS, Measure, complete, key_of, label, one_line, place_of
 from cryobench.tables.text import page, pipes, sheet
 
 LEAST = 3  # methods that make a task
@@ -159,7 +160,7 @@ def cell_of(task: Task, runs: Sequence[Record], measure: Measure) -> Cell | None
     """None where the NMSE isn't known."""
     shares = complete([measure.nmse(one) for one in runs])
     values = complete([measure.times(one, LIMITS[task.unit], measure.nmse) for one in runs]) if task.unit else shares
-    return Cell(summary(values), summary(shares), runs) if shares and values else None
+    return Cell(mean_and_spread(values), mean_and_spread(shares), runs) if shares and values else None
 
 
 def settings_of(method: str, cells: dict[tuple[str, str], dict]) -> str:

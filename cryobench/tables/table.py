@@ -16,7 +16,7 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
-from cryobench.evaluation.statistics import LEVEL, against_published
+from cryobench.evaluation.statistics import LEVEL, against_published, mean_and_spread
 from cryobench.runs.record import Record
 from cryobench.tables import frame
 
@@ -46,19 +46,18 @@ class Cell:
     @property
     def mean(self) -> float | None:
         """The mean over seeds; None without a run."""
-        return float(np.mean(self.values)) if self.values else None
+        return mean_and_spread(self.values)[0] if self.values else None
 
     @property
     def spread(self) -> float | None:
         """The standard deviation over seeds (n − 1); None for fewer than two."""
-        return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else None
+        return mean_and_spread(self.values)[1] if self.values else None
 
     def times(self, limit: str = "bayes") -> tuple[float, float | None] | None:
         """The value as a multiple of a limit: mean and spread over seeds (None for one); None where there is no limit."""
         if limit not in self.floors:
             return None
-        ratios = np.divide(self.values, self.floors[limit])
-        return float(ratios.mean()), float(ratios.std(ddof=1)) if len(ratios) > 1 else None
+        return mean_and_spread(np.divide(self.values, self.floors[limit]))
 
     @property
     def verdict(self) -> str:
@@ -107,18 +106,19 @@ def cells(
         runs = runs[runs[name] == chosen[name].iloc[0]]
     limits = {name: frame.limit(runs, method) for name, method in LIMITS.items()}
     different = ", other settings" if notes and notes[0].startswith("Settings") else ""
-    places = dict(iter(chosen.groupby(["row", "snr"], sort=False)))
+    places, none = dict(iter(chosen.groupby(["row", "snr"], sort=False))), chosen[:0]
     out = []
     for row in rows:
         for metric in metrics:
             for snr in snrs:
-                group = places.get((row, snr), chosen[:0])
-                group = group[group[metric].notna()] if metric in group else chosen[:0]
+                group = places.get((row, snr), none)
+                if len(group):
+                    group = group[group[metric].notna()] if metric in group else none
                 if group.empty and metric in LATER:
                     continue
                 value, spread = (published(paper).get((row, snr, metric)) if paper else None) or (None, None)
                 first = None if group.empty else group.iloc[0]
-                floors = {name: known([at(snr, seed) for seed in group["seed"]]) for name, at in limits.items()}
+                floors = {name: complete([at(snr, seed) for seed in group["seed"]]) for name, at in limits.items()}
                 out.append(
                     Cell(
                         row,
@@ -130,16 +130,16 @@ def cells(
                         spread,
                         None if first is None else f"{first['scale']}{different}",
                         () if first is None else tuple(first["record"].side_information),
-                        {name: each for name, each in floors.items() if metric == "mse" and each},
+                        {name: tuple(each) for name, each in floors.items() if metric == "mse" and each},
                     )
                 )
     return out, notes
 
 
-def known(values: list[float | None]) -> tuple[float, ...]:
-    """The values where there are all of them; none where one is missing."""
-    numbers = tuple(value for value in values if value is not None)
-    return numbers if len(numbers) == len(values) else ()
+def complete(values: Sequence[float | None]) -> list[float] | None:
+    """The values where there are all of them, else None."""
+    numbers = [value for value in values if value is not None]
+    return numbers if len(numbers) == len(values) else None
 
 
 def refused(chosen: pd.DataFrame) -> list[str]:

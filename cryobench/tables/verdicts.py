@@ -30,7 +30,10 @@ class Measured(Generic[Row]):
 
 def measured(shown: Mapping[Row, Mapping[int, Record]]) -> Measured[Row]:
     """Row → seed → record; a row's spread is moderated by all rows of its kind, each set of runs once."""
-    values = {row: {seed: per_image(record) for seed, record in by_seed.items()} for row, by_seed in shown.items()}
+    values = {
+        row: {seed: as_numbers(record.per_image["mse"]) for seed, record in by_seed.items()}
+        for row, by_seed in shown.items()
+    }
     names = {row: tuple(record.run_id for record in by_seed.values()) for row, by_seed in shown.items()}
     once = {ids: row for row, ids in names.items() if ids}  # one row may stand in two tables: its runs count once
     logs = {row: {seed: np.log(np.nanmean(mse)) for seed, mse in values[row].items()} for row in once.values()}
@@ -39,9 +42,9 @@ def measured(shown: Mapping[Row, Mapping[int, Record]]) -> Measured[Row]:
     return Measured(values, {row: by_runs.get(once[ids]) if ids in once else None for row, ids in names.items()})
 
 
-def per_image(record: Record) -> np.ndarray:
-    """(n,) MSE of each test image."""
-    return np.array([np.nan if value is None else value for value in record.per_image["mse"]])
+def as_numbers(values: Sequence) -> np.ndarray:
+    """A record's list as an array, NaN for null."""
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
 
 
 def kind(record: Record) -> str:

@@ -93,34 +93,33 @@ class Cs(Listing):
     @property
     def columns(self) -> tuple[str, ...]:
         """RELION's names of what the file has."""
-        there = self.kinds
-        names = [name for name, (fields, _) in FIELDS.items() if any(one in there for one in fields)]
-        return (*names, *(ANGLES if POSE in there else ()))
+        names = [name for name, (fields, _) in FIELDS.items() if any(one in self.kinds for one in fields)]
+        return (*names, *(ANGLES if POSE in self.kinds else ()))
 
     def column(self, name: str, default: float | None = None) -> np.ndarray:
         """(n,) float64. Raises InputError where it is missing without a default, or not a finite number."""
         if name in ANGLES and POSE in self.kinds:
             return self._angles[:, ANGLES.index(name)]
         fields, convert = FIELDS.get(name, ((POSE,) if name in ANGLES else (), as_it_is))
-        found = next((one for one in fields if one in self.kinds), None)
-        if found is None:
+        own = next((one for one in fields if one in self.kinds), None)
+        if own is None:
             if default is not None:
                 return np.full(len(self), default)
-            there = ", ".join(list(self.kinds)[:SHOWN])
+            listed = ", ".join(list(self.kinds)[:SHOWN])
             raise InputError(
-                f"{self.path}: expected a field {' or '.join(fields) or name}, got {there}; if another one has it, {CONVERT}"
+                f"{self.path}: expected a field {' or '.join(fields) or name}, got {listed}; if another one has it, {CONVERT}"
             )
-        return convert(self._numbers(found))
+        return convert(self._numbers(own))
 
     def origins(self, pixel_size: float | None) -> np.ndarray:
         """(n, 2) x and y in pixels: alignments3D/shift, in pixels of alignments3D/psize_A or of the images; 0 without one."""
         if SHIFT not in self.kinds:
             return np.zeros((len(self), 2))
         shifts = self._numbers(SHIFT, 2)
-        theirs = SHIFT_PIXEL if SHIFT_PIXEL in self.kinds else PIXEL
-        if theirs not in self.kinds or pixel_size is None:
+        pixels = SHIFT_PIXEL if SHIFT_PIXEL in self.kinds else PIXEL
+        if pixels not in self.kinds or pixel_size is None:
             return shifts
-        return shifts * self._numbers(theirs)[:, None] / pixel_size
+        return shifts * self._numbers(pixels)[:, None] / pixel_size
 
     @property
     def contrast(self) -> str | None:

@@ -87,8 +87,10 @@ class Listing(ABC):
         if self.given is not None:
             listed = self._listed_pixel_sizes()
             if listed is not None and not np.isclose(listed, self.given, rtol=TOLERANCE).all():
-                note(f"{self.path}: {self.given:g} Å per pixel as given; the pixel sizes that it lists are not used, and stay "
-                     "as they are where its rows are written anew")  # fmt: skip
+                note(
+                    f"{self.path}: {self.given:g} Å per pixel as given; the pixel sizes that it lists are not used, and stay as "
+                    "they are where its rows are written anew"
+                )
             return self.given
         sizes = self._pixel_sizes()
         if sizes is None:

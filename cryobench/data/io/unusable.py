@@ -53,22 +53,17 @@ def faults(images: np.ndarray) -> dict[str, np.ndarray]:
     outside = images[:, outside_circle(images.shape[-1])]
     edges = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
     middle = np.median(outside, axis=1, keepdims=True)
-    found = {
+    by_kind = {
         NOT_FINITE: ~np.isfinite(images).all(axis=(1, 2)),
         FLAT: outside.min(axis=1) == outside.max(axis=1),
         MASKED: (outside == middle).mean(axis=1) > 0.5,
         EDGE: np.any([edge.min(axis=1) == edge.max(axis=1) for edge in edges], axis=0),
     }
     before = np.zeros(len(images), bool)
-    for kind, wrong in found.items():
-        found[kind] = wrong & ~before
+    for kind, wrong in by_kind.items():
+        by_kind[kind] = wrong & ~before
         before |= wrong
-    return found
-
-
-def faulty(images: np.ndarray) -> np.ndarray:
-    """Which images (n, L, L) have any of these faults: (n,) bool."""
-    return np.any(list(faults(images).values()), axis=0)
+    return by_kind
 
 
 def weight(images: np.ndarray) -> np.ndarray:
@@ -91,29 +86,29 @@ def unusable(
 
     heavy: whether those count that outweigh the others, so that a method fitted on all of them would be fitted to one.
     """
-    found: dict[str, np.ndarray] = {}
+    by_kind: dict[str, np.ndarray] = {}
     weights, step = np.full((len(rows), 2), np.nan), images_at_once(source.size)
     for start in range(0, len(rows), step):
         block = slice(start, start + step)
         images = source.raw(rows[block])
         for kind, wrong in faults(images).items():
-            found.setdefault(kind, np.zeros(len(rows), bool))[block] = wrong
+            by_kind.setdefault(kind, np.zeros(len(rows), bool))[block] = wrong
         if heavy:
-            good = ~np.any([wrong[block] for wrong in found.values()], axis=0)
+            good = ~np.any([wrong[block] for wrong in by_kind.values()], axis=0)
             weights[block][good] = weight(images[good])
         advance(len(rows[block]))
     if heavy and len(rows) > 2 and np.isfinite(weights).all(axis=1).sum() > 2:
         with np.errstate(invalid="ignore"):
-            found[HEAVY] = (weights > TIMES * np.nanmedian(weights, axis=0)).any(axis=1)
-    return found
+            by_kind[HEAVY] = (weights > TIMES * np.nanmedian(weights, axis=0)).any(axis=1)
+    return by_kind
 
 
-def described(source: Images, rows: np.ndarray, found: dict[str, np.ndarray]) -> str:
+def described(source: Images, rows: np.ndarray, by_kind: dict[str, np.ndarray]) -> str:
     """Every kind of fault with the images that have it; "" for none."""
-    return ", ".join(f"{kind} in {source.named(rows[wrong])}" for kind, wrong in found.items() if wrong.any())
+    return ", ".join(f"{kind} in {source.named(rows[wrong])}" for kind, wrong in by_kind.items() if wrong.any())
 
 
-def refuse(source: Images, rows: np.ndarray, found: dict[str, np.ndarray], advice: str) -> None:
+def refuse(source: Images, rows: np.ndarray, by_kind: dict[str, np.ndarray], advice: str) -> None:
     """Raise InputError that names what is wrong with which of these rows, if anything is."""
-    if got := described(source, rows, found):
+    if got := described(source, rows, by_kind):
         raise InputError(f"{source.path}: expected finite pixels and noise around the particle, got {got}; {advice}")

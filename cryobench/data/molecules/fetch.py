@@ -15,6 +15,7 @@ from platformdirs import user_cache_path
 
 from cryobench.data.molecules.structures import read_bytes
 from cryobench.errors import InputError
+from cryobench.files import replacing
 
 SOURCE = "https://files.rcsb.org/download"
 TIMEOUT = 30  # seconds without a byte
@@ -86,8 +87,13 @@ def _download(name: str, folders: list[Path], source: str, sha256: str | None) -
             f"the right {name}.cif into {folders[0]} yourself"
         )
     path = folder / f"{name}.cif"
-    _write(path, data)
-    _write(path.with_name(path.name + ".sha256"), f"{digest}  {path.name}\n".encode())
+    noted = {path: data, path.with_name(path.name + ".sha256"): f"{digest}  {path.name}\n".encode()}
+    try:
+        for file, content in noted.items():
+            with replacing(file) as part:
+                part.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"expected room for {path}, got '{error.strerror}'; make room or set paths.data") from error
     return path
 
 
@@ -126,18 +132,3 @@ def _get(url: str, advice: str) -> bytes:
     if not data.startswith(b"data_"):  # a login page, say
         raise InputError(f"expected an mmCIF file from {url}, got one that begins with {data[:20]!r}; {advice}")
     return data
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Under a name of its own first, so that nobody ever sees half of it."""
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(data)
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    except OSError as error:
-        if temporary:
-            temporary.unlink(missing_ok=True)
-        raise InputError(f"expected room for {path}, got '{error.strerror}'; make room or set paths.data") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cryobench.checks import at_least, refuse
 from cryobench.data.dataset import DataSet
 from cryobench.data.molecules.density import Atoms, density
 from cryobench.data.molecules.fetch import SOURCE, content_sha256, find_structure, given_by_path
@@ -40,8 +41,7 @@ class Hinged(DataSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.conformations < 1:
-            raise InputError(f"data.conformations: expected 1 or more, got {self.conformations}")
+        refuse("data", at_least(self, 1, "conformations"))
         for name in ("hinge", "axis"):
             if len(getattr(self, name)) != 3:
                 raise InputError(f"data.{name}: expected three numbers x, y, z, got {getattr(self, name)}")

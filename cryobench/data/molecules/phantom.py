@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cryobench.checks import at_least, refuse
 from cryobench.data.dataset import DataSet
 from cryobench.data.molecules.density import Atoms, density
-from cryobench.errors import InputError
 
 # Ellipsoids in Å: centre xyz, half-axes, and the angle in degrees by which they are turned about y. The long axis is x,
 # and the cleft opens towards +x.
@@ -38,8 +38,7 @@ class Phantom(DataSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.conformations < 1:
-            raise InputError(f"data.conformations: expected 1 or more, got {self.conformations}")
+        refuse("data", at_least(self, 1, "conformations"))
 
     def volumes(self) -> np.ndarray:
         """(k, L, L, L) float32: the density of each conformation, see `DataSet.volumes`."""

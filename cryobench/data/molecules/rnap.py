@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cryobench.checks import at_least, refuse
 from cryobench.data.dataset import DataSet
 from cryobench.data.molecules.density import Atoms, density
 from cryobench.data.molecules.fetch import SOURCE, content_sha256, find_structure, given_by_path
 from cryobench.data.molecules.structures import ClampMotion, Structure, clamp_motion, read_structure, shared_atoms
-from cryobench.errors import InputError
 
 
 @dataclass(kw_only=True)
@@ -40,8 +40,7 @@ class Rnap(DataSet):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.conformations < 2:
-            raise InputError(f"data.conformations: expected 2 or more, got {self.conformations}")
+        refuse("data", at_least(self, 2, "conformations"))
 
     def check(self) -> None:
         """Raise InputError for structures that no molecule can be made of."""

@@ -1,8 +1,8 @@
-"""Can open and closed conformations be told apart in the denoised images, without templates? (Supplement, note 5.)
+"""Can open and closed conformations be separated in the denoised images, without templates? (Supplement, note 5.)
 
 Sixty images, half of the first conformation (open) and half of the last (closed), are embedded in the plane by manifold
 learning on their raw pixels and split in two by k-means; an image is right if its cluster is its conformation's, under
-the better of the two labellings. Sixty make a coin flip's interval wide, so this is repeated over draws of sixty.
+the better of the two labellings. Sixty make the interval of guessing wide, so this is repeated over draws of sixty.
 """
 
 from __future__ import annotations

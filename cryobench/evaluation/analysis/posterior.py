@@ -16,7 +16,7 @@ def analyse(evidence: Evidence) -> dict:
     standard deviations (0.683 and 0.954 if errors are Gaussian and the deviations right); "error_over_deviation": root of
     mean squared error over mean variance. Of all pixels "predicted_mse", the mean variance, and "mse", what came true.
     Where it names conformations: "accuracy", the share of images whose most probable one is true; "log_score", the mean log
-    probability of the true one; "accuracy_ends": of the images of the first and the last one, told apart between these
+    probability of the true one; "accuracy_ends": of the images of the first and the last one, assigned to the right one of these
     two; and how many images that is, "ends".
     """
     if evidence.uncertainty is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryobench.methods.learned.trained import Trained, choose
+from cryobench.checks import one_of, refuse
+from cryobench.methods.learned.trained import Trained
 
 if TYPE_CHECKING:
     from cryobench.methods.learned.modules.autoencoder import AutoencoderModule
@@ -22,7 +23,7 @@ class Autoencoder(Trained):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choose("loss", self.loss, "l1", "l2")
+        refuse("method", one_of(self, loss=("l1", "l2")))
 
     def module(self, image_size: int) -> AutoencoderModule:
         from cryobench.methods.learned.modules.autoencoder import AutoencoderModule

@@ -6,10 +6,10 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryobench.errors import InputError
+from cryobench.checks import above_zero, at_least, one_of, refuse
 from cryobench.methods.learned import nets
 from cryobench.methods.learned.scores import AlphaBeta, Wasserstein
-from cryobench.methods.learned.trained import Trained, choose
+from cryobench.methods.learned.trained import Trained
 
 if TYPE_CHECKING:
     from cryobench.methods.learned.modules.gan import GanModule, WassersteinModule
@@ -28,11 +28,8 @@ class Adversarial(Trained):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.lam >= 0:
-            raise InputError(f"method.lam: expected a number of at least 0, got {self.lam}")
-        if not self.lr_discriminator > 0:
-            raise InputError(f"method.lr_discriminator: expected a number above 0, got {self.lr_discriminator}")
-        choose("score_map", self.score_map, "mean", "sum")
+        numbers = at_least(self, 0, "lam") | above_zero(self, "lr_discriminator")
+        refuse("method", numbers, one_of(self, score_map=("mean", "sum")))
 
     @abstractmethod
     def rule(self) -> AlphaBeta | Wasserstein:
@@ -76,8 +73,7 @@ class WassersteinGan(Adversarial):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choose("lipschitz", self.lipschitz, "penalty", "clip")
-        choose("critic_norm", self.critic_norm, *nets.NORMS)
+        refuse("method", one_of(self, lipschitz=("penalty", "clip"), critic_norm=nets.NORMS))
 
     @property
     def discriminator_norm(self) -> str:

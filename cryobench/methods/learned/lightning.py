@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import warnings
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from torch.utils.data import DataLoader
 
 from cryobench.errors import Stopped
+from cryobench.files import flush, replacing
 
 
 def fit(
@@ -71,12 +71,9 @@ def save_whole(state, path: Path) -> None:
     buffer = io.BytesIO()  # torch's own writer turns a full disk into a RuntimeError
     torch.save(state, buffer)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with open(part, "wb") as file:
-        file.write(buffer.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    with replacing(path) as part:
+        part.write_bytes(buffer.getbuffer())
+        flush(part)
 
 
 def steps_done(trainer: pl.Trainer) -> int:

@@ -15,8 +15,8 @@ from typing import ClassVar
 
 import numpy as np
 
+from cryobench.checks import at_least, refuse
 from cryobench.data.images import NoisyImages
-from cryobench.errors import InputError
 from cryobench.methods.learned.autoencoder import Autoencoder
 
 
@@ -43,8 +43,7 @@ class Noise2Noise(Autoencoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.draws < 2:
-            raise InputError(f"method.draws: expected at least 2 noisy images of each training image, got {self.draws}")
+        refuse("method", at_least(self, 2, "draws"))
 
     def fit(self, train: NoisyImages) -> None:
         """As any net's. Raises InputError for recorded images of which there is one only."""

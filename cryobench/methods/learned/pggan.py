@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
+from cryobench.checks import above_zero, at_least, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.learned.growth import PARTS, Part, schedule
@@ -39,11 +40,7 @@ class Pggan(Trained):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.parts: list[Part] = []
-        if not self.phase_images > 0:
-            raise InputError(f"method.phase_images: expected a number above 0, got {self.phase_images}")
-        for name in ("lam", "penalty_weight"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"method.{name}: expected a number of at least 0, got {getattr(self, name)}")
+        refuse("method", above_zero(self, "phase_images"), at_least(self, 0, "lam", "penalty_weight"))
 
     def build_generator(self, image_size: int) -> Generator:
         from cryobench.methods.learned.nets import pggan

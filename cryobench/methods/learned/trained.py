@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from cryobench.checks import above_zero, one_of, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import Denoiser, NotFitted, check_images
@@ -69,13 +70,9 @@ class Trained(Denoiser):
     def __post_init__(self) -> None:
         self.generator: torch.nn.Module | None = None
         self.also: list[dict] = []  # the generator's weights after the other epochs chosen
-        for name in ("width", "epochs", "batch_size", "lr"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
-        choose("checkpoint", self.checkpoint, "validation", "last", "five_best")
-        choose("batch_norm", self.batch_norm, "eval", "train", "precise")
-        choose("net", self.net, *self.nets)
-        choose("ctf_input", self.ctf_input, "none", "flip")
+        norms, inputs = ("eval", "train", "precise"), ("none", "flip")
+        choices = one_of(self, checkpoint=self.checkpoints, batch_norm=norms, net=self.nets, ctf_input=inputs)
+        refuse("method", above_zero(self, "width", "epochs", "batch_size", "lr"), choices)
 
     @property
     def side_information(self) -> frozenset[str]:
@@ -83,6 +80,7 @@ class Trained(Denoiser):
         return frozenset({"clean"} if self.ctf_input == "none" else {"clean", "ctf"})
 
     nets: ClassVar[tuple[str, ...]] = NETS
+    checkpoints: ClassVar[tuple[str, ...]] = ("validation", "last", "five_best")
     prepares: ClassVar[bool] = False  # a fit does more with an image than train on it
     pairs_repeat: ClassVar[bool] = True  # `pairs` are the same in every epoch
 
@@ -235,9 +233,3 @@ class Trained(Denoiser):
                 f"weights: expected those of net {self.net}, width {self.width}; {error}".split("\n")[0]
             ) from None
         self.generator.eval()
-
-
-def choose(name: str, value: str, *choices: str) -> None:
-    """Raise InputError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise InputError(f"method.{name}: expected one of {', '.join(choices)}, got {value}")

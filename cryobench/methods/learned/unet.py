@@ -11,7 +11,6 @@ eight symmetries. At test time the net's answers to all eight are turned back an
 
 from __future__ import annotations
 
-import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from rich.progress import track
 
+from cryobench.checks import at_least, one_of, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
+from cryobench.files import replacing
 from cryobench.methods.learned.symmetries import COUNT, turned, turned_back
-from cryobench.methods.learned.trained import Trained, choose, validation_part
+from cryobench.methods.learned.trained import Trained, validation_part
 from cryobench.methods.posterior.exemplar import Exemplar
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class UNet(Trained):
     """guide: "exemplar" or "none"; draws: of noise for each training image; weight_decay: of AdamW."""
 
     nets: ClassVar[tuple[str, ...]] = ("unet",)
+    checkpoints: ClassVar[tuple[str, ...]] = ("validation", "last")
     prepares: ClassVar[bool] = True
     pairs_repeat: ClassVar[bool] = False
     net: str = field(default="unet", init=False)
@@ -53,10 +55,7 @@ class UNet(Trained):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        choose("guide", self.guide, "exemplar", "none")
-        choose("checkpoint", self.checkpoint, "validation", "last")
-        if self.draws < 1:
-            raise InputError(f"method.draws: expected at least 1, got {self.draws}")
+        refuse("method", one_of(self, guide=("exemplar", "none")), at_least(self, 1, "draws"))
         exemplars_ctf = "none" if self.ctf_input == "none" else "corrected"
         self.exemplar = Exemplar(ctf=exemplars_ctf) if self.guide == "exemplar" else None
 
@@ -109,10 +108,8 @@ class UNet(Trained):
                 some = np.arange(start, min(start + BATCH, len(train)))
                 hints = train.hints(exemplar.side_information, some)
                 guides[some] = exemplar.widened(train.noisy(some, draw), WIDTHS, leave_out=some, **hints)
-            part = path.with_suffix(".part")
-            with open(part, "wb") as file:
+            with replacing(path) as part, open(part, "wb") as file:
                 np.save(file, guides)
-            os.replace(part, path)
         return np.load(path, mmap_mode="r")
 
     def pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:

@@ -77,11 +77,6 @@ class AbInitio(WithSigma, Imaging):
             if getattr(self, name) is not None and getattr(self, name) < least:
                 raise InputError(f"method.{name}: expected {least} or more, or null, got {getattr(self, name)}")
 
-    @property
-    def side_information(self) -> frozenset[str]:
-        """σ, the CTFs and the noise's spectrum, where they are told."""
-        return super().side_information | self.told
-
     def fit(self, train: NoisyImages) -> None:
         """Find the structure of the training images; goes on where a fit in the same folder was stopped.
 
@@ -221,9 +216,7 @@ class AbInitio(WithSigma, Imaging):
         from cryobench.methods.posterior.band import band_of
         from cryobench.methods.posterior.structure import likely_views
 
-        check_images(noisy)
-        if noisy.shape[-1] != self.size:
-            raise InputError(f"expected images of {self.size} pixels, as in training, got {noisy.shape[-1]}")
+        check_images(noisy, self.size)
         images, size, ctf = self.whitened(noisy), self.structure.maps.size, hints.get("ctf")
         sigma, transfers = self.noise_level(images, hints), self.transfers(ctf, len(noisy), self.size)
         out = np.empty(noisy.shape, np.float32)

@@ -47,9 +47,9 @@ def hand(volume: torch.Tensor, mirrored: bool) -> torch.Tensor:
 def turned(volume: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
     """ρ(Rᵀ x) for rotations (n, 3, 3): (n, L, L, L), trilinear, about voxel L//2."""
     size = volume.shape[-1]
-    axis = torch.arange(size, dtype=torch.float32) - size // 2
+    axis = torch.arange(size, dtype=torch.float32, device=volume.device) - size // 2
     z, y, x = torch.meshgrid(axis, axis, axis, indexing="ij")
-    places = torch.stack([x, y, z], dim=-1).reshape(-1, 3) @ rotations  # rows: (Rᵀ x)ᵀ = xᵀ R
+    places = torch.stack([x, y, z], dim=-1).reshape(-1, 3) @ rotations.to(volume.device)  # rows: (Rᵀ x)ᵀ = xᵀ R
     grid = (places.unflatten(1, (size, size, size)) + size // 2) * 2 / (size - 1) - 1
     source = volume[None, None].expand(len(rotations), 1, size, size, size)
     return F.grid_sample(source, grid, align_corners=True)[:, 0]
@@ -90,4 +90,4 @@ def correlations(volume: torch.Tensor, onto: torch.Tensor, rotations: np.ndarray
         images = turned(volume, some).flatten(1)
         images = images - images.mean(dim=1, keepdim=True)
         scores.append(images @ target / (images.norm(dim=1) * target.norm()))
-    return torch.cat(scores).numpy()
+    return torch.cat(scores).cpu().numpy()

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.progress import track
 
+from cryobench.checks import above_zero, at_least, refuse
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Uncertainty, check_images
 from cryobench.methods.imaging import Imaging
@@ -49,18 +50,14 @@ class Bayes(Imaging):
 
     def __post_init__(self) -> None:
         self.check_imaging()
-        for name in ("step", "components", "draws", "ess"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
-        if self.temper < 1:
-            raise InputError(f"method.temper: expected 1 or more, got {self.temper}")
+        refuse("method", above_zero(self, "step", "components", "draws", "ess"), at_least(self, 1, "temper"))
         if self.max_draws < self.draws:
             raise InputError(f"method.max_draws: expected at least method.draws ({self.draws}), got {self.max_draws}")
 
     @property
     def side_information(self) -> frozenset[str]:
         """The volumes, σ, and what the settings say."""
-        return self.told | {"volumes", "sigma"}
+        return super().side_information | {"volumes", "sigma"}
 
     def fit(self, train) -> None:
         """Project every conformation of the true volumes into every direction of the grid."""
@@ -82,11 +79,8 @@ class Bayes(Imaging):
         what their MSE must be; change, ‖x̂ - x̂ from half of the draws‖² as a share of it; conformation, the most
         probable one, and conformation_probability.
         """
-        check_images(noisy)
-        ctf = hints.get("ctf")
-        size, sigma = self.sampler.bank.basis.size, np.asarray(hints["sigma"], dtype=np.float64)
-        if noisy.shape[-1] != size:
-            raise InputError(f"expected images of {size} x {size} px, as the volumes are, got {noisy.shape[-1]} px")
+        check_images(noisy, size := self.sampler.bank.basis.size)
+        ctf, sigma = hints.get("ctf"), np.asarray(hints["sigma"], dtype=np.float64)
         if (wrong := ~(np.isfinite(sigma) & (sigma > 0))).any():
             raise BadImages(np.flatnonzero(wrong), f"expected σ above 0, got {sigma[wrong][0]}; leave that image out")
         denoised, deviation, summaries = np.empty(noisy.shape, np.float32), np.empty(noisy.shape, np.float32), []

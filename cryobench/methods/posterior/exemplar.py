@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.progress import track
 
+from cryobench.checks import above_zero, at_least, one_of, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import NotFitted, Uncertainty, WithSigma, check_images
@@ -53,22 +54,16 @@ class Exemplar(WithSigma, Imaging):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_imaging()
-        if self.tau is not None and not self.tau > 0:
-            raise InputError(f"method.tau: expected a number above 0, or null to have it chosen, got {self.tau}")
+        numbers = at_least(self, 1, "n_validation", "n_exemplars") | at_least(self, 0, "shift")
+        refuse("method", above_zero(self, "tau"), numbers, one_of(self, chosen_by=tuple(AVERAGES)))
         for name in ("components", "angles"):
             if not getattr(self, name) or min(getattr(self, name)) < 1:
                 raise InputError(f"method.{name}: expected a list of numbers above 0, got {getattr(self, name)}")
-        if self.n_validation < 1 or (self.n_exemplars is not None and self.n_exemplars < 1):
-            raise InputError("method.n_validation and n_exemplars: expected numbers above 0")
-        if self.chosen_by not in AVERAGES:
-            raise InputError(f"method.chosen_by: expected one of {', '.join(AVERAGES)}, got {self.chosen_by}")
-        if self.shift < 0:
-            raise InputError(f"method.shift: expected 0 or more, got {self.shift}")
         self.mixture: Mixture | None = None
 
     @property
     def side_information(self) -> frozenset[str]:
-        return super().side_information | self.told | {"clean", "labels"}
+        return super().side_information | {"clean", "labels"}
 
     def fit(self, train: NoisyImages) -> None:
         """Take the training images as exemplars; basis, angles and τ are chosen by the errors on the last of them.
@@ -164,9 +159,7 @@ class Exemplar(WithSigma, Imaging):
 
     def _prepared(self, noisy: np.ndarray, hints: dict) -> tuple[np.ndarray, np.ndarray]:
         """The images whitened, and σ of each. Raises as `denoise` does."""
-        check_images(noisy)
-        if noisy.shape[-1] != (size := self.fitted.orbits.basis.size):
-            raise InputError(f"expected images of {size} x {size} px, as the exemplars are, got {noisy.shape[-1]} px")
+        check_images(noisy, self.fitted.orbits.basis.size)
         images = self.whitened(noisy)
         return images, self.noise_level(images, hints)
 

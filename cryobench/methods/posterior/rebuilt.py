@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
+from cryobench.checks import at_least, refuse
 from cryobench.data.images import NoisyImages
-from cryobench.errors import InputError
 from cryobench.methods.base import WithSigma, check_images
 from cryobench.methods.posterior.bayes import Bayes
 
@@ -30,12 +30,13 @@ class Rebuilt(WithSigma, Bayes):
     def __post_init__(self) -> None:
         WithSigma.__post_init__(self)
         Bayes.__post_init__(self)
-        if self.rounds < 1 or (self.n_exemplars is not None and self.n_exemplars < 1):
-            raise InputError("method.rounds and n_exemplars: expected numbers above 0")
+        refuse("method", at_least(self, 1, "rounds", "n_exemplars"))
 
     @property
     def side_information(self) -> frozenset[str]:
-        return super().side_information | self.told | {"clean", "labels", "rotations"}
+        """What `Bayes` uses, but clean images, their conformations and orientations in place of the volumes, and σ where told."""
+        known = super().side_information - {"volumes", *(() if self.sigma == "known" else ("sigma",))}
+        return known | {"clean", "labels", "rotations"}
 
     def fit(self, train: NoisyImages) -> None:
         """Rebuild the volume of every conformation that a training image shows."""

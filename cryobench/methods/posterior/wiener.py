@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from cryobench.checks import at_least, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 from cryobench.methods.base import WithSigma, check_images
@@ -29,12 +30,11 @@ class Wiener(WithSigma, Imaging):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_imaging()
-        if self.n_fit is not None and self.n_fit < 2:
-            raise InputError(f"method.n_fit: expected 2 images or more, or null for all, got {self.n_fit}")
+        refuse("method", at_least(self, 2, "n_fit"))
 
     @property
     def side_information(self) -> frozenset[str]:
-        return super().side_information | self.told | {"clean"}
+        return super().side_information | {"clean"}
 
     def fit(self, train: NoisyImages) -> None:
         """Mean and covariance of the clean images with all their rotations and mirror images, and σ² of the noisy ones.
@@ -71,9 +71,7 @@ class Wiener(WithSigma, Imaging):
 
         Raises InputError for another L than that of the fit, BadImages for NaN or Inf.
         """
-        check_images(noisy)
-        if noisy.shape[-1] != (size := self.filter.basis.size):
-            raise InputError(f"expected images of {size} pixels, as in training, got {noisy.shape[-1]}")
+        check_images(noisy, size := self.filter.basis.size)
         out = np.empty(noisy.shape, np.float32)
         for start in range(0, len(noisy), BATCH):
             rows = slice(start, start + BATCH)

@@ -53,6 +53,7 @@ class DenoisingModule(pl.LightningModule):
         return InOrder(images, batch_size, drop_last=True, done=done, epoch=epoch)
 
     def progress_bar(self, epochs: int) -> Callback:
+        """What a person sees of a training of so many epochs."""
         return EpochProgress(epochs)
 
     def note(self, **values: torch.Tensor) -> None:

@@ -1,0 +1,201 @@
+"""What two ways need for the same work, in turn on one core: ratios, which do not depend on the machine as times do.
+
+Of training a GAN: Lightning's loop as a run goes through it, a bare loop of the same steps, and the loop of the paper's released
+code (facts from reading it: the generator's pass is made anew for each of the two steps, and the discriminator's step lets its
+gradient run into the generator; tensors are contiguous). Of the bare loop: its share of what the same core does in a product of
+matrices. Of projections: ASPIRE's simulation, if it is installed.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from cryobench.config.compose import build, cache_folder, compose, resolve
+from cryobench.methods.base import Setting
+from cryobench.methods.learned.batches import as_batch
+from cryobench.methods.learned.losses import discriminator_loss, generator_loss
+from cryobench.methods.learned.modules.gan import ADAM
+
+TURNS, IMAGES = 5, 80  # turns of each pair, images of a turn
+MATRIX = 1024  # rows and columns of the matrices multiplied
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """Ours over theirs, turn by turn: both in `unit`, of which more is faster."""
+
+    what: str
+    against: str
+    unit: str
+    ours: tuple[float, ...]
+    theirs: tuple[float, ...]
+
+    @property
+    def each(self) -> list[float]:
+        """The ratio of each turn."""
+        return [a / b for a, b in zip(self.ours, self.theirs, strict=True)]
+
+    def __str__(self) -> str:
+        each = self.each
+        ours, theirs = (statistics.median(values) for values in (self.ours, self.theirs))
+        return (
+            f"{self.what} over {self.against}: {statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f} in "
+            f"{len(each)} turns); {ours:.4g} and {theirs:.4g} {self.unit}"
+        )
+
+
+def in_turn(what: str, against: str, unit: str, ours: Callable[[], float], theirs: Callable[[], float]) -> Ratio:
+    """Both once to warm up, then TURNS times one after the other; each says how much it did in a second."""
+    ours(), theirs()
+    turns = [(ours(), theirs()) for _ in range(TURNS)]
+    return Ratio(what, against, unit, tuple(a for a, _ in turns), tuple(b for _, b in turns))
+
+
+def all_of(overrides: list[str]) -> Iterator[Ratio]:
+    """Every ratio, for the GAN, the image size and the width of a command line."""
+    from cryobench.data.pairs import open_pairs
+
+    config = resolve(compose(["method=gan", *overrides, "method.epochs=1"]))
+    pairs = open_pairs(build(config, "data"), cache_folder(config), progress=True)
+    train = pairs.images("train", build(config, "noise"), config["seed"])
+    train = train.subset(slice(0, min(IMAGES, len(train)))).only({"clean"})
+    size = f"{train.image_size} px, d = {config['method']['width']}"
+
+    def speed(loop: Callable) -> Callable[[], float]:
+        return lambda: loop(build(config, "method"), train)
+
+    what, unit = f"training a GAN, {size}", "images/s"
+    yield in_turn(f"{what}, Lightning", "a bare loop", unit, speed(through_lightning), speed(bare_loop))
+    yield in_turn(
+        f"{what}, Lightning", "the released code's loop", unit, speed(through_lightning), speed(released_loop)
+    )
+    work = flops_per_image(build(config, "method"), train) / 1e9
+    counted = (lambda: work * bare_loop(build(config, "method"), train)), multiplied
+    yield in_turn(f"{what}, bare loop", "products of matrices", "GFLOP/s", *counted)
+    if find_spec("aspire"):
+        yield projections(np.asarray(pairs.volumes[0]), pairs.test.rotations)
+
+
+def through_lightning(method, train) -> float:
+    """Images a second of one epoch as a run does it, without its validation."""
+    from pytorch_lightning import Trainer
+
+    from cryobench.methods.learned.lightning import quiet_lightning
+    from cryobench.methods.learned.training import in_order
+
+    with TemporaryDirectory() as folder, quiet_lightning():
+        method.setting = Setting(workdir=Path(folder))
+        module = method.module(train.image_size)
+        module.on_train_epoch_end = lambda: None  # no curve without a validation
+        trainer = Trainer(
+            max_epochs=1,
+            accelerator="cpu",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            limit_val_batches=0,
+        )
+        loader = in_order(method, train, drop_last=True)
+        start = time.process_time()
+        trainer.fit(module, loader)
+        return len(loader) * method.batch_size / (time.process_time() - start)
+
+
+def bare_loop(method, train) -> float:
+    """Images a second of the same steps written out, with nothing around them."""
+    return written_out(method, train, again=False, layout=torch.channels_last)
+
+
+def released_loop(method, train) -> float:
+    """Images a second as the paper's released code goes about it."""
+    return written_out(method, train, again=True, layout=torch.contiguous_format)
+
+
+def written_out(method, train, *, again: bool, layout: torch.memory_format) -> float:
+    """Images a second; again: the generator's pass is made for each step anew, and nothing is detached."""
+    module = method.module(train.image_size).to(memory_format=layout)
+    generator, discriminator, rule = module.generator, module.discriminator, method.rule()
+    optimizers = [
+        torch.optim.Adam(generator.parameters(), lr=method.lr, betas=ADAM),
+        torch.optim.Adam(discriminator.parameters(), lr=method.lr_discriminator, betas=ADAM),
+    ]
+    steps = len(train) // method.batch_size
+    start = time.process_time()
+    for index in range(steps):
+        chosen = np.arange(index * method.batch_size, (index + 1) * method.batch_size)
+        noisy, clean = (
+            as_batch(images).contiguous(memory_format=layout) for images in (train.noisy(chosen), train.clean(chosen))
+        )
+        denoised = generator(noisy)
+        if index % 2 == 0:
+            fake = denoised if again else denoised.detach()
+            scores = torch.sigmoid(discriminator(clean)), torch.sigmoid(discriminator(fake))
+            optimizers[1].zero_grad(set_to_none=True)
+            discriminator_loss(rule, *scores).backward()
+            optimizers[1].step()
+            denoised = generator(noisy) if again else denoised
+        discriminator.requires_grad_(again)
+        loss = (
+            generator_loss(rule, torch.sigmoid(discriminator(denoised))) + method.lam * (denoised - clean).abs().mean()
+        )
+        optimizers[0].zero_grad(set_to_none=True)
+        loss.backward()
+        optimizers[0].step()
+        discriminator.requires_grad_(True)
+    return steps * method.batch_size / (time.process_time() - start)
+
+
+def flops_per_image(method, train) -> float:
+    """Floating-point operations of the bare loop for each image, as torch counts them: convolutions, forward and backward."""
+    with FlopCounterMode(display=False) as counter:
+        bare_loop(method, train)
+    return counter.get_total_flops() / (len(train) // method.batch_size * method.batch_size)
+
+
+def multiplied() -> float:
+    """GFLOP a second in products of two matrices in single precision."""
+    a, b = torch.rand(2, MATRIX, MATRIX, generator=torch.Generator().manual_seed(0))
+    start, products = time.process_time(), 10
+    for _ in range(products):
+        a @ b
+    return products * 2 * MATRIX**3 / 1e9 / (time.process_time() - start)
+
+
+def projections(volume: np.ndarray, rotations: np.ndarray) -> Ratio:
+    """Projections of one volume (L, L, L) in orientations (n, 3, 3), beside ASPIRE's simulation of the same."""
+    from aspire.source import Simulation
+    from aspire.utils import Rotation
+    from aspire.volume import Volume
+
+    from cryobench.data.project import Projector
+
+    rotations = rotations[:64]
+    angles, theirs = Rotation(rotations.astype(np.float32)).angles.astype(np.float32), Volume(volume)
+
+    def of_ours() -> float:
+        start = time.process_time()
+        Projector(volume)(rotations)
+        return len(rotations) / (time.process_time() - start)
+
+    def of_aspire() -> float:
+        still = {"offsets": 0.0, "amplitudes": 1.0, "seed": 0, "dtype": np.float32}
+        start = time.process_time()
+        _ = (
+            Simulation(L=volume.shape[-1], n=len(rotations), vols=theirs, angles=angles, **still)
+            .clean_images[:]
+            .asnumpy()
+        )
+        return len(rotations) / (time.process_time() - start)
+
+    return in_turn(f"projections, {volume.shape[-1]} px", "ASPIRE's simulation", "images/s", of_ours, of_aspire)

@@ -1,0 +1,41 @@
+"""What each figure of a results folder shows, in a sentence, and which of them open at once."""
+
+from __future__ import annotations
+
+import re
+
+CAPTIONS = (
+    (r"conformations", "The conformations of the data set from one direction, open to closed, and their difference."),
+    (r"fig1_stability", "Figure 1: training and test MSE against iteration, the GAN alone and with ℓ1."),
+    (r"fig2_gallery_snr(.+)", "Figure 2a: one test image at SNR {0} as each method of Table 2 denoises it."),
+    (r"fig2_lambda", "Figure 2b: one test image for each λ."),
+    (r"fig3_clustering", "Figure 3: open and closed conformations in two dimensions, by method and by embedding."),
+    (r"fig3_clustering_fixed_view", "Figure 3 again, with all particles seen from the side on which the clamp shows."),
+    (r"fig4_pggan", "Figure 4: PGGAN with and without ℓ1, denoised and reference."),
+    (r"fig4_pggan_training", "PGGAN while it is trained: the MSE of test images after each growth phase."),
+    (r"contamination_snr(.+)", "MSE against the share of contaminated training pairs at SNR {0}."),
+    (r"fig_exemplars", "MSE against the number of training images, for methods with and without training."),
+    (r"fig_microscope", "NMSE under the CTF, coloured noise and shifts, one step after another."),
+    (r"fig_scale_up", "MSE against the number of training images, the width and the epochs, toward the paper's scale."),
+    (r"fig_image_size", "MSE, and the share of the variance that is lost, against the image size."),
+    (r"fig_molecules", "The same methods on other molecules, each beside its own limit."),
+    (
+        r"reconstruction_fsc",
+        "Fourier shell correlation with the true volume of what is reconstructed from denoised images.",
+    ),
+    (r"strip_(.+)", "Six test images: clean, noisy, and denoised by one method."),
+    (
+        r"trust_(.+)",
+        "What a denoiser adds at each resolution, measured without a clean image, and the verdict of trust.",
+    ),
+    (r"robust_rates", "Error of robust estimators against sample size and dimension, with the rate that theory gives."),
+)
+OPEN = ("fig1_stability", "fig2_gallery_snr0.1", "fig2_lambda", "fig3_clustering", "fig4_pggan")
+
+
+def caption(name: str) -> str:
+    """The sentence for the figure NAME.png or .svg."""
+    for pattern, sentence in CAPTIONS:
+        if found := re.fullmatch(pattern, name):
+            return sentence.format(*found.groups())
+    return f"A figure that is in the folder figures, called {name.replace('_', ' ')}."

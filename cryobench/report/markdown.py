@@ -1,0 +1,77 @@
+"""A table's markdown → HTML for the page: numbers in columns, sentences folded under their row, long tables folded whole."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Sequence
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+PROSE = 40  # letters: a column with a longer cell holds sentences
+NUMBER = re.compile(
+    r"\d[\d.]*e[-−+]?\d+(?:\([^)\s]*\))?|[-−+]?\d[\d.]*\([\d.]+\)"
+)  # what could be broken at a sign or a bracket
+LONG = 20  # rows: a longer table opens when it is asked for
+
+
+def rendered(text: str, title: str) -> str:
+    """HTML of markdown with tables, each named by the title and its number; raw HTML in it is shown as text."""
+    reader = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens, out, start, number = reader.parse(text), [], 0, 0
+    for token in tokens:
+        if token.type.startswith("heading"):  # below the section's own, which is an h2
+            token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
+    for place, token in enumerate(tokens):
+        if token.type == "table_open":
+            out.append(reader.renderer.render(tokens[start:place], reader.options, {}))
+            start = place
+        elif token.type == "table_close":
+            number += 1
+            out.append(table(reader, tokens[start : place + 1], f"{title}, part {number}"))
+            start = place + 1
+    return "".join([*out, reader.renderer.render(tokens[start:], reader.options, {})])
+
+
+def unbroken(markup: str) -> str:
+    """HTML whose numbers stay on one line: 3.74e-3 would be broken after its sign."""
+    return NUMBER.sub(lambda found: f'<span class="n">{found[0]}</span>', markup)
+
+
+def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
+    """One table, called `name` where it is read out.
+
+    The first column names the row; what a column of sentences says folds under its row, behind the column's heading.
+    """
+    lines: list[list[Token]] = []
+    for token in tokens:
+        if token.type == "tr_open":
+            lines.append([])
+        elif token.type == "inline":
+            lines[-1].append(token)
+    head, *body = lines
+    prose = [i for i in range(1, len(head)) if any(len(line[i].content) > PROSE for line in body)]
+    plain = [i for i in range(len(head)) if i not in prose]
+
+    def shown(token: Token) -> str:
+        return unbroken(reader.renderer.render([token], reader.options, {}))
+
+    headings = "".join(f'<th scope="col">{shown(head[i]) or "row"}</th>' for i in plain)
+    rows = []
+    for line in body:
+        first, *rest = (shown(line[i]) for i in plain)
+        rows.append(f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{text}</td>" for text in rest) + "</tr>\n")
+        sentences = "".join(
+            f"<details><summary>{shown(head[i]) or 'more'}</summary><p>{shown(line[i])}</p></details>"
+            for i in prose
+            if line[i].content
+        )
+        if sentences:
+            rows.append(f'<tr class="more"><td colspan="{len(plain)}"><div>{sentences}</div></td></tr>\n')
+    whole = f'<table class="sortable"><thead><tr>{headings}</tr></thead><tbody>\n{"".join(rows)}</tbody></table>'
+    label = f'tabindex="0" role="region" aria-label="{html.escape(name)} (scrolls sideways)"'
+    region = f'<div class="wide" {label}>{whole}</div>'
+    if len(body) <= LONG:
+        return region
+    return f"<details><summary>All {len(body)} rows</summary>{region}</details>"

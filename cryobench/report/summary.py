@@ -1,0 +1,110 @@
+"""The page's first table: every method of a results folder, one's own too, and its MSE as a multiple of the limit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cryobench.tables import frame, table
+from cryobench.tables.table import Cell
+from cryobench.tables.text import decimal, formatted
+
+SNRS = (0.1, 0.05)  # the paper's noise levels; a folder without them shows its own
+LIMITS = ("Bayes limit", "Linear limit")
+CONTROLS = ("noisy", "mean image", "oracle")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method: cells by SNR; published, whether the paper has such a row; side_information, what it used."""
+
+    name: str
+    cells: dict[float, Cell]
+    published: bool
+    side_information: tuple[str, ...]
+
+    def times(self, snr: float) -> float | None:
+        """Its MSE there as a multiple of the Bayes limit, mean over seeds; None where either is not known."""
+        found = self.cells[snr].times() if snr in self.cells else None
+        return found[0] if found else None
+
+    def mse(self, snr: float) -> float | None:
+        """Its mean MSE there; None without a run."""
+        return self.cells[snr].mean if snr in self.cells else None
+
+    @property
+    def judged(self) -> bool:
+        """Whether it stands for a denoiser: neither a limit nor a control."""
+        return self.name not in (*LIMITS, *CONTROLS)
+
+
+def rows(runs: pd.DataFrame) -> list[Row]:
+    """The methods of Tables 2 and 1, those given from outside, one's own, and others with the settings of their yaml.
+
+    The lowest MSE first, at the folder's first noise level; `oracle`, which is told the answer, is left out.
+    """
+    levels = snrs(runs)
+    own = frame.outside(runs) | frame.own(runs)
+    pairs = {f"{row}-GAN + l1, ResNet": wanted for row, wanted in frame.sweep_rows("alpha_beta").items()}
+    named = {"methods": frame.sweep_rows("methods") | own, "alpha_beta": pairs}
+    covered = {wanted.get("method.name") for part in named.values() for wanted in part.values()}
+    rest = sorted(set(runs["method"].dropna()) - covered - {"given"})
+    named["rest"] = {name: {"method.name": name} for name in rest}
+    published = {name for part in (1, 2) for name, _, _ in table.published(part)}
+    found = []
+    for part in named.values():
+        by_name: dict[str, dict[float, Cell]] = {}
+        for cell in table.cells(runs, part, None, levels, ("mse",))[0]:
+            if cell.values:
+                by_name.setdefault(cell.row, {})[cell.snr] = cell
+        for name, cells in by_name.items():
+            side = next(iter(cells.values())).side_information
+            found.append(Row(name, cells, name.removesuffix("-GAN + l1, ResNet") in published, tuple(side)))
+    found = [row for row in found if row.name != "oracle"]
+    return sorted(found, key=lambda row: [row.mse(snr) or float("inf") for snr in levels])
+
+
+def snrs(runs: pd.DataFrame) -> list[float]:
+    """The paper's two noise levels as far as there are runs, or else the two that most runs have; the less noisy first."""
+    counts = runs.loc[runs["done"].astype(bool) & runs["snr"].notna(), "snr"].value_counts()
+    known = [snr for snr in SNRS if snr in counts]
+    return known or sorted(counts.index[:2], reverse=True)
+
+
+def shown(runs: pd.DataFrame) -> dict:
+    """For the page: {"snrs", "limited", "rows": [{"name", "kind", "note", "cells"}]}; {} without runs."""
+    found, levels = rows(runs), snrs(runs)
+    if not found:
+        return {}
+    best = {
+        snr: min((mse for row in found if row.judged and (mse := row.mse(snr)) is not None), default=None)
+        for snr in levels
+    }
+    lines = []
+    for row in found:
+        kind = "limit" if row.name in LIMITS else "control" if row.name in CONTROLS else ""
+        cells = [cell(row, snr, row.judged and row.mse(snr) == best[snr]) for snr in levels]
+        lines.append({"name": pretty(row.name), "kind": kind, "note": ", ".join(row.side_information), "cells": cells})
+    limited = any(row.times(snr) is not None for row in found for snr in levels)
+    return {"snrs": [f"{snr:g}" for snr in levels], "limited": limited, "rows": lines}
+
+
+def cell(row: Row, snr: float, best: bool) -> dict:
+    """One number of the page's first table, and the runs that it came from."""
+    here, times = row.cells.get(snr), row.times(snr)
+    if here is None or here.mean is None:
+        return {"mse": "–", "times": "–", "sort": "", "sort_times": "", "runs": "", "best": False}
+    return {
+        "mse": formatted("mse", here.mean, here.spread),
+        "times": decimal(times),
+        "sort": f"{here.mean:.8g}",
+        "sort_times": "" if times is None else f"{times:.8g}",
+        "runs": " ".join(here.run_ids),
+        "best": best,
+    }
+
+
+def pretty(name: str) -> str:
+    """A row's name as it is read: ℓ1 for l1."""
+    return name.replace("l1", "ℓ1").replace("l2", "ℓ2")
