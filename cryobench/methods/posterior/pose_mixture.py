@@ -134,7 +134,13 @@ class PoseMixture:
 
     def norms_seen(self, band: Band) -> torch.Tensor:
         """‖T x‖² of the views, (n,), or as each image sees them, (b, n)."""
-        return self.norms if band.seen is None else band.seen.rings @ self.power.T
+        if band.seen is None:
+            return self.norms
+        if self.power is None:
+            raise ValueError(
+                "expected the views' power on each ring, for images that were seen through something, got none"
+            )
+        return band.seen.rings @ self.power.T
 
     def inner_products(self, images: torch.Tensor) -> torch.Tensor:
         """⟨y, element⟩ of images (b, K) with all elements: (b, 2, angles, n)."""
