@@ -244,8 +244,10 @@ def test_known_poses_give_the_volume_from_images_seen_through_ctfs():
     sums, found = Sums(band.coefficients, band.seen.rings), [torch.zeros(24, 24, 24)]
     for _ in range(2):
         views = band.basis.coefficients(Projector(found[-1])(turns))
-        before = PoseMixture(band.basis, views, 0, CONTRAST, rings_of(24).power(band.basis.render(views)))
-        found.append(half_maps([part(before, sums, 1.0)] * 2, turns).both)  # its own partner: nothing is regularised
+        mix = PoseMixture(band.basis, views, 0, CONTRAST, rings_of(24).power(band.basis.render(views)))
+        found.append(
+            half_maps([part(found[-1], mix, sums, 1.0)] * 2, turns).both
+        )  # its own partner: nothing is regularised
     plain = masked(back_project([(torch.from_numpy(images), turns)]))
     once, twice, without = (float((one - volume).square().sum()) for one in (*found[1:], plain))
     assert twice < 1.1 * without < 0.01 * float(volume.square().sum())

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch_fourier_shell_correlation import fourier_shell_correlation
 
-from cryobench.data.backproject import insert_weighted, volume_of
+from cryobench.data.backproject import insert_weighted, spectrum_of, volume_of
 from cryobench.methods.posterior.seen import rings_of
 
 RIM = 0.85  # of the sphere's radius: beyond it there is no molecule, so its mean is the level of the background
@@ -40,21 +40,22 @@ class HalfMaps:
 class Part:
     """What a half is made of: images (n, L, L) that are sums over many, and their weights, (n,).
 
-    Of images seen through a CTF: weights (n, D) of each of their rings (seen.py), and views (n, L, L) of the map before; images
-    are then what is left of the sums without views of these weights. A CTF spreads a particle beyond the disc that sums are
-    kept on; of the whole sums, what is cut off there would come in at all frequencies.
+    Of images seen through a CTF: weights (n, D) of each of their rings (seen.py), and the map before; images are then what is
+    left of the sums without that map's views of these weights. A CTF spreads a particle beyond the disc that sums are kept on,
+    and what is cut off of the whole sums would come in at all frequencies.
     """
 
     images: torch.Tensor
     weights: torch.Tensor
-    views: torch.Tensor | None = None
+    before: torch.Tensor | None = None
 
     def inserted(self, rotations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What comes to each Fourier sample, and its weight."""
-        if self.views is None:
+        if self.before is None:
             return insert_weighted(self.images, self.weights, rotations)
-        rings = rings_of(self.images.shape[-1])
-        return insert_weighted(self.images, self.weights, rotations, plane=rings.padded, views=self.views)
+        plane = rings_of(self.images.shape[-1]).padded
+        left, weight = insert_weighted(self.images, self.weights, rotations, plane=plane)
+        return left + weight * spectrum_of(self.before), weight
 
 
 def half_maps(parts: list[Part], rotations: torch.Tensor, shared: int | None = None) -> HalfMaps:

@@ -153,11 +153,9 @@ def iterate(
     """One step of expectation and maximisation; halves (n,) 0 or 1; shared: as for half_maps; local: search only around
     the views that were likely before."""
     before = before.resized(band.size)
-    mixtures = [
-        mixture(band.basis, half, poses, before.contrast, band.seen is not None)
-        for half in before.maps.halves[: 1 if shared is None else 2]
-    ]
-    mixtures = [mixtures[0], mixtures[-1]]
+    maps = before.maps.halves if shared is not None else before.maps.halves[:1]
+    mixtures = [mixture(band.basis, volume, poses, before.contrast, band.seen is not None) for volume in maps]
+    maps, mixtures = (maps[0], maps[-1]), [mixtures[0], mixtures[-1]]
     candidates = None
     if local and before.poses is not None:
         candidates = before.likely.float() @ before.poses.near(poses) > 0
@@ -165,20 +163,19 @@ def iterate(
     both = sums[0] + sums[1]
     scale, contrast = both.contrast(before.contrast)
     # maps in the unit in which the images' mean scale is 1
-    parts = [part(mix, one, scale) for mix, one in zip(mixtures, sums, strict=True)]
-    maps = half_maps(parts, poses.rotations, shared)
+    parts = [part(*each, scale) for each in zip(maps, mixtures, sums, strict=True)]
+    after = half_maps(parts, poses.rotations, shared)
     rotations = poses.orientations(best, mixtures[0].angles)
-    return Structure(maps, contrast, poses, likely, rotations, both.log_likelihood / both.count)
+    return Structure(after, contrast, poses, likely, rotations, both.log_likelihood / both.count)
 
 
-def part(before: PoseMixture, sums: Sums, scale: float) -> Part:
-    """What comes of the sums under a mixture, times `scale`."""
-    basis, images = before.basis, before.basis.render(sums.images)
-    if before.power is None:
+def part(before: torch.Tensor, mix: PoseMixture, sums: Sums, scale: float) -> Part:
+    """What comes of the sums under the mixture of a map, times `scale`."""
+    basis, images = mix.basis, mix.basis.render(sums.images)
+    if mix.power is None:
         return Part(images * scale, sums.weights)
-    views = basis.render(before.views)
-    known = basis.render(basis.coefficients(rings_of(basis.size).filtered(views, sums.weights)))
-    return Part((images - known) * scale, sums.weights, views * scale)
+    known = rings_of(basis.size).filtered(basis.render(mix.views), sums.weights)
+    return Part((images - basis.render(basis.coefficients(known))) * scale, sums.weights, before * scale)
 
 
 def blob(size: int, rng: np.random.Generator) -> torch.Tensor:
