@@ -59,7 +59,7 @@ def test_agrees_with_rotation_in_real_space(size):
 
 @pytest.mark.parametrize("size", [16, 32])
 def test_equals_the_package_and_keeps_the_kind(size, monkeypatch):
-    monkeypatch.setattr(module, "SAMPLES_AT_ONCE", 4000)  # several chunks
+    monkeypatch.setattr(module, "SAMPLES_AT_ONCE", {"cpu": 4000})  # several chunks
     volume, rotations = blobs(size) + 0.5, random_rotations(9, np.random.default_rng(3))
     expected = project_3d_to_2d(torch.from_numpy(volume), torch.from_numpy(rotations).float())
     images = Projector(volume)(rotations)

@@ -50,9 +50,16 @@ def test_a_rows_name_may_be_quoted_or_not():
 
 def test_a_job_of_a_sweep_is_the_same_run_as_the_one_typed_alone():
     job = plan(["+sweep=alpha_beta", "row='(1,-1)'", "noise.snr=0.05", "seed=2"]).jobs[0]
-    alone = plan(["method=gan", "method.alpha=1", "method.beta=-1", "method.lam=10", "noise.snr=0.05", "seed=2"]).jobs[
-        0
+    words = [
+        "method=gan",
+        "method.alpha=1",
+        "method.beta=-1",
+        "method.lam=10",
+        "noise.snr=0.05",
+        "seed=2",
+        "scale=smoke",
     ]
+    (alone,) = plan(words).jobs
     assert job.run_id == alone.run_id
 
 
