@@ -1,5 +1,7 @@
 """From noisy images alone: each step against sums over all poses one by one, and the whole against a volume that is known."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from torch_fourier_shell_correlation import fourier_shell_correlation
 
 from cryobench.data.backproject import back_project
 from cryobench.data.images import NoisyImages
-from cryobench.data.io.stack import read_map
+from cryobench.data.io.stack import read_map, resample
 from cryobench.data.io.star import read_star
 from cryobench.data.project import Projector, project
 from cryobench.data.rotations import random_rotations, rotations_from_euler
@@ -16,20 +18,24 @@ from cryobench.methods.base import Setting
 from cryobench.methods.posterior import abinitio
 from cryobench.methods.posterior.abinitio import AbInitio
 from cryobench.methods.posterior.align import align, hand, turned
-from cryobench.methods.posterior.half_maps import half_maps, masked
-from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture
+from cryobench.methods.posterior.band import Band, band_of
+from cryobench.methods.posterior.half_maps import Part, half_maps, masked
+from cryobench.methods.posterior.orbits import angles_of
+from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture, Sums
+from cryobench.methods.posterior.seen import cropped, rings_of
 from cryobench.methods.posterior.so3_grid import hemisphere
 from cryobench.methods.posterior.steerable import fourier_bessel
 from cryobench.methods.posterior.structure import (
     Poses,
-    band_of,
     beginning,
     expectation,
     iterate,
     mixture,
+    part,
     poses_of,
     resized,
 )
+from cryobench.noise.ctf import Ctf, through
 from cryobench.noise.recorded import Recorded
 
 
@@ -52,40 +58,71 @@ def lumps(size: int, seed: int = 1, width: float = 0.07) -> torch.Tensor:
 CONTRAST = Contrast(0.02, 0.1, 0.003)
 
 
-@pytest.fixture(scope="module")
-def case():
-    """A mixture of 16 px, three images with their σ², and of every element the image, log p(y | element), and of a and b
-    the means and second moments, by solving each 2 × 2 problem, images as vectors of their coefficients."""
-    volume, basis = lumps(16), fourier_bessel(16)
-    images = Projector(volume)(torch.from_numpy(hemisphere(0.7).views()).float())
-    mix = PoseMixture(basis, basis.coefficients(images), 0, CONTRAST)
-    noisy = 1.1 * images[:3] + 0.15 + torch.from_numpy(np.random.default_rng(0).normal(0, 4, (3, 16, 16))).float()
+@dataclass
+class Case:
+    """A mixture and three images; of every element, one by one: x and the image 1 as each image sees them (3, e, d) and (3, d),
+    log p(y | element), and of a and b the means and second moments. Vectors are coefficients, or pixels where there is a CTF."""
+
+    mix: PoseMixture
+    band: Band
+    elements: torch.Tensor
+    x: torch.Tensor
+    one: torch.Tensor
+    y: torch.Tensor
+    transfers: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        precision = torch.tensor([1 / CONTRAST.scale_variance, 1 / CONTRAST.level_variance], dtype=torch.float64)
+        centre = torch.tensor([1.0, CONTRAST.level], dtype=torch.float64)
+        self.log = torch.empty(self.x.shape[:2], dtype=torch.float64)
+        self.means = torch.empty(*self.log.shape, 2, dtype=torch.float64)
+        self.moments = torch.empty(*self.log.shape, 2, 2, dtype=torch.float64)
+        for i, e in np.ndindex(*self.log.shape):
+            variance, y = self.band.variance[i].double(), self.y[i]
+            design = torch.stack([self.x[i, e], self.one[i]], dim=1)
+            posterior = design.T @ design / variance + torch.diag(precision)
+            right = design.T @ y / variance + precision * centre
+            mean = torch.linalg.solve(posterior, right)
+            self.log[i, e] = (right @ mean - y @ y / variance - (precision * centre**2).sum()) / 2
+            self.log[i, e] += (precision.log().sum() - torch.logdet(posterior)) / 2
+            self.means[i, e], self.moments[i, e] = mean, torch.linalg.inv(posterior) + mean[:, None] * mean
+        self.weights = torch.softmax(self.log, dim=1)
+
+
+def defocused(*defocus: float, pixel_size: float) -> Ctf:
+    return Ctf(np.array([[d, d, 0, 300, 2.7, 0.1, 0] for d in defocus], dtype=float), pixel_size)
+
+
+@pytest.fixture(scope="module", params=["plain", "seen through a CTF"])
+def case(request) -> Case:
+    basis = fourier_bessel(16)
+    images = Projector(lumps(16))(torch.from_numpy(hemisphere(0.7).views()).float())
+    views = basis.coefficients(images)
+    noise = torch.from_numpy(np.random.default_rng(0).normal(0, 4, (3, 16, 16))).float()
+    variance, angles = torch.tensor([16.0, 14.0, 18.0]), angles_of(basis, 0)
     elements = torch.stack(
         [
-            (mix.views.conj() if mirrored else mix.views)
-            * torch.polar(torch.ones(1), torch.tensor(2 * np.pi * turn / mix.angles) * basis.orders)
+            (views.conj() if mirrored else views)
+            * torch.polar(torch.ones(1), torch.tensor(2 * np.pi * turn / angles) * basis.orders)
             for mirrored in (False, True)
-            for turn in range(mix.angles)
+            for turn in range(angles)
         ]
     ).flatten(0, 1)
-    y, x = vectors(basis.coefficients(noisy)), vectors(elements)
-    one = torch.zeros(x.shape[1], dtype=torch.float64)
-    one[0] = mix.whole
-    prior = torch.diag(torch.tensor([1 / CONTRAST.scale_variance, 1 / CONTRAST.level_variance], dtype=torch.float64))
-    centre = torch.tensor([1.0, CONTRAST.level], dtype=torch.float64)
-    variance = torch.tensor([16.0, 14.0, 18.0], dtype=torch.float64)
-    log, moments = torch.empty(3, len(x), dtype=torch.float64), torch.empty(3, len(x), 2, 2, dtype=torch.float64)
-    means = torch.empty(3, len(x), 2, dtype=torch.float64)
-    for i in range(3):
-        for e in range(len(x)):
-            design = torch.stack([x[e], one], dim=1)
-            precision = design.T @ design / variance[i] + prior
-            right = design.T @ y[i] / variance[i] + prior @ centre
-            mean = torch.linalg.solve(precision, right)
-            log[i, e] = (right @ mean - y[i] @ y[i] / variance[i] - centre @ prior @ centre) / 2
-            log[i, e] += (torch.logdet(prior) - torch.logdet(precision)) / 2
-            means[i, e], moments[i, e] = mean, torch.linalg.inv(precision) + mean[:, None] * mean
-    return mix, basis.coefficients(noisy), variance.float(), x, one, y, log, means, moments
+    if request.param == "plain":
+        mix = PoseMixture(basis, views, 0, CONTRAST)
+        y = basis.coefficients(1.1 * images[:3] + 0.15 + noise)
+        x, one = vectors(elements).expand(3, -1, -1), torch.zeros(3, 2 * len(basis), dtype=torch.float64)
+        one[:, 0] = mix.whole
+        return Case(mix, Band(basis, y, variance), vectors(elements), x, one, vectors(y))
+    transfers = defocused(6e3, 9e3, 12e3, pixel_size=8.0).transfer(16)
+    rendered = basis.render(elements)
+    noisy = through(1.1 * images[:3].numpy() + 0.15, transfers) + noise.numpy()
+    sees = [torch.from_numpy(through(rendered.numpy(), transfer)).flatten(1).double() for transfer in transfers]
+    one = torch.from_numpy(through(np.ones((3, 16, 16)), transfers)).flatten(1).double()
+    mix = PoseMixture(basis, views, 0, CONTRAST, rings_of(16).power(basis.render(views)))
+    band = band_of(lambda rows: noisy[rows], 3, 16, variance.sqrt().numpy(), 16, "cpu", lambda rows: transfers[rows])
+    y = torch.from_numpy(noisy).flatten(1).double()
+    return Case(mix, band, vectors(elements), torch.stack(sees), one, y, transfers)
 
 
 def vectors(coefficients: torch.Tensor) -> torch.Tensor:
@@ -93,65 +130,70 @@ def vectors(coefficients: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_posterior_over_poses_is_that_of_all_poses_one_by_one(case):
-    mix, images, variance, x, one, _, log, means, _ = case
-    weights = torch.softmax(log, dim=1)
-    found = mix.posterior(images, variance)
-    torch.testing.assert_close(found.weights.flatten(1).double(), weights, atol=1e-4, rtol=0)
-    evidence = torch.logsumexp(log, dim=1) - np.log(log.shape[1])
+    mix, found = case.mix, case.mix.posterior(case.band)
+    torch.testing.assert_close(found.weights.flatten(1).double(), case.weights, atol=1e-4, rtol=0)
+    evidence = torch.logsumexp(case.log, dim=1) - np.log(case.log.shape[1])
     torch.testing.assert_close(found.log_likelihood.double(), evidence, atol=1e-2, rtol=0)
-    expected = torch.einsum("ie,ie,ed->id", weights, means[..., 0], x) + torch.einsum(
-        "ie,ie,d->id", weights, means[..., 1], one
-    )
-    mean, views = mix.mean(images, variance)
+    expected = torch.einsum("ie,ie,ed->id", case.weights, case.means[..., 0], case.elements)
+    expected[:, 0] += (case.weights * case.means[..., 1]).sum(dim=1) * mix.whole
+    mean, views = mix.mean(case.band)
     torch.testing.assert_close(vectors(mean), expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
-    torch.testing.assert_close(views.double(), weights.view(3, -1, len(mix)).sum(dim=1), atol=1e-4, rtol=0)
-    assert 3 < float(1 / weights.square().sum(dim=1).min()), "a posterior of one pose shows little"
+    torch.testing.assert_close(views.double(), case.weights.view(3, -1, len(mix)).sum(dim=1), atol=1e-4, rtol=0)
+    assert 3 < float(1 / case.weights.square().sum(dim=1).min()), "a posterior of one pose shows little"
 
 
 def test_a_heat_takes_the_likelihood_to_a_power(case):
-    mix, images, variance, *_, log, _, _ = case
-    weights = torch.softmax(log / 3, dim=1)
-    torch.testing.assert_close(
-        mix.posterior(images, variance, 3.0).weights.flatten(1).double(), weights, atol=1e-4, rtol=0
-    )
+    weights = torch.softmax(case.log / 3, dim=1)
+    found = case.mix.posterior(case.band, 3.0).weights.flatten(1).double()
+    torch.testing.assert_close(found, weights, atol=1e-4, rtol=0)
 
 
 def test_the_sums_for_the_next_map_are_those_over_all_poses_one_by_one(case):
-    mix, images, variance, _, one, y, log, means, moments = case
-    sums, _, best = mix.sums(images, variance)
-    weights, n, orders = torch.softmax(log, dim=1), len(mix), mix.basis.orders
+    mix, band = case.mix, case.band
+    sums, _, best = mix.sums(band)
+    weights, n, orders = case.weights, len(mix), mix.basis.orders
     expected = torch.zeros_like(mix.views, dtype=torch.complex128)
     count = torch.zeros(n, dtype=torch.float64)
     for i in range(3):
-        for e in range(log.shape[1]):
+        rest = case.means[i, :, :1] * case.y[i] - case.moments[i, :, 0, 1:] * case.one[i]  # E[a (y − b)]
+        if case.transfers is not None:
+            rest = vectors(mix.basis.coefficients(through(rest.view(-1, 16, 16).numpy(), case.transfers[i])))
+        for e in range(case.log.shape[1]):
             mirrored, turn, view = e // (mix.angles * n), e // n % mix.angles, e % n
-            vector = means[i, e, 0] * y[i] - moments[i, e, 0, 1] * one  # E[a (y − b)]
-            back = torch.complex(*vector.chunk(2)) * torch.polar(
+            back = torch.complex(*rest[e].chunk(2)) * torch.polar(
                 torch.ones(1, dtype=torch.float64), -2 * np.pi * turn / mix.angles * orders.double()
             )
             expected[view] += weights[i, e] * (back.conj() if mirrored else back)
-            count[view] += weights[i, e] * moments[i, e, 0, 0]
+            count[view] += weights[i, e] * case.moments[i, e, 0, 0]
     mirrored, turn, view = best.T
-    assert torch.equal((mirrored * mix.angles + turn) * n + view, log.argmax(dim=1))
+    assert torch.equal((mirrored * mix.angles + turn) * n + view, case.log.argmax(dim=1))
     scale = float(expected.abs().max())
     torch.testing.assert_close(sums.images.to(torch.complex128), expected, atol=1e-3 * scale, rtol=0)
-    torch.testing.assert_close(sums.weights.double(), count, atol=1e-4, rtol=1e-3)
+    if case.transfers is None:
+        torch.testing.assert_close(sums.weights.double(), count, atol=1e-4, rtol=1e-3)
+    else:  # of frequency 0, of (0, 3) and of all that are 5 away from it
+        squares = torch.einsum("ie,ie->ie", weights, case.moments[..., 0, 0]).view(3, -1, n).sum(dim=1)
+        radii = rings_of(16).radii
+        for distance, places in ((0, [(0, 0)]), (3, [(0, 3)]), (5, [(0, 5), (3, 4), (-4, 3), (5, 0)])):
+            seen = np.mean([case.transfers[:, down, right] ** 2 for down, right in places], axis=0)
+            found = sums.weights[:, int((radii - distance).abs().argmin())].double()
+            torch.testing.assert_close(found, squares.T @ torch.from_numpy(seen).double(), atol=1e-4, rtol=1e-3)
     over = {
-        "scale": means[..., 0],
-        "scale_square": moments[..., 0, 0],
-        "level": means[..., 1] - CONTRAST.level,
-        "level_square": moments[..., 1, 1] - 2 * CONTRAST.level * means[..., 1] + CONTRAST.level**2,
+        "scale": case.means[..., 0],
+        "scale_square": case.moments[..., 0, 0],
+        "level": case.means[..., 1] - CONTRAST.level,
+        "level_square": case.moments[..., 1, 1] - 2 * CONTRAST.level * case.means[..., 1] + CONTRAST.level**2,
     }
     for name, values in over.items():
         assert getattr(sums, name) == pytest.approx(float((weights * values).sum()), rel=2e-3), name
 
 
 def test_some_views_give_what_all_give_where_the_others_have_no_weight(case):
-    mix, images, variance, *_ = case
-    sums, views, _ = mix.sums(images, variance / 100)
+    mix, band = case.mix, replace(case.band, variance=case.band.variance / 100)
+    sums, views, _ = mix.sums(band)
     there = torch.nonzero((views > 1e-6).any(dim=0))[:, 0]
     assert 0 < len(there) < len(mix)
-    few, _, _ = mix.of(there).sums(images, variance / 100)
+    few, _, _ = mix.of(there).sums(band)
     torch.testing.assert_close(few.images, sums.images[there], atol=1e-3 * float(sums.images.abs().max()), rtol=0)
 
 
@@ -182,12 +224,58 @@ def images_of(volume: torch.Tensor, n: int, sigma: float, seed: int = 0) -> tupl
 def test_known_poses_give_what_back_projection_gives():
     volume = lumps(24)
     images, rotations = (torch.from_numpy(a).float() for a in images_of(volume, 600, sigma=0.0))
-    parts = [(images[half::2], torch.ones(300)) for half in (0, 1)]
-    halves = [half_maps([(some, ones)] * 2, rotations[half::2]).both for half, (some, ones) in enumerate(parts)]
+    parts = [Part(images[half::2], torch.ones(300)) for half in (0, 1)]
+    halves = [half_maps([part] * 2, rotations[half::2]).both for half, part in enumerate(parts)]
     for half, found in enumerate(halves):
         plain = masked(back_project([(images[half::2], rotations[half::2])]))
         assert fourier_shell_correlation(found, plain)[1:10].min() > 0.99
         assert fourier_shell_correlation(found, volume)[1:8].min() > 0.98
+
+
+def test_known_poses_give_the_volume_from_images_seen_through_ctfs():
+    """Of a spread of defoci, with astigmatism: what one image lacks, others have; in two steps as good as without a CTF."""
+    volume, n = lumps(24), 300
+    images, rotations = images_of(volume, n, sigma=0.0)
+    defocus = np.random.default_rng(0).uniform(4e3, 12e3, n)
+    ctf = Ctf(np.stack([defocus, defocus + 300, defocus / 100, *np.tile([[300], [2.7], [0.1], [0]], n)], axis=1), 6.0)
+    transfers, turns = ctf.transfer(24), torch.from_numpy(rotations).float()
+    noisy = through(images, transfers)
+    band = band_of(lambda rows: noisy[rows], n, 24, np.ones(n), 24, "cpu", lambda rows: transfers[rows])
+    sums, found = Sums(band.coefficients, band.seen.rings), [torch.zeros(24, 24, 24)]
+    for _ in range(2):
+        views = band.basis.coefficients(Projector(found[-1])(turns))
+        mix = PoseMixture(band.basis, views, 0, CONTRAST, rings_of(24).power(band.basis.render(views)))
+        found.append(
+            half_maps([part(found[-1], mix, sums, 1.0)] * 2, turns).both
+        )  # its own partner: nothing is regularised
+    plain = masked(back_project([(torch.from_numpy(images), turns)]))
+    once, twice, without = (float((one - volume).square().sum()) for one in (*found[1:], plain))
+    assert twice < 1.1 * without < 0.01 * float(volume.square().sum())
+    assert twice < 0.5 * once, "what the disc cuts off comes in at all frequencies"
+
+
+def test_a_transfer_function_at_another_size_is_that_of_the_same_frequencies():
+    rng = np.random.default_rng(0)
+    for length, size in ((32, 24), (31, 24), (24, 24)):
+        transfer = defocused(8e3, pixel_size=6.0).transfer(length)
+        noisy = resample(
+            resample(rng.normal(size=(2, length, length)), 20), length
+        )  # nothing at the smaller one's Nyquist
+        one = resample(through(noisy, transfer), size)
+        np.testing.assert_allclose(one, through(resample(noisy, size), cropped(transfer, length, size)), atol=1e-5)
+
+
+def test_rings_have_an_images_power_and_a_round_functions_values():
+    rings, images = rings_of(16), torch.from_numpy(np.random.default_rng(0).normal(size=(3, 16, 16))).float()
+    torch.testing.assert_close(rings.power(images).sum(dim=1), images.square().sum(dim=(1, 2)))
+    transfer = torch.from_numpy(defocused(9e3, pixel_size=8.0).transfer(16))
+    found = (rings.means(transfer.square()) * rings.power(images[:1])).sum()
+    expected = torch.from_numpy(through(images[:1].numpy(), transfer.numpy())).square().sum()
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+    values = rings.padded(rings.means(transfer))
+    assert values.shape == (1, 32, 17)
+    torch.testing.assert_close(values[0, 16, ::2], transfer[0, 0], atol=1e-5, rtol=0)
+    torch.testing.assert_close(values[0, ::2, 0], torch.fft.fftshift(transfer[0, :, 0]), atol=1e-5, rtol=0)
 
 
 def test_a_shell_without_signal_is_left_out_and_one_with_it_is_kept():
@@ -197,7 +285,7 @@ def test_a_shell_without_signal_is_left_out_and_one_with_it_is_kept():
     noise = torch.from_numpy(np.random.default_rng(1).normal(0, 3 * float(clean.std()), (2, 400, 24, 24))).float()
     power = []
     for signal in (0.0, 1.0):
-        maps = half_maps([(signal * clean + noise[half], torch.ones(400)) for half in (0, 1)], poses, shared=0)
+        maps = half_maps([Part(signal * clean + noise[half], torch.ones(400)) for half in (0, 1)], poses, shared=0)
         power.append(float(maps.both.square().mean()))
         assert (maps.fsc[2:6].mean() > 0.8) == bool(signal)
     assert power[0] < 0.05 * power[1]
@@ -227,8 +315,9 @@ def test_a_volume_is_turned_back_in_the_right_hand(mirrored):
 class Given(NoisyImages):
     """Images at hand."""
 
-    def __init__(self, noisy: np.ndarray):
-        super().__init__("train", noisy, np.zeros(len(noisy), np.int64), None, None, 4.0, Recorded(), 0, recorded=noisy)
+    def __init__(self, noisy: np.ndarray, ctf: Ctf | None = None):
+        labels = np.zeros(len(noisy), np.int64)
+        super().__init__("train", noisy, labels, None, None, 4.0, Recorded(), 0, recorded=noisy, optics=ctf)
 
 
 @pytest.mark.slow
@@ -257,6 +346,28 @@ def test_a_volume_is_found_from_images_with_little_noise_and_written(tmp_path):
     clean = project(volume.numpy(), rotations)
     error = np.mean((method.denoise(fresh) - clean) ** 2)
     assert error < 0.15 * np.mean((clean - clean.mean()) ** 2) and error < 0.5 * 0.5**2
+
+
+@pytest.mark.slow
+def test_a_volume_is_found_from_images_seen_through_ctfs_and_images_are_corrected_or_have_them():
+    volume = lumps(32, width=0.05)
+    noisy, _ = images_of(volume, 420, sigma=0.0)
+    ctf = defocused(*np.random.default_rng(1).uniform(8e3, 16e3, 420), pixel_size=4.0)
+    clean, transfers = noisy[400:].copy(), ctf.transfer(32)
+    noisy = through(noisy, transfers) + np.random.default_rng(2).normal(0, 0.1, noisy.shape).astype(np.float32)
+    method = AbInitio(sigma="0.1", starts=2, n_first=200, largest=24, ctf="corrected")
+    method.fit(Given(noisy[:400], ctf[:400]).only(method.side_information))
+    assert method.report["found"]
+    correlation = fourier_shell_correlation(
+        align(method.structure.maps.both, small := resized(volume, 24))(method.structure.maps.both), small
+    )
+    assert correlation[2:9].min() > 0.5, correlation
+    corrected = method.denoise(noisy[400:], ctf=ctf[400:])
+    error = np.mean((corrected - clean) ** 2) / np.mean((clean - clean.mean(axis=(1, 2), keepdims=True)) ** 2)
+    assert error < 0.2
+    method.ctf = "applied"
+    applied = method.denoise(noisy[400:], ctf=ctf[400:])
+    np.testing.assert_allclose(applied, through(corrected, transfers[400:]), atol=1e-4)
 
 
 def test_the_likelihood_does_not_fall_between_iterations_at_one_temperature():

@@ -105,7 +105,7 @@ def test_training_images_come_through_the_ctf_where_they_are_to_and_tell_it_to_w
 
 
 def test_settings_that_came_later_leave_every_run_its_name():
-    for name in ("cwf", "exemplar", "bayes", "rebuilt", "wiener", "nlm", "bm3d", "ksvd"):
+    for name in ("cwf", "exemplar", "bayes", "rebuilt", "wiener", "abinitio", "nlm", "bm3d", "ksvd"):
         plain = resolve(compose([f"method={name}", "noise=microscope", "noise.ctf=true"]))
         old = {
             **plain,

@@ -13,6 +13,7 @@ from conftest import ASPIRE, PATIENCE, SHARED, TINY, needs
 
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
+from cryobench.methods.posterior.abinitio import AbInitio
 from cryobench.noise.ctf import through
 from cryobench.noise.gaussian import Gaussian
 from cryobench.noise.microscope import Microscope
@@ -358,6 +359,17 @@ def test_a_method_is_told_of_the_ctf_in_the_star_file_and_it_is_said_what_its_im
     applied = through(out["told"], ctf.transfer(32))
     for one, other in zip(applied, out["applied"], strict=True):
         assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.999
+
+
+def test_ab_initio_is_told_of_the_ctfs_in_the_star_file_in_its_fit_and_after(cli, defocused, tmp_path, monkeypatch):
+    star, _, ctf = defocused
+    told = []
+    monkeypatch.setattr(AbInitio, "fit", lambda self, train: told.append(train.ctf().values))
+    monkeypatch.setattr(AbInitio, "denoise", lambda self, noisy, ctf: (told.append(ctf.values), noisy)[1])
+    status, _, said = cli("denoise", str(star), "method=abinitio", "--images", "1-20", "-o", "told.mrcs")
+    assert status == 0 and "abinitio is told of each image's CTF" in said
+    np.testing.assert_allclose(told[0], ctf.values[:20], rtol=1e-6)
+    np.testing.assert_allclose(np.concatenate(told[1:]), ctf.values[:20], rtol=1e-6)
 
 
 def test_what_cant_be_told_of_the_ctf_is_named(cli, defocused, images, tmp_path):

@@ -5,7 +5,7 @@ Padded to twice the size, so that linear interpolation between Fourier samples i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -27,20 +27,24 @@ def back_project(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> torch.
 
 
 def insert_weighted(
-    images: torch.Tensor, weights: torch.Tensor, rotations: torch.Tensor, at_once: int = 256
+    images: torch.Tensor,
+    weights: torch.Tensor,
+    rotations: torch.Tensor,
+    at_once: int = 256,
+    plane: Callable[[torch.Tensor], torch.Tensor] = lambda weights: weights[:, None, None],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (n, L, L) that are sums over many, and how many each stands for (n,), as central slices in `rotations`.
 
     Both (2L, 2L, L + 1): what came to each Fourier sample, complex, and the weight that came to it.
+    plane: weights of b images → those of the samples of their slices, (b, 2L, L + 1), where these are not all alike.
     """
     shape = padded(images.shape[-1])
     total = torch.zeros((*shape[:2], shape[2] // 2 + 1), dtype=torch.complex64, device=images.device)
     weight = torch.zeros(total.shape, device=images.device)
-    for some, counts, turns in zip(
-        images.split(at_once), weights.split(at_once), rotations.split(at_once), strict=True
-    ):
-        inserted = slices(some)
-        both = torch.stack([inserted, counts[:, None, None].to(inserted.dtype).expand_as(inserted)], dim=1)
+    for start in range(0, len(images), at_once):
+        some = slice(start, start + at_once)
+        inserted, counts, turns = slices(images[some]), plane(weights[some]), rotations[some]
+        both = torch.stack([inserted, counts.to(inserted.dtype).expand_as(inserted)], dim=1)
         (added, share), _ = insert_central_slices_rfft_3d_multichannel(both, shape, turns)
         total, weight = total + added, weight + share.real
     return total, weight
@@ -63,3 +67,10 @@ def volume_of(spectrum: torch.Tensor) -> torch.Tensor:
     shifted = torch.fft.ifftshift(spectrum, dim=(-3, -2))
     volume = torch.fft.fftshift(torch.fft.irfftn(shifted, dim=(-3, -2, -1), s=shape), dim=(-3, -2, -1))
     return F.pad(volume / separable_sinc2_correction(shape, device=volume.device), [-(shape[0] // 4)] * 6)
+
+
+def spectrum_of(volume: torch.Tensor) -> torch.Tensor:
+    """The padded spectrum, (2L, 2L, L + 1), that `volume_of` makes a volume (L, L, L) of."""
+    padding = F.pad(volume, [volume.shape[-1] // 2] * 6)
+    padding = padding * separable_sinc2_correction(tuple(padding.shape), device=volume.device)
+    return torch.fft.fftshift(torch.fft.rfftn(torch.fft.ifftshift(padding), dim=(-3, -2, -1)), dim=(-3, -2))

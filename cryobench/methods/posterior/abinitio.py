@@ -8,13 +8,13 @@ grow in size as long as the halves agree at the rim of what they hold (structure
 
     x̂(y) = Σ_R p(R | y, V) E[a P_R V + b | R, y]
 
-An image that was in the fit is denoised by the map of the half that it was not in.
+An image that was in the fit is denoised by the map of the half that it was not in. Told of the CTFs (method.ctf), views are
+compared with images as each sees them, and the maps are without (seen.py); noise that is not white is whitened in both.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +25,13 @@ from rich.progress import Progress
 from cryobench.data.images import NoisyImages
 from cryobench.data.io.stack import resample
 from cryobench.errors import InputError, note
-from cryobench.files import replacing
 from cryobench.methods.base import WithSigma, check_images
+from cryobench.methods.imaging import Imaging
 
 if TYPE_CHECKING:
     import torch
 
+    from cryobench.methods.posterior.band import Band
     from cryobench.methods.posterior.pose_mixture import PoseMixture
     from cryobench.methods.posterior.structure import Structure
 
@@ -38,16 +39,20 @@ FIRST = 16  # px of the first maps
 ANNEALING = (4.0, 3.0, 2.25, 1.7, 1.3, 1.0, 1.0, 1.0)  # of the first maps; the likelihood is taken to the power 1/heat
 STAGE = (1.3, 1.0)
 FINE = (1.0, 1.0)  # of the last maps, with finer poses
+# CTFs take most of the lowest frequencies away, where a map begins, and the less images tell the shorter are the steps of
+# expectation–maximisation: there are more of them in small maps, where they cost little.
+SETTLING = (1.0,) * 16  # after the annealing of the first maps
+SMALL, SMALL_STAGE = 32, (1.0,) * 5  # px up to which a stage has these
 GROWTH = 1.33  # from stage to stage
 SHARED = 5  # shells that both halves share, in maps of any size, so that they stay in one frame
 AGREE = 0.143  # FSC of half maps (Rosenthal & Henderson 2003)
 FOUND = 0.5  # FSC of the first shells that the halves do not share, in the first stage where there are any
 COARSE = 24  # px at which the views are found that are worth a closer look
-STATE = "structure.safetensors"
+DARK = 0.01  # mean gain at frequency 0 below which images tell nothing of the level
 
 
 @dataclass
-class AbInitio(WithSigma):
+class AbInitio(WithSigma, Imaging):
     """starts: random starts of each half; n_first: how many images of it those see.
     n_fit: how many training images to use, None for all.
     step, fine_step: how far the rim of an image moves between neighbouring views, in px of the stage's images; the finer one at
@@ -64,6 +69,7 @@ class AbInitio(WithSigma):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_imaging()
         for name in ("starts", "n_first", "step", "fine_step"):
             if not getattr(self, name) > 0:
                 raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
@@ -86,19 +92,25 @@ class AbInitio(WithSigma):
         self.device = compute_device(self.setting.accelerator)
         self.images, self.size, self.pixel_size = train, train.image_size, train.pixel_size
         rows = [np.arange(start, min(start + 256, len(train))) for start in range(0, len(train), 256)]
-        sigma, level = np.empty(len(train)), 0.0
+        self.learn_spectrum(train)
+        sigma, level, gain = np.empty(len(train)), 0.0, 0.0
         self.half_of: dict[bytes, int] = {}
         for part in rows:
             noisy = train.noisy(part)
-            sigma[part] = self.noise_level(noisy, {"sigma": train.sigma(part)} if self.sigma == "known" else {})
-            level += outside_mean(noisy) * len(part) / len(train)
             self.half_of |= {key(image): int(row) % 2 for image, row in zip(noisy, part, strict=True)}
+            noisy, transfers = self.whitened(noisy), self.seen_through(part)
+            sigma[part] = self.noise_level(noisy, train.hints(self.side_information, part))
+            level += outside_mean(noisy) * len(part) / len(train)
+            gain += (1.0 if transfers is None else float(transfers[:, 0, 0].mean())) * len(part) / len(train)
+        if self.sees:  # the level of images without a CTF, if that lets one through
+            level = level / gain if abs(gain) > DARK else 0.0
         halves = np.arange(len(train)) % 2
         with Progress(disable=not self.setting.progress) as shown:
             saved = self.saved()
             self.structure: Structure = self.begin(sigma, level, halves, shown) if saved is None else saved
             while (size := self.next_size()) is not None:
-                self.structure = self.stage(size, self.step, STAGE, sigma, halves, shown)
+                heats = SMALL_STAGE if self.sees and size <= SMALL else STAGE
+                self.structure = self.stage(size, self.step, heats, sigma, halves, shown)
                 self.save()
             last = self.report["stages"][-1]
             if last["step"] != self.fine_step:
@@ -111,18 +123,19 @@ class AbInitio(WithSigma):
         """The halves' first maps, each from the likeliest of its starts, in one frame."""
         from cryobench.methods.posterior.align import align
         from cryobench.methods.posterior.half_maps import HalfMaps
-        from cryobench.methods.posterior.structure import Structure, band_of, beginning, iterate, poses_of
+        from cryobench.methods.posterior.structure import Structure, beginning, iterate, poses_of
 
         rng = np.random.default_rng([self.setting.seed, len(halves)])
         poses, first, tried = poses_of(FIRST, self.step, self.device), [], []
-        task = shown.add_task("first maps", total=2 * self.starts * len(ANNEALING))
+        heats = ANNEALING + SETTLING if self.sees else ANNEALING
+        task = shown.add_task("first maps", total=2 * self.starts * len(heats))
         for half in (0, 1):
             rows = np.flatnonzero(halves == half)[: self.n_first]
-            band = band_of(self.reader(rows), len(rows), self.size, sigma[rows], FIRST, self.device)
+            band = self.band(rows, sigma, FIRST)
             candidates = []
             for _ in range(self.starts):
                 structure = beginning(band, level, rng)
-                for heat in ANNEALING:
+                for heat in heats:
                     structure = iterate(structure, band, np.arange(len(rows)) % 2, poses, heat, None, local=False)
                     shown.advance(task)
                 candidates.append(structure)
@@ -138,10 +151,10 @@ class AbInitio(WithSigma):
         self, size: int, step: float, heats: tuple[float, ...], sigma: np.ndarray, halves: np.ndarray, shown: Progress
     ) -> Structure:
         """Iterations with maps of `size` px and views a `step` apart, at these temperatures."""
-        from cryobench.methods.posterior.structure import band_of, iterate, poses_of
+        from cryobench.methods.posterior.structure import iterate, poses_of
 
         structure, poses = self.structure, poses_of(size, step, self.device)
-        band = band_of(self.reader(np.arange(len(halves))), len(halves), self.size, sigma, size, self.device)
+        band = self.band(np.arange(len(halves)), sigma, size)
         task = shown.add_task(f"{size} px", total=len(heats) * len(halves))
         for heat in heats:
             structure = iterate(
@@ -200,25 +213,33 @@ class AbInitio(WithSigma):
         """
         import torch
 
-        from cryobench.methods.posterior.structure import band_of, likely_views
+        from cryobench.methods.posterior.band import band_of
+        from cryobench.methods.posterior.structure import likely_views
 
-        check_images(noisy)
-        if noisy.shape[-1] != self.size:
-            raise InputError(f"expected images of {self.size} pixels, as in training, got {noisy.shape[-1]}")
-        sigma, size = self.noise_level(noisy, hints), self.structure.maps.size
+        check_images(noisy, self.size)
+        images, size, ctf = self.whitened(noisy), self.structure.maps.size, hints.get("ctf")
+        sigma, transfers = self.noise_level(images, hints), self.transfers(ctf, len(noisy), self.size)
         out = np.empty(noisy.shape, np.float32)
-        bands = [
-            band_of(lambda rows: noisy[rows], len(noisy), self.size, sigma, px, self.device)
+        coarse_band, fine_band = (
+            band_of(
+                lambda rows: images[rows],
+                len(noisy),
+                self.size,
+                sigma,
+                px,
+                self.device,
+                lambda rows: None if transfers is None else transfers[rows],
+            )
             for px in (min(size, COARSE), size)
-        ]
+        )
         for i, image in enumerate(noisy):
             coarse, fine, near = self.mixture(self.half_of.get(key(image)))
             one = torch.tensor([i], device=self.device)
-            probability = coarse.posterior(bands[0].coefficients[one], bands[0].variance[one]).weights.sum(dim=(1, 2))
+            probability = coarse.posterior(coarse_band.take(one)).weights.sum(dim=(1, 2))
             near_views = torch.nonzero(likely_views(probability).float()[0] @ near)[:, 0]
-            mean, _ = fine.of(near_views).mean(bands[1].coefficients[one], bands[1].variance[one])
+            mean, _ = fine.of(near_views).mean(fine_band.take(one))
             out[i] = resample(fine.basis.render(mean).cpu().numpy(), self.size)[0]
-        return out
+        return self.as_asked(out, ctf)
 
     def mixture(self, half: int | None):
         """A coarse and a fine mixture, and which views of the fine one lie near which of the coarse one; `half`: that an
@@ -233,72 +254,61 @@ class AbInitio(WithSigma):
             classes = []
             for px, step in ((min(size, COARSE), self.step), (size, self.fine_step)):
                 poses, basis = poses_of(px, step, self.device), fourier_bessel(px).to(self.device)
-                classes.append((mixture(basis, structure.resized(px).maps.both, poses, structure.contrast), poses))
+                volume = structure.resized(px).maps.both
+                classes.append((mixture(basis, volume, poses, structure.contrast, self.sees), poses))
             (coarse, few), (fine, many) = classes
             self.mixtures[half] = coarse, fine, few.near(many)
         return self.mixtures[half]
 
-    def reader(self, rows: np.ndarray):
-        """Reads the noisy training images at these positions, a slice of them at a time."""
-        return lambda part: self.images.noisy(rows[part])
+    @property
+    def sees(self) -> bool:
+        """Whether images are known to be seen through something."""
+        return self.ctf != "none" or self.whitener is not None
+
+    def seen_through(self, rows: np.ndarray) -> np.ndarray | None:
+        """T of the training images at these positions, (b, L, L/2+1), or None."""
+        return self.transfers(self.images.ctf(rows) if self.ctf != "none" else None, len(rows), self.size)
+
+    def band(self, rows: np.ndarray, sigma: np.ndarray, size: int) -> Band:
+        """The training images at these positions, at `size` px; σ of all."""
+        from cryobench.methods.posterior.band import band_of
+
+        return band_of(
+            lambda part: self.whitened(self.images.noisy(rows[part])),
+            len(rows),
+            self.size,
+            sigma[rows],
+            size,
+            self.device,
+            lambda part: self.seen_through(rows[part]),
+        )
 
     def leave(self, folder: Path) -> list[Path]:
         """map.mrc and those of the halves, half1.mrc and half2.mrc; fsc.csv, between the halves; poses.star, the likeliest
         pose of each training image as RELION reads it."""
-        from cryobench.data.io.relion import write_poses
-        from cryobench.data.io.stack import write_map
+        from cryobench.methods.posterior.kept import write
 
-        maps, edge = self.structure.maps, self.size * self.pixel_size
-        volumes = {"map": maps.both, "half1": maps.halves[0], "half2": maps.halves[1]}
-        files = [
-            write_map(folder / f"{name}.mrc", volume.cpu().numpy(), edge / maps.size)
-            for name, volume in volumes.items()
-        ]
-        lines = [f"{shell / edge:.6g},{float(value):.5g}" for shell, value in enumerate(maps.fsc) if shell]
-        (folder / "fsc.csv").write_text("\n".join(["frequency,fsc", *lines]) + "\n", encoding="utf-8")
-        poses = write_poses(folder / "poses.star", self.structure.rotations, self.size, self.pixel_size)
-        return [*files, folder / "fsc.csv", poses]
+        return write(folder, self.structure, self.size, self.pixel_size)
 
     def save(self) -> None:
         """Keep the stage that is done, for a fit that is stopped."""
-        if self.setting.workdir is None:
-            return
-        import torch
-        from safetensors.torch import save_file
+        from cryobench.methods.posterior.kept import keep
 
-        maps, likely = self.structure.maps, self.structure.likely
-        tensors = {"one": maps.halves[0], "other": maps.halves[1], "both": maps.both, "fsc": maps.fsc, "likely": likely}
-        tensors["rotations"] = torch.from_numpy(self.structure.rotations)
-        about = {"contrast": vars(self.structure.contrast), "report": self.report, "images": fingerprint(self.half_of)}
-        Path(self.setting.workdir).mkdir(parents=True, exist_ok=True)
-        with replacing(Path(self.setting.workdir) / STATE) as partial:
-            save_file(
-                {name: tensor.contiguous() for name, tensor in tensors.items()}, partial, {"about": json.dumps(about)}
-            )
+        if self.setting.workdir is not None:
+            keep(Path(self.setting.workdir), self.structure, self.report, fingerprint(self.half_of))
 
     def saved(self) -> Structure | None:
         """The last stage that a stopped fit of the same images kept, None without one."""
-        from safetensors import SafetensorError, safe_open
+        from cryobench.methods.posterior.kept import kept
 
-        from cryobench.methods.posterior.half_maps import HalfMaps
-        from cryobench.methods.posterior.pose_mixture import Contrast
-        from cryobench.methods.posterior.structure import Structure, poses_of
-
-        path = None if self.setting.workdir is None else Path(self.setting.workdir) / STATE
-        if path is None or not path.exists():
+        if self.setting.workdir is None:
             return None
-        try:
-            with safe_open(path, "pt", device=str(self.device)) as file:
-                about = json.loads(file.metadata()["about"])
-                kept = {name: file.get_tensor(name) for name in file.keys()}
-        except (OSError, SafetensorError):  # cut short: begin anew
+        found = kept(Path(self.setting.workdir), fingerprint(self.half_of), self.device)
+        if found is None:
             return None
-        if about["images"] != fingerprint(self.half_of):
-            return None
-        self.report.update(about["report"])
-        poses = poses_of(kept["both"].shape[-1], self.report["stages"][-1]["step"], self.device)
-        maps = HalfMaps((kept["one"], kept["other"]), kept["both"], kept["fsc"])
-        return Structure(maps, Contrast(**about["contrast"]), poses, kept["likely"], kept["rotations"].cpu().numpy())
+        structure, report = found
+        self.report.update(report)
+        return structure
 
 
 def outside_mean(images: np.ndarray) -> float:

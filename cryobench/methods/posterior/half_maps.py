@@ -2,7 +2,8 @@
 
 What came to each Fourier sample is divided by the weight that came to it, and by as much more as a shell's signal-to-noise
 ratio asks for (Wiener; Scheres 2012, "RELION: implementation of a Bayesian approach"), which the Fourier shell correlation
-of the two halves gives: SNR = FSC/(1 − FSC) of a half map, twice that of both together (Rosenthal & Henderson 2003).
+of the two halves gives: SNR = FSC/(1 − FSC) of a half map, twice that of both together (Rosenthal & Henderson 2003). Of images
+that were seen through a CTF, what comes is Σ w T y, and its weight Σ w T² (there equation 5): what one image lacks, others have.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import numpy as np
 import torch
 from torch_fourier_shell_correlation import fourier_shell_correlation
 
-from cryobench.data.backproject import insert_weighted, volume_of
+from cryobench.data.backproject import insert_weighted, spectrum_of, volume_of
+from cryobench.methods.posterior.seen import rings_of
 
 RIM = 0.85  # of the sphere's radius: beyond it there is no molecule, so its mean is the level of the background
 FEWEST = 0.05  # of a shell's mean weight, for samples on which next to nothing fell, before the SNR is known
@@ -34,15 +36,35 @@ class HalfMaps:
         return self.both.shape[-1]
 
 
-def half_maps(
-    parts: list[tuple[torch.Tensor, torch.Tensor]], rotations: torch.Tensor, shared: int | None = None
-) -> HalfMaps:
-    """parts: for each half, images (n, L, L) that are sums over many, and their weights (n,), in `rotations` (n, 3, 3).
+@dataclass(frozen=True)
+class Part:
+    """What a half is made of: images (n, L, L) that are sums over many, and their weights, (n,).
+
+    Of images seen through a CTF: weights (n, D) of each of their rings (seen.py), and the map before; images are then what is
+    left of the sums without that map's views of these weights. A CTF spreads a particle beyond the disc that sums are kept on,
+    and what is cut off of the whole sums would come in at all frequencies.
+    """
+
+    images: torch.Tensor
+    weights: torch.Tensor
+    before: torch.Tensor | None = None
+
+    def inserted(self, rotations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What comes to each Fourier sample, and its weight."""
+        if self.before is None:
+            return insert_weighted(self.images, self.weights, rotations)
+        plane = rings_of(self.images.shape[-1]).padded
+        left, weight = insert_weighted(self.images, self.weights, rotations, plane=plane)
+        return left + weight * spectrum_of(self.before), weight
+
+
+def half_maps(parts: list[Part], rotations: torch.Tensor, shared: int | None = None) -> HalfMaps:
+    """The maps of two halves, whose images are seen in `rotations` (n, 3, 3).
 
     shared: up to which shell the halves get the same, that of both, so that they stay in one frame; None: all shells.
     """
-    size = parts[0][0].shape[-1]
-    halves = [insert_weighted(images, weights, rotations) for images, weights in parts]
+    size = parts[0].images.shape[-1]
+    halves = [part.inserted(rotations) for part in parts]
     radius = padded_radius(size).to(rotations.device)
     shell = radius.round().long().clamp(max=size)
     first = [masked(volume_of(total / (weight + FEWEST * mean_of(weight, shell) + 1e-6))) for total, weight in halves]

@@ -7,6 +7,9 @@ out, the scale under a pose is normal too, with precision p = m/σ² + 1/v_a and
 
     log p(y | x) = ½ p â² − ½ log(v_a p) + what is the same for all poses
 
+Where images were seen through T (seen.py), T x and T 1 = h1 stand in place of x and 1. ‖T x‖² then depends on the image, too.
+Without, h = 1.
+
 What is wanted of the posterior are sums over poses, which the steerable basis turns into products of matrices and FFTs.
 """
 
@@ -17,6 +20,7 @@ from dataclasses import dataclass, fields
 
 import torch
 
+from cryobench.methods.posterior.band import Band
 from cryobench.methods.posterior.orbits import angles_of
 from cryobench.methods.posterior.steerable import SteerableBasis
 
@@ -34,7 +38,8 @@ class Contrast:
 class Sums:
     """Over images and the posteriors of their poses, what the next volume and contrast are made of.
 
-    images (n, K) complex64: Σ w a (y − b) of each view, turned and mirrored back into it; weights (n,): Σ w a² of each;
+    images (n, K) complex64: Σ w a T(y − h b) of each view, turned and mirrored back into it; weights: Σ w a² of each, (n,), or
+    Σ w a² T² on each ring, (n, D);
     log_likelihood; scale, scale_square: Σ a, Σ a²; level, level_square: of b − μ; count: how many images.
     """
 
@@ -69,21 +74,30 @@ class Sums:
 @dataclass(frozen=True)
 class Posterior:
     """Of b images over all elements (mirrors, angles, n): weights of sum 1 and scales â (b, 2, angles, n); precision p (b, n);
-    kappa κ and total ⟨1, y − μ⟩ (b,); log_likelihood (b,)."""
+    gain h, kappa κ and total ⟨1, y − hμ⟩ (b,); log_likelihood (b,)."""
 
     weights: torch.Tensor
     scales: torch.Tensor
     precision: torch.Tensor
+    gain: torch.Tensor
     kappa: torch.Tensor
     total: torch.Tensor
     log_likelihood: torch.Tensor
 
 
 class PoseMixture:
-    """views: (n, K) complex64, projections in a `basis` whose first function is constant; angles: as for Orbits."""
+    """views: (n, K) complex64, projections in a `basis` whose first function is constant; angles: as for Orbits; power: (n, D),
+    that of the views on each ring, for images that were seen through something."""
 
-    def __init__(self, basis: SteerableBasis, views: torch.Tensor, angles: int, contrast: Contrast):
-        self.basis, self.views, self.contrast = basis, views, contrast
+    def __init__(
+        self,
+        basis: SteerableBasis,
+        views: torch.Tensor,
+        angles: int,
+        contrast: Contrast,
+        power: torch.Tensor | None = None,
+    ):
+        self.basis, self.views, self.contrast, self.power = basis, views, contrast, power
         self.angles = angles_of(basis, angles)
         self.norms = views.abs().square().sum(dim=1)
         self.whole = float(basis.functions[0].sum())  # the coefficient of the image 1: L or −L
@@ -95,13 +109,38 @@ class PoseMixture:
 
     def of(self, views: torch.Tensor) -> PoseMixture:
         """The mixture of some of the views, (k,) their positions."""
-        return PoseMixture(self.basis, self.views[views], self.angles, self.contrast)
+        power = None if self.power is None else self.power[views]
+        return PoseMixture(self.basis, self.views[views], self.angles, self.contrast, power)
 
-    def centred(self, images: torch.Tensor) -> torch.Tensor:
-        """Coefficients of y − μ."""
-        images = images.clone()
-        images[:, 0] -= self.contrast.level * self.whole
-        return images
+    def nothing(self) -> Sums:
+        """The sums over no images."""
+        return Sums(torch.zeros_like(self.views), torch.zeros_like(self.norms if self.power is None else self.power))
+
+    def centred(self, band: Band) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Coefficients (b, K) of T(y − hμ), and h, ⟨1, y − hμ⟩ and ‖y − hμ‖² of each image, (b,)."""
+        images, seen, level = band.coefficients.clone(), band.seen, self.contrast.level
+        if seen is None:
+            images[:, 0] -= level * self.whole
+            return (
+                images,
+                torch.ones_like(band.variance),
+                images[:, 0].real * self.whole,
+                images.abs().square().sum(dim=1),
+            )
+        images[:, 0] -= seen.gain**2 * level * self.whole
+        total = seen.total - seen.gain * level * self.basis.size**2
+        square = seen.square - seen.gain * level * (seen.total + total)
+        return images, seen.gain, total, square
+
+    def norms_seen(self, band: Band) -> torch.Tensor:
+        """‖T x‖² of the views, (n,), or as each image sees them, (b, n)."""
+        if band.seen is None:
+            return self.norms
+        if self.power is None:
+            raise ValueError(
+                "expected the views' power on each ring, for images that were seen through something, got none"
+            )
+        return band.seen.rings @ self.power.T
 
     def inner_products(self, images: torch.Tensor) -> torch.Tensor:
         """⟨y, element⟩ of images (b, K) with all elements: (b, 2, angles, n)."""
@@ -117,70 +156,75 @@ class PoseMixture:
         series[:, :, 0] *= 2  # irfft counts every order but 0 twice
         return torch.fft.irfft(series, n=self.angles, dim=2)
 
-    def posterior(self, images: torch.Tensor, variance: torch.Tensor, heat: float = 1.0) -> Posterior:
-        """Of images (b, K) with noise of `variance` σ² (b,), the likelihood to the power 1/heat."""
+    def posterior(self, band: Band, heat: float = 1.0) -> Posterior:
+        """Of b images, the likelihood to the power 1/heat."""
         va, vb, pixels = self.contrast.scale_variance, self.contrast.level_variance, self.basis.size**2
-        centred = self.centred(images)
-        total = centred[:, 0].real * self.whole
-        kappa = 1 / (pixels + variance / vb)
-        precision = (self.norms - kappa[:, None] * self.masses**2) / variance[:, None] + 1 / va
-        scales = self.inner_products(centred).sub_((kappa * total)[:, None, None, None] * self.masses)  # q
+        variance, (centred, gain, total, square) = band.variance, self.centred(band)
+        masses, once = self.seen_masses(gain), gain**2
+        kappa = 1 / (pixels * once + variance / vb)
+        share = kappa * once  # of the level
+        precision = (self.norms_seen(band) - share[:, None] * masses**2) / variance[:, None] + 1 / va
+        scales = self.inner_products(centred).sub_(((share * total)[:, None] * masses)[:, None, None])  # q
         scales.div_(variance[:, None, None, None]).add_(1 / va).div_(precision[:, None, None])
         log = scales.square().mul_(precision[:, None, None] / 2).sub_((va * precision).log()[:, None, None] / 2)
         log = log.flatten(1).div_(heat)
         norm = torch.logsumexp(log, dim=1)
         weights = log.sub_(norm[:, None]).exp_().view_as(scales)
-        rest = (centred.abs().square().sum(dim=1) - kappa * total**2) / variance
-        constant = torch.log1p(pixels * vb / variance) / 2 + 1 / (2 * va) + heat * math.log(log.shape[1])
-        return Posterior(weights, scales, precision, kappa, total, norm * heat - rest / 2 - constant)
+        rest = (square - share * total**2) / variance
+        constant = torch.log1p(pixels * vb * once / variance) / 2 + 1 / (2 * va) + heat * math.log(log.shape[1])
+        return Posterior(weights, scales, precision, gain, kappa, total, norm * heat - rest / 2 - constant)
 
-    def sums(
-        self, images: torch.Tensor, variance: torch.Tensor, heat: float = 1.0
-    ) -> tuple[Sums, torch.Tensor, torch.Tensor]:
+    def seen_masses(self, gain: torch.Tensor) -> torch.Tensor:
+        """⟨1, T x⟩ as images of these gains (b,) see it: (b, n)."""
+        return gain[:, None] * self.masses
+
+    def sums(self, band: Band, heat: float = 1.0) -> tuple[Sums, torch.Tensor, torch.Tensor]:
         """What these images add to the sums, the probability of each view, (b, n), and each image's likeliest element, (b, 3):
         whether it is mirrored, its in-plane angle and its view, by number."""
-        posterior = self.posterior(images, variance, heat)
+        posterior = self.posterior(band, heat)
         best = posterior.weights.flatten(1).argmax(dim=1)
         n = len(self)
         likeliest = torch.stack([best // (self.angles * n), best // n % self.angles, best % n], dim=1)
-        kappa, total = posterior.kappa[:, None], posterior.total[:, None]
+        gain, total, masses = posterior.gain[:, None], posterior.total[:, None], self.seen_masses(posterior.gain)
         views = posterior.weights.sum(dim=(1, 2))
         scaled = posterior.weights.mul_(posterior.scales)
         first, square = (
             scaled.sum(dim=(1, 2)),
             (scaled * posterior.scales).sum(dim=(1, 2)) + views / posterior.precision,
         )
-        centred, turned = self.centred(images), torch.fft.rfft(scaled, dim=2)  # Σ_t w a e^{−imα}
+        (centred, *_), turned = self.centred(band), torch.fft.rfft(scaled, dim=2)  # Σ_t w a e^{−imα}
         back = torch.zeros_like(self.views)
         for order, block in self.basis.blocks.items():
             plain, mirrored = turned[:, :, order].transpose(0, 1)
             back[:, block] = plain.T @ centred[:, block] + (mirrored.T @ centred[:, block]).conj()
-        # b − μ under a pose: of mean κ(⟨1, y − μ⟩ − a⟨1, x⟩) and variance κσ²
-        back[:, 0] -= (kappa * (first * total - square * self.masses)).sum(dim=0) * self.whole
-        level = kappa * (views * total - first * self.masses)
-        level_square = kappa**2 * (views * total**2 - 2 * first * total * self.masses + square * self.masses**2)
+        # b − μ under a pose: of mean κh(⟨1, y − hμ⟩ − a⟨1, T x⟩) and variance κσ²; T of it is h² times that
+        kappa = posterior.kappa[:, None] * gain
+        back[:, 0] -= (kappa * gain**2 * (first * total - square * masses)).sum(dim=0) * self.whole
+        level = kappa * (views * total - first * masses)
+        level_square = kappa**2 * (views * total**2 - 2 * first * total * masses + square * masses**2)
         sums = Sums(
             back,
-            square.sum(dim=0),
+            square.sum(dim=0) if band.seen is None else square.T @ band.seen.rings,
             float(posterior.log_likelihood.sum()),
             float(first.sum()),
             float(square.sum()),
             float(level.sum()),
-            float(level_square.sum() + (kappa[:, 0] * variance).sum()),
-            len(images),
+            float(level_square.sum() + (posterior.kappa * band.variance).sum()),
+            len(band),
         )
         return sums, views, likeliest
 
-    def mean(self, images: torch.Tensor, variance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def mean(self, band: Band) -> tuple[torch.Tensor, torch.Tensor]:
         """Posterior means E[a x + b] as coefficients (b, K), and the probability of each view, (b, n)."""
-        posterior = self.posterior(images, variance)
+        posterior = self.posterior(band)
         views = posterior.weights.sum(dim=(1, 2))
         scaled = posterior.weights.mul_(posterior.scales)
         turned = torch.fft.rfft(scaled, dim=2).conj()  # Σ_t w a e^{imα}
-        out = torch.zeros_like(images)
+        out = torch.zeros_like(band.coefficients)
         for order, block in self.basis.blocks.items():
             plain, mirrored = turned[:, :, order].transpose(0, 1)
             out[:, block] = plain @ self.views[:, block] + mirrored @ self.views[:, block].conj()
-        mass = scaled.sum(dim=(1, 2)) @ self.masses
-        out[:, 0] += (self.contrast.level + posterior.kappa * (posterior.total - mass)) * self.whole
+        mass = posterior.gain * (scaled.sum(dim=(1, 2)) @ self.masses)
+        level = posterior.kappa * posterior.gain * (posterior.total - mass)
+        out[:, 0] += (self.contrast.level + level) * self.whole
         return out, views

@@ -15,42 +15,16 @@ from scipy.spatial.transform import Rotation
 
 from cryobench.data.io.stack import resample
 from cryobench.data.project import Projector
-from cryobench.methods.posterior.half_maps import HalfMaps, half_maps, masked
+from cryobench.methods.posterior.band import Band
+from cryobench.methods.posterior.half_maps import HalfMaps, Part, half_maps, masked
 from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture, Sums
+from cryobench.methods.posterior.seen import rings_of
 from cryobench.methods.posterior.so3_grid import MIRROR, Hemisphere, hemisphere
-from cryobench.methods.posterior.steerable import SteerableBasis, fourier_bessel
+from cryobench.methods.posterior.steerable import SteerableBasis
 
-READ = 256  # images read at a time
 ELEMENTS = 2**23  # poses of all images of a batch that are held in memory together
 LIKELY = 1e-3  # of the likeliest view's probability: views below are not looked at again
 AROUND = 1.5  # views within so many spacings of a likely one are candidates
-
-
-@dataclass(frozen=True)
-class Band:
-    """n images resampled to `size` px: their coefficients (n, K) in `basis`, and σ² (n,) of their noise there."""
-
-    basis: SteerableBasis
-    coefficients: torch.Tensor
-    variance: torch.Tensor
-
-    @property
-    def size(self) -> int:
-        """In pixels."""
-        return self.basis.size
-
-    def take(self, rows: np.ndarray) -> Band:
-        """Some of the images."""
-        return Band(self.basis, self.coefficients[rows], self.variance[rows])
-
-
-def band_of(noisy: Callable[[slice], np.ndarray], n: int, length: int, sigma: np.ndarray, size: int, device) -> Band:
-    """n images noisy(rows) of `length` px, σ (n,), without the frequencies that `size` px can't hold."""
-    basis = fourier_bessel(size).to(device)
-    parts = [slice(start, start + READ) for start in range(0, n, READ)]
-    coefficients = torch.cat([basis.coefficients(resample(noisy(part), size)) for part in parts])
-    variance = torch.from_numpy((sigma * size / length) ** 2).float().to(device)
-    return Band(basis, coefficients, variance)
 
 
 @dataclass(frozen=True)
@@ -112,9 +86,13 @@ def resized(volume: torch.Tensor, size: int) -> torch.Tensor:
     return new * (volume.shape[-1] / size)
 
 
-def mixture(basis: SteerableBasis, volume: torch.Tensor, poses: Poses, contrast: Contrast) -> PoseMixture:
-    """The poses' projections of a volume."""
-    return PoseMixture(basis, basis.coefficients(Projector(volume)(poses.rotations)), poses.angles, contrast)
+def mixture(
+    basis: SteerableBasis, volume: torch.Tensor, poses: Poses, contrast: Contrast, seen: bool = False
+) -> PoseMixture:
+    """The poses' projections of a volume; seen: for images that were seen through something."""
+    views = basis.coefficients(Projector(volume)(poses.rotations))
+    power = rings_of(basis.size).power(basis.render(views)) if seen else None
+    return PoseMixture(basis, views, poses.angles, contrast, power)
 
 
 def expectation(
@@ -129,7 +107,7 @@ def expectation(
 
     candidates: (n, views) bool, where to look; None: everywhere. Images that look at the same views go together.
     """
-    n, views = len(band.coefficients), len(mixtures[0])
+    n, views = len(band), len(mixtures[0])
     likely = torch.zeros((n, views), dtype=torch.bool, device=band.coefficients.device)
     best = torch.zeros((n, 3), dtype=torch.int64, device=likely.device)
     totals = []
@@ -137,13 +115,13 @@ def expectation(
         rows = np.flatnonzero(halves == half)
         if candidates is not None:
             rows = rows[np.argsort(candidates[rows].float().argmax(dim=1).cpu().numpy(), kind="stable")]
-        total, step = Sums(torch.zeros_like(mix.views), torch.zeros_like(mix.norms)), batch_of(mix)
+        total, step = mix.nothing(), batch_of(mix)
         for start in range(0, len(rows), step):
             some = torch.from_numpy(rows[start : start + step]).to(likely.device)
             there = torch.arange(views, device=likely.device)
             if candidates is not None:
                 there = torch.nonzero(candidates[some].any(dim=0))[:, 0]
-            sums, probability, element = mix.of(there).sums(band.coefficients[some], band.variance[some], heat)
+            sums, probability, element = mix.of(there).sums(band.take(some), heat)
             total.add(sums, there)
             likely[some[:, None], there] = likely_views(probability)
             best[some, :2], best[some, 2] = element[:, :2], there[element[:, 2]]
@@ -175,10 +153,9 @@ def iterate(
     """One step of expectation and maximisation; halves (n,) 0 or 1; shared: as for half_maps; local: search only around
     the views that were likely before."""
     before = before.resized(band.size)
-    mixtures = [
-        mixture(band.basis, half, poses, before.contrast) for half in before.maps.halves[: 1 if shared is None else 2]
-    ]
-    mixtures = [mixtures[0], mixtures[-1]]
+    maps = before.maps.halves if shared is not None else before.maps.halves[:1]
+    mixtures = [mixture(band.basis, volume, poses, before.contrast, band.seen is not None) for volume in maps]
+    maps, mixtures = (maps[0], maps[-1]), [mixtures[0], mixtures[-1]]
     candidates = None
     if local and before.poses is not None:
         candidates = before.likely.float() @ before.poses.near(poses) > 0
@@ -186,10 +163,19 @@ def iterate(
     both = sums[0] + sums[1]
     scale, contrast = both.contrast(before.contrast)
     # maps in the unit in which the images' mean scale is 1
-    parts = [(band.basis.render(one.images) * scale, one.weights) for one in sums]
-    maps = half_maps(parts, poses.rotations, shared)
+    parts = [part(*each, scale) for each in zip(maps, mixtures, sums, strict=True)]
+    after = half_maps(parts, poses.rotations, shared)
     rotations = poses.orientations(best, mixtures[0].angles)
-    return Structure(maps, contrast, poses, likely, rotations, both.log_likelihood / both.count)
+    return Structure(after, contrast, poses, likely, rotations, both.log_likelihood / both.count)
+
+
+def part(before: torch.Tensor, mix: PoseMixture, sums: Sums, scale: float) -> Part:
+    """What comes of the sums under the mixture of a map, times `scale`."""
+    basis, images = mix.basis, mix.basis.render(sums.images)
+    if mix.power is None:
+        return Part(images * scale, sums.weights)
+    known = rings_of(basis.size).filtered(basis.render(mix.views), sums.weights)
+    return Part((images - basis.render(basis.coefficients(known))) * scale, sums.weights, before * scale)
 
 
 def blob(size: int, rng: np.random.Generator) -> torch.Tensor:
@@ -207,9 +193,15 @@ def beginning(band: Band, level: float, rng: np.random.Generator) -> Structure:
     size, device = band.size, band.coefficients.device
     volume = blob(size, rng).to(device)
     views = torch.from_numpy(hemisphere(0.3).views()).float().to(device)
-    power = band.basis.coefficients(Projector(volume)(views))[:, 1:].abs().square().sum(dim=1).mean()
-    functions = 2 * len(band.basis) - 1 - int((band.basis.orders == 0).sum())  # real numbers, but for the constant
-    signal = (band.coefficients[:, 1:].abs().square().sum(dim=1) - band.variance * functions).mean()
+    coefficients = band.basis.coefficients(Projector(volume)(views))
+    if band.seen is None:
+        power = coefficients[:, 1:].abs().square().sum(dim=1).mean()
+        functions = 2 * len(band.basis) - 1 - int((band.basis.orders == 0).sum())  # real numbers, but for the constant
+        signal = (band.coefficients[:, 1:].abs().square().sum(dim=1) - band.variance * functions).mean()
+    else:  # frequency 0 is the first ring
+        rings = rings_of(size).power(band.basis.render(coefficients)).mean(dim=0)
+        power = rings[1:] @ band.seen.rings.mean(dim=0)[1:]
+        signal = (band.seen.square - band.seen.total.square() / size**2 - band.variance * (size**2 - 1)).mean()
     volume = volume * (signal.clamp(min=float(band.variance.mean())) / power).sqrt()
     fsc = torch.ones(size // 2 + 1, device=device)
     return Structure(HalfMaps((volume, volume), volume, fsc), Contrast(0.01, level, 1e-2 * float(band.variance.mean())))
