@@ -20,6 +20,7 @@ from cryobench.methods.posterior.abinitio import AbInitio
 from cryobench.methods.posterior.align import align, hand, turned
 from cryobench.methods.posterior.band import Band, band_of
 from cryobench.methods.posterior.half_maps import Part, half_maps, masked
+from cryobench.methods.posterior.halves import Halves
 from cryobench.methods.posterior.orbits import angles_of
 from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture, Sums
 from cryobench.methods.posterior.seen import cropped, rings_of
@@ -412,7 +413,7 @@ def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(tmp_path, monkeypatch)
     assert fits[0].report == fits[1].report
     other = AbInitio(starts=1, largest=24)
     other.setting = Setting(workdir=tmp_path)
-    other.device, other.half_of = "cpu", {b"other": 0}
+    other.device, other.halves = "cpu", Halves({b"other": 0})
     assert other.saved() is None, "another stack's"
 
 
@@ -425,18 +426,18 @@ def test_an_image_of_the_fit_is_denoised_by_the_other_half():
     method = AbInitio(starts=1, largest=24)
     method.fit(Given(noisy))
     maps = method.structure.maps
-    method.mixtures = {}
     with_both = method.denoise(noisy[:2] + np.float32(1e-6))
     crossed = method.denoise(noisy[:2])
-    assert {0, 1, None} == set(method.mixtures) and not np.allclose(with_both, crossed, atol=1e-4)
+    mixtures = method.crossed.mixtures
+    assert {0, 1, None} == set(mixtures) and not np.allclose(with_both, crossed, atol=1e-4)
     for half in (0, 1):
         expected = mixture(
-            method.mixtures[half][1].basis,
+            mixtures[half][1].basis,
             maps.halves[1 - half],
             poses_of(24, method.fine_step, "cpu"),
             method.structure.contrast,
         )
-        torch.testing.assert_close(method.mixtures[half][1].views, expected.views)
+        torch.testing.assert_close(mixtures[half][1].views, expected.views)
 
 
 def test_views_near_others_are_found_from_in_front_and_behind():

@@ -14,8 +14,7 @@ compared with images as each sees them, and the maps are without (seen.py); nois
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,16 +22,13 @@ import numpy as np
 from rich.progress import Progress
 
 from cryobench.data.images import NoisyImages
-from cryobench.data.io.stack import resample
 from cryobench.errors import InputError, note
 from cryobench.methods.base import WithSigma, check_images
 from cryobench.methods.imaging import Imaging
+from cryobench.methods.posterior.halves import Halves
 
 if TYPE_CHECKING:
-    import torch
-
     from cryobench.methods.posterior.band import Band
-    from cryobench.methods.posterior.pose_mixture import PoseMixture
     from cryobench.methods.posterior.structure import Structure
 
 FIRST = 16  # px of the first maps
@@ -47,7 +43,7 @@ GROWTH = 1.33  # from stage to stage
 SHARED = 5  # shells that both halves share, in maps of any size, so that they stay in one frame
 AGREE = 0.143  # FSC of half maps (Rosenthal & Henderson 2003)
 FOUND = 0.5  # FSC of the first shells that the halves do not share, in the first stage where there are any
-COARSE = 24  # px at which the views are found that are worth a closer look
+COARSE = 24  # px up to which poses are searched everywhere
 DARK = 0.01  # mean gain at frequency 0 below which images tell nothing of the level
 
 
@@ -94,10 +90,10 @@ class AbInitio(WithSigma, Imaging):
         rows = [np.arange(start, min(start + 256, len(train))) for start in range(0, len(train), 256)]
         self.learn_spectrum(train)
         sigma, level, gain = np.empty(len(train)), 0.0, 0.0
-        self.half_of: dict[bytes, int] = {}
+        self.halves = Halves()
         for part in rows:
             noisy = train.noisy(part)
-            self.half_of |= {key(image): int(row) % 2 for image, row in zip(noisy, part, strict=True)}
+            self.halves.add(noisy, part)
             noisy, transfers = self.whitened(noisy), self.seen_through(part)
             sigma[part] = self.noise_level(noisy, train.hints(self.side_information, part))
             level += outside_mean(noisy) * len(part) / len(train)
@@ -191,6 +187,8 @@ class AbInitio(WithSigma, Imaging):
 
     def conclude(self) -> None:
         """What the stages say, and one line where no structure was found."""
+        from cryobench.methods.posterior.cross_fitted import CrossFitted
+
         stages = self.report["stages"]
         shells, edge = agreed_shells(stages[-1]["fsc"]), self.size * self.pixel_size
         unshared = next((stage["fsc"] for stage in stages if stage["size"] > 2 * SHARED + 6), None)
@@ -198,10 +196,10 @@ class AbInitio(WithSigma, Imaging):
         self.report.update(
             resolution=round(edge / max(shells, 1), 2), found=agrees, contrast=vars(self.structure.contrast)
         )
-        self.mixtures: dict[int | None, tuple[PoseMixture, PoseMixture, torch.Tensor]] = {}
+        self.crossed = CrossFitted(self.structure, self.size, self.step, self.fine_step, self.sees, self.device)
         if not agrees:
             note(
-                f"abinitio: no structure was found in {len(self.half_of)} images, which are too few or show no one thing: maps "
+                f"abinitio: no structure was found in {len(self.halves)} images, which are too few or show no one thing: maps "
                 f"of two halves of them do not agree "
                 f"beyond {edge / SHARED:.3g} Å; denoised images show no more than a blob"
             )
@@ -211,54 +209,10 @@ class AbInitio(WithSigma, Imaging):
 
         Raises InputError for another L than that of the fit, BadImages for NaN or Inf.
         """
-        import torch
-
-        from cryobench.methods.posterior.band import band_of
-        from cryobench.methods.posterior.structure import likely_views
-
         check_images(noisy, self.size)
-        images, size, ctf = self.whitened(noisy), self.structure.maps.size, hints.get("ctf")
+        images, ctf = self.whitened(noisy), hints.get("ctf")
         sigma, transfers = self.noise_level(images, hints), self.transfers(ctf, len(noisy), self.size)
-        out = np.empty(noisy.shape, np.float32)
-        coarse_band, fine_band = (
-            band_of(
-                lambda rows: images[rows],
-                len(noisy),
-                self.size,
-                sigma,
-                px,
-                self.device,
-                lambda rows: None if transfers is None else transfers[rows],
-            )
-            for px in (min(size, COARSE), size)
-        )
-        for i, image in enumerate(noisy):
-            coarse, fine, near = self.mixture(self.half_of.get(key(image)))
-            one = torch.tensor([i], device=self.device)
-            probability = coarse.posterior(coarse_band.take(one)).weights.sum(dim=(1, 2))
-            near_views = torch.nonzero(likely_views(probability).float()[0] @ near)[:, 0]
-            mean, _ = fine.of(near_views).mean(fine_band.take(one))
-            out[i] = resample(fine.basis.render(mean).cpu().numpy(), self.size)[0]
-        return self.as_asked(out, ctf)
-
-    def mixture(self, half: int | None):
-        """A coarse and a fine mixture, and which views of the fine one lie near which of the coarse one; `half`: that an
-        image of was in the fit, so that the other one's map is taken; None: the map of both."""
-        from cryobench.methods.posterior.steerable import fourier_bessel
-        from cryobench.methods.posterior.structure import mixture, poses_of
-
-        if half not in self.mixtures:
-            maps, size = self.structure.maps, self.structure.maps.size
-            volume = maps.both if half is None else maps.halves[1 - half]
-            structure = replace(self.structure, maps=replace(maps, halves=(volume, volume), both=volume))
-            classes = []
-            for px, step in ((min(size, COARSE), self.step), (size, self.fine_step)):
-                poses, basis = poses_of(px, step, self.device), fourier_bessel(px).to(self.device)
-                volume = structure.resized(px).maps.both
-                classes.append((mixture(basis, volume, poses, structure.contrast, self.sees), poses))
-            (coarse, few), (fine, many) = classes
-            self.mixtures[half] = coarse, fine, few.near(many)
-        return self.mixtures[half]
+        return self.as_asked(self.crossed.means(images, self.halves.of(noisy), sigma, transfers), ctf)
 
     @property
     def sees(self) -> bool:
@@ -295,7 +249,7 @@ class AbInitio(WithSigma, Imaging):
         from cryobench.methods.posterior.kept import keep
 
         if self.setting.workdir is not None:
-            keep(Path(self.setting.workdir), self.structure, self.report, fingerprint(self.half_of))
+            keep(Path(self.setting.workdir), self.structure, self.report, self.halves.fingerprint)
 
     def saved(self) -> Structure | None:
         """The last stage that a stopped fit of the same images kept, None without one."""
@@ -303,7 +257,7 @@ class AbInitio(WithSigma, Imaging):
 
         if self.setting.workdir is None:
             return None
-        found = kept(Path(self.setting.workdir), fingerprint(self.half_of), self.device)
+        found = kept(Path(self.setting.workdir), self.halves.fingerprint, self.device)
         if found is None:
             return None
         structure, report = found
@@ -316,16 +270,6 @@ def outside_mean(images: np.ndarray) -> float:
     from cryobench.noise.background import outside_circle
 
     return float(images[:, outside_circle(images.shape[-1])].mean())
-
-
-def key(image: np.ndarray) -> bytes:
-    """An image's content, in few bytes."""
-    return hashlib.blake2b(np.ascontiguousarray(image, np.float32).tobytes(), digest_size=8).digest()
-
-
-def fingerprint(half_of: dict[bytes, int]) -> str:
-    """Which images a fit is of."""
-    return hashlib.blake2b(b"".join(half_of), digest_size=8).hexdigest()
 
 
 def agreed_shells(fsc: list[float]) -> int:
