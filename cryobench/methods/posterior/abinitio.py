@@ -23,7 +23,7 @@ from rich.progress import Progress
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError, note
-from cryobench.methods.base import WithSigma, check_images
+from cryobench.methods.base import Found, WithSigma, check_images
 from cryobench.methods.imaging import Imaging
 from cryobench.methods.posterior.halves import Halves
 
@@ -196,6 +196,7 @@ class AbInitio(WithSigma, Imaging):
         self.report.update(
             resolution=round(edge / max(shells, 1), 2), found=agrees, contrast=vars(self.structure.contrast)
         )
+        self.found = Found(self.structure.maps.both.cpu().numpy(), self.structure.rotations)
         self.crossed = CrossFitted(self.structure, self.size, self.step, self.fine_step, self.sees, self.device)
         if not agrees:
             note(
