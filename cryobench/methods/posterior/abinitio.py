@@ -14,13 +14,15 @@ compared with images as each sees them, and the maps are without (seen.py); nois
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.progress import Progress
 
+from cryobench.checks import at_least, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError, note
 from cryobench.methods.base import Found, WithSigma, check_images
@@ -54,6 +56,7 @@ class AbInitio(WithSigma, Imaging):
     step, fine_step: how far the rim of an image moves between neighbouring views, in px of the stage's images; the finer one at
         the end of the fit and for denoising.
     largest: px that maps may grow to, None for that of the images.
+    shift: how many px a particle may be off the centre; shifts of whole px of a stage's images are unknowns like the pose.
     """
 
     starts: int = 3
@@ -62,6 +65,7 @@ class AbInitio(WithSigma, Imaging):
     step: float = 2.5
     fine_step: float = 1.8
     largest: int | None = None
+    shift: int = field(default=0, metadata={"later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -69,6 +73,7 @@ class AbInitio(WithSigma, Imaging):
         for name in ("starts", "n_first", "step", "fine_step"):
             if not getattr(self, name) > 0:
                 raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
+        refuse("method", at_least(self, 0, "shift"))
         for name, least in (("n_fit", 8), ("largest", FIRST)):
             if getattr(self, name) is not None and getattr(self, name) < least:
                 raise InputError(f"method.{name}: expected {least} or more, or null, got {getattr(self, name)}")
@@ -117,7 +122,7 @@ class AbInitio(WithSigma, Imaging):
 
     def begin(self, sigma: np.ndarray, level: float, halves: np.ndarray, shown: Progress) -> Structure:
         """The halves' first maps, each from the likeliest of its starts, in one frame."""
-        from cryobench.methods.posterior.align import align
+        from cryobench.methods.posterior.align import align, moved_onto
         from cryobench.methods.posterior.half_maps import HalfMaps
         from cryobench.methods.posterior.structure import Structure, beginning, iterate, poses_of
 
@@ -140,6 +145,8 @@ class AbInitio(WithSigma, Imaging):
         one, other = (structure.maps.both for structure in first)
         alignment = align(other, one)
         other = alignment(other)
+        if self.shift:  # images leave a map's place as open as they leave its rotation
+            other = moved_onto(other, one, math.ceil(self.shift * FIRST / self.size))
         self.report.update(starts=tried, agreement=round(alignment.correlation, 4), stages=[])
         return Structure(HalfMaps((one, other), (one + other) / 2, first[0].maps.fsc), first[0].contrast)
 
@@ -150,7 +157,7 @@ class AbInitio(WithSigma, Imaging):
         from cryobench.methods.posterior.structure import iterate, poses_of
 
         structure, poses = self.structure, poses_of(size, step, self.device)
-        band = self.band(np.arange(len(halves)), sigma, size)
+        band = self.band(np.arange(len(halves)), sigma, size, structure.shifts if size > COARSE else None)
         task = shown.add_task(f"{size} px", total=len(heats) * len(halves))
         for heat in heats:
             structure = iterate(
@@ -197,7 +204,9 @@ class AbInitio(WithSigma, Imaging):
             resolution=round(edge / max(shells, 1), 2), found=agrees, contrast=vars(self.structure.contrast)
         )
         self.found = Found(self.structure.maps.both.cpu().numpy(), self.structure.rotations)
-        self.crossed = CrossFitted(self.structure, self.size, self.step, self.fine_step, self.sees, self.device)
+        self.crossed = CrossFitted(
+            self.structure, self.size, self.step, self.fine_step, self.sees, self.shift / self.size, self.device
+        )
         if not agrees:
             note(
                 f"abinitio: no structure was found in {len(self.halves)} images, which are too few or show no one thing: maps "
@@ -224,10 +233,13 @@ class AbInitio(WithSigma, Imaging):
         """T of the training images at these positions, (b, L, L/2+1), or None."""
         return self.transfers(self.images.ctf(rows) if self.ctf != "none" else None, len(rows), self.size)
 
-    def band(self, rows: np.ndarray, sigma: np.ndarray, size: int) -> Band:
-        """The training images at these positions, at `size` px; σ of all."""
-        from cryobench.methods.posterior.band import band_of
+    def band(self, rows: np.ndarray, sigma: np.ndarray, size: int, shifts: np.ndarray | None = None) -> Band:
+        """The training images at these positions, at `size` px; σ of all; shifts (n, 2) about which particles are looked for, in
+        shares of the edge, None: everywhere."""
+        from cryobench.methods.posterior.band import band_of, places
 
+        near = shifts is not None
+        where = shifts[rows] if shifts is not None else np.zeros((len(rows), 2))
         return band_of(
             lambda part: self.whitened(self.images.noisy(rows[part])),
             len(rows),
@@ -236,6 +248,7 @@ class AbInitio(WithSigma, Imaging):
             size,
             self.device,
             lambda part: self.seen_through(rows[part]),
+            places(where, size, self.shift / self.size, near, self.device),
         )
 
     def leave(self, folder: Path) -> list[Path]:
