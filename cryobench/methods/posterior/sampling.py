@@ -71,7 +71,8 @@ class Sampler:
         proposals = Proposals(
             lambda poses: self._log_density(poses, cells, log_cells), len(self.projectors), self.reach
         )
-        images, poses, log_likelihoods, log_densities = [], [], [], []
+        images, log_likelihoods, log_densities = [], [], []
+        poses: list[Poses] = []
         log_weights = np.empty(0)
         while True:
             if adapts and poses:
