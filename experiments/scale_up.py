@@ -16,9 +16,10 @@ import pandas as pd
 from scipy import stats
 
 from cryobench.evaluation.statistics import mean_and_spread
+from cryobench.printed import short
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
-from cryobench.tables.text import formatted, pipes, short
+from cryobench.tables.text import formatted, pipes
 
 METHODS = ("l1-Autoencoder", "(.5,.5)-GAN + l1")
 SNR = 0.1
