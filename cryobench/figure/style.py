@@ -52,6 +52,7 @@ STYLE = {
     "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": GRID,
