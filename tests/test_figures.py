@@ -58,12 +58,8 @@ def test_what_makes_a_figure_is_drawn_in_the_style(path):
 
 
 def test_letters_stay_readable_at_half_size():
-    sizes = [
-        value
-        for key, value in style.STYLE.items()
-        if key.startswith(("font", "axes", "xtick", "ytick", "legend")) and key.endswith("size")
-    ]
-    assert min(sizes) >= 9
+    letters = re.compile(r"(font|axes|xtick|ytick|legend|figure)\..*size$")
+    assert min(value for key, value in style.STYLE.items() if letters.match(key)) >= 9
 
 
 def test_ink_and_paper_change_places_in_the_dark_and_series_are_seen_on_both():
