@@ -18,8 +18,9 @@ from cryobench.methods.base import Setting
 from cryobench.methods.posterior import abinitio
 from cryobench.methods.posterior.abinitio import AbInitio
 from cryobench.methods.posterior.align import align, hand, turned
-from cryobench.methods.posterior.band import Band, band_of
-from cryobench.methods.posterior.half_maps import Part, half_maps, masked
+from cryobench.methods.posterior.band import Band, Places, band_of
+from cryobench.methods.posterior.half_maps import HalfMaps, Part, half_maps, masked
+from cryobench.methods.posterior.halves import Halves
 from cryobench.methods.posterior.orbits import angles_of
 from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture, Sums
 from cryobench.methods.posterior.seen import cropped, rings_of
@@ -27,6 +28,7 @@ from cryobench.methods.posterior.so3_grid import hemisphere
 from cryobench.methods.posterior.steerable import fourier_bessel
 from cryobench.methods.posterior.structure import (
     Poses,
+    Structure,
     beginning,
     expectation,
     iterate,
@@ -113,7 +115,7 @@ def case(request) -> Case:
         y = basis.coefficients(1.1 * images[:3] + 0.15 + noise)
         x, one = vectors(elements).expand(3, -1, -1), torch.zeros(3, 2 * len(basis), dtype=torch.float64)
         one[:, 0] = mix.whole
-        return Case(mix, Band(basis, y, variance), vectors(elements), x, one, vectors(y))
+        return Case(mix, Band(basis, y[:, None], variance), vectors(elements), x, one, vectors(y))
     transfers = defocused(6e3, 9e3, 12e3, pixel_size=8.0).transfer(16)
     rendered = basis.render(elements)
     noisy = through(1.1 * images[:3].numpy() + 0.15, transfers) + noise.numpy()
@@ -137,7 +139,8 @@ def test_the_posterior_over_poses_is_that_of_all_poses_one_by_one(case):
     expected = torch.einsum("ie,ie,ed->id", case.weights, case.means[..., 0], case.elements)
     expected[:, 0] += (case.weights * case.means[..., 1]).sum(dim=1) * mix.whole
     mean, views = mix.mean(case.band)
-    torch.testing.assert_close(vectors(mean), expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
+    expected = mix.basis.render(torch.complex(*expected.chunk(2, dim=1)).to(torch.complex64))
+    torch.testing.assert_close(mean, expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
     torch.testing.assert_close(views.double(), case.weights.view(3, -1, len(mix)).sum(dim=1), atol=1e-4, rtol=0)
     assert 3 < float(1 / case.weights.square().sum(dim=1).min()), "a posterior of one pose shows little"
 
@@ -165,7 +168,7 @@ def test_the_sums_for_the_next_map_are_those_over_all_poses_one_by_one(case):
             )
             expected[view] += weights[i, e] * (back.conj() if mirrored else back)
             count[view] += weights[i, e] * case.moments[i, e, 0, 0]
-    mirrored, turn, view = best.T
+    mirrored, turn, view, _ = best.T
     assert torch.equal((mirrored * mix.angles + turn) * n + view, case.log.argmax(dim=1))
     scale = float(expected.abs().max())
     torch.testing.assert_close(sums.images.to(torch.complex128), expected, atol=1e-3 * scale, rtol=0)
@@ -210,6 +213,75 @@ def test_looking_only_around_likely_views_changes_next_to_nothing():
     assert likely.float().mean() < 0.5, "nothing was left out"
 
 
+# Particles off the centre
+
+
+def test_the_posterior_over_places_is_that_of_shifted_images_one_by_one(case):
+    """An element in a place fits as the element itself fits the image moved back; all that is known of it is added up there."""
+    plain, where = case.mix, Places.around(torch.tensor([[0, 0], [1, 0], [-1, 1]]), 1, 2)
+    assert where.steps.tolist()[0] == [0, 0] and len(where.steps) == 5 and where.allowed.tolist()[1] == [True] * 5
+    assert where.allowed[2].sum() == 3 and where.allowed[:, 0].all()
+    pixels = np.random.default_rng(5).normal(0, 4, (3, 16, 16)).astype(np.float32)
+    pixels += np.roll(plain.basis.render(plain.views[:3]).numpy(), 1, axis=1)
+
+    def band(images, places=None):
+        sees = lambda rows: None if case.transfers is None else case.transfers[rows]  # noqa: E731
+        return band_of(lambda rows: images[rows], 3, 16, np.full(3, 4.0), 16, "cpu", sees, places)
+
+    mix = PoseMixture(plain.basis, plain.views, 0, CONTRAST, plain.power)
+    logs, means, sums = [], [], []
+    for k, (down, right) in enumerate(where.steps.tolist()):
+        offsets = [(int(c[0]) + down, int(c[1]) + right) for c in where.centres]
+        moved = band(np.stack([np.roll(one, (-y, -x), (0, 1)) for one, (y, x) in zip(pixels, offsets, strict=True)]))
+        log = mix.posterior(moved).log_likelihood
+        if case.transfers is None:  # of an image moved, other pixels lie beyond the disc, which has no share in it
+            log = log + moved.coefficients.abs().square().sum(dim=(1, 2)) / 32
+            log = log - band(pixels, where).coefficients[:, 0].abs().square().sum(dim=1) / 32
+        logs.append(torch.where(where.allowed[:, k], log, -torch.inf))
+        means.append([np.roll(m, o, (0, 1)) for m, o in zip(mix.mean(moved)[0].numpy(), offsets, strict=True)])
+        sums.append([mix.sums(moved.take(slice(i, i + 1)))[0] for i in range(3)])
+    weights = torch.softmax(torch.stack(logs, dim=1), dim=1)
+    assert float(weights.amax(dim=1).min()) < 0.95, "one place alone shows little"
+    found = mix.posterior(band(pixels, where))
+    torch.testing.assert_close(found.weights.sum(dim=(2, 3, 4)), weights, atol=1e-3, rtol=0)
+    evidence = torch.logsumexp(torch.stack(logs, dim=1), dim=1) - where.allowed.sum(dim=1).log()
+    torch.testing.assert_close(found.log_likelihood, evidence, atol=2e-2, rtol=0)
+    expected = np.einsum("ik,kiyx->iyx", weights.numpy(), np.array(means))
+    mean, _ = mix.mean(band(pixels, where))
+    np.testing.assert_allclose(mean, expected, atol=1e-3 * np.abs(expected).max())
+    together, _, best = mix.sums(band(pixels, where))
+    assert torch.equal(best[:, 3], found.weights.amax(dim=(2, 3, 4)).argmax(dim=1))
+    images = sum(weights[i, k] * sums[k][i].images for i in range(3) for k in range(5))
+    torch.testing.assert_close(together.images, images, atol=2e-3 * float(images.abs().max()), rtol=0)
+    scale = sum(float(weights[i, k]) * sums[k][i].scale for i in range(3) for k in range(5))
+    assert together.scale == pytest.approx(scale, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_particles_off_the_centre_are_found_where_they_are_and_denoised_there(tmp_path):
+    """From a map that is known: shifts in each stage's px, images of the fit and others."""
+    volume, rng = lumps(32, width=0.04), np.random.default_rng(3)
+    noisy, _ = images_of(volume, 80, sigma=0.0)
+    shifts = rng.integers(-2, 3, (80, 2))
+    clean = np.stack([np.roll(one, shift, (0, 1)) for one, shift in zip(noisy, shifts, strict=True)])
+    noisy = (clean + 0.2 * rng.normal(size=clean.shape)).astype(np.float32)
+    method = AbInitio(sigma="0.2", shift=3)
+    maps = HalfMaps((volume, volume), volume, torch.ones(17))
+    method.begin = lambda *_: (
+        method.report.update(starts=[], agreement=1.0, stages=[]) or Structure(maps, Contrast(0.01, 0.0, 1e-3))
+    )
+    method.fit(Given(noisy[:60]))
+    found = method.structure
+    off = np.abs(found.shifts * 32 - shifts[:60]).max(axis=1)
+    assert found.maps.size == 32 and np.mean(off <= 1.01) > 0.8, off
+    method.leave(tmp_path)
+    written = read_star(tmp_path / "poses.star")
+    np.testing.assert_allclose(written.origins(4.0)[:, ::-1], -32 * found.shifts, atol=1e-4)
+    error = np.mean((method.denoise(noisy[60:]) - clean[60:]) ** 2)
+    method.crossed = replace(method.crossed, reach=0.0)
+    assert error < 0.5 * np.mean((method.denoise(noisy[60:]) - clean[60:]) ** 2)
+
+
 # Maps
 
 
@@ -241,7 +313,7 @@ def test_known_poses_give_the_volume_from_images_seen_through_ctfs():
     transfers, turns = ctf.transfer(24), torch.from_numpy(rotations).float()
     noisy = through(images, transfers)
     band = band_of(lambda rows: noisy[rows], n, 24, np.ones(n), 24, "cpu", lambda rows: transfers[rows])
-    sums, found = Sums(band.coefficients, band.seen.rings), [torch.zeros(24, 24, 24)]
+    sums, found = Sums(band.coefficients[:, 0], band.seen.rings), [torch.zeros(24, 24, 24)]
     for _ in range(2):
         views = band.basis.coefficients(Projector(found[-1])(turns))
         mix = PoseMixture(band.basis, views, 0, CONTRAST, rings_of(24).power(band.basis.render(views)))
@@ -412,7 +484,7 @@ def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(tmp_path, monkeypatch)
     assert fits[0].report == fits[1].report
     other = AbInitio(starts=1, largest=24)
     other.setting = Setting(workdir=tmp_path)
-    other.device, other.half_of = "cpu", {b"other": 0}
+    other.device, other.halves = "cpu", Halves({b"other": 0})
     assert other.saved() is None, "another stack's"
 
 
@@ -425,18 +497,18 @@ def test_an_image_of_the_fit_is_denoised_by_the_other_half():
     method = AbInitio(starts=1, largest=24)
     method.fit(Given(noisy))
     maps = method.structure.maps
-    method.mixtures = {}
     with_both = method.denoise(noisy[:2] + np.float32(1e-6))
     crossed = method.denoise(noisy[:2])
-    assert {0, 1, None} == set(method.mixtures) and not np.allclose(with_both, crossed, atol=1e-4)
+    mixtures = method.crossed.mixtures
+    assert {0, 1, None} == set(mixtures) and not np.allclose(with_both, crossed, atol=1e-4)
     for half in (0, 1):
         expected = mixture(
-            method.mixtures[half][1].basis,
+            mixtures[half][1].basis,
             maps.halves[1 - half],
             poses_of(24, method.fine_step, "cpu"),
             method.structure.contrast,
         )
-        torch.testing.assert_close(method.mixtures[half][1].views, expected.views)
+        torch.testing.assert_close(mixtures[half][1].views, expected.views)
 
 
 def test_views_near_others_are_found_from_in_front_and_behind():

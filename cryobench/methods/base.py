@@ -95,6 +95,17 @@ class Uncertainty:
     conformations: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Found:
+    """A structure that a method found in noisy training images, in a frame and a hand of its own.
+
+    volume: (l, l, l) float32, of as many Å as the images; rotations: (n, 3, 3), the likeliest pose of each of the first n images.
+    """
+
+    volume: np.ndarray
+    rotations: np.ndarray
+
+
 class Denoiser(ABC):
     """Turns noisy images into denoised ones.
 
@@ -105,11 +116,13 @@ class Denoiser(ABC):
     report: what the method wants to have in the record (JSON-able); "per_image" holds lists, one value an image, and
         "curve" the training curve, one dict a point.
     uncertainty: how sure a method is of the images of its last `denoise`, if it can say.
+    found: the structure that `fit` found in the training images, of a method that looks for one.
     """
 
     needs: ClassVar[dict[str, str]] = {}
     setting: Setting = Setting()
     uncertainty: Uncertainty | None = None
+    found: Found | None = None
 
     @property
     def side_information(self) -> frozenset[str]:

@@ -20,7 +20,7 @@ from cryobench.runs.environment import cores
 if TYPE_CHECKING:
     from cryobench.data.images import NoisyImages
     from cryobench.data.pairs import Pairs
-    from cryobench.methods.base import Setting, Uncertainty
+    from cryobench.methods.base import Found, Setting, Uncertainty
 
 WATCHED = 100  # test images that are scored during training where the config says watch
 GALLERY = 6  # test images whose denoised version is kept, so that galleries need no second run
@@ -54,7 +54,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     method.leave(folder)
     n = len(result.outcomes) * (len(test) - len(judged.bad))
     return {
-        **judged.record(config, images, result.uncertainty),
+        **judged.record(config, images, result.uncertainty, method.found),
         "side_information": sorted(method.side_information),
         "ctf": ctf_of_images(method, test),
         "images_per_s": number(n / result.denoise_s),
@@ -153,7 +153,9 @@ class Judged:
         """Metric → its mean over test images for each variant, and their spread; of two variants or more."""
         return {name: over_variants(self.scores, name) for name in self.scores[0]}
 
-    def record(self, config: dict, images: Images, uncertainty=None) -> dict:
+    def record(
+        self, config: dict, images: Images, uncertainty: Uncertainty | None = None, found: Found | None = None
+    ) -> dict:
         """The part of a record that says how good the images are, with its analyses."""
         good = np.isfinite(self.denoised).all(axis=(1, 2))
         pairs, train, test, clean, noisy = images.pairs, images.train, images.test, images.clean, images.noisy
@@ -169,6 +171,8 @@ class Judged:
             pairs.pixel_size,
             config["seed"],
             uncertainty,
+            pairs.volumes,
+            found,
         )
         return {
             "metrics": self.metrics,

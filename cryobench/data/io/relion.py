@@ -70,11 +70,22 @@ def write_stack(
     return folder / f"{name}.star"
 
 
-def write_poses(path: Path, rotations: np.ndarray, size: int, pixel_size: float, name: str = "train") -> Path:
+def write_poses(
+    path: Path,
+    rotations: np.ndarray,
+    size: int,
+    pixel_size: float,
+    name: str = "train",
+    shifts: np.ndarray | None = None,
+) -> Path:
     """A .star file that RELION reads: images 1@NAME.mrcs and so on, of L = `size` px and pixel_size Å, seen under rotations
-    (n, 3, 3)."""
+    (n, 3, 3); shifts (n, 2): how far particles are off the centre, (down, right) in px, of which origins are the opposite."""
+    tables = _tables(name, size, pixel_size, rotations, np.zeros(len(rotations), np.int64))
+    if shifts is not None:
+        origins = {"rlnOriginXAngst": -pixel_size * shifts[:, 1], "rlnOriginYAngst": -pixel_size * shifts[:, 0]}
+        tables["particles"] = tables["particles"].assign(**{name: values + 0.0 for name, values in origins.items()})
     with whole(path) as partial:
-        starfile.write(_tables(name, size, pixel_size, rotations, np.zeros(len(rotations), np.int64)), partial)
+        starfile.write(tables, partial)
     return path
 
 

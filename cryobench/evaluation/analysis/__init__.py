@@ -13,9 +13,9 @@ from importlib import resources
 import numpy as np
 
 from cryobench.errors import InputError
-from cryobench.methods.base import Uncertainty
+from cryobench.methods.base import Found, Uncertainty
 
-ALWAYS = ("posterior", "sharpness", "views")
+ALWAYS = ("posterior", "sharpness", "structure", "views")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Evidence:
 
     clean, noisy, denoised: (n, L, L) float32; mse: (n,); labels (n,) int; rotations (n, 3, 3); train_labels,
     train_rotations: of the training images; pixel_size in Å; seed: the run's, for anything random in an analysis;
-    uncertainty: the method's own, if it has any.
+    uncertainty: the method's own, if it has any; volumes (k, L, L, L): of each conformation; found: the structure that the
+    method found, if it looks for one.
     """
 
     clean: np.ndarray
@@ -38,6 +39,8 @@ class Evidence:
     pixel_size: float
     seed: int
     uncertainty: Uncertainty | None = None
+    volumes: np.ndarray | None = None
+    found: Found | None = None
 
 
 def known() -> list[str]:

@@ -14,25 +14,23 @@ compared with images as each sees them, and the maps are without (seen.py); nois
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.progress import Progress
 
+from cryobench.checks import at_least, refuse
 from cryobench.data.images import NoisyImages
-from cryobench.data.io.stack import resample
 from cryobench.errors import InputError, note
-from cryobench.methods.base import WithSigma, check_images
+from cryobench.methods.base import Found, WithSigma, check_images
 from cryobench.methods.imaging import Imaging
+from cryobench.methods.posterior.halves import Halves
 
 if TYPE_CHECKING:
-    import torch
-
     from cryobench.methods.posterior.band import Band
-    from cryobench.methods.posterior.pose_mixture import PoseMixture
     from cryobench.methods.posterior.structure import Structure
 
 FIRST = 16  # px of the first maps
@@ -47,7 +45,7 @@ GROWTH = 1.33  # from stage to stage
 SHARED = 5  # shells that both halves share, in maps of any size, so that they stay in one frame
 AGREE = 0.143  # FSC of half maps (Rosenthal & Henderson 2003)
 FOUND = 0.5  # FSC of the first shells that the halves do not share, in the first stage where there are any
-COARSE = 24  # px at which the views are found that are worth a closer look
+COARSE = 24  # px up to which poses are searched everywhere
 DARK = 0.01  # mean gain at frequency 0 below which images tell nothing of the level
 
 
@@ -58,6 +56,7 @@ class AbInitio(WithSigma, Imaging):
     step, fine_step: how far the rim of an image moves between neighbouring views, in px of the stage's images; the finer one at
         the end of the fit and for denoising.
     largest: px that maps may grow to, None for that of the images.
+    shift: how many px a particle may be off the centre; shifts of whole px of a stage's images are unknowns like the pose.
     """
 
     starts: int = 3
@@ -66,6 +65,7 @@ class AbInitio(WithSigma, Imaging):
     step: float = 2.5
     fine_step: float = 1.8
     largest: int | None = None
+    shift: int = field(default=0, metadata={"later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,6 +73,7 @@ class AbInitio(WithSigma, Imaging):
         for name in ("starts", "n_first", "step", "fine_step"):
             if not getattr(self, name) > 0:
                 raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
+        refuse("method", at_least(self, 0, "shift"))
         for name, least in (("n_fit", 8), ("largest", FIRST)):
             if getattr(self, name) is not None and getattr(self, name) < least:
                 raise InputError(f"method.{name}: expected {least} or more, or null, got {getattr(self, name)}")
@@ -94,10 +95,10 @@ class AbInitio(WithSigma, Imaging):
         rows = [np.arange(start, min(start + 256, len(train))) for start in range(0, len(train), 256)]
         self.learn_spectrum(train)
         sigma, level, gain = np.empty(len(train)), 0.0, 0.0
-        self.half_of: dict[bytes, int] = {}
+        self.halves = Halves()
         for part in rows:
             noisy = train.noisy(part)
-            self.half_of |= {key(image): int(row) % 2 for image, row in zip(noisy, part, strict=True)}
+            self.halves.add(noisy, part)
             noisy, transfers = self.whitened(noisy), self.seen_through(part)
             sigma[part] = self.noise_level(noisy, train.hints(self.side_information, part))
             level += outside_mean(noisy) * len(part) / len(train)
@@ -121,7 +122,7 @@ class AbInitio(WithSigma, Imaging):
 
     def begin(self, sigma: np.ndarray, level: float, halves: np.ndarray, shown: Progress) -> Structure:
         """The halves' first maps, each from the likeliest of its starts, in one frame."""
-        from cryobench.methods.posterior.align import align
+        from cryobench.methods.posterior.align import align, moved_onto
         from cryobench.methods.posterior.half_maps import HalfMaps
         from cryobench.methods.posterior.structure import Structure, beginning, iterate, poses_of
 
@@ -144,6 +145,8 @@ class AbInitio(WithSigma, Imaging):
         one, other = (structure.maps.both for structure in first)
         alignment = align(other, one)
         other = alignment(other)
+        if self.shift:  # images leave a map's place as open as they leave its rotation
+            other = moved_onto(other, one, math.ceil(self.shift * FIRST / self.size))
         self.report.update(starts=tried, agreement=round(alignment.correlation, 4), stages=[])
         return Structure(HalfMaps((one, other), (one + other) / 2, first[0].maps.fsc), first[0].contrast)
 
@@ -154,7 +157,7 @@ class AbInitio(WithSigma, Imaging):
         from cryobench.methods.posterior.structure import iterate, poses_of
 
         structure, poses = self.structure, poses_of(size, step, self.device)
-        band = self.band(np.arange(len(halves)), sigma, size)
+        band = self.band(np.arange(len(halves)), sigma, size, structure.shifts if size > COARSE else None)
         task = shown.add_task(f"{size} px", total=len(heats) * len(halves))
         for heat in heats:
             structure = iterate(
@@ -191,6 +194,8 @@ class AbInitio(WithSigma, Imaging):
 
     def conclude(self) -> None:
         """What the stages say, and one line where no structure was found."""
+        from cryobench.methods.posterior.cross_fitted import CrossFitted
+
         stages = self.report["stages"]
         shells, edge = agreed_shells(stages[-1]["fsc"]), self.size * self.pixel_size
         unshared = next((stage["fsc"] for stage in stages if stage["size"] > 2 * SHARED + 6), None)
@@ -198,10 +203,13 @@ class AbInitio(WithSigma, Imaging):
         self.report.update(
             resolution=round(edge / max(shells, 1), 2), found=agrees, contrast=vars(self.structure.contrast)
         )
-        self.mixtures: dict[int | None, tuple[PoseMixture, PoseMixture, torch.Tensor]] = {}
+        self.found = Found(self.structure.maps.both.cpu().numpy(), self.structure.rotations)
+        self.crossed = CrossFitted(
+            self.structure, self.size, self.step, self.fine_step, self.sees, self.shift / self.size, self.device
+        )
         if not agrees:
             note(
-                f"abinitio: no structure was found in {len(self.half_of)} images, which are too few or show no one thing: maps "
+                f"abinitio: no structure was found in {len(self.halves)} images, which are too few or show no one thing: maps "
                 f"of two halves of them do not agree "
                 f"beyond {edge / SHARED:.3g} Å; denoised images show no more than a blob"
             )
@@ -211,54 +219,10 @@ class AbInitio(WithSigma, Imaging):
 
         Raises InputError for another L than that of the fit, BadImages for NaN or Inf.
         """
-        import torch
-
-        from cryobench.methods.posterior.band import band_of
-        from cryobench.methods.posterior.structure import likely_views
-
         check_images(noisy, self.size)
-        images, size, ctf = self.whitened(noisy), self.structure.maps.size, hints.get("ctf")
+        images, ctf = self.whitened(noisy), hints.get("ctf")
         sigma, transfers = self.noise_level(images, hints), self.transfers(ctf, len(noisy), self.size)
-        out = np.empty(noisy.shape, np.float32)
-        coarse_band, fine_band = (
-            band_of(
-                lambda rows: images[rows],
-                len(noisy),
-                self.size,
-                sigma,
-                px,
-                self.device,
-                lambda rows: None if transfers is None else transfers[rows],
-            )
-            for px in (min(size, COARSE), size)
-        )
-        for i, image in enumerate(noisy):
-            coarse, fine, near = self.mixture(self.half_of.get(key(image)))
-            one = torch.tensor([i], device=self.device)
-            probability = coarse.posterior(coarse_band.take(one)).weights.sum(dim=(1, 2))
-            near_views = torch.nonzero(likely_views(probability).float()[0] @ near)[:, 0]
-            mean, _ = fine.of(near_views).mean(fine_band.take(one))
-            out[i] = resample(fine.basis.render(mean).cpu().numpy(), self.size)[0]
-        return self.as_asked(out, ctf)
-
-    def mixture(self, half: int | None):
-        """A coarse and a fine mixture, and which views of the fine one lie near which of the coarse one; `half`: that an
-        image of was in the fit, so that the other one's map is taken; None: the map of both."""
-        from cryobench.methods.posterior.steerable import fourier_bessel
-        from cryobench.methods.posterior.structure import mixture, poses_of
-
-        if half not in self.mixtures:
-            maps, size = self.structure.maps, self.structure.maps.size
-            volume = maps.both if half is None else maps.halves[1 - half]
-            structure = replace(self.structure, maps=replace(maps, halves=(volume, volume), both=volume))
-            classes = []
-            for px, step in ((min(size, COARSE), self.step), (size, self.fine_step)):
-                poses, basis = poses_of(px, step, self.device), fourier_bessel(px).to(self.device)
-                volume = structure.resized(px).maps.both
-                classes.append((mixture(basis, volume, poses, structure.contrast, self.sees), poses))
-            (coarse, few), (fine, many) = classes
-            self.mixtures[half] = coarse, fine, few.near(many)
-        return self.mixtures[half]
+        return self.as_asked(self.crossed.means(images, self.halves.of(noisy), sigma, transfers), ctf)
 
     @property
     def sees(self) -> bool:
@@ -269,10 +233,13 @@ class AbInitio(WithSigma, Imaging):
         """T of the training images at these positions, (b, L, L/2+1), or None."""
         return self.transfers(self.images.ctf(rows) if self.ctf != "none" else None, len(rows), self.size)
 
-    def band(self, rows: np.ndarray, sigma: np.ndarray, size: int) -> Band:
-        """The training images at these positions, at `size` px; σ of all."""
-        from cryobench.methods.posterior.band import band_of
+    def band(self, rows: np.ndarray, sigma: np.ndarray, size: int, shifts: np.ndarray | None = None) -> Band:
+        """The training images at these positions, at `size` px; σ of all; shifts (n, 2) about which particles are looked for, in
+        shares of the edge, None: everywhere."""
+        from cryobench.methods.posterior.band import band_of, places
 
+        near = shifts is not None
+        where = shifts[rows] if shifts is not None else np.zeros((len(rows), 2))
         return band_of(
             lambda part: self.whitened(self.images.noisy(rows[part])),
             len(rows),
@@ -281,6 +248,7 @@ class AbInitio(WithSigma, Imaging):
             size,
             self.device,
             lambda part: self.seen_through(rows[part]),
+            places(where, size, self.shift / self.size, near, self.device),
         )
 
     def leave(self, folder: Path) -> list[Path]:
@@ -295,7 +263,7 @@ class AbInitio(WithSigma, Imaging):
         from cryobench.methods.posterior.kept import keep
 
         if self.setting.workdir is not None:
-            keep(Path(self.setting.workdir), self.structure, self.report, fingerprint(self.half_of))
+            keep(Path(self.setting.workdir), self.structure, self.report, self.halves.fingerprint)
 
     def saved(self) -> Structure | None:
         """The last stage that a stopped fit of the same images kept, None without one."""
@@ -303,7 +271,7 @@ class AbInitio(WithSigma, Imaging):
 
         if self.setting.workdir is None:
             return None
-        found = kept(Path(self.setting.workdir), fingerprint(self.half_of), self.device)
+        found = kept(Path(self.setting.workdir), self.halves.fingerprint, self.device)
         if found is None:
             return None
         structure, report = found
@@ -316,16 +284,6 @@ def outside_mean(images: np.ndarray) -> float:
     from cryobench.noise.background import outside_circle
 
     return float(images[:, outside_circle(images.shape[-1])].mean())
-
-
-def key(image: np.ndarray) -> bytes:
-    """An image's content, in few bytes."""
-    return hashlib.blake2b(np.ascontiguousarray(image, np.float32).tobytes(), digest_size=8).digest()
-
-
-def fingerprint(half_of: dict[bytes, int]) -> str:
-    """Which images a fit is of."""
-    return hashlib.blake2b(b"".join(half_of), digest_size=8).hexdigest()
 
 
 def agreed_shells(fsc: list[float]) -> int:

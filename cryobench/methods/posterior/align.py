@@ -6,6 +6,7 @@ around the best, twice as finely each time; volumes of some 16 voxels are enough
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,3 +92,10 @@ def correlations(volume: torch.Tensor, onto: torch.Tensor, rotations: np.ndarray
         images = images - images.mean(dim=1, keepdim=True)
         scores.append(images @ target / (images.norm(dim=1) * target.norm()))
     return torch.cat(scores).cpu().numpy()
+
+
+def moved_onto(volume: torch.Tensor, onto: torch.Tensor, reach: int) -> torch.Tensor:
+    """The volume (L, L, L), moved by up to `reach` voxels along each axis to where it fits the other one best."""
+    steps = list(itertools.product(range(-reach, reach + 1), repeat=3))
+    moved = [torch.roll(volume, step, (0, 1, 2)) for step in steps]
+    return moved[int(torch.stack([(one * onto).sum() for one in moved]).argmax())]

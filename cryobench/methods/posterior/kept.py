@@ -23,7 +23,7 @@ def keep(folder: Path, structure: Structure, report: dict, images: str) -> None:
     """Keep a stage in a folder; report: what was found so far; images: which ones it is of."""
     maps, likely = structure.maps, structure.likely
     tensors = {"one": maps.halves[0], "other": maps.halves[1], "both": maps.both, "fsc": maps.fsc, "likely": likely}
-    tensors["rotations"] = torch.from_numpy(structure.rotations)
+    tensors |= {"rotations": torch.from_numpy(structure.rotations), "shifts": torch.from_numpy(structure.shifts)}
     about = {"contrast": vars(structure.contrast), "report": report, "images": images}
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / STATE) as partial:
@@ -43,12 +43,13 @@ def kept(folder: Path, images: str, device) -> tuple[Structure, dict] | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (OSError, SafetensorError):  # cut short: begin anew
         return None
-    if about["images"] != images:
+    if about["images"] != images or "shifts" not in tensors:  # the latter by an older version
         return None
     poses = poses_of(tensors["both"].shape[-1], about["report"]["stages"][-1]["step"], device)
     maps = HalfMaps((tensors["one"], tensors["other"]), tensors["both"], tensors["fsc"])
-    rotations = tensors["rotations"].cpu().numpy()
-    return Structure(maps, Contrast(**about["contrast"]), poses, tensors["likely"], rotations), about["report"]
+    rotations, shifts = (tensors[name].cpu().numpy() for name in ("rotations", "shifts"))
+    contrast = Contrast(**about["contrast"])
+    return Structure(maps, contrast, poses, tensors["likely"], rotations, shifts), about["report"]
 
 
 def write(folder: Path, structure: Structure, size: int, pixel_size: float) -> list[Path]:
@@ -60,5 +61,5 @@ def write(folder: Path, structure: Structure, size: int, pixel_size: float) -> l
     ]
     lines = [f"{shell / edge:.6g},{float(value):.5g}" for shell, value in enumerate(maps.fsc) if shell]
     (folder / "fsc.csv").write_text("\n".join(["frequency,fsc", *lines]) + "\n", encoding="utf-8")
-    poses = write_poses(folder / "poses.star", structure.rotations, size, pixel_size)
+    poses = write_poses(folder / "poses.star", structure.rotations, size, pixel_size, shifts=structure.shifts * size)
     return [*files, folder / "fsc.csv", poses]

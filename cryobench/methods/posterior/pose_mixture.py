@@ -8,14 +8,13 @@ out, the scale under a pose is normal too, with precision p = m/σ² + 1/v_a and
     log p(y | x) = ½ p â² − ½ log(v_a p) + what is the same for all poses
 
 Where images were seen through T (seen.py), T x and T 1 = h1 stand in place of x and 1. ‖T x‖² then depends on the image, too.
-Without, h = 1.
+Without, h = 1. Where particles may be off the centre, their places are unknowns like the poses (band.py).
 
 What is wanted of the posterior are sums over poses, which the steerable basis turns into products of matrices and FFTs.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 
 import torch
@@ -73,7 +72,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class Posterior:
-    """Of b images over all elements (mirrors, angles, n): weights of sum 1 and scales â (b, 2, angles, n); precision p (b, n);
+    """Of b images over all elements in all places: weights of sum 1 and scales â (b, S, 2, angles, n); precision p (b, n);
     gain h, kappa κ and total ⟨1, y − hμ⟩ (b,); log_likelihood (b,)."""
 
     weights: torch.Tensor
@@ -117,17 +116,17 @@ class PoseMixture:
         return Sums(torch.zeros_like(self.views), torch.zeros_like(self.norms if self.power is None else self.power))
 
     def centred(self, band: Band) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Coefficients (b, K) of T(y − hμ), and h, ⟨1, y − hμ⟩ and ‖y − hμ‖² of each image, (b,)."""
+        """Coefficients (b, S, K) of T(y − hμ), and h, ⟨1, y − hμ⟩ and ‖y − hμ‖² of each image, (b,)."""
         images, seen, level = band.coefficients.clone(), band.seen, self.contrast.level
         if seen is None:
-            images[:, 0] -= level * self.whole
+            images[..., 0] -= level * self.whole
             return (
                 images,
                 torch.ones_like(band.variance),
-                images[:, 0].real * self.whole,
-                images.abs().square().sum(dim=1),
+                images[:, 0, 0].real * self.whole,
+                images[:, 0].abs().square().sum(dim=1),
             )
-        images[:, 0] -= seen.gain**2 * level * self.whole
+        images[..., 0] -= (seen.gain**2 * level * self.whole)[:, None]
         total = seen.total - seen.gain * level * self.basis.size**2
         square = seen.square - seen.gain * level * (seen.total + total)
         return images, seen.gain, total, square
@@ -164,14 +163,20 @@ class PoseMixture:
         kappa = 1 / (pixels * once + variance / vb)
         share = kappa * once  # of the level
         precision = (self.norms_seen(band) - share[:, None] * masses**2) / variance[:, None] + 1 / va
-        scales = self.inner_products(centred).sub_(((share * total)[:, None] * masses)[:, None, None])  # q
-        scales.div_(variance[:, None, None, None]).add_(1 / va).div_(precision[:, None, None])
-        log = scales.square().mul_(precision[:, None, None] / 2).sub_((va * precision).log()[:, None, None] / 2)
-        log = log.flatten(1).div_(heat)
+        scales = self.inner_products(centred.flatten(0, 1)).unflatten(0, centred.shape[:2])
+        scales.sub_(((share * total)[:, None] * masses)[:, None, None, None])  # q
+        scales.div_(variance[:, None, None, None, None]).add_(1 / va).div_(precision[:, None, None, None])
+        log = scales.square().mul_(precision[:, None, None, None] / 2)
+        log = log.sub_((va * precision).log()[:, None, None, None] / 2).div_(heat)
+        among = torch.full_like(total, log[0].numel())
+        if band.places is not None:
+            log.masked_fill_(~band.places.allowed[:, :, None, None, None], -torch.inf)
+            among *= band.places.allowed.float().mean(dim=1)
+        log = log.flatten(1)
         norm = torch.logsumexp(log, dim=1)
         weights = log.sub_(norm[:, None]).exp_().view_as(scales)
         rest = (square - share * total**2) / variance
-        constant = torch.log1p(pixels * vb * once / variance) / 2 + 1 / (2 * va) + heat * math.log(log.shape[1])
+        constant = torch.log1p(pixels * vb * once / variance) / 2 + 1 / (2 * va) + heat * among.log()
         return Posterior(weights, scales, precision, gain, kappa, total, norm * heat - rest / 2 - constant)
 
     def seen_masses(self, gain: torch.Tensor) -> torch.Tensor:
@@ -179,21 +184,23 @@ class PoseMixture:
         return gain[:, None] * self.masses
 
     def sums(self, band: Band, heat: float = 1.0) -> tuple[Sums, torch.Tensor, torch.Tensor]:
-        """What these images add to the sums, the probability of each view, (b, n), and each image's likeliest element, (b, 3):
-        whether it is mirrored, its in-plane angle and its view, by number."""
+        """What these images add to the sums, the probability of each view, (b, n), and each image's likeliest element, (b, 4):
+        whether it is mirrored, its in-plane angle, its view and its place, by number."""
         posterior = self.posterior(band, heat)
         best = posterior.weights.flatten(1).argmax(dim=1)
         n = len(self)
-        likeliest = torch.stack([best // (self.angles * n), best // n % self.angles, best % n], dim=1)
+        likeliest = torch.stack(
+            [best // (self.angles * n) % 2, best // n % self.angles, best % n, best // (2 * self.angles * n)], dim=1
+        )
         gain, total, masses = posterior.gain[:, None], posterior.total[:, None], self.seen_masses(posterior.gain)
-        views = posterior.weights.sum(dim=(1, 2))
+        views = posterior.weights.sum(dim=(1, 2, 3))
         scaled = posterior.weights.mul_(posterior.scales)
         first, square = (
-            scaled.sum(dim=(1, 2)),
-            (scaled * posterior.scales).sum(dim=(1, 2)) + views / posterior.precision,
+            scaled.sum(dim=(1, 2, 3)),
+            (scaled * posterior.scales).sum(dim=(1, 2, 3)) + views / posterior.precision,
         )
-        (centred, *_), turned = self.centred(band), torch.fft.rfft(scaled, dim=2)  # Σ_t w a e^{−imα}
-        back = torch.zeros_like(self.views)
+        turned = torch.fft.rfft(scaled, dim=3).flatten(0, 1)  # Σ_t w a e^{−imα}
+        centred, back = self.centred(band)[0].flatten(0, 1), torch.zeros_like(self.views)
         for order, block in self.basis.blocks.items():
             plain, mirrored = turned[:, :, order].transpose(0, 1)
             back[:, block] = plain.T @ centred[:, block] + (mirrored.T @ centred[:, block]).conj()
@@ -215,16 +222,17 @@ class PoseMixture:
         return sums, views, likeliest
 
     def mean(self, band: Band) -> tuple[torch.Tensor, torch.Tensor]:
-        """Posterior means E[a x + b] as coefficients (b, K), and the probability of each view, (b, n)."""
+        """Posterior means E[a x + b] (b, L, L), and the probability of each view, (b, n)."""
         posterior = self.posterior(band)
-        views = posterior.weights.sum(dim=(1, 2))
+        views = posterior.weights.sum(dim=(1, 2, 3))
         scaled = posterior.weights.mul_(posterior.scales)
-        turned = torch.fft.rfft(scaled, dim=2).conj()  # Σ_t w a e^{imα}
+        turned = torch.fft.rfft(scaled, dim=3).conj().transpose(0, 2)  # Σ_t w a e^{imα}
         out = torch.zeros_like(band.coefficients)
         for order, block in self.basis.blocks.items():
-            plain, mirrored = turned[:, :, order].transpose(0, 1)
-            out[:, block] = plain @ self.views[:, block] + mirrored @ self.views[:, block].conj()
-        mass = posterior.gain * (scaled.sum(dim=(1, 2)) @ self.masses)
+            plain, mirrored = turned[:, :, :, order].transpose(1, 2)
+            out[..., block] = plain @ self.views[:, block] + mirrored @ self.views[:, block].conj()
+        mass = posterior.gain * (scaled.sum(dim=(1, 2, 3)) @ self.masses)
         level = posterior.kappa * posterior.gain * (posterior.total - mass)
-        out[:, 0] += (self.contrast.level + level) * self.whole
-        return out, views
+        out[:, 0, 0] += (self.contrast.level + level) * self.whole
+        images = self.basis.render(out.flatten(0, 1)).unflatten(0, out.shape[:2])
+        return images[:, 0] if band.places is None else band.places.together(images), views

@@ -63,13 +63,15 @@ def poses_of(size: int, step: float, device) -> Poses:
 @dataclass(frozen=True)
 class Structure:
     """maps and contrast, and what they were made with, once they were: poses; likely (n, views) bool, which views each image may
-    have; rotations (n, 3, 3), its likeliest pose; log_likelihood of an image, on average."""
+    have; rotations (n, 3, 3), its likeliest pose, and shifts (n, 2), how far off the centre its particle is then, (down, right)
+    in shares of its edge; log_likelihood of an image, on average."""
 
     maps: HalfMaps
     contrast: Contrast
     poses: Poses | None = None
     likely: torch.Tensor = field(default_factory=lambda: torch.empty((0, 0), dtype=torch.bool))
     rotations: np.ndarray = field(default_factory=lambda: np.empty((0, 3, 3)))
+    shifts: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
     log_likelihood: float = float("-inf")
 
     def resized(self, size: int) -> Structure:
@@ -103,19 +105,19 @@ def expectation(
     candidates: torch.Tensor | None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> tuple[list[Sums], torch.Tensor, torch.Tensor]:
-    """The sums of each half under its mixture, each image's likely views (n, views) bool, and its likeliest element (n, 3).
+    """The sums of each half under its mixture, each image's likely views (n, views) bool, and its likeliest element (n, 4).
 
     candidates: (n, views) bool, where to look; None: everywhere. Images that look at the same views go together.
     """
     n, views = len(band), len(mixtures[0])
     likely = torch.zeros((n, views), dtype=torch.bool, device=band.coefficients.device)
-    best = torch.zeros((n, 3), dtype=torch.int64, device=likely.device)
+    best = torch.zeros((n, 4), dtype=torch.int64, device=likely.device)
     totals = []
     for half, mix in enumerate(mixtures):
         rows = np.flatnonzero(halves == half)
         if candidates is not None:
             rows = rows[np.argsort(candidates[rows].float().argmax(dim=1).cpu().numpy(), kind="stable")]
-        total, step = mix.nothing(), batch_of(mix)
+        total, step = mix.nothing(), batch_of(mix, band)
         for start in range(0, len(rows), step):
             some = torch.from_numpy(rows[start : start + step]).to(likely.device)
             there = torch.arange(views, device=likely.device)
@@ -124,7 +126,7 @@ def expectation(
             sums, probability, element = mix.of(there).sums(band.take(some), heat)
             total.add(sums, there)
             likely[some[:, None], there] = likely_views(probability)
-            best[some, :2], best[some, 2] = element[:, :2], there[element[:, 2]]
+            best[some], best[some, 2] = element, there[element[:, 2]]
             advance(len(some))
         totals.append(total)
     return totals, likely, best
@@ -135,9 +137,9 @@ def likely_views(probability: torch.Tensor) -> torch.Tensor:
     return probability >= LIKELY * probability.max(dim=1, keepdim=True).values
 
 
-def batch_of(mix: PoseMixture) -> int:
+def batch_of(mix: PoseMixture, band: Band) -> int:
     """How many images are looked at together."""
-    return int(np.clip(ELEMENTS // (2 * mix.angles * len(mix)), 1, 128))
+    return int(np.clip(ELEMENTS // (2 * mix.angles * len(mix) * band.coefficients.shape[1]), 1, 128))
 
 
 def iterate(
@@ -165,8 +167,15 @@ def iterate(
     # maps in the unit in which the images' mean scale is 1
     parts = [part(*each, scale) for each in zip(maps, mixtures, sums, strict=True)]
     after = half_maps(parts, poses.rotations, shared)
-    rotations = poses.orientations(best, mixtures[0].angles)
-    return Structure(after, contrast, poses, likely, rotations, both.log_likelihood / both.count)
+    rotations, shifts = poses.orientations(best[:, :3], mixtures[0].angles), shifts_of(band, best[:, 3])
+    return Structure(after, contrast, poses, likely, rotations, shifts, both.log_likelihood / both.count)
+
+
+def shifts_of(band: Band, place: torch.Tensor) -> np.ndarray:
+    """How far particles are off the centre in these places (n,), by number: (n, 2) in shares of the edge."""
+    if band.places is None:
+        return np.zeros((len(band), 2))
+    return (band.places.centres + band.places.steps[place]).cpu().numpy() / band.size
 
 
 def part(before: torch.Tensor, mix: PoseMixture, sums: Sums, scale: float) -> Part:
@@ -197,7 +206,7 @@ def beginning(band: Band, level: float, rng: np.random.Generator) -> Structure:
     if band.seen is None:
         power = coefficients[:, 1:].abs().square().sum(dim=1).mean()
         functions = 2 * len(band.basis) - 1 - int((band.basis.orders == 0).sum())  # real numbers, but for the constant
-        signal = (band.coefficients[:, 1:].abs().square().sum(dim=1) - band.variance * functions).mean()
+        signal = (band.coefficients[:, 0, 1:].abs().square().sum(dim=1) - band.variance * functions).mean()
     else:  # frequency 0 is the first ring
         rings = rings_of(size).power(band.basis.render(coefficients)).mean(dim=0)
         power = rings[1:] @ band.seen.rings.mean(dim=0)[1:]
