@@ -13,3 +13,13 @@ def short(value: float | None, digits: int = 3) -> str:
         return "–"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
     return f"{mantissa}e{int(exponent)}"
+
+
+def plain(value: float, digits: int = 2) -> str:
+    """A number of so many digits, with an exponent where it has to have one: 0.16, 2.1e-9 and not 2.1e-09.
+
+    >>> plain(0.16), plain(2.1e-9), plain(1234, 3)
+    ('0.16', '2.1e-9', '1.23e3')
+    """
+    mantissa, e, exponent = f"{value:.{digits}g}".partition("e")
+    return f"{mantissa}e{int(exponent)}" if e else mantissa

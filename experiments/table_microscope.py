@@ -32,7 +32,7 @@ SIGNS = {"×": r"$\times$", "l2-": r"$\ell_2$-", "l1": r"$\ell_1$"}
 # Written before the runs: what a method that is told of the CTF has to reach. (method, setting, times, than which, words)
 CRITERIA = (
     ("CWF", "CTF", 0.5, "CWF not told", "CWF told of the CTF has at most half the NMSE of CWF that is not"),
-    ("exemplar", "CTF", 1.5, LIMIT, "exemplars told of the CTF are within 1.5 times the limit that knows it"),
+    ("exemplar", "CTF", 1.5, LIMIT, "exemplars told of the CTF are within 1.5 times the limit that is told of it"),
     (
         "ab initio",
         "CTF",

@@ -9,6 +9,7 @@ import numpy as np
 from cryobench import figure
 from cryobench.particles.recorrupted import HALF, Agreement
 from cryobench.particles.trust import Answers
+from cryobench.printed import short
 
 CERTAIN = 1.96  # standard errors beyond which a filter is said to do better than a method
 
@@ -30,7 +31,7 @@ def resolution(answers: Answers) -> float | None:
 
 
 def foreign(answers: Answers) -> bool:
-    """Whether particles are unlike what a method was trained on: a filter that knows their power spectrum alone does better."""
+    """Whether particles are unlike what a method was trained on: a filter from their power spectrum alone does better."""
     losses = answers.agreement.losses
     return answers.trained and losses is not None and losses.excess[0] > CERTAIN * losses.excess[1]
 
@@ -45,7 +46,7 @@ def verdict(name: str, answers: Answers) -> str:
             else f"these particles don't look like those that {name} was trained on"
         )
         return (
-            f"No: {whose}; it loses {percent(losses.lost)} of their variance, a filter that knows only their power spectrum "
+            f"No: {whose}; it loses {percent(losses.lost)} of their variance, a filter from their power spectrum alone "
             f"{percent(losses.filter)}."
         )
     if not agreement.reach:
@@ -73,7 +74,7 @@ def paragraph(name: str, answers: Answers) -> str:
     if (losses := agreement.losses) is not None:
         lost, other = (f"{percent(share)} ± {100 * share[1]:.0f}" for share in (losses.lost, losses.filter))
         text.append(
-            f"It loses {lost} of the particles' variance; a filter that knows only the power spectrum of these images, {other}. "
+            f"It loses {lost} of the particles' variance; a filter from the power spectrum of these images alone, {other}. "
             f"What it leaves out has {remaining(agreement):.2f} times the variance of the noise, and "
             f"{max(losses.left, 0):.0%} of the particles' power is in it."
         )
@@ -91,8 +92,8 @@ def paragraph(name: str, answers: Answers) -> str:
         known, unseen = (np.array(answers.unseen["mse"][side]) for side in ("known", "unseen"))
         error = np.hypot(known.std() / len(known) ** 0.5, unseen.std() / len(unseen) ** 0.5)
         text.append(
-            f"Conformations that it was never trained on come out with an MSE of {unseen.mean():.3g}, known ones with "
-            f"{known.mean():.3g} (standard error of the difference {error:.1g})."
+            f"Conformations that it was never trained on come out with an MSE of {short(unseen.mean())}, known ones with "
+            f"{short(known.mean())} (standard error of the difference {short(error, 1)})."
         )
     return " ".join(text)
 
