@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryobench.evaluation import statistics
+from cryobench.printed import plain
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
@@ -226,8 +227,8 @@ def one_line(f: Finding) -> list[str]:
         f.claim.name,
         *names,
         effect,
-        f"{answer.p:.2g}",
-        f"{answer.p_equivalent:.2g}",
+        plain(answer.p),
+        plain(answer.p_equivalent),
         str(answer.comparison.seeds),
         answer.says,
         *shown,

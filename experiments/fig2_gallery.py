@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from cryobench import figure
+from cryobench.printed import short
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
-from cryobench.tables.text import short
 
 RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 # Rows that are shown; those of one's own and images from outside beside them.

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from cryobench.printed import short
 from cryobench.report.summary import LIMITS, Row, pretty, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables.text import short
 
 ANSWERS = {
     "holds": "hold",
