@@ -205,7 +205,7 @@ def to_markdown(results: list[Finding]) -> str:
 def one_line(f: Finding) -> list[str]:
     """A comparison's line in the second table."""
     names, answer = [f"{row} at {snr:g}" for _, row, snr in f.pair], f.answer
-    if answer.comparison is None or answer.p is None:
+    if answer.comparison is None or answer.p is None or answer.p_equivalent is None:
         effect = "–" if answer.comparison is None else f"{answer.comparison.effect:+.1%}"
         return [
             f.claim.name,

@@ -199,8 +199,8 @@ def draw(store: Store, lines: list[dict]) -> list[Path]:
     methods = list(dict.fromkeys(line["method"] for line in lines))
     for number, method in enumerate(methods):
         points = [(shown.index(line["setting"]), line["nmse"]) for line in lines if line["method"] == method]
-        x, nmse = zip(*points, strict=True)
-        x = figure.aside(x, number, len(methods), by=0.012)
+        places, nmse = zip(*points, strict=True)
+        x = figure.aside(places, number, len(methods), by=0.012)
         style: dict[str, Any] = {"color": figure.COLOURS[number % 6]}
         if method == LIMIT:
             style = {"color": figure.INK, "linestyle": "--"}

@@ -153,8 +153,10 @@ def test_agrees_with_brute_force_over_random_poses(bayes, volumes):
     assert np.mean(excess) < 0.05
 
 
-def test_predicts_its_own_error_and_beats_any_blur(bayes, case):
+@pytest.mark.parametrize("adapt_above", [64, SIZE - 1])
+def test_predicts_its_own_error_and_beats_any_blur(volumes, case, adapt_above):
     clean, noisy, sigma, _ = case
+    bayes = fitted(volumes, adapt_above=adapt_above)
     error = ((bayes.denoise(noisy, sigma=sigma) - clean) ** 2).mean(axis=(1, 2))
     report = bayes.report["per_image"]
     surprise = error - report["predicted_mse"]

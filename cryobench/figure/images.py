@@ -124,11 +124,11 @@ def strip(
     axis.imshow(
         np.linspace(1, 0, 64)[:, None], vmin=0, vmax=1, extent=(right + 0.05, right + 0.12, 0.97, 0.02), aspect="auto"
     )
-    for value, height in (("1", 0.02), ("0", 0.97)):
-        axis.text(right + 0.16, height, value, va="top" if value == "1" else "bottom")
+    for value, end in (("1", 0.02), ("0", 0.97)):
+        axis.text(right + 0.16, end, value, va="top" if value == "1" else "bottom")
     if NOISY in rows:
-        place = list(rows).index(NOISY) + 0.5
-        axis.text(right + 0.05, place, "central\n98 % of\neach", color=FAINT, va="center")
+        middle = list(rows).index(NOISY) + 0.5
+        axis.text(right + 0.05, middle, "central\n98 % of\neach", color=FAINT, va="center")
     axis.grid(False)
     axis.set(xticks=[], yticks=[], xlim=(-0.25, right + 0.6), ylim=(bottom, 0))
     return write(sheet, path)

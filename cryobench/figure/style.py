@@ -10,9 +10,11 @@ import io
 import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+from cycler import cycler
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -31,7 +33,7 @@ SMALL = 9  # points
 # Light → dark, of an SVG. Series keep their colours, which have a contrast of 3 or nearly with both grounds.
 DARK = {INK: "#e8eaed", FAINT: "#aab4bd", GRID: "#39424b", PAPER: "#14181c"}
 
-STYLE = {
+STYLE: Any = {
     "font.size": SMALL,
     "axes.titlesize": SMALL + 1,
     "axes.labelsize": SMALL,
@@ -52,7 +54,7 @@ STYLE = {
     "ytick.color": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": GRID,

@@ -83,7 +83,7 @@ def curves(runs: pd.DataFrame) -> dict | None:
         )
     axis.set(xlabel="epoch", ylabel="MSE on the validation part", yscale="log", title="SNR 0.1, first seed")
     figure.log_ticks(axis.yaxis)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.locator_params(axis="x", integer=True)
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return {
         "title": "Training curves",

@@ -99,8 +99,8 @@ class Trained(Denoiser):
         """The net that denoises, its weights drawn from the seed. Raises InputError for an image size that it does not take."""
         from cryobench.methods.learned.nets.build import build
 
-        sizes = {"width": self.width, "image_size": image_size, "inputs": self.channels}
-        return build(self.net, "generator", seed=self.setting.seed, **sizes)
+        width, seed, inputs = self.width, self.setting.seed, self.channels
+        return build(self.net, "generator", width=width, image_size=image_size, seed=seed, inputs=inputs)
 
     def fit(self, train: NoisyImages) -> None:
         """Train on pairs (n, L, L); a fit that was ended goes on from the checkpoints in `setting.workdir`.

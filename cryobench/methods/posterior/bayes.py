@@ -40,7 +40,7 @@ class Bayes(Imaging):
     draws: poses projected in one round; ess: effective sample size at which no further round is needed; max_draws: the
         most poses for one image.
     adapt_above: images of more px than this are drawn adaptively (adaptive.py): after the first round in rounds of a quarter
-        as many poses, from cells as wide as images of so many px have. Committed limits of up to 64 px were drawn without.
+        as many poses. Committed limits of up to 64 px were drawn without.
     """
 
     step: float = 1.4

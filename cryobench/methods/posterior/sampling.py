@@ -41,10 +41,7 @@ class Sampler:
         volumes = torch.as_tensor(volumes).to(compute_device(settings.setting.accelerator))
         self.settings, self.projectors = settings, [Projector(volume) for volume in volumes]
         size = volumes.shape[-1]
-        widest = min(
-            size, settings.adapt_above or size
-        )  # adaptive draws need no narrower cells than those of this size
-        spacing = min(2 * settings.step / widest, np.pi / 4)
+        spacing = min(2 * settings.step / size, np.pi / 4)
         self.cells = hemisphere(spacing)
         self.reach = 3 * spacing  # of one Gaussian of adaptive draws
         views = self.cells.views()
