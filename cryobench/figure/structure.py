@@ -9,6 +9,7 @@ import numpy as np
 
 from cryobench.figure.images import show
 from cryobench.figure.style import COLOURS, SMALL, new, styled, write
+from cryobench.files import writable
 
 
 @styled
@@ -39,4 +40,5 @@ def structure(
         axis, width = picture.add_subplot(grid[lines // 2 :, 4]), 180 / len(histogram)
         axis.bar(np.arange(len(histogram)) * width, histogram, width, align="edge", color=COLOURS[0])
         axis.set(xlabel="angle between a pose and the true one (°)", ylabel="images", xlim=(0, 180))
-    return write(picture, path)
+    with writable(path.parent):
+        return write(picture, path)
