@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryobench.evaluation import statistics
+from cryobench.printed import plain
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
@@ -204,7 +205,7 @@ def to_markdown(results: list[Finding]) -> str:
 def one_line(f: Finding) -> list[str]:
     """A comparison's line in the second table."""
     names, answer = [f"{row} at {snr:g}" for _, row, snr in f.pair], f.answer
-    if answer.comparison is None or answer.p is None:
+    if answer.comparison is None or answer.p is None or answer.p_equivalent is None:
         effect = "–" if answer.comparison is None else f"{answer.comparison.effect:+.1%}"
         return [
             f.claim.name,
@@ -226,8 +227,8 @@ def one_line(f: Finding) -> list[str]:
         f.claim.name,
         *names,
         effect,
-        f"{answer.p:.2g}",
-        f"{answer.p_equivalent:.2g}",
+        plain(answer.p),
+        plain(answer.p_equivalent),
         str(answer.comparison.seeds),
         answer.says,
         *shown,

@@ -145,36 +145,27 @@ def to_tex(grids: dict[tuple[str, float], Grid]) -> str:
     return "\n".join(tables)
 
 
+@figure.styled
 def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
-    """One panel for each type that has records: MSE on a log axis against the share, bars where there are several seeds."""
+    """One panel for each type that has records: MSE on a log axis against the share, every seed a dot."""
     kinds = [kind for kind in TYPES if any(cell.values for (_, k, s, _), cell in grid.items() if k == kind and s)]
-    drawn = figure.new(3.6 * len(kinds) + 2.2, 4.0)
+    drawn = figure.new(3.2 * len(kinds) + 2.2, 4.0)
     axes = drawn.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
     for axis, kind in zip(axes, kinds, strict=True):
-        for row, (colour, marker, line) in LOOKS.items():
-            by_share = {share: cell for share in SHARES if (cell := grid[row, kind, share, "mse"]).values}
+        shares: set[float] = set()
+        for number, (row, (colour, mark, line)) in enumerate(LOOKS.items()):
+            by_share = {share: cell.values for share in SHARES if (cell := grid[row, kind, share, "mse"]).values}
+            shares |= set(by_share)
             if by_share:
-                axis.errorbar(
-                    list(by_share),
-                    [cell.mean for cell in by_share.values()],
-                    [cell.spread or 0.0 for cell in by_share.values()],
-                    color=colour,
-                    marker=marker,
-                    linestyle=line,
-                    capsize=2,
-                    linewidth=1.3,
-                    markersize=5,
-                    label=row.replace("l1", "ℓ1").replace("l2", "ℓ2"),
-                )
+                name = row.replace("l1", "ℓ1").replace("l2", "ℓ2")
+                x = figure.aside(by_share, number, len(LOOKS), by=0.004)
+                figure.over_seeds(axis, x, list(by_share.values()), colour, mark, name, line)
         if limit:
-            axis.axhline(limit, color="0.4", linestyle=":", label="Bayes limit, clean")
-        axis.set(
-            title=f"{kind}: {TYPES[kind]}", xlabel="contaminated share of training pairs", yscale="log", xticks=SHARES
-        )
-        axis.grid(axis="y", which="both", color="0.92")
+            axis.axhline(limit, color=figure.INK, linestyle=":", label="Bayes limit, clean")
+        axis.set(title=f"{kind}: {TYPES[kind]}", xlabel="contaminated share of training pairs", yscale="log")
+        figure.ticks(axis.xaxis, shares)
+    figure.log_ticks(axes[0].yaxis)
     axes[0].set_ylabel("MSE on clean test pairs")
     lines, names = axes[0].get_legend_handles_labels()
-    drawn.legend(
-        lines, names, loc="outside right upper", fontsize=8, title=f"SNR {snr:g}, {UNITS[unit]}", title_fontsize=8
-    )
+    drawn.legend(lines, names, loc="outside right upper", title=f"SNR {snr:g}, {UNITS[unit]};\ndots: single seeds")
     return drawn

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from cryobench import figure
+from cryobench.printed import short
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
-from cryobench.tables.text import short
 
 RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 # Rows that are shown; those of one's own and images from outside beside them.
@@ -46,27 +46,27 @@ def write(store: Store) -> list[Path]:
     files = []
     for snr in (0.1, 0.05):
         chosen = frame.by_row(frame.chosen(runs[runs["snr"] == snr], rows)[0])
-        found = {row: some for row, some in chosen.items() if kept(store, some)}
-        panels = [one for row in ordered(store, found) for one in panel(store, found[row], name(store, row, found))]
+        shown = {row: some for row, some in chosen.items() if kept(store, some)}
+        panels = [one for row in ordered(store, shown) for one in panel(store, shown[row], name(store, row, shown))]
         if panels:
-            size = next((record.data.get("pixel_size") for some in found.values() for record in some["record"]), None)
+            size = next((record.data.get("pixel_size") for some in shown.values() for record in some["record"]), None)
             files += figure.save(figure.gallery(panels, size), store.results, f"fig2_gallery_snr{snr:g}")
     return files
 
 
-def ordered(store: Store, found: dict[str, pd.DataFrame]) -> list[str]:
+def ordered(store: Store, shown: dict[str, pd.DataFrame]) -> list[str]:
     """Rows from the highest MSE of the image that is shown to the lowest, the clean image first and the limit last."""
 
     def place(row: str) -> tuple[int, float]:
-        return (row != "oracle") + (row == LIMIT), -error(store, found[row])
+        return (row != "oracle") + (row == LIMIT), -error(store, shown[row])
 
-    return sorted(found, key=place)
+    return sorted(shown, key=place)
 
 
-def name(store: Store, row: str, found: dict[str, pd.DataFrame]) -> str:
+def name(store: Store, row: str, shown: dict[str, pd.DataFrame]) -> str:
     """How a panel is called; of the limit, that it is the lowest on average, where this one image says otherwise."""
-    others = [error(store, some) for other, some in found.items() if other not in ("oracle", LIMIT)]
-    beaten = row == LIMIT and min(others, default=np.inf) < error(store, found[row])
+    others = [error(store, some) for other, some in shown.items() if other not in ("oracle", LIMIT)]
+    beaten = row == LIMIT and min(others, default=np.inf) < error(store, shown[row])
     return NAMES.get(row, row) + (", lowest on average" if beaten else "")
 
 

@@ -25,4 +25,5 @@ def write(store: Store) -> list[Path]:
         LIMIT: "l1-AE (λ → ∞)",
     }
     panels = [one for row, name in names.items() for one in panel(store, chosen.get(row, runs[:0]), name)]
-    return figure.save(figure.gallery(panels), store.results, "fig2_lambda") if panels else []
+    size = next((record.data.get("pixel_size") for some in chosen.values() for record in some["record"]), None)
+    return figure.save(figure.gallery(panels, size), store.results, "fig2_lambda") if panels else []

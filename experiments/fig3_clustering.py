@@ -1,22 +1,23 @@
-"""Figure 3 (supplemental note 5): sixty denoised images in the plane, open (red) and closed (blue), SNR 0.05.
+"""Figure 3 (supplemental note 5): sixty denoised images in the plane, open (vermilion) and closed (blue), SNR 0.05.
 
-(a) by method, under Isomap; (b) by embedding, for the (1,1)-GAN + ℓ1. One draw of sixty is shown, the same for all.
+(a) by method, under Isomap; (b) by embedding, for the (1,1)-GAN + ℓ1. One draw of sixty is shown, the same for all. Outlines
+are those of the two clusters that k-means finds.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, named, records_of
+from scipy.spatial import ConvexHull
 
 from cryobench import figure
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
 FILES = {"random": "fig3_clustering", "motion": "fig3_clustering_fixed_view"}
-COLUMNS = 3
+COLUMNS, PANEL = 4, 2.15  # a line; inches
 
 
 def write(store: Store) -> list[Path]:
@@ -30,39 +31,56 @@ def write(store: Store) -> list[Path]:
     return files
 
 
+@figure.styled
 def draw(first: dict[str, dict], view: str):
     """Above a panel for each method, in the Isomap plane; below, where the GAN has a record, one for each embedding."""
-    lines = -(-len(first) // COLUMNS)
-    width = 2.5 * COLUMNS
-    sheet = figure.new(width, 2.7 * lines + (3.2 if GAN in first else 0))
-    parts: Any = sheet.subfigures(
-        1 + (GAN in first), height_ratios=[2.7 * lines, 3.0][: 1 + (GAN in first)], squeeze=False
-    )
-    above, *below = parts.ravel()
+    above = [(clustering, "isomap", named(row), PAPER.get((row, "isomap"))) for row, clustering in first.items()]
+    below = [(first[GAN], name, title, PAPER[GAN, name]) for name, title in EMBEDDINGS.items()] if GAN in first else []
     views = {"random": "views as they come", "motion": "one fixed view"}[view]
-    above.suptitle(f"(a) by method, Isomap; {views}; ×: in the other's cluster", fontsize=10)
-    axes = above.subplots(lines, COLUMNS, squeeze=False).ravel()
-    for axis in axes[len(first) :]:
-        axis.set_axis_off()
-    for axis, (row, clustering) in zip(axes, first.items(), strict=False):
-        scatter(axis, clustering, "isomap", named(row), PAPER.get((row, "isomap")))
-    axes[0].legend(fontsize=7)
-    for part in below:
-        part.suptitle(f"(b) by embedding, {named(GAN)}", fontsize=10)
-        for axis, (name, title) in zip(part.subplots(1, len(EMBEDDINGS)), EMBEDDINGS.items(), strict=True):
-            scatter(axis, first[GAN], name, title, PAPER[GAN, name])
+    parts = [(f"(a) by method, the two components of Isomap; {views}", above)]
+    parts += [(f"(b) by embedding, {named(GAN)}; {views}", below)] if below else []
+    lines = [-(-len(panels) // COLUMNS) for _, panels in parts]
+    sheet = figure.new(PANEL * COLUMNS, (PANEL + 0.45) * sum(lines) + 0.4 * len(parts) + 0.5)
+    heights = [(PANEL + 0.45) * count + 0.4 for count in lines]
+    for (title, panels), count, part in zip(
+        parts, lines, sheet.subfigures(len(parts), 1, height_ratios=heights, squeeze=False).ravel(), strict=True
+    ):
+        part.suptitle(title)
+        axes = part.subplots(count, COLUMNS, squeeze=False).ravel()
+        for axis, panel in zip(axes, panels, strict=False):
+            scatter(axis, *panel)
+        for axis in axes[len(panels) :]:
+            axis.set_axis_off()
+    entries = {
+        name: handle for axis in sheet.axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    entries = dict(sorted(entries.items(), key=lambda entry: ("cluster of" in entry[0], "wrong" in entry[0])))
+    sheet.legend(entries.values(), entries, loc="outside lower center", ncols=3)
     return sheet
 
 
 def scatter(axis, clustering: dict, embedding: str, title: str, paper: int | None) -> None:
-    """Points of the first draw; a cross is an image in the wrong cluster."""
+    """Points of the first draw within the outlines of both clusters; a cross is an image in the wrong one."""
     points, right = np.array(clustering[embedding]["points"]), np.array(list(clustering[embedding]["right"][0])) == "1"
     closed = np.arange(points.shape[1]) >= clustering["each"]
     for group, colour, label in ((~closed, figure.COLOURS[1], "open"), (closed, figure.COLOURS[0], "closed")):
+        outline(axis, points[:, group == right], colour, f"cluster of the {label} ones")
         axis.scatter(*points[:, group & right], s=14, color=colour, label=label)
-        axis.scatter(*points[:, group & ~right], s=18, color=colour, marker="x", linewidth=1)
+        axis.scatter(
+            *points[:, group & ~right],
+            s=18,
+            color=colour,
+            marker="x",
+            linewidth=1.2,
+            label=f"{label}, in the wrong cluster",
+        )
     count = f"{clustering[embedding]['correct'][0]} of {len(closed)}"
-    axis.set_title(f"{title}\n{count}" + (f" (paper {paper})" if paper else ""), fontsize=8)
-    axis.set(xticks=[], yticks=[])
-    axis.set_xlabel("component 1", fontsize=7)
-    axis.set_ylabel("component 2", fontsize=7)
+    axis.set_title(f"{title}\n{count}" + (f" (paper {paper})" if paper else ""), fontsize=figure.SMALL)
+    axis.set(xticks=[], yticks=[], box_aspect=1)
+
+
+def outline(axis, points: np.ndarray, colour: str, label: str) -> None:
+    """The convex hull of a cluster's points (2, n); none where they lie on a line (clean images of one view are all alike)."""
+    if np.linalg.matrix_rank(points - points.mean(axis=1, keepdims=True)) == 2:
+        hull = points[:, ConvexHull(points.T).vertices]
+        axis.fill(*hull, facecolor=colour, alpha=0.12, linewidth=0, label=label)

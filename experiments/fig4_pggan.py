@@ -31,7 +31,8 @@ def write(store: Store) -> list[Path]:
     reference = clean(runs, next(iter(trained.values())))  # the same images for both
     if lines and (shown := images(store, reference)) is not None:
         lines.append(("(b, d) reference", shown))
-    return [*files, *(figure.save(strips(lines), store.results, "fig4_pggan") if lines else [])]
+    size = next(iter(trained.values()))[0].data.get("pixel_size")
+    return [*files, *(figure.save(strips(lines, size), store.results, "fig4_pggan") if lines else [])]
 
 
 def clean(runs: pd.DataFrame, records: list[Record]) -> list[Record]:
@@ -45,19 +46,25 @@ def images(store: Store, records: list[Record]) -> np.ndarray | None:
     return next((kept for record in records if (kept := store.gallery(record.run_id)) is not None), None)
 
 
-def strips(lines: list[tuple[str, np.ndarray]]):
+@figure.styled
+def strips(lines: list[tuple[str, np.ndarray]], pixel_size: float | None):
     """One line of images for each (name, images), in the contrast [0, 1]."""
     columns = max(len(line) for _, line in lines)
-    sheet = figure.new(1.3 * columns + 0.8, 1.4 * len(lines))
-    for axes, (name, line) in zip(sheet.subplots(len(lines), columns, squeeze=False), lines, strict=True):
-        for axis in axes:
-            axis.set(xticks=[], yticks=[], frame_on=False)
+    sheet = figure.new(1.3 * columns + 1.0, 1.35 * len(lines))
+    panels = sheet.subplots(len(lines), columns, squeeze=False)
+    for axes, (name, line) in zip(panels, lines, strict=True):
         for axis, image in zip(axes, line, strict=False):
-            axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes[0].set_ylabel(name, fontsize=8)
+            figure.show(axis, image)
+        for axis in axes[len(line) :]:
+            axis.set_axis_off()
+        axes[0].set_ylabel(name)
+    if pixel_size:
+        figure.scale_bar(panels[0, 0], lines[0][1].shape[-1], pixel_size)
+    figure.grey_bar(sheet, panels)
     return sheet
 
 
+@figure.styled
 def training(trained: dict[str, list[Record]]):
     """Validation MSE at full size, and variety, against the images seen, every seed a line; stages shaded."""
     sheet = figure.new(7.5, 4.6)
@@ -75,16 +82,16 @@ def training(trained: dict[str, list[Record]]):
         first = stages[0]["images"]
         for axis in (upper, lower):
             if fading:
-                axis.axvspan(fading[0] - first, fading[-1], color="0.9", zorder=0)
+                axis.axvspan(fading[0] - first, fading[-1], color=figure.GRID, zorder=0, linewidth=0)
         middle = np.mean([point["images"] for point in stages if point["size"] == size]) - first / 2
-        upper.text(middle, 1.02, f"{size} px", fontsize=7, ha="center", transform=upper.get_xaxis_transform())
-    lower.axhline(1, color="0.4", linewidth=0.8, linestyle=":")
+        upper.text(middle, 1.02, f"{size} px", ha="center", transform=upper.get_xaxis_transform())
+    lower.axhline(1, color=figure.FAINT, linewidth=0.8, linestyle=":")
     upper.set(yscale="log", ylabel="validation MSE,\nenlarged to full size")
     lower.set(
         ylabel="variety: variance between\nimages, denoised / clean",
         xlabel="training images seen (grey: a size fades in)",
     )
-    for axis in (upper, lower):
-        axis.grid(alpha=0.3, which="both", linewidth=0.5)
-    upper.legend(fontsize=8)
+    figure.log_ticks(upper.yaxis)
+    lower.xaxis.set_major_formatter("{x:,.0f}")
+    upper.legend(loc="upper right")
     return sheet

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from cryobench import figure
 from cryobench.runs.store import Store
 from cryobench.tables import frame
-from cryobench.tables.text import short
 
 METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF")
-STYLES = {name: (figure.COLOURS[k], "osD^"[k]) for k, name in enumerate(METHODS)}
+STYLES = {name: (figure.COLOURS[k], figure.MARKS[k]) for k, name in enumerate(METHODS)}
 NAMES = {"l2-Autoencoder": "ℓ2-autoencoder", "rebuilt": "rebuilt volumes"}
 SNRS = (0.1, 0.05)
 
 
+@figure.styled
 def write(store: Store) -> list[Path]:
     """Write fig_exemplars.png and .svg, two panels, one for each noise level."""
     runs = frame.frame(store.all())
-    canvas = figure.new(9.0, 4.0)
+    canvas = figure.new(8.0, 4.2)
     axes = canvas.subplots(1, len(SNRS), sharey=True)
     for axis, snr in zip(axes, SNRS, strict=True):
         panel(axis, curves(runs, snr), frame.limit(runs, "bayes")(snr))
-        axis.set_title(f"SNR {snr:g}", fontsize=10)
-    axes[0].set_ylabel("mean squared error (clean images span [0, 1])", fontsize=9)
-    axes[0].legend(fontsize=8)
+        axis.set_title(f"SNR {snr:g}")
+    figure.log_ticks(axes[0].yaxis)
+    axes[0].set_ylabel("MSE (images in [0, 1])")
+    canvas.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside lower center",
+        ncols=len(METHODS) + 1,
+        title="dots: single seeds",
+    )
     return figure.save(canvas, store.results, "fig_exemplars")
 
 
@@ -44,30 +48,12 @@ def curves(runs: pd.DataFrame, snr: float) -> dict[str, list[tuple[int, list[flo
 
 
 def panel(axis, by_method: dict, limit: float | None) -> None:
-    """One noise level: a line for each method, bars for the spread over seeds, the limit dashed."""
+    """One noise level: a line for each method, every seed a dot, the limit dashed."""
     for method, points in by_method.items():
-        color, marker = STYLES[method]
-        counts, means = [n for n, _ in points], [float(np.mean(values)) for _, values in points]
-        spreads = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for _, values in points]
-        axis.errorbar(
-            counts,
-            means,
-            spreads,
-            color=color,
-            marker=marker,
-            markersize=5,
-            linewidth=1.4,
-            capsize=2,
-            label=NAMES.get(method, method),
-        )
+        colour, mark = STYLES[method]
+        counts, values = zip(*points, strict=True)
+        figure.over_seeds(axis, counts, values, colour, mark, NAMES.get(method, method))
     if limit:
-        axis.axhline(limit, color="black", linestyle="--", linewidth=1.2, label="Bayes limit")
-    axis.set(xscale="log", yscale="log")
-    axis.set_xlabel("clean training images (noisy ones for CWF)", fontsize=9)
-    counts = sorted({n for points in by_method.values() for n, _ in points})
-    axis.set_xticks(counts, [f"{n:,}" for n in counts])
-    axis.xaxis.set_minor_formatter(NullFormatter())
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value).replace(".00", "")))
-    axis.yaxis.set_minor_formatter(NullFormatter())
-    axis.grid(True, which="major", alpha=0.25)
+        axis.axhline(limit, color=figure.INK, linestyle="--", label="Bayes limit")
+    axis.set(xscale="log", yscale="log", xlabel="clean training images (noisy ones for CWF)")
+    figure.ticks(axis.xaxis, (n for points in by_method.values() for n, _ in points), "{:,}".format)

@@ -19,6 +19,7 @@ import pandas as pd
 from cryobench.experiments import scale_up
 from scipy import stats
 
+from cryobench.printed import plain
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, table, text
 from cryobench.tables.table import Cell
@@ -234,7 +235,7 @@ def order(lines: list) -> str:
         if len(pairs) > 2:
             tau = stats.kendalltau(*zip(*pairs, strict=True))
             column = f"{layout.HEADINGS[metric]} {snr:g}"
-            rows.append([str(number), column, str(len(pairs)), f"{tau.statistic:+.2f}", f"{tau.pvalue:.2g}"])
+            rows.append([str(number), column, str(len(pairs)), f"{tau.statistic:+.2f}", plain(tau.pvalue)])
     return text.pipes(rows, left=2)
 
 

@@ -178,7 +178,7 @@ def to_markdown(shown: Sequence[Cell], kind: str) -> str:
     if kind == "scatter":
         notes.append("Where the law is not normal a scatter has no scale of its own and is given the trace of Σ.")
     else:
-        notes.append("GANs and iterative filtering know Σ; iterative filtering and the trimmed mean know ε.")
+        notes.append("GANs and iterative filtering are given Σ; iterative filtering and the trimmed mean are given ε.")
     return text.page(f"# Robust estimation of {kind}", text.pipes(grid(shown)), *notes)
 
 

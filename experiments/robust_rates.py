@@ -28,7 +28,8 @@ __all__ = ["RESULTS", "write"]
 
 AXES = {"epsilon": "ε", "n": "n"}
 NETS = {"bounded": "robust_rates", "plain": "robust_rates_plain"}
-LOOKS = tuple(zip((*figures.COLOURS, "#000000", "#999999"), "os^Dv<>P", strict=True))  # colour and marker of each pair
+LOOKS = tuple(zip((*figures.COLOURS, figures.INK, figures.FAINT), figures.MARKS, strict=True))  # of each pair
+APART = 1.02  # between two lines of the figure, as a factor of x
 TOLERANCE = 0.15  # how far from the theorem's a slope may lie that agrees with it
 
 
@@ -152,44 +153,47 @@ def rate(row: str, axis: str, fixed: float, p: int, by_x: dict[float, dict[int, 
     )
 
 
+@figures.styled
 def figure(results: Iterable[dict], kind: str = "location") -> Figure:
-    """Two panels on log axes; dashed and hollow outside |α−β| < 1; each line's slope and verdict beside it."""
+    """Two panels on log axes; dashed and hollow outside |α−β| < 1; each line's slope and verdict beside it.
+
+    Lines stand a little beside each other, so that none hides another's bar.
+    """
     results = list(results)
-    canvas = figures.new(13, 6.6)
+    canvas = figures.new(9.0, 7.6)
     for panel, axis in zip(canvas.subplots(1, 2), AXES, strict=True):
         lines = rates(results, kind, axis)
         gans = [line for line in lines if line.row != "oracle"]
-        for line in lines:
+        for number, line in enumerate(lines):
             outside = line.row.endswith(OUTSIDE)
-            color, marker = ("0.5", "x") if line.row == "oracle" else LOOKS[gans.index(line) % len(LOOKS)]
+            color, marker = (figures.FAINT, "x") if line.row == "oracle" else LOOKS[gans.index(line) % len(LOOKS)]
             panel.errorbar(
-                line.x,
+                figures.aside(line.x, number, len(lines), APART),
                 line.mean,
-                line.spread,
+                above_zero(line),
                 color=color,
-                capsize=2,
-                linewidth=1.3,
                 marker=marker,
                 linestyle="--" if outside else "-",
-                markerfacecolor="white" if outside else color,
+                markerfacecolor=figures.PAPER if outside else color,
                 label=f"{line.row}: {slope_text(line)}" + ("" if line.row == "oracle" else f" {line.verdict}"),
             )
         first = gans[0]
         n, epsilon = (first.fixed, first.x) if axis == "epsilon" else (first.x, first.fixed)
-        panel.plot(first.x, bound(first.p, n, epsilon), "k:", label=f"√(p/n ∨ ε²): {first.theorem:.2f}")
-        held = f"n = {first.fixed}" if axis == "epsilon" else f"ε = {first.fixed:g}"
-        panel.set(xscale="log", yscale="log", xlabel=AXES[axis], ylabel=ERRORS[kind], title=f"p = {first.p}, {held}")
-        panel.set_xticks(first.x, [f"{value:g}" for value in first.x])
-        panel.xaxis.minorticks_off()
-        panel.legend(
-            fontsize=7,
-            title=f"slope(spread); {OUTSIDE} |α−β| ≥ 1",
-            title_fontsize=7,
-            ncols=2,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.11),
+        panel.plot(
+            first.x, bound(first.p, n, epsilon), ":", color=figures.INK, label=f"√(p/n ∨ ε²): {first.theorem:.2f}"
         )
+        held = f"n = {first.fixed:,}" if axis == "epsilon" else f"ε = {first.fixed:g}"
+        panel.set(xscale="log", yscale="log", xlabel=AXES[axis], ylabel=ERRORS[kind], title=f"p = {first.p}, {held}")
+        figures.ticks(panel.xaxis, first.x, "{:,g}".format)
+        figures.log_ticks(panel.yaxis, plain=True)
+        panel.legend(title=f"slope(spread); {OUTSIDE} |α−β| ≥ 1", loc="upper center", bbox_to_anchor=(0.5, -0.13))
     return canvas
+
+
+def above_zero(line: Rate) -> np.ndarray:
+    """The bars of a line, (2, points) below and above its means: one spread, cut where it would reach a tenth of the mean."""
+    spread, mean = np.array(line.spread), np.array(line.mean)
+    return np.array([np.minimum(spread, 0.9 * mean), spread])
 
 
 def slope_text(line: Rate) -> str:

@@ -16,9 +16,10 @@ import pandas as pd
 from scipy import stats
 
 from cryobench.evaluation.statistics import mean_and_spread
+from cryobench.printed import plain, short
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
-from cryobench.tables.text import formatted, pipes, short
+from cryobench.tables.text import formatted, pipes
 
 METHODS = ("l1-Autoencoder", "(.5,.5)-GAN + l1")
 SNR = 0.1
@@ -153,7 +154,7 @@ def reading(points: list[Point], method: str) -> str:
             value, room = fit.at(PAPER[by])
             span = f" (95 %: {short(room[0])} to {short(room[1])})" if room else ""
             what = {"pairs": "more pairs", "epochs": "more epochs", "width": "wider nets"}[kind]
-            sure = "" if fit.p is None else f" (p = {fit.p:.2g})"
+            sure = "" if fit.p is None else f" (p = {plain(fit.p)})"
             trends.append(f"{what}: MSE ∝ {by}^{fit.b:+.2f}{sure}, {short(value)}{span} at the paper's {PAPER[by]:,}")
     if not trends:
         return ""

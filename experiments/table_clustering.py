@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from cryobench.evaluation import statistics
+from cryobench.printed import plain
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
@@ -214,9 +215,9 @@ def comparisons(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
         measured = ["–"] * 3
         if pair in effects:
             level = "undecided" if right[pair] >= statistics.LEVEL else "holds" if effects[pair] > 0 else "reversed"
-            measured = [f"{SIXTY * effects[pair]:+.1f}", f"{right[pair]:.2g}", level]
+            measured = [f"{SIXTY * effects[pair]:+.1f}", plain(right[pair]), level]
         lines.append(
-            [place(a), place(b), f"{PAPER[a]} to {PAPER[b]}", f"{p:.2g}", "yes" if p < 0.05 else "no", *measured]
+            [place(a), place(b), f"{PAPER[a]} to {PAPER[b]}", plain(p), "yes" if p < 0.05 else "no", *measured]
         )
     return lines
 

@@ -32,7 +32,7 @@ SIGNS = {"×": r"$\times$", "l2-": r"$\ell_2$-", "l1": r"$\ell_1$"}
 # Written before the runs: what a method that is told of the CTF has to reach. (method, setting, times, than which, words)
 CRITERIA = (
     ("CWF", "CTF", 0.5, "CWF not told", "CWF told of the CTF has at most half the NMSE of CWF that is not"),
-    ("exemplar", "CTF", 1.5, LIMIT, "exemplars told of the CTF are within 1.5 times the limit that knows it"),
+    ("exemplar", "CTF", 1.5, LIMIT, "exemplars told of the CTF are within 1.5 times the limit that is told of it"),
     (
         "ab initio",
         "CTF",
@@ -190,22 +190,28 @@ def in_words(answer: statistics.Answer) -> str:
     return f"{answer.says} ({answer.comparison.effect * 100:+.0f} %)".replace("-", "−")
 
 
+@figure.styled
 def draw(store: Store, lines: list[dict]) -> list[Path]:
     """NMSE against what the images went through, a line for each method, and the limit dashed."""
-    canvas = figure.new(8.0, 5.0)
+    canvas = figure.new(9.0, 4.6)
     axis = canvas.subplots()
-    for number, method in enumerate(dict.fromkeys(line["method"] for line in lines)):
-        points = [(SETTINGS.index(line["setting"]), line["nmse"]) for line in lines if line["method"] == method]
-        style: dict[str, Any] = (
-            {"color": "black", "linestyle": "--"} if method == LIMIT else {"color": figure.COLOURS[number % 6]}
-        )
-        hollow: dict[str, Any] = {"markerfacecolor": "white"} if "not" in method or "whitened" in method else {}
-        axis.plot(*zip(*points, strict=True), marker="osD^vP*X"[number // 6 % 8], label=method, **style, **hollow)
+    shown = [setting for setting in SETTINGS if any(line["setting"] == setting for line in lines)]
+    methods = list(dict.fromkeys(line["method"] for line in lines))
+    for number, method in enumerate(methods):
+        points = [(shown.index(line["setting"]), line["nmse"]) for line in lines if line["method"] == method]
+        places, nmse = zip(*points, strict=True)
+        x = figure.aside(places, number, len(methods), by=0.012)
+        style: dict[str, Any] = {"color": figure.COLOURS[number % 6]}
+        if method == LIMIT:
+            style = {"color": figure.INK, "linestyle": "--"}
+        hollow: dict[str, Any] = {"markerfacecolor": figure.PAPER} if "not" in method or "whitened" in method else {}
+        name = method.replace("l1", "ℓ1").replace("l2", "ℓ2")
+        axis.plot(x, nmse, marker=figure.MARKS[number // 6 % 8], label=name, **style, **hollow)
     axis.set_yscale("log")
-    axis.set_xticks(range(len(SETTINGS)), [setting.replace(" + ", "\n+ ") for setting in SETTINGS])
+    axis.set_xticks(range(len(shown)), [setting.replace(" + ", "\n+ ") for setting in shown])
     axis.set_ylabel("NMSE against the clean projection")
-    axis.axhline(1.0, color="grey", linewidth=0.8)
-    axis.annotate("a flat image", (0, 1.0), fontsize=7, color="grey", va="bottom")
+    axis.axhline(1.0, color=figure.FAINT, linewidth=0.8, label="a flat image")
     if lines:
-        axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        figure.log_ticks(axis.yaxis, plain=True)
+        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure.save(canvas, store.results, "fig_microscope")

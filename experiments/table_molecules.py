@@ -9,8 +9,8 @@ from cryobench.tables import frame, layout, table, text
 
 INTRODUCTION = """# The same methods on other molecules
 
-MSE, mean(spread over seeds), and how many times the Bayes limit of that data set and noise level it is. `exemplar` and the
-learned methods know clean training images of the molecule, the limit its true volumes, CWF neither."""
+MSE, mean(spread over seeds), and how many times the Bayes limit of that data set and noise level it is. Side information:
+of `exemplar` and of learned methods clean training images of the molecule, of the limit its true volumes, of CWF none."""
 
 
 def write(store: Store) -> list[Path]:

@@ -1,6 +1,7 @@
 """The limit: orientation cells against uniform rotations, the posterior against direct sums, and its calibration."""
 
 import types
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from cryobench.data.project import Projector
 from cryobench.data.rotations import random_rotations
 from cryobench.data.simulate import draw_poses, rescale
 from cryobench.errors import BadImages, InputError
+from cryobench.methods.posterior.adaptive import WIDER, Poses, Proposals, draw
+from cryobench.methods.posterior.adaptive import Gaussian as Kernel
 from cryobench.methods.posterior.bayes import Bayes
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut
 from cryobench.methods.posterior.sampling import Posterior, normalised
@@ -61,6 +64,17 @@ def test_cells_have_equal_area_and_cover_the_hemisphere():
     assert np.ptp(corners, axis=1).max() < np.deg2rad(2 * 7)
 
 
+def test_the_cell_of_a_rotation_is_found_again():
+    rng, n = np.random.default_rng(1), 2_000
+    cells = hemisphere(np.deg2rad(9))
+    cell, mirrored = rng.integers(len(cells), size=n), rng.random(n) < 0.5
+    angle = 2 * np.pi * rng.random(n) - np.pi
+    found, behind, turned = cells.find(cells.rotations(cell, rng.random((n, 2)), mirrored, angle))
+    np.testing.assert_array_equal(found, cell)
+    np.testing.assert_array_equal(behind, mirrored)
+    np.testing.assert_allclose(np.exp(1j * turned), np.exp(1j * angle), atol=1e-6)
+
+
 def test_uniform_draws_from_the_cells_are_uniform_rotations():
     rng, n = np.random.default_rng(0), 20_000
     cells = hemisphere(np.deg2rad(12))
@@ -77,7 +91,7 @@ def test_the_bank_shows_each_cell_as_its_orientation_is_projected(bayes, volumes
     rng = np.random.default_rng(0)
     flat = rng.integers(np.prod(bayes.sampler.bank.shape), size=20)
     centred = np.full((len(flat), 3), 0.5)
-    images, _ = bayes.sampler._draw(flat, centred)
+    images = bayes.sampler._images(bayes.sampler._poses(flat, centred))
     for image, cell in zip(images, flat, strict=True):
         weights = torch.zeros(bayes.sampler.bank.shape)
         weights.view(-1)[cell] = 1
@@ -106,7 +120,8 @@ def test_weighted_draws_give_the_direct_sums_of_a_discrete_posterior(volumes):
     )
 
 
-def test_equals_the_closed_form_where_orientation_does_not_matter():
+@pytest.mark.parametrize("adapt_above", [64, SIZE - 1])
+def test_equals_the_closed_form_where_orientation_does_not_matter(adapt_above):
     # Two Gaussian balls look the same from everywhere: the limit is a sum of two images.
     z, y, x = np.mgrid[:SIZE, :SIZE, :SIZE] - SIZE // 2
     balls = np.stack([np.exp(-(x**2 + y**2 + z**2) / (2 * width**2)) for width in (2.5, 2.8)]).astype(np.float32)
@@ -115,7 +130,7 @@ def test_equals_the_closed_form_where_orientation_does_not_matter():
     evidence = np.exp(-((noisy - images) ** 2).sum((1, 2)) / (2 * sigma**2))
     evidence /= evidence.sum()
     assert 0.1 < evidence[0] < 0.9
-    bayes = fitted(balls, step=4, ess=2000)
+    bayes = fitted(balls, step=4, ess=2000, adapt_above=adapt_above)
     denoised = bayes.denoise(noisy[None].astype(np.float32), sigma=np.array([sigma]))[0]
     np.testing.assert_allclose(denoised, np.tensordot(evidence, images, axes=1), atol=0.01)
     assert bayes.report["per_image"]["conformation"] == [evidence.argmax()]
@@ -138,8 +153,10 @@ def test_agrees_with_brute_force_over_random_poses(bayes, volumes):
     assert np.mean(excess) < 0.05
 
 
-def test_predicts_its_own_error_and_beats_any_blur(bayes, case):
+@pytest.mark.parametrize("adapt_above", [64, SIZE - 1])
+def test_predicts_its_own_error_and_beats_any_blur(volumes, case, adapt_above):
     clean, noisy, sigma, _ = case
+    bayes = fitted(volumes, adapt_above=adapt_above)
     error = ((bayes.denoise(noisy, sigma=sigma) - clean) ** 2).mean(axis=(1, 2))
     report = bayes.report["per_image"]
     surprise = error - report["predicted_mse"]
@@ -148,6 +165,49 @@ def test_predicts_its_own_error_and_beats_any_blur(bayes, case):
     assert error.mean() < 0.7 * min(blurred)
     assert all(1 <= e <= d for e, d in zip(report["ess"], report["draws"], strict=True))
     assert min(report["ess"]) >= bayes.ess
+
+
+def test_adaptive_proposals_are_densities():
+    # Over uniform orientations every density has the mean 1, and over draws of its own its inverse has.
+    rng = np.random.default_rng(0)
+    mixture = [
+        Kernel(share, k, centre, 0.3 * np.linalg.cholesky(np.eye(3) + 0.5 * np.ones((3, 3))))
+        for share, k, centre in zip((0.7, 0.3), (0, 2), random_rotations(2, rng), strict=True)
+    ]
+    proposals = Proposals(lambda poses: np.zeros(len(poses)), conformations=3, reach=0.5)
+    uniform = Poses(rng.integers(3, size=100_000), random_rotations(100_000, rng))
+    density = np.exp(proposals.of_mixture(mixture, uniform))
+    assert density.mean() == pytest.approx(1, abs=4 * density.std() / np.sqrt(len(density)))
+    assert density.std() / np.sqrt(len(density)) < 0.03
+    proposals.rounds = [(100, None), (300, mixture)]  # a quarter uniform, so that no weight is above 4
+    own = draw(mixture, 30_000, rng)
+    poses = Poses(
+        np.r_[uniform.conformations[:10_000], own.conformations], np.r_[uniform.rotations[:10_000], own.rotations]
+    )
+    weights = np.exp(-proposals.log_density(poses))
+    assert weights.max() <= 4 * (1 + 1e-9)
+    assert weights.mean() == pytest.approx(1, abs=4 * weights.std() / np.sqrt(len(weights)))
+    # A fit to draws of equal weight gives the mixture back, each Gaussian WIDER by what it says.
+    narrow = [replace(gaussian, spread=gaussian.spread / 5) for gaussian in mixture]
+    again = Proposals(proposals.of_cells, 3, reach=1.0).fit(draw(narrow, 4_000, rng), np.zeros(4_000))
+    assert [g.share for g in again] == pytest.approx([0.7, 0.3], abs=0.01)
+    for gaussian, true in zip(again, narrow, strict=True):
+        covariance = true.spread @ true.spread.T
+        np.testing.assert_allclose(gaussian.centre, true.centre, atol=0.01)
+        np.testing.assert_allclose(gaussian.spread @ gaussian.spread.T, WIDER * covariance, atol=0.2 * covariance.max())
+
+
+def test_adaptive_draws_give_the_same_posterior_with_fewer_projections(volumes):
+    # Little noise, so that a cell is broad beside the posterior.
+    _, noisy, sigma, _ = simulate(volumes, 6, snr=1)
+    plain, adaptive = fitted(volumes, ess=200, max_draws=65536), fitted(volumes, ess=200, adapt_above=SIZE - 1)
+    expected, denoised = plain.denoise(noisy, sigma=sigma), adaptive.denoise(noisy, sigma=sigma)
+    variance = np.array(plain.report["per_image"]["predicted_mse"])
+    assert min(adaptive.report["per_image"]["ess"]) >= 200
+    assert (((denoised - expected) ** 2).mean(axis=(1, 2)) / variance).mean() < 4 * 2 / 200
+    np.testing.assert_allclose(adaptive.report["per_image"]["predicted_mse"], variance, rtol=0.3)
+    assert adaptive.report["per_image"]["conformation"] == plain.report["per_image"]["conformation"]
+    assert np.mean(adaptive.report["per_image"]["draws"]) < 0.5 * np.mean(plain.report["per_image"]["draws"])
 
 
 def test_cut_pixels_count_by_the_chance_of_being_cut():

@@ -165,6 +165,29 @@ def test_a_net_is_shown_flipped_images_in_training_and_after(seen, net):
     assert np.isfinite(method.denoise(test.noisy(), **hints)).all()
 
 
+@pytest.mark.trains
+@pytest.mark.parametrize("net", ["conv", "resnet"])
+def test_a_net_is_shown_the_ctf_as_a_second_image(seen, net):
+    method = Autoencoder(net=net, width=8, epochs=1, batch_size=20, ctf_input="channel")
+    train = seen["train"].subset(slice(60))
+    method.fit(train.only(method.side_information))
+    test = seen["test"].subset(slice(4))
+    hints = test.hints(method.side_information)
+    shown = method.inputs(test.noisy(), hints["ctf"]).numpy()
+    np.testing.assert_array_equal(shown[:, 0], test.noisy())
+    # The CTF as torch-ctf gives it over the frequencies of a whole transform, its origin moved to the centre.
+    half = np.fft.fftshift(shown[:, 1], axes=(1, 2))[:, :, : SIZE // 2 + 1]
+    np.testing.assert_allclose(half[:, :, :-1], hints["ctf"].transfer(SIZE)[:, :, :-1], atol=1e-5)
+    denoised = method.denoise(test.noisy(), **hints)
+    turned = hints["ctf"][::-1]  # the other images' CTFs: the net looks at them
+    assert np.abs(method.denoise(test.noisy(), ctf=turned) - denoised).max() > 0
+    again = Autoencoder(net=net, width=8, ctf_input="channel")
+    again.load_weights(method.weights(), SIZE)
+    np.testing.assert_array_equal(again.denoise(test.noisy(), **hints), denoised)
+    with pytest.raises(InputError, match="none, flip"):
+        UNet(ctf_input="channel")
+
+
 def every_element(method) -> np.ndarray:
     """All exemplars in all rotations and mirrored, in pixels and double precision: (N, L, L)."""
     orbits = method.mixture.orbits

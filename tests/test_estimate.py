@@ -10,6 +10,7 @@ from conftest import TINY
 from cryobench.config.compose import build
 from cryobench.config.sweep import plan
 from cryobench.cost import estimate
+from cryobench.cost.bench import scales
 from cryobench.cost.speed import cost_key
 from cryobench.errors import InputError
 
@@ -101,6 +102,15 @@ def test_what_was_not_measured_is_said(tmp_path):
         estimate.read_bench(tmp_path / "bench.json")
 
 
+def test_ratios_are_taken_at_the_sizes_of_the_jobs_and_at_desk_width():
+    def of(*words):
+        return scales(plan(["method=nlm", *words]).jobs)
+
+    assert of("scale=smoke") == ["smoke"] and of("scale=desk") == ["desk"]
+    assert of("scale=desk128") == of("scale=paper") == ["desk128"]
+    assert of("scale=desk", "data.image_size=64,128") == ["desk", "desk128"]
+
+
 def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
     """The verbs, one after the other; every number that bench gives is positive and of the right kind."""
     monkeypatch.setattr("cryobench.cost.bench.cores", lambda: 1)
@@ -116,7 +126,7 @@ def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
     for entry in bench["methods"]:
         assert entry["denoise_s_per_image"] > 0 and entry["fit_s_per_image"] >= 0
         assert (entry["weights_bytes"] > 0) == (entry["key"]["method"] == "gan") == (entry["checkpoint_bytes"] > 0)
-    assert bench["metrics"]["32"]["ssim"] > 0 and len(bench["ratios"]) >= 3
+    assert bench["metrics"]["32"]["ssim"] > 0 and len(bench["ratios"]) >= 4
     assert cli("method=nlm", *TINY)[0] == 0
     status, out, _ = cli("plan", *words)
     assert status == 0 and "2 runs: 1 done, 0 failed, 1 pending" in out and "side by side" in out and "disk:" in out

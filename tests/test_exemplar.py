@@ -11,7 +11,7 @@ from cryobench.data.pairs import open_pairs
 from cryobench.errors import BadImages, InputError
 from cryobench.evaluation.metrics import mse
 from cryobench.methods.posterior.exemplar import Exemplar
-from cryobench.methods.posterior.mixture import Mixture, draws, elements
+from cryobench.methods.posterior.mixture import Mixture, draws, elements, weights_and_evidence
 from cryobench.noise.background import border_sigma
 from cryobench.noise.contaminated import Contaminated
 from cryobench.noise.gaussian import Gaussian
@@ -118,6 +118,16 @@ def test_its_uncertainty_equals_brute_force(fitted, images):
         assert report["effective_exemplars"][i] == pytest.approx(1 / (share**2).sum(), rel=1e-2)
         labels = images["train"].labels
         np.testing.assert_allclose(uncertainty.conformations[i], np.bincount(labels, share), atol=1e-3)
+
+
+def test_weights_are_bayes_rule_and_none_is_too_small_for_its_form():
+    energies = torch.randn((2, 5, 40), generator=torch.Generator().manual_seed(0)) * 30
+    for heat in (0.5, 20.0):
+        found, evidence = weights_and_evidence(energies.clone(), heat)
+        exact = energies.double().flatten() / heat
+        torch.testing.assert_close(found.flatten().double(), exact.softmax(dim=0), rtol=1e-4, atol=1e-30)
+        assert float(evidence) == pytest.approx(float(exact.logsumexp(dim=0)), rel=1e-6)
+        assert float(found.min()) > torch.finfo(torch.float32).tiny
 
 
 def test_draws_take_each_element_as_often_as_it_weighs():

@@ -119,3 +119,11 @@ def test_rows_of_robustness_stand_beside_their_own_method(tmp_path):
     assert "| exemplar, closed conformation unseen | 3.00e-3(–) | 3.00 | 6.00 | – | – | 9.00e-3 | 1 |" in files[".md"]
     assert "| CWF, clipped | 8.00e-3(–) | 2.00 | 16.00 |" in files[".md"]
     assert r"CWF, clipped & 8.00e-3(--) & 2.00" in files[".tex"] and files[".csv"].count("\n") == 6
+
+
+def test_the_sweep_over_molecules_ends_in_its_table(cli, tmp_path):
+    small = ("data.n_train=36", "data.n_test=6", "noise.snr=0.1", "paths.results=out")
+    status, _, err = cli("+sweep=molecules", "data=phantom", "row=exemplar", *small)
+    assert status == 0, err
+    lines = list(csv.DictReader((tmp_path / "out/tables/table_molecules.csv").open(encoding="utf-8")))
+    assert {"exemplar"} == {line["row"] for line in lines if line["mean"]}

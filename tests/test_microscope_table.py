@@ -76,7 +76,7 @@ def test_without_records_nothing_is_made_up(tmp_path):
 
 def test_each_row_says_what_its_images_went_through_and_white_rows_are_those_of_table_2():
     first = [job for (_, seed), job in jobs().items() if seed == 0]
-    assert len({job.run_id for job in first}) == len(first) == 48
+    assert len({job.run_id for job in first}) == len(first) == 55
     for job in first:
         setting, noise = job.row.rpartition(", ")[2], job.config["noise"]
         assert setting in table_microscope.SETTINGS

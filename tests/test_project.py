@@ -4,13 +4,16 @@ import mrcfile
 import numpy as np
 import pytest
 import scipy.ndimage
+import scipy.spatial
 import scipy.stats
 import starfile
 import torch
 from conftest import ASPIRE, SHARED, needs
-from torch_fourier_slice import project_3d_to_2d
+from torch_fourier_slice import extract_central_slices_rfft_3d, project_3d_to_2d
+from torch_fourier_slice.volume_utils import separable_sinc2_correction
 
 from cryobench.data import project as module
+from cryobench.data import slices
 from cryobench.data.project import Projector, project
 from cryobench.data.rotations import euler_from_rotations, random_rotations, rotations_from_euler
 from cryobench.errors import InputError
@@ -68,6 +71,37 @@ def test_equals_the_package_and_keeps_the_kind(size, monkeypatch):
     same = Projector(torch.from_numpy(volume))(torch.from_numpy(rotations))
     assert isinstance(same, torch.Tensor)
     np.testing.assert_array_equal(same.numpy(), images)
+
+
+def on_the_boundary() -> np.ndarray:
+    """Rotations whose slices lie along the boundary of the stored half: those of a cube, exactly and within 2e-8, and turns
+    about each axis."""
+    of = scipy.spatial.transform.Rotation
+    cube, turns = of.create_group("O").as_matrix(), of.from_rotvec(0.7 * np.eye(3)).as_matrix()
+    almost = [
+        cube @ (np.eye(3) + a * np.cross(np.eye(3), axis)) for a in (2e-8, -2e-8, 5e-9, -5e-9) for axis in np.eye(3)
+    ]
+    return np.concatenate([cube, turns, cube @ turns[0], turns[1] @ cube, *almost])
+
+
+@pytest.mark.parametrize("size", [16, 33, 48])
+def test_slices_are_those_of_the_package_bit_for_bit(size, monkeypatch):
+    """Clean images that records rest on were made with the package's slices."""
+    monkeypatch.setattr(slices, "SAMPLES", 3000)  # several pieces
+    volume = torch.from_numpy(np.random.default_rng(6).random((size, size, size), dtype=np.float32))
+    rotations = np.concatenate([on_the_boundary(), random_rotations(40, np.random.default_rng(7))])
+    rotations = torch.from_numpy(rotations).float()
+    projector = Projector(volume)
+    expected = torch.fft.ifftshift(extract_central_slices_rfft_3d(projector.transform, rotations), dim=-2)
+    assert torch.equal(projector.slices(rotations), expected)
+
+
+@pytest.mark.parametrize("size", [10, 32])
+def test_transform_is_that_of_the_package_bit_for_bit(size):
+    volume = torch.from_numpy(blobs(size))
+    padded = torch.nn.functional.pad(volume, [size // 2] * 6) / separable_sinc2_correction((2 * size,) * 3)
+    expected = torch.fft.rfftn(torch.fft.ifftshift(padded), dim=(-3, -2, -1))
+    assert torch.equal(slices.padded_transform(volume), torch.fft.fftshift(expected, dim=(-3, -2)))
 
 
 def test_no_rotation_sums_along_z():

@@ -113,6 +113,7 @@ def on_stack(
     force: bool,
 ) -> None:
     """Methods on a stack of one's own: a table on standard output, a picture where `out` says. Exit status 1 if one failed."""
+    from cryobench import figure
     from cryobench.particles import compare as stacks
     from cryobench.particles.denoise import usable
     from cryobench.particles.model import new_file
@@ -130,7 +131,7 @@ def on_stack(
     lines = stacks.compare(
         stacks.models(names, settings, files), source, rows, contrast_of(contrast, source), number, say, progress
     )
-    stacks.draw(lines).savefig(path)
+    figure.write(stacks.draw(lines), path)
     print(stacks.to_markdown(lines))
     print(f"written: {path}")
     raise typer.Exit(int(any(line.answers is None for line in lines)))

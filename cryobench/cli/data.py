@@ -44,7 +44,7 @@ def data(
         f"{len(pairs.test.clean)} test images of {size} x {size} px at {pairs.pixel_size:g} Å/px"
     )
     if picture:
-        print(f"written: {conformations(pairs.volumes, Path(picture))}")
+        print(f"written: {conformations(pairs.volumes, Path(picture), pairs.pixel_size)}")
     if out:
         written = write_split(
             out,

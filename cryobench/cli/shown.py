@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import yaml
 
 from cryobench.launch.progress import duration
+from cryobench.printed import short
 from cryobench.runs.damage import is_number
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables.text import decimal, formatted, short
+from cryobench.tables.text import decimal, formatted
 
 GROUPS = ("data", "noise", "method", "protocol", "task")  # whose settings tell runs apart
 SAME = 1e-6  # relative; two numbers that differ by less are the same

@@ -42,6 +42,7 @@ def trust(
     force: bool = Force,
 ) -> None:
     """Is a feature real? Yes or no, and to which resolution, by the images themselves; then pure noise through a method."""
+    from cryobench import figure
     from cryobench.particles import trust as questions
     from cryobench.particles import verdict
     from cryobench.particles.denoise import prepare, usable
@@ -67,6 +68,6 @@ def trust(
         judged = questions.stack_images(chosen, prepared, n, say)
     unseen = questions.unseen_conformation(chosen, n, progress) if questions.has_conformations(chosen, source) else None
     answers = questions.ask(chosen, judged, unseen, progress)
-    verdict.draw(chosen.name, answers).savefig(path)
+    figure.write(verdict.draw(chosen.name, answers), path)
     print(verdict.paragraph(chosen.name, answers))
     print(f"written: {path}")

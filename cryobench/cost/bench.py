@@ -73,13 +73,22 @@ def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
                 measured["methods"].append(measure_one(job, cores()))
             bar.advance(task)
         bar.update(task, description="ratios to other ways")
-        small = all(job.config["scale"]["name"] in ("smoke", "quick") for job in jobs)
         with torch_threads(1):
-            measured["ratios"] = [asdict(ratio) for ratio in ratios.all_of(["scale=smoke" if small else "scale=desk"])]
+            measured["ratios"] = [
+                asdict(ratio) for scale in scales(jobs) for ratio in ratios.all_of([f"scale={scale}"])
+            ]
         bar.update(task, completed=2 * len(different) + 1)
     order = [cost_key(job.config) for job in different]
     measured["methods"].sort(key=lambda entry: (order.index(entry["key"]), entry["cores"]))
     return measured
+
+
+def scales(jobs: Sequence[Job]) -> list[str]:
+    """The scales at which ratios are taken: of desk scale's width, whatever that of the jobs, at about their image sizes."""
+    if all(job.config["scale"]["name"] in ("smoke", "quick") for job in jobs):
+        return ["smoke"]
+    large = {job.config["data"]["image_size"] >= 128 for job in jobs}
+    return [scale for scale, wanted in (("desk", False in large), ("desk128", True in large)) if wanted]
 
 
 def side_by_side(jobs: Sequence[Job]) -> Iterator[dict]:

@@ -2,9 +2,9 @@
 
 Of training a GAN: Lightning's loop as a run goes through it, a bare loop of the same steps, and the loop of the paper's released
 code (facts from reading it: the generator's pass is made anew for each of the two steps, and the discriminator's step lets its
-gradient run into the generator; tensors are contiguous). Of the bare loop: its share of what the same core does in a product of
-matrices. The same of ab initio's step of expectation, where its time goes. Of projections: ASPIRE's simulation, if it is
-installed.
+gradient run into the generator; tensors are contiguous). Of the bare loop: what Adam's fused step gains, and its share of what
+the same core does in a product of matrices. The same share of ab initio's step of expectation, where its time goes. Of
+projections: ASPIRE's simulation, if it is installed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from cryobench.methods.learned.batches import as_batch
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.modules.gan import ADAM
 
-TURNS, IMAGES = 5, 80  # turns of each pair, images of a turn
+TURNS, IMAGES = 5, 80  # turns of each pair, images of a turn of training
+PROJECTED = 256  # projections of a turn: a data set has some thousand of each volume
 MATRIX = 1024  # rows and columns of the matrices multiplied
 
 
@@ -80,6 +81,7 @@ def all_of(overrides: list[str]) -> Iterator[Ratio]:
     yield in_turn(
         f"{what}, Lightning", "the released code's loop", unit, speed(through_lightning), speed(released_loop)
     )
+    yield in_turn(f"{what}, bare loop with Adam's fused step", "a bare loop", unit, speed(fused_loop), speed(bare_loop))
     work = flops_per_image(build(config, "method"), train) / 1e9
     counted = (lambda: work * bare_loop(build(config, "method"), train)), multiplied
     yield in_turn(f"{what}, bare loop", "products of matrices", "GFLOP/s", *counted)
@@ -119,18 +121,23 @@ def bare_loop(method, train) -> float:
     return written_out(method, train, again=False, layout=torch.channels_last)
 
 
+def fused_loop(method, train) -> float:
+    """Images a second of the bare loop where Adam's step goes over all weights at once, with other rounding."""
+    return written_out(method, train, again=False, layout=torch.channels_last, fused=True)
+
+
 def released_loop(method, train) -> float:
     """Images a second as the paper's released code goes about it."""
     return written_out(method, train, again=True, layout=torch.contiguous_format)
 
 
-def written_out(method, train, *, again: bool, layout: torch.memory_format) -> float:
+def written_out(method, train, *, again: bool, layout: torch.memory_format, fused: bool = False) -> float:
     """Images a second; again: the generator's pass is made for each step anew, and nothing is detached."""
     module = method.module(train.image_size).to(memory_format=layout)
     generator, discriminator, rule = module.generator, module.discriminator, method.rule()
     optimizers = [
-        torch.optim.Adam(generator.parameters(), lr=method.lr, betas=ADAM),
-        torch.optim.Adam(discriminator.parameters(), lr=method.lr_discriminator, betas=ADAM),
+        torch.optim.Adam(generator.parameters(), lr=method.lr, betas=ADAM, fused=fused),
+        torch.optim.Adam(discriminator.parameters(), lr=method.lr_discriminator, betas=ADAM, fused=fused),
     ]
     steps = len(train) // method.batch_size
     start = time.process_time()
@@ -202,14 +209,14 @@ def expectation(volume: np.ndarray) -> Ratio:
 
 
 def projections(volume: np.ndarray, rotations: np.ndarray) -> Ratio:
-    """Projections of one volume (L, L, L) in orientations (n, 3, 3), beside ASPIRE's simulation of the same."""
+    """Projections of one volume (L, L, L) in orientations (n, 3, 3), its transform included, beside ASPIRE's simulation."""
     from aspire.source import Simulation
     from aspire.utils import Rotation
     from aspire.volume import Volume
 
     from cryobench.data.project import Projector
 
-    rotations = rotations[:64]
+    rotations = rotations[:PROJECTED]
     angles, theirs = Rotation(rotations.astype(np.float32)).angles.astype(np.float32), Volume(volume)
 
     def of_ours() -> float:
@@ -227,4 +234,6 @@ def projections(volume: np.ndarray, rotations: np.ndarray) -> Ratio:
         )
         return len(rotations) / (time.process_time() - start)
 
-    return in_turn(f"projections, {volume.shape[-1]} px", "ASPIRE's simulation", "images/s", of_ours, of_aspire)
+    return in_turn(
+        f"{len(rotations)} projections, {volume.shape[-1]} px", "ASPIRE's simulation", "images/s", of_ours, of_aspire
+    )

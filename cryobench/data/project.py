@@ -1,4 +1,4 @@
-"""Volume + rotations → images: sum projections by the projection-slice theorem, with torch-fourier-slice.
+"""Volume + rotations → images: sum projections by the projection-slice theorem, as in torch-fourier-slice.
 
 The projection of ρ seen under R is I(x, y) = Σ_z ρ(R (x, y, z)ᵀ), and its 2-D Fourier transform is the central slice of
 ρ's 3-D transform in the plane R·(x, y, 0). Coordinates are xyz about the box centre, voxel L//2 on each axis; arrays
@@ -13,8 +13,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch_fourier_slice import extract_central_slices_rfft_3d
-from torch_fourier_slice.volume_utils import compute_cube_face_averages, separable_sinc2_correction
+from torch_fourier_slice.volume_utils import compute_cube_face_averages
 
+from cryobench.data.slices import CentralSlices, padded_transform
 from cryobench.errors import InputError
 
 # Fourier samples interpolated at a time, however many images are asked for: some 100 MB of scratch space, and on a GPU,
@@ -39,14 +40,11 @@ class Projector(Generic[Array]):
         density = volume.float() if isinstance(volume, torch.Tensor) else torch.as_tensor(np.array(volume, np.float32))
         self.odd = density.shape[-1] % 2
         self.size = density.shape[-1] + self.odd
-        # The same steps as in project_3d_to_2d (pad factor 2): the level at the faces is taken off while padding.
+        # The same steps as in project_3d_to_2d (pad factor 2): the level at the faces is taken off before padding.
         density = F.pad(density, [self.odd, 0] * 3)
         self.level = compute_cube_face_averages(density, n=min(4, self.size // 2 - 1))
-        self.pad = self.size // 2
-        density = F.pad(density - self.level, [self.pad] * 6)
-        density = density / separable_sinc2_correction(tuple(density.shape), device=density.device)
-        transform = torch.fft.rfftn(torch.fft.ifftshift(density), dim=(-3, -2, -1))
-        self.transform = torch.fft.fftshift(transform, dim=(-3, -2))
+        self.transform = padded_transform(density - self.level)
+        self.slices = CentralSlices(self.transform) if self.transform.device.type == "cpu" else None
 
     def __call__(self, rotations: np.ndarray | torch.Tensor) -> Array:
         """(n, 3, 3) rotation matrices → (n, L, L) float32 sum projections, in the volume's units times voxels."""
@@ -59,11 +57,15 @@ class Projector(Generic[Array]):
         return cast(Array, images.numpy() if self.is_numpy else images)
 
     def _project(self, rotations: torch.Tensor) -> torch.Tensor:
-        slices = extract_central_slices_rfft_3d(self.transform, rotations)
-        padded = 2 * (self.transform.shape[-1] - 1)
-        images = torch.fft.irfftn(torch.fft.ifftshift(slices, dim=-2), dim=(-2, -1), s=(padded, padded))
-        images = F.pad(torch.fft.fftshift(images, dim=(-2, -1)), [-self.pad] * 4)
-        return (images + self.level * self.size)[..., self.odd :, self.odd :]
+        if self.slices is not None:
+            slices = self.slices(rotations)
+        else:
+            slices = torch.fft.ifftshift(extract_central_slices_rfft_3d(self.transform, rotations), dim=-2)
+        images = torch.fft.irfftn(slices, dim=(-2, -1), s=(2 * self.size,) * 2)
+        # What lies about the first pixel belongs about the centre; the padding goes.
+        half = self.size // 2
+        place = torch.arange(self.odd - half, half, device=images.device)
+        return images[:, place[:, None], place] + self.level * self.size
 
 
 def project(volume: Array, rotations: np.ndarray | torch.Tensor) -> Array:

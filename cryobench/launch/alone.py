@@ -9,10 +9,10 @@ from rich.table import Table
 
 from cryobench.config.sweep import Job
 from cryobench.launch.progress import noise_label
+from cryobench.printed import short
 from cryobench.runs.record import Record
 from cryobench.runs.run import run
 from cryobench.runs.store import Store
-from cryobench.tables.text import short
 
 
 def run_alone(job: Job) -> int:

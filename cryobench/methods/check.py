@@ -10,6 +10,7 @@ import numpy as np
 from cryobench.data.images import NoisyImages
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import SIDE_INFORMATION, Denoiser
+from cryobench.printed import short
 
 SMALL = {"train": 72, "test": 6}  # images of 32 px
 CLOSE = 2e-5  # how far rounding may take a pixel in another batch
@@ -91,13 +92,13 @@ def broken_promises(denoiser: Denoiser, test: NoisyImages) -> list[str]:
         away = np.abs(denoised(denoiser, test, some) - together[some]).max()
         if away > CLOSE:
             broken.append(
-                f"an image's result depends on its batch (a pixel moves by {away:.1e} in a batch of {len(some)})"
+                f"an image's result depends on its batch (a pixel moves by {short(away, 2)} in a batch of {len(some)})"
             )
             break
     clean = test.clean(every)
     error, noise = (float(np.mean((images - clean) ** 2, dtype=np.float64)) for images in (together, before))
     if error > noise:
-        broken.append(f"its MSE of {error:.2e} is above the noisy images' {noise:.2e}")
+        broken.append(f"its MSE of {short(error)} is above the noisy images' {short(noise)}")
     return broken + unrefused(denoiser, test, before)
 
 

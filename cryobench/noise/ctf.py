@@ -36,6 +36,13 @@ class Ctf:
 
     def transfer(self, size: int) -> np.ndarray:
         """(n, L, L/2+1) float32 over the frequencies of scipy.fft.rfft2 of images of L = `size` px."""
+        return self._calculated(size, rfft=True, fftshift=False)
+
+    def centred(self, size: int) -> np.ndarray:
+        """(n, L, L) float32, as an image of L = `size` px: frequency 0 is pixel L//2."""
+        return self._calculated(size, rfft=False, fftshift=True)
+
+    def _calculated(self, size: int, *, rfft: bool, fftshift: bool) -> np.ndarray:
         import torch
         from torch_ctf import calculate_ctf_2d
 
@@ -52,8 +59,8 @@ class Ctf:
             phase_shift=phase,
             pixel_size=self.pixel_size,
             image_shape=(size, size),
-            rfft=True,
-            fftshift=False,
+            rfft=rfft,
+            fftshift=fftshift,
         ).numpy()
 
 

@@ -136,22 +136,24 @@ def to_markdown(lines: list[Line]) -> str:
     return "\n".join(rows)
 
 
+@figure.styled
 def draw(lines: list[Line]):
     """The recommendation; the first images as recorded and by each method; each method's FRC with the particles."""
     able = [(line.name, line.answers) for line in lines if line.answers is not None]
     few = len(able[0][1].images) if able else 0
-    shown = figure.new(11, max(4.0, 1.3 * (len(able) + 1)))
-    shown.suptitle("\n".join(textwrap.wrap(recommendation(lines), 110)), fontsize=10, weight="bold")
+    shown = figure.new(9.0, max(4.4, 1.25 * (len(able) + 1) + 0.5))
+    shown.suptitle("\n".join(textwrap.wrap(recommendation(lines), 95)), weight="bold")
     if not able:
         return shown
-    grid = shown.add_gridspec(1, 2, width_ratios=(1, 1.3))
+    grid, first = shown.add_gridspec(1, 2, width_ratios=(1, 1.1)), able[0][1]
     axes = grid[0].subgridspec(len(able) + 1, few).subplots(squeeze=False)
-    for row, (name, images) in enumerate([("recorded", able[0][1].images), *((n, a.denoised) for n, a in able)]):
+    for row, (name, images) in enumerate([("recorded", first.images), *((n, a.denoised) for n, a in able)]):
         low, high = np.percentile(images, [1, 99])
         for column, axis in enumerate(axes[row]):
-            axis.imshow(images[column], cmap="gray", vmin=low, vmax=high, interpolation="nearest")
-            axis.set(xticks=[], yticks=[])
-        axes[row, 0].set_ylabel("\n".join(textwrap.wrap(name, 14)), fontsize=8)
+            figure.show(axis, images[column], low, high)
+        axes[row, 0].set_ylabel("\n".join(textwrap.wrap(name, 14)))
+        figure.grey_bar(shown, axes[row], low, high, "")
+    figure.scale_bar(axes[0, 0], first.images.shape[-1], verdict.pixel_size(first), first.unit)
     panel = shown.add_subplot(grid[1])
     for number, (name, answers) in enumerate(able):
         colour, frequency = figure.COLOURS[number % len(figure.COLOURS)], answers.frequency
@@ -159,11 +161,11 @@ def draw(lines: list[Line]):
         mark = "" if verdict.verdict(name, answers).startswith("Yes") else " (no)"
         panel.plot(frequency, np.clip(agreement.frc, -0.1, 1.02), color=colour, label=f"{name}{mark}")
         panel.plot(frequency, np.clip(agreement.chance, 0, 1.02), ":", color=colour, linewidth=0.8)
-    panel.axhline(HALF, color="0.6", linewidth=0.8)
+    panel.axhline(HALF, color=figure.FAINT, linewidth=0.8)
     panel.set(
-        xlabel=f"spatial frequency (1/{able[0][1].unit})",
+        xlabel=f"spatial frequency (1/{first.unit})",
         ylabel="Fourier ring correlation with the particles (dotted: chance)",
         ylim=(-0.1, 1.02),
     )
-    panel.legend(fontsize=8, frameon=False)
+    panel.legend()
     return shown

@@ -235,11 +235,11 @@ def export(model: Model, path: Path, force: bool) -> Path:
 
 
 def export_onnx(model: Model, path: Path, force: bool) -> Path:
-    """Write the net alone as ONNX: "noisy" (n, 1, L, L) float32 → "denoised", any n, any L that the net takes."""
+    """Write the net alone as ONNX: "noisy" (n, channels, L, L) float32 → "denoised", any n, any L that the net takes."""
     import torch
 
-    net, size = learned(model).net_in_place.eval(), model.image_size or 0
-    example = torch.zeros(2, 1, size, size)
+    method, size = learned(model), model.image_size or 0
+    net, example = method.net_in_place.eval(), torch.zeros(2, method.channels, size, size)
     batch = torch.export.Dim("batch")
 
     def write(partial: Path) -> None:

@@ -145,17 +145,16 @@ def write(result: Reconstructions, folder: Path, models: list[Model]) -> tuple[l
     return [*files, folder / "fsc.json", *figure.save(draw(frequency, curves, result.views), folder, "fsc")], lines
 
 
+@figure.styled
 def draw(frequency: np.ndarray, curves: dict[str, np.ndarray], views: int):
     """FSC against the true volume, with both thresholds."""
-    shown = figure.new(5.6, 3.6)
+    shown = figure.new(6.4, 4.0)
     axis = shown.subplots()
-    for (name, curve), colour, dash in zip(
-        curves.items(), figure.COLOURS * 3, ("-", "--", "-.", ":") * 5, strict=False
-    ):
+    for (name, curve), colour, dash in zip(curves.items(), figure.COLOURS * 3, figure.LINES * 5, strict=False):
         axis.plot(frequency, curve, dash, color=colour, label=name)
     for threshold in THRESHOLDS:
-        axis.axhline(threshold, color="0.6", linewidth=0.8)
-        axis.annotate(f"{threshold}", (frequency[-1], threshold), fontsize=7, va="bottom", ha="right", color="0.4")
+        axis.axhline(threshold, color=figure.FAINT, linewidth=0.8)
+        axis.annotate(f"{threshold}", (0, threshold), va="bottom", ha="left", color=figure.FAINT)
     lowest = min(-0.05, *map(min, curves.values()))
     axis.set(
         xlabel="spatial frequency (1/Å)",
@@ -163,7 +162,7 @@ def draw(frequency: np.ndarray, curves: dict[str, np.ndarray], views: int):
         ylim=(lowest, 1.02),
         title=f"back-projection of {views} images with known angles",
     )
-    axis.legend(fontsize=8, frameon=False)
+    shown.legend(loc="outside right upper")
     return shown
 
 

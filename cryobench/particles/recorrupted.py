@@ -13,7 +13,7 @@ images and the coefficients of a ring of Fourier space
 
     FRC of D(y₁) and x    B / √(A S)
     lost                  Σ|D(y₁) − x|² / Σ|x|² = 1 + (A − 2B) / S, over all rings: NMSE, at 1 + α² times the noise
-    filter                the same of a filter that knows only the power spectra, S/P in each ring: 1 − Σ (S²/P) / Σ S
+    filter                the same of a filter from the power spectra alone, S/P in each ring: 1 − Σ (S²/P) / Σ S
 
 What all images share (their mean) is left out of the FRC: a method that paints it into anything would agree there with any
 particle.

@@ -9,6 +9,7 @@ import numpy as np
 from cryobench import figure
 from cryobench.particles.recorrupted import HALF, Agreement
 from cryobench.particles.trust import Answers
+from cryobench.printed import short
 
 CERTAIN = 1.96  # standard errors beyond which a filter is said to do better than a method
 
@@ -30,7 +31,7 @@ def resolution(answers: Answers) -> float | None:
 
 
 def foreign(answers: Answers) -> bool:
-    """Whether particles are unlike what a method was trained on: a filter that knows their power spectrum alone does better."""
+    """Whether particles are unlike what a method was trained on: a filter from their power spectrum alone does better."""
     losses = answers.agreement.losses
     return answers.trained and losses is not None and losses.excess[0] > CERTAIN * losses.excess[1]
 
@@ -45,7 +46,7 @@ def verdict(name: str, answers: Answers) -> str:
             else f"these particles don't look like those that {name} was trained on"
         )
         return (
-            f"No: {whose}; it loses {percent(losses.lost)} of their variance, a filter that knows only their power spectrum "
+            f"No: {whose}; it loses {percent(losses.lost)} of their variance, a filter from their power spectrum alone "
             f"{percent(losses.filter)}."
         )
     if not agreement.reach:
@@ -73,7 +74,7 @@ def paragraph(name: str, answers: Answers) -> str:
     if (losses := agreement.losses) is not None:
         lost, other = (f"{percent(share)} ± {100 * share[1]:.0f}" for share in (losses.lost, losses.filter))
         text.append(
-            f"It loses {lost} of the particles' variance; a filter that knows only the power spectrum of these images, {other}. "
+            f"It loses {lost} of the particles' variance; a filter from the power spectrum of these images alone, {other}. "
             f"What it leaves out has {remaining(agreement):.2f} times the variance of the noise, and "
             f"{max(losses.left, 0):.0%} of the particles' power is in it."
         )
@@ -91,8 +92,8 @@ def paragraph(name: str, answers: Answers) -> str:
         known, unseen = (np.array(answers.unseen["mse"][side]) for side in ("known", "unseen"))
         error = np.hypot(known.std() / len(known) ** 0.5, unseen.std() / len(unseen) ** 0.5)
         text.append(
-            f"Conformations that it was never trained on come out with an MSE of {unseen.mean():.3g}, known ones with "
-            f"{known.mean():.3g} (standard error of the difference {error:.1g})."
+            f"Conformations that it was never trained on come out with an MSE of {short(unseen.mean())}, known ones with "
+            f"{short(known.mean())} (standard error of the difference {short(error, 1)})."
         )
     return " ".join(text)
 
@@ -107,26 +108,28 @@ def remaining(agreement: Agreement) -> float:
     return float(np.average(agreement.remaining, weights=np.arange(1, len(agreement.remaining) + 1)))
 
 
+@figure.styled
 def draw(name: str, answers: Answers):
     """The verdict; images and noise, in and out, on one grey scale each; agreement; what is left out; known and unseen."""
-    shown = figure.new(10, 6.2)
-    shown.suptitle("\n".join(textwrap.wrap(verdict(name, answers), 105)), fontsize=10, weight="bold")
-    grid = shown.add_gridspec(2, 1, height_ratios=(1, 1.1))
+    shown = figure.new(9.0, 7.2)
+    shown.suptitle("\n".join(textwrap.wrap(verdict(name, answers), 95)), weight="bold")
+    grid = shown.add_gridspec(2, 1, height_ratios=(1, 1))
     few = len(answers.images)
     top = grid[0].subgridspec(2, 2 * few).subplots(squeeze=False)
     low, high = np.percentile(answers.denoised, [1, 99])
     for column in range(few):
         for start, pair, what in (
             (0, (answers.images, answers.denoised), "particle"),
-            (few, (answers.noise, answers.from_noise), "noise"),
+            (few, (answers.noise, answers.from_noise), "pure noise"),
         ):
             for row, images in enumerate(pair):
-                axis, image = top[row, start + column], images[column]
+                image = images[column]
                 limits = np.percentile(image, [1, 99]) if row == 0 else (low, high)
-                axis.imshow(image, cmap="gray", vmin=limits[0], vmax=limits[1], interpolation="nearest")
-                axis.set(xticks=[], yticks=[], title=what if row == 0 else "denoised")
-                axis.title.set_fontsize(7)
-    widths = (2, 1, 1) if answers.unseen else (2, 1)
+                figure.show(top[row, start + column], image, *limits)
+                top[row, start + column].set_title(what if row == 0 else "denoised", fontsize=figure.SMALL)
+    figure.scale_bar(top[1, 0], answers.images.shape[-1], pixel_size(answers), answers.unit)
+    figure.grey_bar(shown, top, low, high, "denoised, grey value")
+    widths = (1.7, 1, 0.7) if answers.unseen else (1.7, 1)
     panels = grid[1].subgridspec(1, len(widths), width_ratios=widths).subplots(squeeze=False)[0]
     agreement, frequency = answers.agreement, answers.frequency
     curves = (
@@ -136,23 +139,34 @@ def draw(name: str, answers: Answers):
     )
     for (label, curve, dash), colour in zip(curves, figure.COLOURS, strict=False):
         panels[0].plot(frequency, np.clip(curve, -0.1, 1.02), dash, color=colour, label=label)
-    panels[0].axhline(HALF, color="0.6", linewidth=0.8)
+    panels[0].axhline(HALF, color=figure.FAINT, linewidth=0.8)
     if (reach := resolution(answers)) is not None:
-        panels[0].axvspan(0, 1 / reach, color=figure.COLOURS[2], alpha=0.12, linewidth=0)
+        panels[0].axvspan(
+            0, 1 / reach, color=figure.COLOURS[2], alpha=0.12, linewidth=0, label=f"to {reach:.3g} {answers.unit}"
+        )
     inverse = f"spatial frequency (1/{answers.unit})"
     panels[0].set(xlabel=inverse, ylabel="Fourier ring correlation", ylim=(-0.1, 1.02), xlim=(0, frequency[-1]))
-    panels[0].legend(fontsize=8, frameon=False, loc="upper right")
+    panels[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
     panels[1].plot(frequency, agreement.remaining, color=figure.COLOURS[4])
-    panels[1].axhline(1, color="0.6", linewidth=0.8)
+    panels[1].axhline(1, color=figure.FAINT, linewidth=0.8)
     panels[1].set(
         xlabel=inverse,
         title="left out: power over the noise's",
+        xlim=(0, frequency[-1]),
         ylim=(0, max(1.5, float(np.nanmax(agreement.remaining)))),
     )
-    panels[1].title.set_fontsize(9)
+    panels[1].title.set_fontsize(figure.SMALL)
     if answers.unseen:
         sides = ("known", "unseen")
-        panels[2].boxplot([answers.unseen["mse"][side] for side in sides], showfliers=False)
+        panels[2].boxplot([answers.unseen["mse"][side] for side in sides], showfliers=False, widths=0.5)
         panels[2].set_xticks([1, 2], sides)
-        panels[2].set(ylabel="MSE", title="conformations", yscale="log")
+        panels[2].set(ylabel="MSE", yscale="log")
+        panels[2].set_title("conformations", fontsize=figure.SMALL)
+        figure.log_ticks(panels[2].yaxis)
     return shown
+
+
+def pixel_size(answers: Answers) -> float:
+    """Å, or 1 where the images have no pixel size: the last ring lies at Nyquist."""
+    size = answers.images.shape[-1]
+    return size // 2 / size / float(answers.frequency[-1])

@@ -36,6 +36,6 @@ OPEN = ("fig1_stability", "fig2_gallery_snr0.1", "fig2_lambda", "fig3_clustering
 def caption(name: str) -> str:
     """The sentence for the figure NAME.png or .svg."""
     for pattern, sentence in CAPTIONS:
-        if found := re.fullmatch(pattern, name):
-            return sentence.format(*found.groups())
+        if match := re.fullmatch(pattern, name):
+            return sentence.format(*match.groups())
     return f"A figure that is in the folder figures, called {name.replace('_', ' ')}."

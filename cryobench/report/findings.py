@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from cryobench.printed import short
 from cryobench.report.summary import LIMITS, Row, pretty, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables.text import short
 
 ANSWERS = {
     "holds": "hold",
@@ -27,15 +27,15 @@ CELLS = {"agrees": "agree in size", "protocol": "are explained by a protocol swi
 
 def lines(store: Store, runs: pd.DataFrame) -> list[str]:
     """At most ten: what was run, how near to the limit each kind came, what became of the paper's claims and numbers."""
-    found, levels = rows(runs), snrs(runs)
+    ranked, levels = rows(runs), snrs(runs)
     tables = store.results / "tables"
     return [
         text
         for text in (
             ran(runs),
-            limit(found, levels),
-            *nearest(found, levels),
-            no_better_than_the_mean(found, levels),
+            limit(ranked, levels),
+            *nearest(ranked, levels),
+            no_better_than_the_mean(ranked, levels),
             claims(tables / "claims.csv"),
             published(tables / "published_cells.csv"),
         )
@@ -70,11 +70,11 @@ def day_of(record: Record) -> str:
     return record.started[:10]
 
 
-def limit(found: Sequence[Row], levels: Sequence[float]) -> str:
+def limit(ranked: Sequence[Row], levels: Sequence[float]) -> str:
     """The Bayes limit at each noise level."""
     floors = [
         f"{short(mse)} at SNR {snr:g}"
-        for row in found
+        for row in ranked
         for snr in levels
         if row.name == LIMITS[0] and (mse := row.mse(snr))
     ]
@@ -83,7 +83,7 @@ def limit(found: Sequence[Row], levels: Sequence[float]) -> str:
     )
 
 
-def nearest(found: Sequence[Row], levels: Sequence[float]) -> list[str]:
+def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
     """The row of each kind that is nearest to the limit, one kind a line."""
 
     def is_net(row: Row) -> bool:
@@ -98,7 +98,7 @@ def nearest(found: Sequence[Row], levels: Sequence[float]) -> list[str]:
     )
     out = []
     for text, belongs in kinds:
-        able = [row for row in found if belongs(row) and any(row.times(snr) is not None for snr in levels)]
+        able = [row for row in ranked if belongs(row) and any(row.times(snr) is not None for snr in levels)]
         if able:
             best = min(able, key=lambda row: [row.times(snr) or float("inf") for snr in levels])
             name = best.name[0].lower() + best.name[1:] if best.name in LIMITS else pretty(best.name)
@@ -112,13 +112,13 @@ def multiples(row: Row, levels: Sequence[float]) -> str:
     return " and ".join(f"{times:.{2 if times < 10 else 1}f} × limit at SNR {snr:g}" for times, snr in known)
 
 
-def no_better_than_the_mean(found: Sequence[Row], levels: Sequence[float]) -> str:
+def no_better_than_the_mean(ranked: Sequence[Row], levels: Sequence[float]) -> str:
     """Methods whose MSE is not below that of one image for all."""
-    mean = next((row for row in found if row.name == "mean image"), None)
+    mean = next((row for row in ranked if row.name == "mean image"), None)
     parts = []
     for snr in levels if mean else ():
         level = mean.mse(snr) if mean else None
-        worse = [row for row in found if row.judged and level and (row.mse(snr) or 0) >= level]
+        worse = [row for row in ranked if row.judged and level and (row.mse(snr) or 0) >= level]
         if worse:
             parts.append(f"{counted(len(worse), 'method')} at SNR {snr:g}")
     return f"No better than the mean image, one for all: {' and '.join(parts)}." if parts else ""

@@ -36,7 +36,7 @@ def rendered(text: str, title: str) -> str:
 
 def unbroken(markup: str) -> str:
     """HTML whose numbers stay on one line: 3.74e-3 would be broken after its sign."""
-    return NUMBER.sub(lambda found: f'<span class="n">{found[0]}</span>', markup)
+    return NUMBER.sub(lambda match: f'<span class="n">{match[0]}</span>', markup)
 
 
 def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import base64
-import io
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from cryobench import figure
+from cryobench.printed import short
 from cryobench.report.captions import OPEN, caption
 from cryobench.report.tables import standard
 from cryobench.runs.store import Store
 
-COLOURS = (*figure.COLOURS, "#000000")
+COLOURS = (*figure.COLOURS, figure.INK)
 
 
 def all_plots(store: Store, runs: pd.DataFrame) -> list[dict]:
@@ -28,29 +26,32 @@ def all_plots(store: Store, runs: pd.DataFrame) -> list[dict]:
     return [plot for plot in made if plot]
 
 
+@figure.styled
 def against_paper(file: Path, label: str, title: str) -> dict | None:
     """Ours and the paper's MSE row by row, one panel for each noise level."""
     lines = [line for line in standard(file) if line["metric"] == "mse" and line["mean"] and line["paper"]]
     if not lines:
         return None
     snrs = list(dict.fromkeys(line["snr"] for line in lines))
-    sheet = Figure(figsize=(4.6 * len(snrs), 3.2), layout="constrained")
-    FigureCanvasAgg(sheet)
+    sheet = figure.new(4.4 * len(snrs), 3.6)
     for axis, snr in zip(sheet.subplots(1, len(snrs), squeeze=False)[0], snrs, strict=True):
         at_snr = [line for line in lines if line["snr"] == snr]
-        for key, spread, colour, marker, name in (
-            ("mean", "spread", COLOURS[0], "o", "ours"),
-            ("paper", "paper_spread", COLOURS[1], "s", "paper"),
+        for key, spread, colour, mark, name, aside in (
+            ("mean", "spread", COLOURS[0], figure.MARKS[0], "ours", -0.12),
+            ("paper", "paper_spread", COLOURS[1], figure.MARKS[1], "paper", 0.12),
         ):
             values, spreads = ([float(line[column] or 0) for line in at_snr] for column in (key, spread))
-            axis.errorbar(range(len(at_snr)), values, spreads, fmt=marker, color=colour, label=name, capsize=3)
+            places = [place + aside for place in range(len(at_snr))]
+            axis.errorbar(places, values, spreads, fmt=mark, color=colour, label=name)
         axis.set_xticks(range(len(at_snr)), [line["row"] for line in at_snr], rotation=40, ha="right")
         axis.set(ylabel="MSE", xlabel=label, title=f"SNR {float(snr):g}")
         axis.set_ylim(0)
-        axis.legend(frameon=False)
-    return {"title": title, "image": inline(sheet), "alt": f"{title}: ours and the paper's, with their spreads"}
+        axis.yaxis.set_major_formatter(lambda value, _: short(value, 2).replace(".0", "") if value else "0")
+        axis.legend()
+    return {"title": title, "image": inline(sheet, title), "alt": f"{title}: ours and the paper's, with their spreads"}
 
 
+@figure.styled
 def curves(runs: pd.DataFrame) -> dict | None:
     """Validation MSE after each epoch, one line a learned method (its first seed at SNR 0.1)."""
     lines: dict[str, tuple[int, list[dict]]] = {}
@@ -69,32 +70,31 @@ def curves(runs: pd.DataFrame) -> dict | None:
             lines[name] = (record.seed, curve)
     if not lines:
         return None
-    sheet = Figure(figsize=(9.2, 4.2), layout="constrained")
-    FigureCanvasAgg(sheet)
+    sheet = figure.new(9.0, 4.2)
     axis = sheet.subplots()
     for number, (name, (_, curve)) in enumerate(sorted(lines.items())):
         axis.plot(
             [p["epoch"] for p in curve],
             [p["val_mse"] for p in curve],
             color=COLOURS[number % len(COLOURS)],
-            linestyle=("-", "--", ":", "-.")[number // len(COLOURS) % 4],
-            marker=".",
+            linestyle=figure.LINES[number // len(COLOURS) % 4],
+            marker=figure.MARKS[number // len(COLOURS) % 8],
             label=name,
         )
     axis.set(xlabel="epoch", ylabel="MSE on the validation part", yscale="log", title="SNR 0.1, first seed")
-    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    figure.log_ticks(axis.yaxis)
+    axis.locator_params(axis="x", integer=True)
+    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return {
         "title": "Training curves",
-        "image": inline(sheet),
+        "image": inline(sheet, "curves"),
         "alt": "Validation MSE after each epoch of each learned method",
     }
 
 
-def inline(figure: Figure) -> str:
-    """A figure as a PNG in a data URI."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=110)
-    return uri(out.getvalue(), "png")
+def inline(sheet, name: str) -> str:
+    """A figure as an SVG in a data URI, light or dark as the page is."""
+    return uri(figure.to_svg(sheet, name).encode(), "svg")
 
 
 def uri(content: bytes, suffix: str) -> str:
@@ -104,13 +104,12 @@ def uri(content: bytes, suffix: str) -> str:
 
 
 def figures(stores: list[Store], room: int) -> tuple[list[dict], list[str]]:
-    """The figures of each RESULTS/figures, the smaller of PNG and SVG of each, while they fit into `room` bytes; and the rest."""
+    """The figures of each RESULTS/figures, an SVG where there is one, while they fit into `room` bytes; and the rest."""
     files: dict[str, Path] = {}
-    for file in (file for store in stores for file in sorted((store.results / "figures").glob("*.*"))):
-        if file.suffix in (".png", ".svg") and (
-            file.stem not in files or file.stat().st_size < files[file.stem].stat().st_size
-        ):
-            files[file.stem] = file
+    for store in stores:
+        for suffix in (".png", ".svg"):  # the latter turns dark with the page
+            files |= {file.stem: file for file in sorted((store.results / "figures").glob(f"*{suffix}"))}
+    files = dict(sorted(files.items()))
     shown, left_out = [], []
     for name, file in files.items():
         if (size := 4 * file.stat().st_size // 3) > room:

@@ -26,8 +26,8 @@ class Row:
 
     def times(self, snr: float) -> float | None:
         """Its MSE there as a multiple of the Bayes limit, mean over seeds; None where either is not known."""
-        found = self.cells[snr].times() if snr in self.cells else None
-        return found[0] if found else None
+        multiple = self.cells[snr].times() if snr in self.cells else None
+        return multiple[0] if multiple else None
 
     def mse(self, snr: float) -> float | None:
         """Its mean MSE there; None without a run."""
@@ -52,7 +52,7 @@ def rows(runs: pd.DataFrame) -> list[Row]:
     rest = sorted(set(runs["method"].dropna()) - covered - {"given"})
     named["rest"] = {name: {"method.name": name} for name in rest}
     published = {name for part in (1, 2) for name, _, _ in table.published(part)}
-    found = []
+    entries = []
     for part in named.values():
         by_name: dict[str, dict[float, Cell]] = {}
         for cell in table.cells(runs, part, None, levels, ("mse",))[0]:
@@ -60,9 +60,11 @@ def rows(runs: pd.DataFrame) -> list[Row]:
                 by_name.setdefault(cell.row, {})[cell.snr] = cell
         for name, cells in by_name.items():
             side = next(iter(cells.values())).side_information
-            found.append(Row(name, cells, name.removesuffix("-GAN + l1, ResNet") in published, tuple(side)))
-    found = [row for row in found if row.name != "oracle"]
-    return sorted(found, key=lambda row: [row.mse(snr) or float("inf") for snr in levels])
+            entries.append(Row(name, cells, name.removesuffix("-GAN + l1, ResNet") in published, tuple(side)))
+    return sorted(
+        (row for row in entries if row.name != "oracle"),
+        key=lambda row: [row.mse(snr) or float("inf") for snr in levels],
+    )
 
 
 def snrs(runs: pd.DataFrame) -> list[float]:
@@ -74,33 +76,33 @@ def snrs(runs: pd.DataFrame) -> list[float]:
 
 def shown(runs: pd.DataFrame) -> dict:
     """For the page: {"snrs", "limited", "rows": [{"name", "kind", "note", "cells"}]}; {} without runs."""
-    found, levels = rows(runs), snrs(runs)
-    if not found:
+    ranked, levels = rows(runs), snrs(runs)
+    if not ranked:
         return {}
     best = {
-        snr: min((mse for row in found if row.judged and (mse := row.mse(snr)) is not None), default=None)
+        snr: min((mse for row in ranked if row.judged and (mse := row.mse(snr)) is not None), default=None)
         for snr in levels
     }
     lines = []
-    for row in found:
+    for row in ranked:
         kind = "limit" if row.name in LIMITS else "control" if row.name in CONTROLS else ""
         cells = [cell(row, snr, row.judged and row.mse(snr) == best[snr]) for snr in levels]
         lines.append({"name": pretty(row.name), "kind": kind, "note": ", ".join(row.side_information), "cells": cells})
-    limited = any(row.times(snr) is not None for row in found for snr in levels)
+    limited = any(row.times(snr) is not None for row in ranked for snr in levels)
     return {"snrs": [f"{snr:g}" for snr in levels], "limited": limited, "rows": lines}
 
 
 def cell(row: Row, snr: float, best: bool) -> dict:
     """One number of the page's first table, and the runs that it came from."""
-    here, times = row.cells.get(snr), row.times(snr)
-    if here is None or here.mean is None:
+    value, times = row.cells.get(snr), row.times(snr)
+    if value is None or value.mean is None:
         return {"mse": "–", "times": "–", "sort": "", "sort_times": "", "runs": "", "best": False}
     return {
-        "mse": formatted("mse", here.mean, here.spread),
+        "mse": formatted("mse", value.mean, value.spread),
         "times": decimal(times),
-        "sort": f"{here.mean:.8g}",
+        "sort": f"{value.mean:.8g}",
         "sort_times": "" if times is None else f"{times:.8g}",
-        "runs": " ".join(here.run_ids),
+        "runs": " ".join(value.run_ids),
         "best": best,
     }
 

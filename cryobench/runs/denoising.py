@@ -14,6 +14,7 @@ from cryobench.config.compose import build, cache_folder
 from cryobench.errors import BadImages, NotFinite, RunFailed
 from cryobench.evaluation import metrics
 from cryobench.evaluation.analysis import Evidence, analyse
+from cryobench.printed import short
 from cryobench.runs.environment import cores
 
 if TYPE_CHECKING:
@@ -289,7 +290,8 @@ def leave_files(folder: Path, images: Images, judged: Judged, weights: dict | No
     denoised = judged.denoised[:GALLERY]
     np.savez_compressed(folder / "gallery.npz", denoised=denoised.astype(np.float16))
     shown = {"clean": images.clean[:GALLERY], "noisy": images.noisy[:GALLERY], "denoised": denoised}
-    strip(shown, folder / "strip.png", {"denoised": [f"MSE {value:.2e}" for value in mse[:GALLERY]]})
+    notes = {"denoised": [f"MSE {short(value)}" for value in mse[:GALLERY]]}
+    strip(shown, folder / "strip.png", notes, images.pairs.pixel_size)
     if weights is not None:
         from safetensors.torch import save_file
 

@@ -22,6 +22,7 @@ from cryobench.data.io.stack import Stack
 from cryobench.errors import InputError, note
 from cryobench.evaluation.order import check_order
 from cryobench.methods.given import GIVEN
+from cryobench.printed import short
 from cryobench.runs.damage import is_word
 from cryobench.runs.denoising import Images, Judged, leave_files
 from cryobench.runs.record import Record, to_json
@@ -229,6 +230,6 @@ def scale_note(clean: np.ndarray, denoised: np.ndarray, what: str) -> None:
     best = float(clean.var(dtype=np.float64)) - slope**2 * variance
     if best < error / 2:
         note(
-            f"{what}: with another grey scale ({slope:.3g} × image + a constant) its MSE would be {best:.2e}, not {error:.2e}; "
-            "does the tool normalise images?"
+            f"{what}: with another grey scale ({slope:.3g} × image + a constant) its MSE would be {short(best)}, not "
+            f"{short(error)}; does the tool normalise images?"
         )

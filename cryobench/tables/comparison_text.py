@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cryobench.evaluation.statistics import MOST_SEEDS, SEEDS, Answer
+from cryobench.printed import short
 from cryobench.tables.comparison import MEASURES, Comparison, Line
 from cryobench.tables.table import refused_by
-from cryobench.tables.text import decimal, formatted, page, pipes, sheet, short, significant
+from cryobench.tables.text import decimal, formatted, page, pipes, sheet, significant
 
 HEAD = [
     "",

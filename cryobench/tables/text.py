@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cryobench.files import replacing, writable
+from cryobench.printed import short
 from cryobench.runs.store import Store
 
 SIGNS = {"–": "--", "σ": r"$\sigma$"}  # what LaTeX wants in their place, in every table
@@ -36,14 +37,6 @@ def formatted(metric: str, mean: float | None, spread: float | None) -> str:
     if metric == "mse":
         return f"{short(mean)}({short(spread)})"
     return f"{decimal(mean)}({decimal(spread)})"
-
-
-def short(value: float | None) -> str:
-    """2.99e-3, not 2.99e-03."""
-    if value is None:
-        return "–"
-    mantissa, exponent = f"{value:.2e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
 
 
 def decimal(value: float | None, digits: int = 2) -> str:

@@ -26,7 +26,7 @@ def analyse(evidence: Evidence) -> dict:
     to 180; "mirrored": whether the other hand was found; "fsc" with the true map, shell by shell; "resolution": Å where
     it first falls below ½, null where it is below from the first shell on.
     """
-    if evidence.found is None:
+    if evidence.found is None or evidence.volumes is None or evidence.train_labels is None:
         return {}
     import torch
     from torch_fourier_shell_correlation import fourier_shell_correlation

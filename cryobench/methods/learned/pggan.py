@@ -36,6 +36,7 @@ class Pggan(Trained):
     epochs: int = field(default=PARTS, init=False)
 
     nets: ClassVar[tuple[str, ...]] = ("pggan",)
+    ctf_inputs: ClassVar[tuple[str, ...]] = ("none", "flip")
 
     def __post_init__(self) -> None:
         super().__post_init__()

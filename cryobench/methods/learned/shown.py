@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytorch_lightning.callbacks import Callback
 
 from cryobench.methods.learned.lightning import steps_done
+from cryobench.printed import short
 
 
 class EpochProgress(Callback):
@@ -35,7 +36,7 @@ class EpochProgress(Callback):
     def on_validation_end(self, trainer, module) -> None:
         mse = trainer.callback_metrics.get("val_mse")
         if mse is not None and hasattr(self, "bar"):
-            self.bar.update(self.task, mse=f"validation MSE {float(mse):.2e}")
+            self.bar.update(self.task, mse=f"validation MSE {short(float(mse))}")
 
     def on_train_end(self, trainer, module) -> None:
         self.bar.stop()

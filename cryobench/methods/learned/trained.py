@@ -54,8 +54,9 @@ class Trained(Denoiser):
         epochs with the lowest MSE on the training images, each scored, as the paper's brackets most likely were made);
     batch_norm: "eval" (running statistics at test time), "train" (each test batch's own, as the released code), or
         "precise" (statistics estimated anew over training images before each validation, see precise.py);
-    ctf_input: what the net is shown of images with a CTF: "none" (the image, and nothing of the CTF), or "flip" (the image
-        with the sign of every frequency put right, which the net is to make a clean image without CTF of).
+    ctf_input: what the net is shown of images with a CTF, to make clean images without of: "none" (the image, and nothing of
+        the CTF), "flip" (the image with the sign of every frequency put right), or "channel" (the image, and beside it the CTF
+        as a second image, frequency 0 at its centre).
     """
 
     net: str = field(default="resnet", kw_only=True)
@@ -70,8 +71,8 @@ class Trained(Denoiser):
     def __post_init__(self) -> None:
         self.generator: torch.nn.Module | None = None
         self.also: list[dict] = []  # the generator's weights after the other epochs chosen
-        norms, inputs = ("eval", "train", "precise"), ("none", "flip")
-        choices = one_of(self, checkpoint=self.checkpoints, batch_norm=norms, net=self.nets, ctf_input=inputs)
+        norms = ("eval", "train", "precise")
+        choices = one_of(self, checkpoint=self.checkpoints, batch_norm=norms, net=self.nets, ctf_input=self.ctf_inputs)
         refuse("method", above_zero(self, "width", "epochs", "batch_size", "lr"), choices)
 
     @property
@@ -79,8 +80,14 @@ class Trained(Denoiser):
         """The clean images, and the CTFs where the net is shown something of them."""
         return frozenset({"clean"} if self.ctf_input == "none" else {"clean", "ctf"})
 
+    @property
+    def channels(self) -> int:
+        """How many images the net is shown of each particle."""
+        return 2 if self.ctf_input == "channel" else 1
+
     nets: ClassVar[tuple[str, ...]] = NETS
     checkpoints: ClassVar[tuple[str, ...]] = ("validation", "last", "five_best")
+    ctf_inputs: ClassVar[tuple[str, ...]] = ("none", "flip", "channel")
     prepares: ClassVar[bool] = False  # a fit does more with an image than train on it
     pairs_repeat: ClassVar[bool] = True  # `pairs` are the same in every epoch
 
@@ -92,7 +99,8 @@ class Trained(Denoiser):
         """The net that denoises, its weights drawn from the seed. Raises InputError for an image size that it does not take."""
         from cryobench.methods.learned.nets.build import build
 
-        return build(self.net, "generator", width=self.width, image_size=image_size, seed=self.setting.seed)
+        width, seed, inputs = self.width, self.setting.seed, self.channels
+        return build(self.net, "generator", width=width, image_size=image_size, seed=seed, inputs=inputs)
 
     def fit(self, train: NoisyImages) -> None:
         """Train on pairs (n, L, L); a fit that was ended goes on from the checkpoints in `setting.workdir`.
@@ -156,16 +164,18 @@ class Trained(Denoiser):
         A pure function of its arguments and the run's seed, so that a training that was ended goes on as it would have.
         """
         noisy, clean = same_pairs(images, index, epoch)
-        return self.righted(noisy, images.hints(self.side_information, index).get("ctf")), clean
+        return self.with_ctf(noisy, images.hints(self.side_information, index).get("ctf")), clean
 
     def held_pairs(self, images: NoisyImages, index: np.ndarray, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """The same for the images that choose the checkpoint."""
         return Trained.pairs(self, images, index, epoch)
 
-    def righted(self, noisy: np.ndarray, ctf: Ctf | None) -> np.ndarray:
-        """Images (b, L, L) as `ctf_input` wants them shown."""
+    def with_ctf(self, noisy: np.ndarray, ctf: Ctf | None) -> np.ndarray:
+        """Images (b, L, L) as `ctf_input` wants them shown: (b, L, L), or (b, 2, L, L) with their CTFs."""
         if self.ctf_input == "none":
             return noisy
+        if self.ctf_input == "channel":
+            return np.stack([noisy, given(ctf).centred(noisy.shape[-1])], axis=1)
         from cryobench.noise.ctf import phase_flipped
 
         return phase_flipped(noisy, given(ctf).transfer(noisy.shape[-1]))
@@ -213,7 +223,7 @@ class Trained(Denoiser):
         """What a net is shown of noisy images at test time, (b, L, L) float32 → (b, channels, L, L)."""
         from cryobench.methods.learned.batches import as_batch
 
-        return as_batch(self.righted(noisy, ctf))
+        return as_batch(self.with_ctf(noisy, ctf))
 
     def answer(self, net: torch.nn.Module, inputs: torch.Tensor) -> torch.Tensor:
         """What a net makes of `inputs`, on their device: (b, channels, L, L) → denoised (b, 1, L, L)."""

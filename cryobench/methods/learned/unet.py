@@ -43,6 +43,7 @@ class UNet(Trained):
     """guide: "exemplar" or "none"; draws: of noise for each training image; weight_decay: of AdamW."""
 
     nets: ClassVar[tuple[str, ...]] = ("unet",)
+    ctf_inputs: ClassVar[tuple[str, ...]] = ("none", "flip")
     checkpoints: ClassVar[tuple[str, ...]] = ("validation", "last")
     prepares: ClassVar[bool] = True
     pairs_repeat: ClassVar[bool] = False
@@ -69,11 +70,15 @@ class UNet(Trained):
 
         return UNetModule(self, image_size)
 
+    @property
+    def channels(self) -> int:
+        return 1 + (len(WIDTHS) if self.exemplar else 0)
+
     def build_generator(self, image_size: int) -> torch.nn.Module:
         from cryobench.methods.learned.nets import unet
 
-        shown = {"inputs": 1 + len(WIDTHS), "base": MIDDLE} if self.exemplar else {"inputs": 1, "base": None}
-        return unet.build(self.width, image_size, seed=self.setting.seed, **shown)
+        base = MIDDLE if self.exemplar else None
+        return unet.build(self.width, image_size, seed=self.setting.seed, inputs=self.channels, base=base)
 
     def fit_in_folder(self, train: NoisyImages) -> None:
         """Guides of all training images first, under each draw of noise, where the exemplars are to guide; then as any net."""
@@ -127,7 +132,7 @@ class UNet(Trained):
 
     def _shown(self, images: NoisyImages, index: np.ndarray, draw: int) -> tuple[np.ndarray, np.ndarray]:
         """(b, channels, L, L) and (b, 1, L, L) float32."""
-        noisy = self.righted(images.noisy(index, draw), images.hints(self.side_information, index).get("ctf"))
+        noisy = self.with_ctf(images.noisy(index, draw), images.hints(self.side_information, index).get("ctf"))
         inputs, clean = noisy[:, None], np.array(images.clean(index)[:, None])
         if self.exemplar:
             guides = self.guides[draw][np.searchsorted(self.exemplars, images.indices[index])]
@@ -138,7 +143,7 @@ class UNet(Trained):
         """The noisy images, and beside them what the exemplars' posteriors say of them if they are the guide."""
         import torch
 
-        channels = self.righted(noisy, ctf)[:, None]
+        channels = self.with_ctf(noisy, ctf)[:, None]
         if self.exemplar:
             hints: dict[str, Any] = {} if ctf is None else {"ctf": ctf}
             channels = np.concatenate([channels, self.exemplar.widened(noisy, WIDTHS, **hints)], axis=1)

@@ -17,7 +17,7 @@ that is not white is whitened in both (imaging.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class Bayes(Imaging):
     temper: above 1 draws more broadly than the coarse posterior.
     draws: poses projected in one round; ess: effective sample size at which no further round is needed; max_draws: the
         most poses for one image.
+    adapt_above: images of more px than this are drawn adaptively (adaptive.py): after the first round in rounds of a quarter
+        as many poses. Committed limits of up to 64 px were drawn without.
     """
 
     step: float = 1.4
@@ -47,10 +49,12 @@ class Bayes(Imaging):
     draws: int = 256
     ess: float = 50
     max_draws: int = 4096
+    adapt_above: int = field(default=64, metadata={"later": True})
 
     def __post_init__(self) -> None:
         self.check_imaging()
-        refuse("method", above_zero(self, "step", "components", "draws", "ess"), at_least(self, 1, "temper"))
+        least = at_least(self, 1, "temper") | at_least(self, 0, "adapt_above")
+        refuse("method", above_zero(self, "step", "components", "draws", "ess"), least)
         if self.max_draws < self.draws:
             raise InputError(f"method.max_draws: expected at least method.draws ({self.draws}), got {self.max_draws}")
 

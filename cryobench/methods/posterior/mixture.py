@@ -21,6 +21,7 @@ from cryobench.noise.ctf import through
 
 BASIS_IMAGES = 2000  # training images that the basis is learnt from
 BATCH = 256  # training images read at a time
+NOTHING = 80.0  # powers of e below the largest weight
 DRAWS = 128  # from a posterior, for the standard deviation of pixels
 # A shift search: how many exemplars and angles are enough to rule a shift out, by how much, and how many may be left.
 GLANCE, GLANCE_ANGLES, RULED_OUT, KEPT = 500, 72, 12.0, 16
@@ -58,14 +59,15 @@ class Mixture:
         by_shift = []
         for shift in self._shifts(matched, heat, transfer):
             energies = energies_of(orbits, np.roll(matched, (-shift[0], -shift[1]), (0, 1)), norms)
-            by_shift.append((shift, torch.logsumexp(energies.flatten() / heat, 0), weights(energies, sigma, self.tau)))
-        odds = torch.softmax(torch.stack([log for _, log, _ in by_shift]), dim=0)
+            by_shift.append((shift, *weights_and_evidence(energies, heat)))
+        odds = torch.softmax(torch.stack([log for *_, log in by_shift]), dim=0)
         shifted, within, traces, shares = [], [], [], []
-        for shift, _, weight in by_shift:
+        for shift, weight, _ in by_shift:
             coefficients, share = orbits.weighted_sum(weight), weight.sum(dim=(0, 1))
             shifted.append(torch.roll(orbits.basis.render(coefficients[None])[0], shift, (0, 1)))
-            drawn = orbits.basis.render(elements(orbits, draws(weight, DRAWS)))
-            within.append((torch.roll(drawn, shift, (1, 2)) - shifted[-1]).square().mean(dim=0))
+            drawn, times = draws(weight, DRAWS).unique_consecutive(return_counts=True)
+            squares = (torch.roll(orbits.basis.render(elements(orbits, drawn)), shift, (1, 2)) - shifted[-1]).square()
+            within.append(torch.tensordot(times / DRAWS, squares, 1))
             traces.append(share @ orbits.norms - coefficients.abs().square().sum())
             shares.append(share)
         means = torch.stack(shifted)
@@ -152,12 +154,25 @@ def seen_through(orbits: Orbits, image: np.ndarray, transfer: np.ndarray | None)
 
 def energies_of(orbits: Orbits, matched: np.ndarray, norms: torch.Tensor) -> torch.Tensor:
     """(‖y‖² − ‖y − T x‖²)/2 = ⟨T y, x⟩ − ‖T x‖²/2 of every element, (2, angles, n), from what `seen_through` gives."""
-    return orbits.inner_products(orbits.basis.coefficients(matched[None])[0]) - norms / 2
+    return orbits.inner_products(orbits.basis.coefficients(matched[None])[0]).sub_(norms / 2)
 
 
 def weights(energies: torch.Tensor, sigma: float, tau: float) -> torch.Tensor:
     """w ∝ exp(energy / (σ²τ)), of sum 1; the largest exponent is taken off first, so nothing overflows."""
-    return torch.softmax((energies / (float(sigma) ** 2 * tau)).flatten(), dim=0).reshape(energies.shape)
+    return weights_and_evidence(energies, float(sigma) ** 2 * tau)[0]
+
+
+def weights_and_evidence(energies: torch.Tensor, heat: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights w ∝ exp(energy / heat), of sum 1, and log Σ exp(energy / heat).
+
+    No weight is below exp(−NOTHING) of the largest, which changes nothing that is seen: processors are many times slower with
+    numbers that are too small for their usual form.
+    """
+    exponents = energies / heat
+    largest = exponents.max()
+    weights = exponents.sub_(largest).clamp_(min=-NOTHING).exp_()
+    total = weights.sum()
+    return weights.div_(total), largest + total.log()
 
 
 def draws(weights: torch.Tensor, n: int) -> torch.Tensor:

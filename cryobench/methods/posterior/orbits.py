@@ -61,8 +61,8 @@ class Orbits:
         return total
 
     def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
-        """Σ w·element over all elements: weights (2, angles, n) of total size about 1 → coefficients (K,)."""
-        heavy = torch.nonzero(weights.abs().sum(dim=(0, 1)) > NEGLIGIBLE / len(self))[:, 0]
+        """Σ w·element over all elements: weights (2, angles, n), none below 0, of sum about 1 → coefficients (K,)."""
+        heavy = torch.nonzero(weights.sum(dim=(0, 1)) > NEGLIGIBLE / len(self))[:, 0]
         turned = torch.fft.rfft(weights[:, :, heavy], dim=1).conj()  # Σ_t w exp(i m α_t), (2, orders, heavy)
         both, odds = torch.view_as_real(turned[0] + turned[1]), torch.view_as_real(turned[0] - turned[1])
         total = torch.empty((len(self.basis), 2), device=weights.device)

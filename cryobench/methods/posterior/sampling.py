@@ -5,7 +5,9 @@ every conformation, in a steerable basis where the in-plane angle costs an FFT. 
 flattened to the power 1/temper so that no part of the space is left out; in each, a pose is drawn at random, projected
 exactly, and weighted by its own likelihood over the probability of its cell (importance sampling; all cells have the
 same volume). Rounds of draws go on until their effective sample size, ESS = (Σw)²/Σw² (Kong 1992), is large enough: the
-mean of N independent draws from the posterior has 1 + 1/N times the limit's MSE.
+mean of N independent draws from the posterior has 1 + 1/N times the limit's MSE. Of large images, whose posterior is narrow
+beside a cell, only the first round comes from cells, and the others from where it found the posterior (adaptive.py). What that
+round misses is lost, so its posterior is flattened by FLATTER more.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import torch
 
 from cryobench.data.project import Projector
 from cryobench.methods.device import compute_device
+from cryobench.methods.posterior.adaptive import Poses, Proposals, draw
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut
 from cryobench.methods.posterior.orbits import Orbits
 from cryobench.methods.posterior.so3_grid import hemisphere
@@ -28,6 +31,9 @@ if TYPE_CHECKING:
 
 FOR_BASIS = 2000  # views from which the principal components are taken
 BATCH = 256  # views projected at a time
+FLATTER = (
+    2.0  # with 1, one of 500 images of 128 px had its conformation's cells missed; with 2 it cost a tenth more draws
+)
 LEFT_OUT = 25.0  # cells so far below the best, in powers of e, are never drawn: of 10⁷ cells they hold less than 2e-4
 
 
@@ -41,12 +47,13 @@ class Sampler:
         size = volumes.shape[-1]
         spacing = min(2 * settings.step / size, np.pi / 4)
         self.cells = hemisphere(spacing)
+        self.adapts, self.reach = size > settings.adapt_above, 3 * spacing  # reach: of one Gaussian of adaptive draws
         views = self.cells.views()
         few = views[:: -(-len(views) * len(volumes) // FOR_BASIS)]
         full = fourier_bessel(size).to(volumes.device)
-        basis = principal(full, (self._images(k, few) for k in range(len(volumes))), settings.components)
+        basis = principal(full, (self._of_one(k, few) for k in range(len(volumes))), settings.components)
         parts = np.array_split(views, -(-len(views) // BATCH))
-        bank = [basis.coefficients(self._images(k, part)) for k in range(len(volumes)) for part in parts]
+        bank = [basis.coefficients(self._of_one(k, part)) for k in range(len(volumes)) for part in parts]
         self.bank = Orbits(basis, torch.cat(bank), angles=int(np.ceil(2 * np.pi / spacing)))
         round_part = self.bank.coefficients.mean(dim=0) * (basis.orders == 0)
         self.typical = basis.render(round_part[None])[0].cpu().numpy()
@@ -61,20 +68,32 @@ class Sampler:
         cumulative = np.exp(log_cells).cumsum()
         rng = np.random.default_rng(settings.setting.seed)
         seen_through = None if transfer is None else torch.from_numpy(transfer).to(self.bank.norms.device)
-        images, log_weights, conformations = [], [], []
+        proposals = Proposals(
+            lambda poses: self._log_density(poses, cells, log_cells), len(self.projectors), self.reach
+        )
+        images, log_likelihoods, log_densities = [], [], []
+        poses: list[Poses] = []
+        log_weights = np.empty(0)
         while True:
-            # Systematic draws: one offset for evenly spaced marks, so that heavy cells get their share almost exactly.
-            marks = (np.arange(settings.draws) + rng.random()) / settings.draws
-            chosen = np.searchsorted(cumulative, marks * cumulative[-1])
-            drawn, which = self._draw(cells[chosen], rng.random((settings.draws, 3)))
-            images.append(drawn)
-            conformations.append(which)
+            if self.adapts and poses:
+                mixture = proposals.fit(_joined(poses), log_weights)
+                poses.append(draw(mixture, -(-settings.draws // 4), rng))
+            else:
+                # Systematic draws: one offset for evenly spaced marks, so that heavy cells get their share almost exactly.
+                mixture, marks = None, (np.arange(settings.draws) + rng.random()) / settings.draws
+                chosen = np.searchsorted(cumulative, marks * cumulative[-1])
+                poses.append(self._poses(cells[chosen], rng.random((settings.draws, 3))))
+                log_densities.append(log_cells[chosen])
+            images.append(drawn := self._images(poses[-1]))
+            proposals.rounds.append((len(drawn), mixture))
             if seen_through is not None:
                 drawn = torch.fft.irfft2(torch.fft.rfft2(drawn) * seen_through, s=drawn.shape[1:])
-            log_weights.append(log_likelihood(drawn, image, sigma).cpu().numpy() - log_cells[chosen])
-            weights = normalised(np.concatenate(log_weights))
-            if effective(weights) >= settings.ess or len(weights) + settings.draws > settings.max_draws:
-                return Posterior(torch.cat(images), weights, np.concatenate(conformations))
+            log_likelihoods.append(log_likelihood(drawn, image, sigma).cpu().numpy())
+            density = proposals.log_density(_joined(poses)) if mixture else np.concatenate(log_densities)
+            log_weights = np.concatenate(log_likelihoods) - density
+            weights = normalised(log_weights)
+            if effective(weights) >= settings.ess or len(weights) + len(drawn) > settings.max_draws:
+                return Posterior(torch.cat(images), weights, _joined(poses).conformations)
 
     def _heavy_cells(self, image: np.ndarray, sigma: float, transfer) -> tuple[np.ndarray, np.ndarray]:
         """Cells that may be drawn (flat indices in the order of `Orbits`), and the log of their probabilities."""
@@ -99,25 +118,43 @@ class Sampler:
         """log likelihood / temper at the centre of every cell, flat, from T y (L, L) and ‖T x‖² (n,), which is taken as the
         same all along an orbit."""
         inner = self.bank.inner_products(self.bank.basis.coefficients(matched[None])[0])
-        return ((inner - norms / 2) / (self.settings.temper * float(variance))).flatten()
+        temper = self.settings.temper * (FLATTER if self.adapts else 1.0)
+        return ((inner - norms / 2) / (temper * float(variance))).flatten()
 
-    def _draw(self, chosen: np.ndarray, uniform: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
-        """A pose within each of the cells `chosen` (n,), at `uniform` (n, 3) → images (n, L, L), conformations (n,)."""
+    def _poses(self, chosen: np.ndarray, uniform: np.ndarray) -> Poses:
+        """A pose within each of the cells `chosen` (n,), at `uniform` (n, 3)."""
         mirrored, angle, index = np.unravel_index(chosen, self.bank.shape)
         conformation, cell = index // len(self.cells), index % len(self.cells)
         angle = 2 * np.pi * (angle + uniform[:, 2] - 0.5) / self.bank.angles
-        rotations = self.cells.rotations(cell, uniform[:, :2], mirrored == 1, angle)
-        images = self.bank.norms.new_empty((len(chosen), self.bank.basis.size, self.bank.basis.size))
-        for k in np.unique(conformation):
-            of_k = np.flatnonzero(conformation == k)
-            images[torch.from_numpy(of_k).to(images.device)] = self._images(k, rotations[of_k])
-        return images, conformation
+        return Poses(conformation, self.cells.rotations(cell, uniform[:, :2], mirrored == 1, angle))
 
-    def _images(self, conformation: int, rotations: np.ndarray) -> torch.Tensor:
-        """Clean images (n, L, L), as the data set makes them: each from its minimum to its maximum as [0, 1]."""
+    def _log_density(self, poses: Poses, cells: np.ndarray, log_cells: np.ndarray) -> np.ndarray:
+        """log density of poses (n,) where cells, ascending, have these log probabilities, and no other is ever drawn."""
+        cell, mirrored, angle = self.cells.find(poses.rotations)
+        turned = np.round(angle * self.bank.angles / (2 * np.pi)).astype(int) % self.bank.angles
+        index = poses.conformations * len(self.cells) + cell
+        flat = np.ravel_multi_index((mirrored.astype(int), turned, index), self.bank.shape)
+        place = np.searchsorted(cells, flat).clip(max=len(cells) - 1)
+        return np.where(cells[place] == flat, log_cells[place] + np.log(np.prod(self.bank.shape)), -np.inf)
+
+    def _images(self, poses: Poses) -> torch.Tensor:
+        """Clean images (n, L, L) in these poses."""
+        images = self.bank.norms.new_empty((len(poses), self.bank.basis.size, self.bank.basis.size))
+        for k in np.unique(poses.conformations):
+            of_k = np.flatnonzero(poses.conformations == k)
+            images[torch.from_numpy(of_k).to(images.device)] = self._of_one(k, poses.rotations[of_k])
+        return images
+
+    def _of_one(self, conformation: int, rotations: np.ndarray) -> torch.Tensor:
+        """Clean images (n, L, L) of one conformation, as the data set makes them: of minimum 0 and maximum 1."""
         images = self.projectors[conformation](torch.from_numpy(rotations))
         low, high = images.amin(dim=(1, 2), keepdim=True), images.amax(dim=(1, 2), keepdim=True)
         return (images - low) / (high - low)
+
+
+def _joined(rounds: list[Poses]) -> Poses:
+    """The poses of all rounds."""
+    return Poses(np.concatenate([r.conformations for r in rounds]), np.concatenate([r.rotations for r in rounds]))
 
 
 def normalised(log_weights: np.ndarray) -> np.ndarray:

@@ -42,10 +42,29 @@ class Hemisphere:
         views[mirrored] = views[mirrored] @ MIRROR
         return views @ Rotation.from_euler("z", -angle[:, None]).as_matrix()
 
+    def find(self, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The inverse of `rotations`: (n, 3, 3) → cell (n,) int, mirrored (n,) bool, in-plane angle (n,) in (-π, π]."""
+        direction = rotations[:, :, 2]
+        mirrored = direction[:, 2] < 0
+        x, y, z = np.where(mirrored, -1, 1) * direction.T
+        rings, first = np.unique(self.z_range[:, 1], return_index=True)  # lower bounds, from the equator up
+        ring = (np.searchsorted(rings, z, side="right") - 1).clip(0)
+        phi = np.arctan2(y, x) % (2 * np.pi)
+        cell = first[ring] + np.floor(phi / np.diff(self.phi_range[first[ring]], axis=1)[:, 0]).astype(int)
+        cell = cell.clip(first[ring], first[ring] + np.bincount(np.searchsorted(rings, self.z_range[:, 1]))[ring] - 1)
+        offset = np.stack([_share(self.z_range[cell], z), _share(self.phi_range[cell], phi)], axis=1)
+        unturned = self.rotations(cell, offset, mirrored, np.zeros(len(cell)))
+        turn = unturned.transpose(0, 2, 1) @ rotations  # about the viewing axis by -angle
+        return cell, mirrored, np.arctan2(turn[:, 0, 1], turn[:, 0, 0])
+
     def views(self) -> np.ndarray:
         """The orientation (n, 3, 3) at the centre of each cell, unmirrored and without in-plane angle."""
         z, phi = self.centre.T
         return Rotation.from_euler("ZYZ", np.stack([phi, np.arccos(z), 0 * z], axis=1)).as_matrix()
+
+
+def _share(bounds: np.ndarray, value: np.ndarray) -> np.ndarray:
+    return (value - bounds[:, 0]) / (bounds[:, 1] - bounds[:, 0])
 
 
 def _between(bounds: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -14,10 +14,12 @@ from cryobench.methods.learned.nets import NETS
 Net = TypeVar("Net", bound=nn.Module)
 
 
-def build(name: str, role: str, *, width: int, image_size: int, seed: int, norm: str = "batch") -> nn.Module:
+def build(
+    name: str, role: str, *, width: int, image_size: int, seed: int, norm: str = "batch", inputs: int = 1
+) -> nn.Module:
     """A net of `NETS` in the role "generator" or "discriminator", weights drawn from `seed`, channels-last.
 
-    (b, 1, L, L) → (b, 1, L, L) in (-1, 1) for a generator, → (b, 1, m, m) raw scores for a discriminator.
+    (b, inputs, L, L) → (b, 1, L, L) in (-1, 1) for a generator, (b, 1, L, L) → (b, 1, m, m) raw scores for a discriminator.
     norm (of NORMS): "batch", as in the paper's nets; "layer", over the channels and pixels of each image; "none".
     Raises InputError for an unknown name or an image size that the net can't take.
     """
@@ -26,7 +28,8 @@ def build(name: str, role: str, *, width: int, image_size: int, seed: int, norm:
     module = importlib.import_module(f"cryobench.methods.learned.nets.{name}")
     module.check_size(image_size)
     with torch.random.fork_rng(devices=[]):  # torch's own initialisation draws from the global state; ours follows
-        net = (module.Generator if role == "generator" else module.Discriminator)(width, image_size)
+        generates = role == "generator"
+        net = module.Generator(width, image_size, inputs) if generates else module.Discriminator(width, image_size)
     draw_weights(net, torch.Generator().manual_seed(seed))
     if norm != "batch":
         replace_batch_norm(net, norm)

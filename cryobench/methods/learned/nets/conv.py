@@ -27,17 +27,17 @@ def check_size(image_size: int) -> None:
         )
 
 
-def widths(width: int, image_size: int) -> list[int]:
-    """[1, d, 2d, 4d, 8d]: the channels after each stage down, the image's own first."""
-    return [1, *(width * 2**k for k in range(stages(image_size)))]
+def widths(width: int, image_size: int, inputs: int = 1) -> list[int]:
+    """[inputs, d, 2d, 4d, 8d]: the channels after each stage down, the image's own first."""
+    return [inputs, *(width * 2**k for k in range(stages(image_size)))]
 
 
 class Generator(nn.Module):
-    """(b, 1, L, L) noisy → (b, 1, L, L) in (-1, 1)."""
+    """(b, inputs, L, L), noisy first → (b, 1, L, L) in (-1, 1)."""
 
-    def __init__(self, width: int, image_size: int):
+    def __init__(self, width: int, image_size: int, inputs: int = 1):
         super().__init__()
-        ladder = widths(width, image_size)
+        ladder = widths(width, image_size, inputs)
         layers: list[nn.Module] = []
         for before, after in zip(ladder, ladder[1:], strict=False):
             layers += [nn.Conv2d(before, after, 4, 2, 1), nn.BatchNorm2d(after), nn.ReLU()]

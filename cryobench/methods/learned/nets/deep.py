@@ -61,21 +61,21 @@ class Level(nn.Module):
         return self.unit(F.relu(x if skip is None else x + skip))
 
 
-def stem(width: int) -> nn.ModuleList:
-    """Six levels down: (b, 1, L, L) → (b, 8d, L/64, L/64)."""
-    ladder = [1, *(width * k for k in LEVELS)]
+def stem(width: int, inputs: int = 1) -> nn.ModuleList:
+    """Six levels down: (b, inputs, L, L) → (b, 8d, L/64, L/64)."""
+    ladder = [inputs, *(width * k for k in LEVELS)]
     return nn.ModuleList(
         Level(nn.Conv2d(before, after, 4, 2, 1), after) for before, after in zip(ladder, ladder[1:], strict=False)
     )
 
 
 class Generator(nn.Module):
-    """(b, 1, L, L) noisy → (b, 1, L, L) in (-1, 1)."""
+    """(b, inputs, L, L), noisy first → (b, 1, L, L) in (-1, 1)."""
 
-    def __init__(self, width: int, image_size: int):
+    def __init__(self, width: int, image_size: int, inputs: int = 1):
         super().__init__()
         ladder = [width * k for k in LEVELS]
-        self.encoder = stem(width)
+        self.encoder = stem(width, inputs)
         self.decoder = nn.ModuleList(
             Level(nn.ConvTranspose2d(before, after, 4, 2, 1), after)
             for before, after in zip(ladder[:0:-1], ladder[-2::-1], strict=True)

@@ -62,12 +62,12 @@ def up(inputs: int, width: int, units: int) -> Stage:
 
 
 class Generator(nn.Module):
-    """(b, 1, L, L) noisy → (b, 1, L, L) in (-1, 1)."""
+    """(b, inputs, L, L), noisy first → (b, 1, L, L) in (-1, 1)."""
 
-    def __init__(self, width: int, image_size: int):
+    def __init__(self, width: int, image_size: int, inputs: int = 1):
         super().__init__()
         d = width
-        self.encoder = nn.ModuleList([down(1, d, 3), down(d, 2 * d, 3), down(2 * d, 4 * d, 3)])
+        self.encoder = nn.ModuleList([down(inputs, d, 3), down(d, 2 * d, 3), down(2 * d, 4 * d, 3)])
         self.decoder = nn.ModuleList([up(4 * d, 2 * d, 3), up(2 * d, d, 3)])
         self.last = nn.ConvTranspose2d(d, 1, 4, stride=2, padding=1)
         self.last_norm = nn.BatchNorm2d(1)

@@ -1,0 +1,53 @@
+"""Pictures: one style for all of them, and images of particles beside each other. Without pyplot's global state."""
+
+from cryobench.figure.images import beside, conformations, gallery, grey_bar, scale_bar, show, strip
+from cryobench.figure.structure import structure
+from cryobench.figure.style import (
+    COLOURS,
+    FAINT,
+    GRID,
+    INK,
+    LINES,
+    MARKS,
+    ON_IMAGE,
+    PAPER,
+    SMALL,
+    aside,
+    log_ticks,
+    new,
+    over_seeds,
+    save,
+    styled,
+    ticks,
+    to_svg,
+    write,
+)
+
+__all__ = [
+    "COLOURS",
+    "FAINT",
+    "GRID",
+    "INK",
+    "LINES",
+    "MARKS",
+    "ON_IMAGE",
+    "PAPER",
+    "SMALL",
+    "aside",
+    "beside",
+    "conformations",
+    "gallery",
+    "grey_bar",
+    "log_ticks",
+    "new",
+    "over_seeds",
+    "save",
+    "scale_bar",
+    "show",
+    "strip",
+    "structure",
+    "styled",
+    "ticks",
+    "to_svg",
+    "write",
+]

@@ -1,0 +1,186 @@
+"""Images of particles in pictures: beside each other, with a scale bar, and a bar of greys that says what is black and white."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from cryobench.figure.style import FAINT, ON_IMAGE, SMALL, new, styled, write
+from cryobench.files import writable
+
+NOISY = "noisy"  # such an image spans its own central 98 %, all others the [0, 1] of clean images
+
+
+def show(axis, image: np.ndarray, low: float = 0.0, high: float = 1.0, **more) -> None:
+    """An image (h, w) in grey, black at `low` and white at `high`, without ticks and frame."""
+    axis.imshow(image, vmin=low, vmax=high, **more)
+    axis.grid(False)
+    axis.set(xticks=[], yticks=[], frame_on=False)
+
+
+def span(image: np.ndarray, noisy: bool) -> tuple[float, float]:
+    """What is black and what is white."""
+    low, high = np.nanpercentile(image, [1, 99]) if noisy else (0.0, 1.0)
+    return float(low), float(high)
+
+
+def grey_bar(
+    sheet, axes, low: float = 0.0, high: float = 1.0, label: str = "grey value", colours: str = "gray"
+) -> None:
+    """A narrow bar at the right of the axes: what is black and what is white."""
+    scale = ScalarMappable(Normalize(low, high), colours)
+    bar = sheet.colorbar(scale, ax=axes, fraction=0.02, pad=0.01, aspect=30, ticks=[low, (low + high) / 2, high])
+    bar.ax.set_yticklabels([f"{value:.2g}".replace("-", "−") for value in (low, (low + high) / 2, high)])
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+
+
+def scale_bar(
+    axis,
+    size: int,
+    pixel_size: float,
+    unit: str = "Å",
+    corner: tuple[float, float] = (0, 0),
+    width: float | None = None,
+) -> None:
+    """A bar of 10, 20, 50, 100 … Å, at most a third of an image of `size` px, in its lower left corner.
+
+    corner: the image's upper left one; width: the image's; both in the axis' units, which are pixels where none is given.
+    """
+    decades = (step * 10.0**power for power in range(-1, 5) for step in (1, 2, 5))
+    length = max((one for one in decades if one <= size * pixel_size / 3), default=pixel_size)
+    width = width or size
+    left, foot = corner[0] + 0.06 * width, corner[1] + 0.93 * width
+    axis.plot(
+        [left, left + width * length / (size * pixel_size)],
+        [foot, foot],
+        color=ON_IMAGE,
+        linewidth=2,
+        solid_capstyle="butt",
+    )
+    axis.text(left, foot - 0.02 * width, f"{length:g} {unit}", color=ON_IMAGE, fontsize=SMALL, va="bottom")
+
+
+@styled
+def gallery(panels: list[tuple[str, np.ndarray]], pixel_size: float | None = None) -> Figure:
+    """Images (L, L) under their titles, line by line, all in the contrast [0, 1] of clean images.
+
+    pixel_size: in Å; given, the first panel has a scale bar.
+
+    Four, five or six a line, with the fewest places empty. One whose title begins with "noisy" spans its own central 98 %, which
+    stands below it.
+    """
+    columns = min((5, 4, 6), key=lambda width: -len(panels) % width)
+    lines = -(-len(panels) // columns)
+    sheet = new(1.75 * columns + 0.6, 2.15 * lines)
+    axes = sheet.subplots(lines, columns, squeeze=False)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (title, image) in zip(axes.flat, panels, strict=False):
+        low, high = span(image, title.startswith(NOISY))
+        show(axis, image, low, high)
+        axis.set_title(title, fontsize=SMALL)
+        if title.startswith(NOISY):
+            axis.set_xlabel(f"grey from {low:.2g} to {high:.2g}".replace("-", "−"), labelpad=2)
+    if pixel_size and panels:
+        scale_bar(axes.flat[0], panels[0][1].shape[1], pixel_size)
+    if panels:
+        grey_bar(sheet, axes)
+    return sheet
+
+
+@styled
+def strip(
+    rows: dict[str, np.ndarray],
+    path: Path,
+    notes: dict[str, list[str]] | None = None,
+    pixel_size: float | None = None,
+) -> Path:
+    """Write a PNG with one line of images for each entry of `rows`: name → (n, L, L).
+
+    All lines but "noisy" share the contrast [0, 1] of clean images; a noisy one spans its own central 98 %.
+    notes: name → one short text under each image. pixel_size: in Å; given, the first image has a scale bar.
+    """
+    right, bottom = max(len(images) for images in rows.values()), len(rows) + 0.2
+    sheet = new(1.25 * (right + 0.85), 1.25 * bottom)
+    sheet.set_layout_engine("none")
+    axis = sheet.add_axes((0, 0, 1, 1), frame_on=False)  # one for all images: an axis costs more than an image
+    for line, (name, images) in enumerate(rows.items()):
+        axis.text(-0.05, line + 0.5, name, rotation=90, ha="right", va="center", fontsize=SMALL + 1)
+        for column, image in enumerate(images):
+            low, high = span(image, name == NOISY)
+            place = (column, column + 0.95, line + 0.97, line + 0.02)
+            axis.imshow(image, vmin=low, vmax=high, extent=place)
+            if notes and name in notes:
+                axis.text(column + 0.475, line + 1, notes[name][column], ha="center", va="top")
+    if pixel_size:
+        size = next(iter(rows.values())).shape[-1]
+        scale_bar(axis, size, pixel_size, corner=(0, 0.02), width=0.95)
+    axis.imshow(
+        np.linspace(1, 0, 64)[:, None], vmin=0, vmax=1, extent=(right + 0.05, right + 0.12, 0.97, 0.02), aspect="auto"
+    )
+    for value, end in (("1", 0.02), ("0", 0.97)):
+        axis.text(right + 0.16, end, value, va="top" if value == "1" else "bottom")
+    if NOISY in rows:
+        middle = list(rows).index(NOISY) + 0.5
+        axis.text(right + 0.05, middle, "central\n98 % of\neach", color=FAINT, va="center")
+    axis.grid(False)
+    axis.set(xticks=[], yticks=[], xlim=(-0.25, right + 0.6), ylim=(bottom, 0))
+    return write(sheet, path)
+
+
+@styled
+def beside(rows: list[tuple[str, np.ndarray]], path: Path, pixel_size: float | None = None) -> Path:
+    """Write a PNG with a line for each (words, images (n, L, L)), its words at the left; contrast as in `strip`.
+
+    pixel_size: in Å; given, the first image has a scale bar.
+    """
+    columns = max(len(images) for _, images in rows)
+    sheet = new(1.2 * columns + 2.4, 1.2 * len(rows))
+    axes = sheet.subplots(len(rows), columns + 1, squeeze=False, width_ratios=[1.6, *[1] * columns])
+    for line, (words, images) in zip(axes, rows, strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        line[0].text(1, 0.5, textwrap.fill(words, 26), ha="right", va="center")
+        for axis, image in zip(line[1:], images, strict=False):
+            show(axis, image, *span(images, words == NOISY))
+    if pixel_size:
+        scale_bar(axes[0, 1], rows[0][1].shape[-1], pixel_size)
+    grey_bar(sheet, axes)
+    with writable(path.parent):
+        return write(sheet, path)
+
+
+@styled
+def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = None) -> Path:
+    """Write a PNG of all conformations (k, L, L, L) from where the clamp's motion shows; the last panel is last − first.
+
+    pixel_size: in Å; given, the first panel has a scale bar.
+    """
+    from cryobench.data.directions import motion_view
+    from cryobench.data.project import Projector
+
+    best = motion_view(volumes)[None]
+    images = np.concatenate([Projector(volume)(best) for volume in volumes])
+    difference = images[-1] - images[0]
+
+    sheet = new(1.5 * (len(images) + 1) + 1.2, 2.1)
+    *axes, right = sheet.subplots(1, len(images) + 1)
+    for number, (axis, image) in enumerate(zip(axes, images, strict=True), start=1):
+        show(axis, image, images.min(), images.max())
+        place = {1: "1, open", len(images): f"{len(images)}, closed"}.get(number, f"{number}")
+        axis.set_title(place, fontsize=SMALL)
+    if pixel_size:
+        scale_bar(axes[0], images.shape[-1], pixel_size)
+    grey_bar(sheet, axes, images.min(), images.max(), "projected density")
+    reach = float(np.abs(difference).max())
+    show(right, difference, -reach, reach, cmap="RdBu_r")
+    right.set_title("closed − open", fontsize=SMALL)
+    grey_bar(sheet, [right], -reach, reach, "difference", "RdBu_r")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write(sheet, path)

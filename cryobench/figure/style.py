@@ -1,0 +1,148 @@
+"""How every picture of the project looks: colours, letters, lines, light and dark. No other file sets any of them.
+
+A function that draws is decorated with `styled`. Letters have at least 9 points and a figure at most some 9 inches, so that it
+can still be read at half its size. A PNG is on white; an SVG turns dark where its reader's screen is (`prefers-color-scheme`).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from cycler import cycler
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from cryobench.files import writable
+from cryobench.printed import short
+
+# Okabe and Ito's colours, which the colour-blind tell apart: blue, vermilion, green, orange, purple, sky. Marks help.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9")
+MARKS = "osD^v<>P"
+LINES = ("-", "--", "-.", ":")
+INK, FAINT, GRID, PAPER = "#1a1a1a", "#6b7680", "#dfe3e7", "#ffffff"
+ON_IMAGE = "#fefefe"  # what is drawn on a grey image: white in light and dark
+SMALL = 9  # points
+# Light → dark, of an SVG. Series keep their colours, which have a contrast of 3 or nearly with both grounds.
+DARK = {INK: "#e8eaed", FAINT: "#aab4bd", GRID: "#39424b", PAPER: "#14181c"}
+
+STYLE: Any = {
+    "font.size": SMALL,
+    "axes.titlesize": SMALL + 1,
+    "axes.labelsize": SMALL,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "legend.title_fontsize": SMALL,
+    "legend.frameon": False,
+    "figure.titlesize": SMALL + 1,
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "axes.facecolor": PAPER,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 5,
+    "errorbar.capsize": 2,
+    "image.cmap": "gray",
+    "image.interpolation": "nearest",
+}
+# Decorates a function that draws, or wraps the lines that do.
+styled = matplotlib.rc_context(STYLE)
+
+
+def new(width: float, height: float) -> Figure:
+    """An empty figure of so many inches."""
+    figure = Figure(figsize=(width, height), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, results: Path, name: str) -> list[Path]:
+    """Write RESULTS/figures/NAME.png and .svg; the same figure gives the same files."""
+    folder = results / "figures"
+    png, svg = folder / f"{name}.png", folder / f"{name}.svg"
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in (png, svg):
+            write(figure, file)
+    return [png, svg]
+
+
+def write(figure: Figure, file: Path) -> Path:
+    """Write one file, in the format that its suffix names."""
+    if file.suffix == ".svg":
+        file.write_text(to_svg(figure, file.stem), encoding="utf-8")
+    else:
+        with matplotlib.rc_context(STYLE):
+            figure.savefig(file)
+    return file
+
+
+def to_svg(figure: Figure, name: str) -> str:
+    """The figure as SVG, dark where its reader's screen is; `name` makes the names of its parts, so that they stay the same."""
+    out = io.StringIO()
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    rules = "".join(
+        f'[style*="{part}: {light}"]{{{part}:{dark}!important}}'
+        for light, dark in DARK.items()
+        for part in ("fill", "stroke")
+    )
+    return out.getvalue().replace("</style>", f"@media (prefers-color-scheme:dark){{{rules}}}</style>", 1)
+
+
+def log_ticks(axis: Axis, plain: bool = False) -> None:
+    """Ticks of a logarithmic axis as tables print numbers, 5e-3 (`plain`: 0.005), close enough to read values, all labelled."""
+    low, high = sorted(axis.get_view_interval())
+    decades = math.log10(high / low)
+    steps = (1.0,) if decades > 2.5 else (1.0, 2.0, 5.0) if decades > 0.95 else tuple(map(float, range(1, 10)))
+    axis.set_major_locator(LogLocator(subs=steps, numticks=99))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if plain else short(value, 1)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def ticks(axis: Axis, values: Iterable[float], label: Callable[[float], str] = "{:g}".format) -> None:
+    """Ticks where there are data, and nowhere else."""
+    places = sorted(set(values))
+    axis.set_ticks(places, [label(value) for value in places])
+    axis.set_minor_locator(NullLocator())
+
+
+def aside(x: Iterable[float], number: int, of: int, by: float) -> list[float]:
+    """x of line `number` among `of` of them, moved so that their bars stand beside each other; by: a factor if above 1."""
+    steps = number - (of - 1) / 2
+    return [place * by**steps if by > 1 else place + by * steps for place in x]
+
+
+def over_seeds(
+    axis, x: Sequence[float], values: Sequence[Sequence[float]], colour: str, mark: str, label: str, line: str = "-"
+) -> None:
+    """Means over seeds joined by a line, a thin bar from the lowest seed to the highest, and every seed as a dot.
+
+    Bars of a standard deviation would reach below zero, or a limit, where seeds scatter much.
+    """
+    axis.plot(x, [np.mean(some) for some in values], line, color=colour, marker=mark, label=label, zorder=3)
+    axis.vlines(x, [min(some) for some in values], [max(some) for some in values], color=colour, linewidth=0.9)
+    seeds = [(place, value) for place, some in zip(x, values, strict=True) for value in some if len(some) > 1]
+    if seeds:
+        axis.plot(*zip(*seeds, strict=True), ".", color=colour, markersize=4, zorder=4)

@@ -1,0 +1,146 @@
+"""Pictures: one style for all, readable in light and dark; what they draw is what was measured."""
+
+import ast
+import re
+from pathlib import Path
+
+import matplotlib.colors
+import numpy as np
+import pytest
+from cryobench.experiments import fig3_clustering, fig_scale_up, scale_up
+from matplotlib.collections import PolyCollection
+from matplotlib.figure import Figure
+from matplotlib.path import Path as Outline
+
+from cryobench import figure
+from cryobench.figure import style
+
+ROOT = Path(__file__).parents[1]
+STYLE = ROOT / "cryobench" / "figure" / "style.py"
+DRAWING = [
+    path
+    for folder in ("cryobench", "experiments")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if path != STYLE and re.search(r"cryobench\.figure|import figure", path.read_text("utf-8"))
+]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in matplotlib.colors.to_rgb(colour)]
+    return float(np.dot(parts, (0.2126, 0.7152, 0.0722)))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("path", DRAWING, ids=lambda p: str(p.relative_to(ROOT)))
+def test_colours_and_letters_are_named_in_the_style_alone(path):
+    text = path.read_text("utf-8")
+    named = r'fontsize=\d|#[0-9a-fA-F]{6}"|colou?r="(?:black|white|gr[ea]y|0\.\d)|rcParams|dpi='
+    assert not re.findall(named, text)
+
+
+@pytest.mark.parametrize("path", DRAWING, ids=lambda p: str(p.relative_to(ROOT)))
+def test_what_makes_a_figure_is_drawn_in_the_style(path):
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        makes = [
+            call
+            for call in ast.walk(node)
+            if isinstance(call, ast.Call) and re.fullmatch(r"(figures?\.)?new", ast.unparse(call.func))
+        ]
+        if makes:
+            assert "styled" in " ".join(map(ast.unparse, node.decorator_list)), node.name
+
+
+def test_letters_stay_readable_at_half_size():
+    letters = re.compile(r"(font|axes|xtick|ytick|legend|figure)\..*size$")
+    assert min(value for key, value in style.STYLE.items() if letters.match(key)) >= 9
+
+
+def test_ink_and_paper_change_places_in_the_dark_and_series_are_seen_on_both():
+    dark = style.DARK
+    for ink in (style.INK, style.FAINT):
+        assert contrast(ink, style.PAPER) >= 4.5 and contrast(dark[ink], dark[style.PAPER]) >= 4.5
+    for colour in style.COLOURS:
+        assert contrast(colour, style.PAPER) >= 2 and contrast(colour, dark[style.PAPER]) >= 3
+
+
+@figure.styled
+def plotted() -> Figure:
+    sheet = figure.new(4, 3)
+    axis = sheet.subplots()
+    axis.plot([1, 10], [1e-3, 2e-2], label="a")
+    axis.set(xscale="log", yscale="log", xlabel="x", title="y")
+    axis.legend()
+    return sheet
+
+
+def test_an_svg_has_a_dark_rule_for_all_it_draws_but_series():
+    svg = figure.to_svg(plotted(), "name")
+    drawn = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", svg.partition("</style>")[2]))
+    ruled = set(re.findall(r'\[style\*="(?:fill|stroke): (#[0-9a-f]{6})"\]', svg.partition("</style>")[0]))
+    assert "@media (prefers-color-scheme:dark)" in svg
+    assert {style.INK, style.GRID, style.PAPER} <= drawn <= ruled | set(style.COLOURS)
+    assert figure.to_svg(plotted(), "name") == svg
+
+
+def test_a_logarithmic_axis_is_marked_as_tables_print():
+    axis = plotted().axes[0]
+    figure.log_ticks(axis.yaxis)
+    labels = [tick.get_text() for tick in axis.get_yticklabels()]
+    assert {"1e-3", "2e-3", "5e-3", "1e-2"} <= set(labels) and not axis.yaxis.get_minorticklocs().size
+
+
+def test_seeds_are_drawn_themselves_and_no_bar_leaves_their_range():
+    axis = figure.new(4, 3).subplots()
+    values = [[1e-3, 4e-2, 1e-3], [2e-3]]
+    figure.over_seeds(axis, [1, 2], values, style.COLOURS[0], "o", "a")
+    means, dots = (line.get_xydata() for line in axis.lines)
+    assert np.allclose(means[:, 1], [1.4e-2, 2e-3]) and dots[:, 1].tolist() == values[0]
+    bars = np.array(axis.collections[0].get_segments())
+    assert bars[0, :, 1].tolist() == [1e-3, 4e-2]  # the standard deviation, 2.3e-2, would reach below zero
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_a_trend_has_the_band_of_its_interval_up_to_the_papers_scale(seeds):
+    rng, axis = np.random.default_rng(0), figure.new(4, 3).subplots()
+    series = [
+        scale_up.Point("row", "m", n, n, 16, tuple(5e-3 * n**-0.1 * rng.lognormal(0, 0.1, seeds)))
+        for n in (1000, 4000, 16_000)[: 2 if seeds == 1 else 3]
+    ]
+    fig_scale_up.draw(axis, series, "images", 0, "m")
+    bands = [one for one in axis.collections if isinstance(one, PolyCollection)]
+    if seeds == 1:  # two runs leave no scatter to tell from
+        assert not bands
+        return
+    corners = bands[0].get_paths()[0].vertices
+    at_paper = corners[np.isclose(corners[:, 0], scale_up.PAPER["images"]), 1]
+    _, interval = scale_up.trend(series, "images").at(scale_up.PAPER["images"])
+    assert np.allclose([at_paper.min(), at_paper.max()], interval)
+
+
+def test_an_outline_holds_its_cluster_and_lines_have_none():
+    axis, points = figure.new(3, 3).subplots(), np.random.default_rng(0).normal(size=(2, 30))
+    fig3_clustering.outline(axis, points, style.COLOURS[0], "a")
+    (hull,) = axis.patches
+    wider = points.mean(axis=1) + 1.001 * (hull.get_xy() - points.mean(axis=1))  # corners are points, too
+    assert Outline(wider).contains_points(points.T).all()
+    assert {tuple(corner) for corner in hull.get_xy()} <= {tuple(point) for point in points.T}
+    fig3_clustering.outline(axis, np.zeros((2, 5)), style.COLOURS[0], "b")
+    assert len(axis.patches) == 1
+
+
+def test_images_have_a_scale_bar_of_round_length_and_a_bar_of_greys():
+    images = [np.zeros((64, 64), dtype=np.float32), np.random.default_rng(0).normal(size=(64, 64))]
+    sheet = figure.gallery([("clean", images[0]), ("noisy\nMSE 1e-1", images[1])], pixel_size=3.2)
+    first = sheet.axes[0]
+    assert [text.get_text() for text in first.texts] == ["50 Å"]
+    (bar,) = first.lines
+    assert np.ptp(bar.get_xdata()) == pytest.approx(50 / 3.2)
+    assert sheet.axes[-1].get_ylabel() == "grey value"
+    assert sheet.axes[1].get_xlabel().startswith("grey from −2")
