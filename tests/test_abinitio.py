@@ -23,6 +23,7 @@ from cryobench.methods.posterior import abinitio
 from cryobench.methods.posterior.abinitio import AbInitio
 from cryobench.methods.posterior.align import align, hand, turned
 from cryobench.methods.posterior.band import Band, Places, band_of
+from cryobench.methods.posterior.confirmed import confirmed
 from cryobench.methods.posterior.half_maps import HalfMaps, Part, half_maps, masked
 from cryobench.methods.posterior.halves import Halves
 from cryobench.methods.posterior.orbits import angles_of
@@ -408,6 +409,7 @@ def test_a_structure_is_found_from_images_with_little_noise_and_written(cache, t
     method.fit(train.only(method.side_information))
     maps, clean, noisy = method.structure.maps, test.clean(), test.noisy()
     assert method.report["found"] and method.report["agreement"] > 0.6 and maps.size == 32
+    assert method.report["confirmed"] > 0.93
     nothing = np.zeros(1)
     labels, rotations = train.labels, train.rotations
     truth = Evidence(
@@ -468,6 +470,33 @@ def test_of_pure_noise_it_says_that_there_is_nothing(recwarn):
     assert any("no structure was found in 300 images" in str(warning.message) for warning in recwarn)
     last = method.report["stages"][-1]
     assert last["size"] == 24 and abs(np.mean(last["fsc"][abinitio.SHARED + 1 : 11])) < 0.2
+
+
+def test_poses_are_confirmed_by_the_map_of_the_other_half_where_they_are_right():
+    volume = lumps(24)
+    noisy, rotations = images_of(volume, 60, sigma=0.5)
+    band = band_of(lambda rows: noisy[rows], 60, 24, np.full(60, 0.5), 24, "cpu")
+    maps, poses = HalfMaps((volume, volume), volume, torch.ones(13)), poses_of(24, 2.8, "cpu")
+    halves, contrast = (np.arange(60) >= 40).astype(int), Contrast(0.01, 0.0, 1e-3)
+    right = Structure(maps, contrast, rotations=rotations)
+    assert confirmed(right, band, halves, poses) > 0.95
+    elsewhere = rotations.copy()
+    elsewhere[:20] = random_rotations(20, np.random.default_rng(5))
+    assert 0.6 < confirmed(replace(right, rotations=elsewhere), band, halves, poses) < 0.75
+    wrong = replace(maps, halves=(volume, lumps(24, seed=7)))  # under its second half the 40 are looked for
+    assert 0.25 < confirmed(replace(right, maps=wrong), band, halves, poses) < 0.5
+
+
+def test_a_fit_whose_poses_are_not_confirmed_has_found_nothing(recwarn):
+    method = AbInitio()
+    method.structure = Structure(HalfMaps((lumps(24),) * 2, lumps(24), torch.ones(13)), CONTRAST)
+    method.size, method.pixel_size, method.device, method.shown = 24, 4.0, "cpu", {}
+    method.halves = Halves({b"one": 0, b"other": 1})
+    for share, found in ((0.95, True), (0.7, False)):
+        method.report.update(stages=[{"size": 24, "fsc": [1.0] * 13}], confirmed=share)
+        method.conclude()
+        assert method.report["found"] == found
+    assert ["70% of their poses are confirmed" in str(warning.message) for warning in recwarn] == [True]
 
 
 def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(tmp_path, monkeypatch):

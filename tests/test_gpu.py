@@ -16,9 +16,13 @@ from cryobench.methods.learned.batches import Batches, InOrder
 from cryobench.methods.learned.gan import WassersteinGan
 from cryobench.methods.learned.pggan import Pggan
 from cryobench.methods.learned.unet import UNet
+from cryobench.methods.posterior.band import band_of, places
 from cryobench.methods.posterior.bayes import Bayes
 from cryobench.methods.posterior.exemplar import Exemplar
+from cryobench.methods.posterior.half_maps import HalfMaps
+from cryobench.methods.posterior.pose_mixture import Contrast
 from cryobench.methods.posterior.rebuilt import Rebuilt
+from cryobench.methods.posterior.structure import Structure, iterate, poses_of
 from cryobench.methods.posterior.wiener import Wiener
 from cryobench.noise.gaussian import Gaussian
 
@@ -64,6 +68,26 @@ def test_a_posterior_is_the_same_on_a_gpu(images, name):
         results[accelerator] = denoised(method, images["test"])
     spread = results["cpu"].std()
     assert np.sqrt(np.mean((results["gpu"] - results["cpu"]) ** 2)) < 0.02 * spread
+
+
+@pytest.mark.parametrize("shift", [0, 1])
+def test_a_step_of_ab_initio_is_the_same_on_a_gpu(images, shift):
+    """From a map that is known: from a random one, rounding decides which of many ways it goes."""
+    train = images["train"]
+    noisy, volume = train.noisy(), torch.from_numpy(np.array(train.volumes[0]))
+    found = {}
+    for device in ("cpu", "cuda"):
+        where = places(np.zeros((len(noisy), 2)), 32, shift / 32, device=device)
+        band = band_of(lambda rows: noisy[rows], len(noisy), 32, np.full(len(noisy), 0.3), 32, device, places=where)
+        there = volume.to(device)
+        before = Structure(HalfMaps((there, there), there, torch.ones(17)), Contrast(0.01, 0.0, 1e-3))
+        after = iterate(before, band, np.arange(len(noisy)) % 2, poses_of(32, 4.0, device), 1.0, 5, local=False)
+        found[device] = after.maps.both.cpu(), after.log_likelihood, after.rotations, after.shifts
+    (one, *_), (other, *_) = found["cpu"], found["cuda"]
+    assert (one - other).square().mean().sqrt() < 0.02 * one.std()
+    assert found["cpu"][1] == pytest.approx(found["cuda"][1], rel=1e-4)
+    for k in (2, 3):  # two poses may be as likely
+        assert np.mean(np.isclose(found["cpu"][k], found["cuda"][k], atol=1e-4)) > 0.9
 
 
 @pytest.mark.parametrize("repeat", [True, False])

@@ -3,7 +3,8 @@
 Of training a GAN: Lightning's loop as a run goes through it, a bare loop of the same steps, and the loop of the paper's released
 code (facts from reading it: the generator's pass is made anew for each of the two steps, and the discriminator's step lets its
 gradient run into the generator; tensors are contiguous). Of the bare loop: what Adam's fused step gains, and its share of what
-the same core does in a product of matrices. Of projections: ASPIRE's simulation, if it is installed.
+the same core does in a product of matrices. The same share of ab initio's step of expectation, where its time goes. Of
+projections: ASPIRE's simulation, if it is installed.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ def all_of(overrides: list[str]) -> Iterator[Ratio]:
     work = flops_per_image(build(config, "method"), train) / 1e9
     counted = (lambda: work * bare_loop(build(config, "method"), train)), multiplied
     yield in_turn(f"{what}, bare loop", "products of matrices", "GFLOP/s", *counted)
+    yield expectation(np.asarray(pairs.volumes[0]))
     if find_spec("aspire"):
         yield projections(np.asarray(pairs.volumes[0]), pairs.test.rotations)
 
@@ -177,6 +179,33 @@ def multiplied() -> float:
     for _ in range(products):
         a @ b
     return products * 2 * MATRIX**3 / 1e9 / (time.process_time() - start)
+
+
+def expectation(volume: np.ndarray) -> Ratio:
+    """A step of expectation of ab initio, of images of a volume (L, L, L) over all poses of a stage.
+
+    Counted are its products of matrices, 8 operations for each image, view and coefficient forward and 16 back; its FFTs and
+    all else are overhead.
+    """
+    from cryobench.methods.posterior.abinitio import AbInitio
+    from cryobench.methods.posterior.band import band_of
+    from cryobench.methods.posterior.pose_mixture import Contrast
+    from cryobench.methods.posterior.steerable import fourier_bessel
+    from cryobench.methods.posterior.structure import mixture, poses_of
+
+    size, n = volume.shape[-1], 16
+    poses = poses_of(size, AbInitio.step, "cpu")
+    mix = mixture(fourier_bessel(size), torch.from_numpy(volume.copy()), poses, Contrast(0.01, 0.0, 1e-3))
+    images = mix.basis.render(mix.views[:n]).numpy() + np.random.default_rng(0).normal(size=(n, size, size))
+    band = band_of(lambda rows: images[rows].astype(np.float32), n, size, np.ones(n), size, "cpu")
+    work = 24 * n * len(mix) * len(mix.basis) / 1e9
+
+    def step() -> float:
+        start = time.process_time()
+        mix.sums(band)
+        return work / (time.process_time() - start)
+
+    return in_turn(f"expectation of ab initio, {size} px", "products of matrices", "GFLOP/s", step, multiplied)
 
 
 def projections(volume: np.ndarray, rotations: np.ndarray) -> Ratio:

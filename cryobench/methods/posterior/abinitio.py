@@ -48,6 +48,7 @@ GROWTH = 1.33  # from stage to stage
 SHARED = 5  # shells that both halves share, in maps of any size, so that they stay in one frame
 AGREE = 0.143  # FSC of half maps (Rosenthal & Henderson 2003)
 FOUND = 0.5  # FSC of the first shells that the halves do not share, in the first stage where there are any
+CONFIRMED = 0.9  # of the poses, by the other half's map
 COARSE = 24  # px up to which poses are searched everywhere
 DARK = 0.01  # mean gain at frequency 0 below which images tell nothing of the level
 
@@ -121,6 +122,8 @@ class AbInitio(WithSigma, Imaging):
             if last["step"] != self.fine_step:
                 self.structure = self.stage(last["size"], self.fine_step, FINE, sigma, halves, shown)
                 self.save()
+            if self.agrees:
+                self.report["confirmed"] = round(self.confirmed(sigma, halves), 4)
         del self.images
         self.conclude()
 
@@ -202,17 +205,44 @@ class AbInitio(WithSigma, Imaging):
             return None
         return min(int(last * GROWTH / 8 + 0.5) * 8 if last > FIRST else COARSE, largest)
 
+    @property
+    def agrees(self) -> bool:
+        """Whether the halves' maps agree where they share nothing, in the first stage that has such frequencies."""
+        stages = self.report["stages"]
+        fsc = next((stage["fsc"] for stage in stages if stage["size"] > 2 * SHARED + 6), None)
+        return fsc is not None and float(np.mean(fsc[SHARED + 1 : SHARED + 4])) > FOUND
+
+    def confirmed(self, sigma: np.ndarray, halves: np.ndarray) -> float:
+        """The share of poses that the other half's map confirms (confirmed.py)."""
+        from cryobench.methods.posterior.confirmed import confirmed
+        from cryobench.methods.posterior.structure import poses_of
+
+        size = min(COARSE, self.structure.maps.size)
+        band = self.band(np.arange(len(halves)), sigma, size)
+        return confirmed(self.structure, band, halves, poses_of(size, self.step, self.device))
+
     def conclude(self) -> None:
         """What the stages say, and one line where no structure was found."""
         from cryobench.methods.posterior.cross_fitted import CrossFitted
 
-        stages = self.report["stages"]
-        shells, edge = agreed_shells(stages[-1]["fsc"]), self.size * self.pixel_size
-        unshared = next((stage["fsc"] for stage in stages if stage["size"] > 2 * SHARED + 6), None)
-        agrees = unshared is not None and float(np.mean(unshared[SHARED + 1 : SHARED + 4])) > FOUND
+        shells, edge = agreed_shells(self.report["stages"][-1]["fsc"]), self.size * self.pixel_size
+        share = self.report.get("confirmed", 0.0)
         self.report.update(
-            resolution=round(edge / max(shells, 1), 2), found=agrees, contrast=vars(self.structure.contrast)
+            resolution=round(edge / max(shells, 1), 2),
+            found=self.agrees and share >= CONFIRMED,
+            contrast=vars(self.structure.contrast),
         )
+        if not self.agrees:
+            note(
+                f"abinitio: no structure was found in {len(self.halves)} images, which are too few or show no one thing: maps "
+                f"of two halves of them do not agree "
+                f"beyond {edge / SHARED:.3g} Å; denoised images show no more than a blob"
+            )
+        elif share < CONFIRMED:
+            note(
+                f"abinitio: no structure is certain in {len(self.halves)} images: {share:.0%} of their poses are confirmed by "
+                "the map of the half that they are not in; it is wrong, or the molecule has a symmetry"
+            )
         maps = self.structure.maps
         self.found = Found(
             maps.both.cpu().numpy(), self.structure.rotations, tuple(self.shown.items()), maps.fsc.cpu().numpy()
@@ -220,12 +250,6 @@ class AbInitio(WithSigma, Imaging):
         self.crossed = CrossFitted(
             self.structure, self.size, self.step, self.fine_step, self.sees, self.shift / self.size, self.device
         )
-        if not agrees:
-            note(
-                f"abinitio: no structure was found in {len(self.halves)} images, which are too few or show no one thing: maps "
-                f"of two halves of them do not agree "
-                f"beyond {edge / SHARED:.3g} Å; denoised images show no more than a blob"
-            )
 
     def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) float32 → posterior means (n, L, L) float32, without frequencies beyond those of the map.

@@ -18,10 +18,14 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
+from torch.nn.functional import threshold_
 
 from cryobench.methods.posterior.band import Band
 from cryobench.methods.posterior.orbits import angles_of
 from cryobench.methods.posterior.steerable import SteerableBasis
+
+# Weights below NOTHING are 0: numbers that are no longer normal (exp of less than −87) take processors many times as long.
+LEAST, NOTHING = -80.0, 1e-34
 
 
 @dataclass(frozen=True)
@@ -174,7 +178,8 @@ class PoseMixture:
             among *= band.places.allowed.float().mean(dim=1)
         log = log.flatten(1)
         norm = torch.logsumexp(log, dim=1)
-        weights = log.sub_(norm[:, None]).exp_().view_as(scales)
+        weights = log.sub_(norm[:, None]).clamp_(min=LEAST).exp_()
+        weights = threshold_(weights, NOTHING, 0.0).view_as(scales)
         rest = (square - share * total**2) / variance
         constant = torch.log1p(pixels * vb * once / variance) / 2 + 1 / (2 * va) + heat * among.log()
         return Posterior(weights, scales, precision, gain, kappa, total, norm * heat - rest / 2 - constant)
