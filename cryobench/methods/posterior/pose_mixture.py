@@ -18,7 +18,6 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
-from torch.nn.functional import threshold_
 
 from cryobench.methods.posterior.band import Band
 from cryobench.methods.posterior.orbits import angles_of
@@ -179,7 +178,7 @@ class PoseMixture:
         log = log.flatten(1)
         norm = torch.logsumexp(log, dim=1)
         weights = log.sub_(norm[:, None]).clamp_(min=LEAST).exp_()
-        weights = threshold_(weights, NOTHING, 0.0).view_as(scales)
+        weights = weights.masked_fill_(weights <= NOTHING, 0.0).view_as(scales)
         rest = (square - share * total**2) / variance
         constant = torch.log1p(pixels * vb * once / variance) / 2 + 1 / (2 * va) + heat * among.log()
         return Posterior(weights, scales, precision, gain, kappa, total, norm * heat - rest / 2 - constant)
