@@ -8,12 +8,16 @@ import torch
 from scipy.spatial.transform import Rotation
 from torch_fourier_shell_correlation import fourier_shell_correlation
 
+from cryobench.config.compose import build, compose, resolve
 from cryobench.data.backproject import back_project
 from cryobench.data.images import NoisyImages
 from cryobench.data.io.stack import read_map, resample
 from cryobench.data.io.star import read_star
+from cryobench.data.pairs import open_pairs
 from cryobench.data.project import Projector, project
 from cryobench.data.rotations import random_rotations, rotations_from_euler
+from cryobench.evaluation.analysis import Evidence
+from cryobench.evaluation.analysis.structure import analyse
 from cryobench.methods.base import Setting
 from cryobench.methods.posterior import abinitio
 from cryobench.methods.posterior.abinitio import AbInitio
@@ -393,18 +397,24 @@ class Given(NoisyImages):
 
 
 @pytest.mark.slow
-def test_a_volume_is_found_from_images_with_little_noise_and_written(tmp_path):
-    volume = lumps(32, width=0.035)
-    noisy, seen = images_of(volume, 400, sigma=0.05)
-    method = AbInitio(sigma="0.05", starts=2, n_first=200, fine_step=1.4)  # views 5° apart
-    method.fit(Given(noisy))
-    maps = method.structure.maps
+def test_a_structure_is_found_from_images_with_little_noise_and_written(cache, tmp_path):
+    """Of seeds 0 to 5 all were found, with poses 4.0° to 4.7° from the truth (median) and an FSC above ½ to 14.6 Å."""
+    few = ["data=phantom", "data.image_size=32", "data.n_train=260", "data.n_test=20", "noise.snr=10"]
+    config = resolve(compose(["method=abinitio", "method.starts=1", "method.fine_step=2.4", *few, "seed=2"]))
+    pairs = open_pairs(build(config, "data"), cache)
+    train, test = (pairs.images(split, build(config, "noise"), seed=2) for split in ("train", "test"))
+    method = build(config, "method")
+    method.setting = Setting(seed=2)
+    method.fit(train.only(method.side_information))
+    maps, clean, noisy = method.structure.maps, test.clean(), test.noisy()
     assert method.report["found"] and method.report["agreement"] > 0.6 and maps.size == 32
-    onto = align(*(resized(each, 16) for each in (maps.both, volume)))
-    correlation = fourier_shell_correlation(onto(maps.both), volume)
-    assert correlation[1 : int(0.8 * 16) + 1].min() > 0.5, correlation
-    off = Rotation.from_matrix(onto.orientations(method.structure.rotations) @ seen.transpose(0, 2, 1)).magnitude()
-    assert np.degrees(np.median(off)) < 4
+    nothing = np.zeros(1)
+    labels, rotations = train.labels, train.rotations
+    truth = Evidence(
+        clean, noisy, noisy, nothing, nothing, nothing, labels, rotations, 6.4, 2, None, pairs.volumes, method.found
+    )
+    errors = analyse(truth)
+    assert errors["resolution"] < 2 * 6.4 / 0.8 and errors["degrees"]["0.5"] < 6, errors
     method.leave(tmp_path)
     written = read_star(tmp_path / "poses.star")
     angles = rotations_from_euler(*(written.column(f"rlnAngle{name}") for name in ("Rot", "Tilt", "Psi")))
@@ -412,12 +422,8 @@ def test_a_volume_is_found_from_images_with_little_noise_and_written(tmp_path):
     for name, kept in (("map", maps.both), ("half1", maps.halves[0]), ("half2", maps.halves[1])):
         read, voxel = read_map(tmp_path / f"{name}.mrc")
         np.testing.assert_allclose(read, kept, atol=1e-6)
-        assert voxel == pytest.approx(4.0)
-    fresh, rotations = images_of(volume, 20, sigma=0.5, seed=9)
-    method.sigma = "0.5"
-    clean = project(volume.numpy(), rotations)
-    error = np.mean((method.denoise(fresh) - clean) ** 2)
-    assert error < 0.15 * np.mean((clean - clean.mean()) ** 2) and error < 0.5 * 0.5**2
+        assert voxel == pytest.approx(6.4)
+    assert np.mean((method.denoise(noisy) - clean) ** 2) < 0.5 * np.mean((noisy - clean) ** 2)
 
 
 @pytest.mark.slow
@@ -482,10 +488,18 @@ def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(tmp_path, monkeypatch)
         fits.append(method)
     torch.testing.assert_close(fits[0].structure.maps.both, fits[1].structure.maps.both)
     assert fits[0].report == fits[1].report
-    other = AbInitio(starts=1, largest=24)
-    other.setting = Setting(workdir=tmp_path)
-    other.device, other.halves = "cpu", Halves({b"other": 0})
-    assert other.saved() is None, "another stack's"
+    (words, *_), (others, *_) = (zip(*fit.found.stages, strict=True) for fit in fits)
+    assert words == others and words[:2] == ("first maps", "16 px, steps of 2.5 px")
+    for change in (
+        {"halves": Halves({b"other": 0})},
+        {"starts": 2},
+        {"setting": Setting(seed=1, workdir=tmp_path)},
+        {},
+    ):
+        other = AbInitio(starts=1, largest=24)
+        other.setting, other.device, other.halves = Setting(workdir=tmp_path), "cpu", fits[1].halves
+        vars(other).update(change)
+        assert (other.saved() is None) == bool(change), change
 
 
 def stop():

@@ -372,6 +372,20 @@ def test_ab_initio_is_told_of_the_ctfs_in_the_star_file_in_its_fit_and_after(cli
     np.testing.assert_allclose(np.concatenate(told[1:]), ctf.values[:20], rtol=1e-6)
 
 
+def test_a_fit_to_a_stack_that_was_stopped_goes_on(cli, images, tmp_path, monkeypatch):
+    write(tmp_path / "in.mrcs", images[0][:40])
+    words = ["denoise", "in.mrcs", "method=abinitio", "method.starts=1", "method.largest=16", "-o", "out.mrcs"]
+    with monkeypatch.context() as patch:
+        save = AbInitio.save
+        patch.setattr(AbInitio, "save", lambda self: (save(self), exec("raise KeyboardInterrupt"))[0])
+        status, _, _ = cli(*words)
+    assert status == 130 and (tmp_path / ".out.mrcs.fit").is_dir() and not (tmp_path / "out.mrcs").exists()
+    monkeypatch.setattr(AbInitio, "begin", lambda *_: pytest.fail("began anew"))
+    status, _, _ = cli(*words)
+    assert status == 0 and (tmp_path / "out.mrcs").is_file()
+    assert [path.name for path in tmp_path.glob(".*")] == [], "what was kept for it is gone"
+
+
 def test_what_cant_be_told_of_the_ctf_is_named(cli, defocused, images, tmp_path):
     star, _, _ = defocused
     status, _, err = cli("denoise", str(star), "method=nlm", "-o", "out.mrcs", "--ctf", "corrected")

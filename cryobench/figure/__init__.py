@@ -1,6 +1,7 @@
 """Pictures: one style for all of them, and images of particles beside each other. Without pyplot's global state."""
 
 from cryobench.figure.images import beside, conformations, gallery, grey_bar, scale_bar, show, strip
+from cryobench.figure.structure import structure
 from cryobench.figure.style import (
     COLOURS,
     FAINT,
@@ -44,6 +45,7 @@ __all__ = [
     "scale_bar",
     "show",
     "strip",
+    "structure",
     "styled",
     "ticks",
     "to_svg",

@@ -100,10 +100,14 @@ class Found:
     """A structure that a method found in noisy training images, in a frame and a hand of its own.
 
     volume: (l, l, l) float32, of as many Å as the images; rotations: (n, 3, 3), the likeliest pose of each of the first n images.
+    stages: how it came about, in words, and the map's projections along z, y and x then, (3, l', l'); fsc: between half maps, the
+    last time, (l/2 + 1,).
     """
 
     volume: np.ndarray
     rotations: np.ndarray
+    stages: tuple[tuple[str, np.ndarray], ...] = ()
+    fsc: np.ndarray | None = None
 
 
 class Denoiser(ABC):

@@ -7,8 +7,9 @@ outside the inscribed circle), denoised, and brought back to its own background,
 from __future__ import annotations
 
 import contextlib
+import shutil
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -126,10 +127,21 @@ def prepare(
     return prepared
 
 
-def fit_to(model: Model, prepared: Prepared, positions: np.ndarray | None = None, say=lambda text: None) -> None:
-    """Fit a method that learns from the stack itself to these of its images (all if None); others are left as they are."""
+def fit_to(
+    model: Model,
+    prepared: Prepared,
+    positions: np.ndarray | None = None,
+    say=lambda text: None,
+    workdir: Path | None = None,
+    progress: bool = False,
+) -> None:
+    """Fit a method that learns from the stack itself to these of its images (all if None); others are left as they are.
+
+    workdir: where a method that can keeps what it has so far, and goes on from.
+    """
     if not model.learns_from_stack:
         return
+    model.method.setting = replace(model.method.setting, workdir=workdir, progress=progress)
     train = prepared.as_training(positions)
     say(f"{model.config['method']['name']} learns from {len(train)} of these images")
     if few := too_few(model, prepared, len(train)):
@@ -168,7 +180,8 @@ def denoise_stack(
 
     ctf: whether the method is told of the star file's CTFs, and what its images are then (optics.tell).
     Images keep their order, size, background, pixel size and header. All are looked at first: those that are blank or
-    not finite are refused, or left out where `skip_bad`. Raises InputError; nothing is half-written then.
+    not finite are refused, or left out where `skip_bad`. Raises InputError; nothing is half-written then. A fit in stages keeps
+    them in .NAME.fit beside `out` until that is written, so that the same call goes on where one was stopped.
     """
     source.pixel_size  # noqa: B018 (pixel sizes that disagree are an error before anything is done)
     listing = out.with_suffix(source.ending) if isinstance(source, Listing) else None
@@ -181,7 +194,8 @@ def denoise_stack(
     rows = usable(source, rows, skip_bad, say, progress, learns=model.learns_from_stack)
     ctf_given = tell(model, source, rows, ctf, say)
     prepared = prepare(model, source, rows, contrast, say, ctf_given)
-    fit_to(model, prepared, say=say)
+    stages = out.with_name(f".{out.name}.fit")
+    fit_to(model, prepared, None, say, stages, progress)
     like = source.stacks[0] if isinstance(source, Listing) else source
     step = images_at_once(max(prepared.size, source.size))
     with contextlib.ExitStack() as files:
@@ -194,6 +208,7 @@ def denoise_stack(
                 block = slice(start, min(start + step, len(rows)))
                 stack.append(denoise_block(model, prepared, block, ctf == "applied"))
                 shown.advance(task, block.stop - start)
+    shutil.rmtree(stages, ignore_errors=True)
     if few := too_few(model, prepared, min(FITTED, len(rows))):
         say(f"not worth having: {few}")
     return [path for path in (out, listing) if path is not None]

@@ -52,9 +52,12 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
     judged = Judged.of(images, result.outcomes, config["protocol"]["ssim_range"])
     leave_files(folder, images, judged, method.weights())
     method.leave(folder)
+    judgement = judged.record(config, images, result.uncertainty, method.found)
+    if method.found is not None:
+        picture_structure(folder, method.found, judgement["analysis"]["structure"], images)
     n = len(result.outcomes) * (len(test) - len(judged.bad))
     return {
-        **judged.record(config, images, result.uncertainty, method.found),
+        **judgement,
         "side_information": sorted(method.side_information),
         "ctf": ctf_of_images(method, test),
         "images_per_s": number(n / result.denoise_s),
@@ -293,3 +296,13 @@ def leave_files(folder: Path, images: Images, judged: Judged, weights: dict | No
         from safetensors.torch import save_file
 
         save_file(weights, folder / "model.safetensors")
+
+
+def picture_structure(folder: Path, found: Found, errors: dict, images: Images) -> None:
+    """structure.png: the stages of a structure that was found, its FSC, and how far off its poses are; errors: the analysis."""
+    from cryobench.figure import structure
+
+    fsc = {} if found.fsc is None else {"between half maps": found.fsc}
+    fsc |= {"with the true map": np.array([1.0, *errors["fsc"]])}
+    edge = images.train.image_size * images.pairs.pixel_size
+    structure(found.stages, fsc, errors["histogram"], edge, folder / "structure.png")

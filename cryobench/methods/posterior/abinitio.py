@@ -14,8 +14,9 @@ compared with images as each sees them, and the maps are without (seen.py); nois
 
 from __future__ import annotations
 
+import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,8 @@ from cryobench.methods.imaging import Imaging
 from cryobench.methods.posterior.halves import Halves
 
 if TYPE_CHECKING:
+    import torch
+
     from cryobench.methods.posterior.band import Band
     from cryobench.methods.posterior.structure import Structure
 
@@ -96,6 +99,7 @@ class AbInitio(WithSigma, Imaging):
         self.learn_spectrum(train)
         sigma, level, gain = np.empty(len(train)), 0.0, 0.0
         self.halves = Halves()
+        self.shown: dict[str, np.ndarray] = {}
         for part in rows:
             noisy = train.noisy(part)
             self.halves.add(noisy, part)
@@ -148,6 +152,7 @@ class AbInitio(WithSigma, Imaging):
         if self.shift:  # images leave a map's place as open as they leave its rotation
             other = moved_onto(other, one, math.ceil(self.shift * FIRST / self.size))
         self.report.update(starts=tried, agreement=round(alignment.correlation, 4), stages=[])
+        self.show("first maps", (one + other) / 2)
         return Structure(HalfMaps((one, other), (one + other) / 2, first[0].maps.fsc), first[0].contrast)
 
     def stage(
@@ -170,6 +175,7 @@ class AbInitio(WithSigma, Imaging):
                 local=size > COARSE,
                 advance=lambda done: shown.advance(task, done),
             )
+        self.show(f"{size} px, steps of {step:g} px", structure.maps.both)
         self.report["stages"].append(
             {
                 "size": size,
@@ -180,6 +186,10 @@ class AbInitio(WithSigma, Imaging):
             }
         )
         return structure
+
+    def show(self, stage: str, volume: torch.Tensor) -> None:
+        """Keep a stage's map as it looks along z, y and x."""
+        self.shown[stage] = np.stack([volume.sum(dim=axis).cpu().numpy() for axis in range(3)])
 
     def next_size(self) -> int | None:
         """The size of the next stage; None when the halves no longer agree at the rim of the last, or at the largest."""
@@ -203,7 +213,10 @@ class AbInitio(WithSigma, Imaging):
         self.report.update(
             resolution=round(edge / max(shells, 1), 2), found=agrees, contrast=vars(self.structure.contrast)
         )
-        self.found = Found(self.structure.maps.both.cpu().numpy(), self.structure.rotations)
+        maps = self.structure.maps
+        self.found = Found(
+            maps.both.cpu().numpy(), self.structure.rotations, tuple(self.shown.items()), maps.fsc.cpu().numpy()
+        )
         self.crossed = CrossFitted(
             self.structure, self.size, self.step, self.fine_step, self.sees, self.shift / self.size, self.device
         )
@@ -258,23 +271,31 @@ class AbInitio(WithSigma, Imaging):
 
         return write(folder, self.structure, self.size, self.pixel_size)
 
+    @property
+    def fingerprint(self) -> str:
+        """Which images a fit is of, seen through what, and with which settings."""
+        settings = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.init]
+        ctf = self.images.ctf().values.tobytes() if self.ctf != "none" else b""
+        words = "\n".join([self.halves.fingerprint, f"seed={self.setting.seed}", *settings])
+        return hashlib.blake2b(words.encode() + ctf, digest_size=8).hexdigest()
+
     def save(self) -> None:
         """Keep the stage that is done, for a fit that is stopped."""
         from cryobench.methods.posterior.kept import keep
 
         if self.setting.workdir is not None:
-            keep(Path(self.setting.workdir), self.structure, self.report, self.halves.fingerprint)
+            keep(Path(self.setting.workdir), self.structure, self.report, self.fingerprint, self.shown)
 
     def saved(self) -> Structure | None:
-        """The last stage that a stopped fit of the same images kept, None without one."""
+        """The last stage that a stopped fit of the same images with the same settings kept, None without one."""
         from cryobench.methods.posterior.kept import kept
 
         if self.setting.workdir is None:
             return None
-        found = kept(Path(self.setting.workdir), self.halves.fingerprint, self.device)
+        found = kept(Path(self.setting.workdir), self.fingerprint, self.device)
         if found is None:
             return None
-        structure, report = found
+        structure, report, self.shown = found
         self.report.update(report)
         return structure
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -19,12 +20,13 @@ from cryobench.methods.posterior.structure import Structure, poses_of
 STATE = "structure.safetensors"
 
 
-def keep(folder: Path, structure: Structure, report: dict, images: str) -> None:
-    """Keep a stage in a folder; report: what was found so far; images: which ones it is of."""
+def keep(folder: Path, structure: Structure, report: dict, images: str, shown: dict[str, np.ndarray]) -> None:
+    """Keep a stage in a folder; report: what was found so far; images: which ones it is of; shown: pictures of the stages."""
     maps, likely = structure.maps, structure.likely
     tensors = {"one": maps.halves[0], "other": maps.halves[1], "both": maps.both, "fsc": maps.fsc, "likely": likely}
     tensors |= {"rotations": torch.from_numpy(structure.rotations), "shifts": torch.from_numpy(structure.shifts)}
-    about = {"contrast": vars(structure.contrast), "report": report, "images": images}
+    tensors |= {f"shown {stage}": torch.from_numpy(picture) for stage, picture in shown.items()}
+    about = {"contrast": vars(structure.contrast), "report": report, "images": images, "shown": list(shown)}
     folder.mkdir(parents=True, exist_ok=True)
     with replacing(folder / STATE) as partial:
         save_file(
@@ -32,8 +34,9 @@ def keep(folder: Path, structure: Structure, report: dict, images: str) -> None:
         )
 
 
-def kept(folder: Path, images: str, device) -> tuple[Structure, dict] | None:
-    """The stage that was kept in a folder, and the report then; None where there is none, or it is of other images."""
+def kept(folder: Path, images: str, device) -> tuple[Structure, dict, dict[str, np.ndarray]] | None:
+    """The stage that was kept in a folder, the report then and what was shown; None where there is none, or it is of other
+    images."""
     path = folder / STATE
     if not path.exists():
         return None
@@ -43,13 +46,14 @@ def kept(folder: Path, images: str, device) -> tuple[Structure, dict] | None:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (OSError, SafetensorError):  # cut short: begin anew
         return None
-    if about["images"] != images or "shifts" not in tensors:  # the latter by an older version
+    if about["images"] != images or "shown" not in about:  # the latter by an older version
         return None
     poses = poses_of(tensors["both"].shape[-1], about["report"]["stages"][-1]["step"], device)
     maps = HalfMaps((tensors["one"], tensors["other"]), tensors["both"], tensors["fsc"])
     rotations, shifts = (tensors[name].cpu().numpy() for name in ("rotations", "shifts"))
     contrast = Contrast(**about["contrast"])
-    return Structure(maps, contrast, poses, tensors["likely"], rotations, shifts), about["report"]
+    shown = {stage: tensors[f"shown {stage}"].cpu().numpy() for stage in about["shown"]}
+    return Structure(maps, contrast, poses, tensors["likely"], rotations, shifts), about["report"], shown
 
 
 def write(folder: Path, structure: Structure, size: int, pixel_size: float) -> list[Path]:
