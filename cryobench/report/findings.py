@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryobench.printed import short
-from cryobench.report.summary import LIMITS, Row, pretty, rows, snrs
+from cryobench.report.summary import LIMITS, NAMED, Row, pretty, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 
@@ -71,16 +71,19 @@ def day_of(record: Record) -> str:
 
 
 def limit(ranked: Sequence[Row], levels: Sequence[float]) -> str:
-    """The Bayes limit at each noise level."""
+    """The Bayes limit at each noise level; where nothing has one, the linear limit."""
+    bayes = not ranked or ranked[0].limit == "bayes"
     floors = [
         f"{short(mse)} at SNR {snr:g}"
         for row in ranked
         for snr in levels
-        if row.name == LIMITS[0] and (mse := row.mse(snr))
+        if row.name == LIMITS[not bayes] and (mse := row.mse(snr))
     ]
-    return (
-        f"The Bayes limit is an MSE of {' and '.join(floors)}: no method can be lower in expectation." if floors else ""
-    )
+    if not floors:
+        return ""
+    if not bayes:
+        return f"The linear limit, the best linear filter, has an MSE of {' and '.join(floors)}."
+    return f"The Bayes limit is an MSE of {' and '.join(floors)}: no method can be lower in expectation."
 
 
 def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
@@ -90,9 +93,9 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
         return row.published and "clean" in row.side_information
 
     kinds: tuple[tuple[str, Callable[[Row], bool]], ...] = (
-        ("Nearest to it is {}", lambda row: row.judged),
-        ("Of methods without side information the nearest is {}", lambda row: row.judged and not row.side_information),
-        ("Of linear filters the best is the {}", lambda row: row.name == LIMITS[1]),
+        ("The best method is {}", lambda row: row.judged),
+        ("Of methods without side information the best is {}", lambda row: row.judged and not row.side_information),
+        ("Of linear filters the best is the {}", lambda row: row.name == LIMITS[1] and row.limit == "bayes"),
         ("Of the paper's nets the best is {}", is_net),
         ("Of the paper's classical methods the best is {}", lambda row: row.published and not is_net(row)),
     )
@@ -107,9 +110,11 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
 
 
 def multiples(row: Row, levels: Sequence[float]) -> str:
-    """1.66 × limit at SNR 0.1 and 1.18 × limit at SNR 0.05."""
+    """1.66 × limit at SNR 0.1 and 1.18 × limit at SNR 0.05; 0.46 × linear limit where nothing has a Bayes limit."""
     known = [(times, snr) for snr in levels if (times := row.times(snr)) is not None]
-    return " and ".join(f"{times:.{2 if times < 10 else 1}f} × limit at SNR {snr:g}" for times, snr in known)
+    return " and ".join(
+        f"{times:.{2 if times < 10 else 1}f} × {NAMED[row.limit]} at SNR {snr:g}" for times, snr in known
+    )
 
 
 def no_better_than_the_mean(ranked: Sequence[Row], levels: Sequence[float]) -> str:

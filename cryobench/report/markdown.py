@@ -1,4 +1,4 @@
-"""A table's markdown → HTML for the page: numbers in columns, sentences folded under their row, long tables folded whole."""
+"""A table's markdown → HTML for the page: numbers in columns, sentences under their row; long tables are folded, and theirs."""
 
 from __future__ import annotations
 
@@ -57,13 +57,14 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
     def shown(token: Token) -> str:
         return unbroken(reader.renderer.render([token], reader.options, {}))
 
+    opened = " open" if len(body) <= LONG else ""
     headings = "".join(f'<th scope="col">{shown(head[i]) or "row"}</th>' for i in plain)
     rows = []
     for line in body:
         first, *rest = (shown(line[i]) for i in plain)
         rows.append(f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{text}</td>" for text in rest) + "</tr>\n")
         sentences = "".join(
-            f"<details><summary>{shown(head[i]) or 'more'}</summary><p>{shown(line[i])}</p></details>"
+            f"<details{opened}><summary>{shown(head[i]) or 'more'}</summary><p>{shown(line[i])}</p></details>"
             for i in prose
             if line[i].content
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -13,20 +13,25 @@ from cryobench.tables.text import decimal, formatted
 SNRS = (0.1, 0.05)  # the paper's noise levels; a folder without them shows its own
 LIMITS = ("Bayes limit", "Linear limit")
 CONTROLS = ("noisy", "mean image", "oracle")
+NAMED = {
+    "bayes": "limit",
+    "linear": "linear limit",
+}  # what multiples are of; the latter where nothing has a Bayes limit
 
 
 @dataclass(frozen=True)
 class Row:
-    """A method: cells by SNR; published, whether the paper has such a row; side_information, what it used."""
+    """A method: cells by SNR; published, whether the paper has such a row; side_information, what it used; limit: of NAMED."""
 
     name: str
     cells: dict[float, Cell]
     published: bool
     side_information: tuple[str, ...]
+    limit: str = "bayes"
 
     def times(self, snr: float) -> float | None:
-        """Its MSE there as a multiple of the Bayes limit, mean over seeds; None where either is not known."""
-        multiple = self.cells[snr].times() if snr in self.cells else None
+        """Its MSE there as a multiple of the limit, mean over seeds; None where either is not known."""
+        multiple = self.cells[snr].times(self.limit) if snr in self.cells else None
         return multiple[0] if multiple else None
 
     def mse(self, snr: float) -> float | None:
@@ -61,8 +66,9 @@ def rows(runs: pd.DataFrame) -> list[Row]:
         for name, cells in by_name.items():
             side = next(iter(cells.values())).side_information
             entries.append(Row(name, cells, name.removesuffix("-GAN + l1, ResNet") in published, tuple(side)))
+    bayes = any(cell.times("bayes") for row in entries for cell in row.cells.values())
     return sorted(
-        (row for row in entries if row.name != "oracle"),
+        (replace(row, limit="bayes" if bayes else "linear") for row in entries if row.name != "oracle"),
         key=lambda row: [row.mse(snr) or float("inf") for snr in levels],
     )
 
@@ -75,7 +81,7 @@ def snrs(runs: pd.DataFrame) -> list[float]:
 
 
 def shown(runs: pd.DataFrame) -> dict:
-    """For the page: {"snrs", "limited", "rows": [{"name", "kind", "note", "cells"}]}; {} without runs."""
+    """For the page: {"snrs", "limit", "rows": [{"name", "kind", "note", "cells"}]}, limit "" if none; {} without runs."""
     ranked, levels = rows(runs), snrs(runs)
     if not ranked:
         return {}
@@ -89,7 +95,8 @@ def shown(runs: pd.DataFrame) -> dict:
         cells = [cell(row, snr, row.judged and row.mse(snr) == best[snr]) for snr in levels]
         lines.append({"name": pretty(row.name), "kind": kind, "note": ", ".join(row.side_information), "cells": cells})
     limited = any(row.times(snr) is not None for row in ranked for snr in levels)
-    return {"snrs": [f"{snr:g}" for snr in levels], "limited": limited, "rows": lines}
+    limit = NAMED[ranked[0].limit] if limited else ""
+    return {"snrs": [f"{snr:g}" for snr in levels], "limit": limit, "rows": lines}
 
 
 def cell(row: Row, snr: float, best: bool) -> dict:
