@@ -178,7 +178,7 @@ class PoseMixture:
         log = log.flatten(1)
         norm = torch.logsumexp(log, dim=1)
         weights = log.sub_(norm[:, None]).clamp_(min=LEAST).exp_()
-        weights = weights.masked_fill_(weights <= NOTHING, 0.0).view_as(scales)
+        weights = torch.threshold_(weights, NOTHING, 0.0).view_as(scales)
         rest = (square - share * total**2) / variance
         constant = torch.log1p(pixels * vb * once / variance) / 2 + 1 / (2 * va) + heat * among.log()
         return Posterior(weights, scales, precision, gain, kappa, total, norm * heat - rest / 2 - constant)
