@@ -155,7 +155,8 @@ def test_agrees_with_brute_force_over_random_poses(bayes, volumes):
 
 @pytest.mark.parametrize("adapt_above", [64, SIZE - 1])
 def test_predicts_its_own_error_and_beats_any_blur(volumes, case, adapt_above):
-    clean, noisy, sigma, _ = case
+    n = 60 if adapt_above > SIZE else 20  # where a cell is no wider than the posterior adaptive draws are slow
+    clean, noisy, sigma = (part[:n] for part in case[:3])
     bayes = fitted(volumes, adapt_above=adapt_above)
     error = ((bayes.denoise(noisy, sigma=sigma) - clean) ** 2).mean(axis=(1, 2))
     report = bayes.report["per_image"]
