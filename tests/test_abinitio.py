@@ -399,7 +399,8 @@ class Given(NoisyImages):
 
 @pytest.mark.slow
 def test_a_structure_is_found_from_images_with_little_noise_and_written(cache, tmp_path):
-    """Of seeds 0 to 5 all were found, with poses 4.0° to 4.7° from the truth (median) and an FSC above ½ to 14.6 Å."""
+    """Of seeds 0 to 4 all are found, with poses 4.4° to 4.8° from the truth (median), an FSC above ½ to 14.6 Å, an agreement of
+    0.83 to 0.99 and all poses confirmed; the error is 0.20 to 0.22 times the noise."""
     few = ["data=phantom", "data.image_size=32", "data.n_train=260", "data.n_test=20", "noise.snr=10"]
     config = resolve(compose(["method=abinitio", "method.starts=1", "method.fine_step=2.4", *few, "seed=2"]))
     pairs = open_pairs(build(config, "data"), cache)
@@ -430,6 +431,7 @@ def test_a_structure_is_found_from_images_with_little_noise_and_written(cache, t
 
 @pytest.mark.slow
 def test_a_volume_is_found_from_images_seen_through_ctfs_and_images_are_corrected_or_have_them():
+    """Of seeds 0 to 4 all are found; the lowest correlation is 0.72 to 0.99, the error at most 0.024."""
     volume = lumps(32, width=0.05)
     noisy, _ = images_of(volume, 420, sigma=0.0)
     ctf = defocused(*np.random.default_rng(1).uniform(8e3, 16e3, 420), pixel_size=4.0)
