@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -31,6 +32,7 @@ def state() -> dict:
         "working folder": Path.cwd(),
         "sys.argv": list(sys.argv),
         "sys.path": list(sys.path),
+        "root logger": {"level": logging.getLogger().level, "handlers": handlers()},
         "signal handlers": {number.name: signal.getsignal(number) for number in SIGNALS},
     }
     if torch := sys.modules.get("torch"):
@@ -47,6 +49,11 @@ def state() -> dict:
     if hydra := sys.modules.get("hydra.core.global_hydra"):
         listing["Hydra is set up"] = hydra.GlobalHydra.instance().is_initialized()
     return listing
+
+
+def handlers() -> list[str]:
+    """Those of the root logger but pytest's own: one that writes to a test's stream writes to a closed one later on."""
+    return [repr(one) for one in logging.getLogger().handlers if not type(one).__module__.startswith("_pytest")]
 
 
 def processes() -> dict[int, str]:

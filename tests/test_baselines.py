@@ -7,6 +7,7 @@ from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
+from cryobench.baselines.aspire import import_aspire
 from cryobench.baselines.bm3d import BM3D
 from cryobench.baselines.controls import MeanImage, Noisy, Oracle
 from cryobench.baselines.cwf import CWF
@@ -135,6 +136,7 @@ def test_cwf_is_aspire(images):
     method = CWF(sigma="known")
     method.fit(train.only({"sigma"}))
 
+    import_aspire()
     from aspire.basis import FFBBasis2D
     from aspire.denoising import DenoiserCov2D
     from aspire.source import ArrayImageSource

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.fft
 import torch
+from cryobench.baselines.aspire import import_aspire, transfer_filter
 from cryobench.baselines.cwf import CWF
 
 from cryobench.config.compose import compose, resolve
@@ -65,8 +66,6 @@ def fitted(method, images):
 @pytest.mark.parametrize("phase", [0.0, 40.0, 90.0, 120.0])
 def test_a_round_ctf_is_aspires_with_the_sign_of_the_image(phase):
     """sin(χ − arcsin alpha) there, −sin(χ − φ − arctan …) here, by two groups' code; with a phase plate, too."""
-    from cryobench.baselines.aspire import import_aspire, transfer_filter
-
     import_aspire()
     ctf = defocused(8000.0, 21000.0, phase=phase)
     y, x = scipy.fft.fftfreq(64)[:, None], scipy.fft.rfftfreq(64)[None]
@@ -121,6 +120,7 @@ def test_cwf_told_of_the_ctf_is_aspire_on_the_same_stack_and_filters(seen):
     method = fitted(CWF(sigma="known", ctf="corrected", defocus_step=5000.0), {"train": train})
     told = train.only({"ctf", "sigma"})
 
+    import_aspire()
     from aspire.basis import FFBBasis2D
     from aspire.denoising import DenoiserCov2D
     from aspire.operators import RadialCTFFilter

@@ -13,6 +13,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -210,11 +211,13 @@ def expectation(volume: np.ndarray) -> Ratio:
 
 def projections(volume: np.ndarray, rotations: np.ndarray) -> Ratio:
     """Projections of one volume (L, L, L) in orientations (n, 3, 3), its transform included, beside ASPIRE's simulation."""
+    from cryobench.data.project import Projector
+
+    # By name, as all that is ours for ASPIRE's sake is reached; it would take over the root logger.
+    import_module("cryobench.baselines.aspire").import_aspire()
     from aspire.source import Simulation
     from aspire.utils import Rotation
     from aspire.volume import Volume
-
-    from cryobench.data.project import Projector
 
     rotations = rotations[:PROJECTED]
     angles, theirs = Rotation(rotations.astype(np.float32)).angles.astype(np.float32), Volume(volume)
