@@ -10,9 +10,9 @@ from cryobench import figure
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
-METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF")
+METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF", "ab initio", "refined")
 STYLES = {name: (figure.COLOURS[k], figure.MARKS[k]) for k, name in enumerate(METHODS)}
-NAMES = {"l2-Autoencoder": "ℓ2-autoencoder", "rebuilt": "rebuilt volumes"}
+NAMES = {"l2-Autoencoder": "ℓ2-autoencoder", "rebuilt": "rebuilt volumes", "refined": "refined (known poses)"}
 SNRS = (0.1, 0.05)
 
 
@@ -30,8 +30,8 @@ def write(store: Store) -> list[Path]:
     canvas.legend(
         *axes[0].get_legend_handles_labels(),
         loc="outside lower center",
-        ncols=len(METHODS) + 1,
-        title="dots: single seeds",
+        ncols=4,
+        title="dots: single seeds; CWF, ab initio and refined see noisy images alone, the others clean ones",
     )
     return figure.save(canvas, store.results, "fig_exemplars")
 
@@ -55,5 +55,5 @@ def panel(axis, by_method: dict, limit: float | None) -> None:
         figure.over_seeds(axis, counts, values, colour, mark, NAMES.get(method, method))
     if limit:
         axis.axhline(limit, color=figure.INK, linestyle="--", label="Bayes limit")
-    axis.set(xscale="log", yscale="log", xlabel="clean training images (noisy ones for CWF)")
+    axis.set(xscale="log", yscale="log", xlabel="training images")
     figure.ticks(axis.xaxis, (n for points in by_method.values() for n, _ in points), "{:,}".format)

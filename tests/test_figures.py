@@ -67,7 +67,7 @@ def test_ink_and_paper_change_places_in_the_dark_and_series_are_seen_on_both():
     for ink in (style.INK, style.FAINT):
         assert contrast(ink, style.PAPER) >= 4.5 and contrast(dark[ink], dark[style.PAPER]) >= 4.5
     for colour in style.COLOURS:
-        assert contrast(colour, style.PAPER) >= 2 and contrast(colour, dark[style.PAPER]) >= 3
+        assert contrast(colour, style.PAPER) >= 3 and contrast(colour, dark[style.PAPER]) >= 3
 
 
 @figure.styled

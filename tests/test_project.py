@@ -9,11 +9,16 @@ import scipy.stats
 import starfile
 import torch
 from conftest import ASPIRE, SHARED, needs
-from torch_fourier_slice import extract_central_slices_rfft_3d, project_3d_to_2d
+from torch_fourier_slice import (
+    extract_central_slices_rfft_3d,
+    insert_central_slices_rfft_3d_multichannel,
+    project_3d_to_2d,
+)
 from torch_fourier_slice.volume_utils import separable_sinc2_correction
 
 from cryobench.data import project as module
 from cryobench.data import slices
+from cryobench.data.insertion import insert
 from cryobench.data.project import Projector, project
 from cryobench.data.rotations import euler_from_rotations, random_rotations, rotations_from_euler
 from cryobench.errors import InputError
@@ -145,3 +150,25 @@ def test_wrong_shapes_are_refused():
         Projector(np.zeros((8, 8, 9)))
     with pytest.raises(InputError, match="rotation matrices"):
         project(np.zeros((8, 8, 8)), np.eye(3))
+
+
+@pytest.mark.parametrize("size", [16, 32])
+def test_slices_are_inserted_as_torch_fourier_slice_does_it_bit_for_bit(size):
+    """In orientations at random and in those of a cube, in which samples fall on samples and on the plane x = 0."""
+    rng = np.random.default_rng(0)
+    turns = np.concatenate(
+        [
+            scipy.spatial.transform.Rotation.create_group("O").as_matrix(),
+            scipy.spatial.transform.Rotation.random(20, rng=rng).as_matrix(),
+        ]
+    )
+    rotations = torch.from_numpy(turns).float()
+    some = torch.randn(
+        len(turns), size, size // 2 + 1, dtype=torch.complex64, generator=torch.Generator().manual_seed(0)
+    )
+    weights = torch.from_numpy(rng.random(some.shape)).float()
+    total, weight = insert(some, weights, rotations)
+    both = torch.stack([some, weights.to(some.dtype)], dim=1)
+    (theirs, shares), counts = insert_central_slices_rfft_3d_multichannel(both, (size,) * 3, rotations)
+    assert torch.equal(total, theirs) and torch.equal(weight, shares.real)
+    assert torch.equal(insert(some, torch.ones(1, 1, 1), rotations)[1], counts)

@@ -13,9 +13,10 @@ from conftest import ASPIRE, SHARED, needs
 
 from cryobench.data.io.relion import write_split
 from cryobench.data.io.star import read_star
-from cryobench.data.matched import ctf_of, shift_phases
+from cryobench.data.matched import ctf_of
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
+from cryobench.data.poses import shift_phases
 from cryobench.data.recorded import Particles
 from cryobench.errors import InputError
 from cryobench.noise.background import outside_circle

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
-from torch_fourier_slice import insert_central_slices_rfft_3d, insert_central_slices_rfft_3d_multichannel
+from torch_fourier_slice import insert_central_slices_rfft_3d_multichannel
 from torch_fourier_slice.volume_utils import separable_sinc2_correction
+
+from cryobench.data.insertion import insert
 
 
 def back_project(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
@@ -21,7 +23,7 @@ def back_project(batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> torch.
     """
     total, weight = torch.zeros(()), torch.zeros(())
     for images, rotations in batches:
-        added, share = insert_central_slices_rfft_3d(slices(images), padded(images.shape[-1]), rotations)
+        added, share = inserted(slices(images), torch.ones((1, 1, 1), device=images.device), rotations)
         total, weight = total + added, weight + share
     return volume_of(total / weight.clamp(min=1.0))
 
@@ -43,11 +45,18 @@ def insert_weighted(
     weight = torch.zeros(total.shape, device=images.device)
     for start in range(0, len(images), at_once):
         some = slice(start, start + at_once)
-        inserted, counts, turns = slices(images[some]), plane(weights[some]), rotations[some]
-        both = torch.stack([inserted, counts.to(inserted.dtype).expand_as(inserted)], dim=1)
-        (added, share), _ = insert_central_slices_rfft_3d_multichannel(both, shape, turns)
-        total, weight = total + added, weight + share.real
+        added, share = inserted(slices(images[some]), plane(weights[some]), rotations[some])
+        total, weight = total + added, weight + share
     return total, weight
+
+
+def inserted(slices: torch.Tensor, weights: torch.Tensor, rotations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """As insertion.insert, on any device."""
+    if slices.device.type == "cpu":
+        return insert(slices, weights, rotations)
+    both = torch.stack([slices, weights.to(slices.dtype).expand_as(slices)], dim=1)
+    (total, share), _ = insert_central_slices_rfft_3d_multichannel(both, (slices.shape[-2],) * 3, rotations)
+    return total, share.real
 
 
 def slices(images: torch.Tensor) -> torch.Tensor:

@@ -84,6 +84,11 @@ class DataSet(ABC):
         """The CTFs that recorded images of "train" or "test" were seen through, and their clean images were not; else None."""
         return None
 
+    def displaced(self, split: str) -> np.ndarray | None:
+        """How far the particles of recorded images of "train" or "test" lie off the centre, (n, 2) as data.poses has it; None of
+        simulated ones, which noise alone moves."""
+        return None
+
     @property
     def bytes_per_pair(self) -> int:
         """Room that a pair needs on disk."""

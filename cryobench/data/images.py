@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryobench.data.poses import Poses
 from cryobench.errors import InputError, Undeclared
 from cryobench.noise.base import NoiseModel
 
@@ -22,8 +23,8 @@ class NoisyImages:
     rotations (n, 3, 3); volumes (k, L, L, L); pixel_size in Å; `indices` names the images that belong to this view.
     recorded: (n, L, L), as a microscope recorded them, which a model with `recorded` wants; halves: two (n, L, L), the same
     particles from two halves of the exposure, or None; optics: the CTFs of recorded images, None where they are not known, or
-    where the clean images have them, too. `only(...)` narrows what can be asked for to what a method declares as side
-    information.
+    where the clean images have them, too; displaced (n, 2): how far recorded particles lie off the centre, as data.poses has it.
+    `only(...)` narrows what can be asked for to what a method declares as side information.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class NoisyImages:
         recorded=None,
         halves=None,
         optics: Ctf | None = None,
+        displaced: np.ndarray | None = None,
     ):
         if noise.recorded and recorded is None:
             raise InputError(
@@ -50,7 +52,8 @@ class NoisyImages:
         self._clean, self._labels, self._rotations, self._volumes = clean, labels, rotations, volumes
         self.indices = np.arange(len(clean)) if indices is None else np.asarray(indices)
         self.allowed: frozenset[str] | None = None
-        self._recorded, self._halves, self._optics, self.method = recorded, halves, optics, "a denoiser"
+        self._recorded, self._halves, self._optics, self._displaced = recorded, halves, optics, displaced
+        self.method = "a denoiser"
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -158,6 +161,25 @@ class NoisyImages:
         optics = getattr(self.noise, "optics", None)  # which a noise model of somebody's own may not have
         return optics and optics(which, self.image_size, seed=self.seed, split=self.split)
 
+    def poses(self, index=slice(None)) -> Poses:
+        """The poses of the images at these positions. Raises Undeclared without "rotations" or "poses" in `side_information`,
+        InputError where none is known."""
+        if self.allowed is None or "rotations" not in self.allowed:
+            self._permit("poses")
+        if self._rotations is None:
+            raise InputError(
+                f"{self.method}: expected images of known orientation, got images without; a .star or .cs file has it in "
+                "its columns"
+            )
+        which = self.indices[index]
+        return Poses(self._rotations[which], np.zeros((len(which), 2)) if (off := self._off(which)) is None else off)
+
+    def _off(self, which) -> np.ndarray | None:
+        if self.noise.recorded:
+            return None if self._displaced is None else self._displaced[which]
+        displaced = getattr(self.noise, "displaced", None)  # which a noise model of somebody's own may not have
+        return displaced and displaced(which, seed=self.seed, split=self.split)
+
     def spectrum(self) -> np.ndarray | None:
         """(L, L/2+1), the true power of the noise over the frequencies of rfft2, of mean 1; None for white noise."""
         self._permit("spectrum")
@@ -166,9 +188,8 @@ class NoisyImages:
     def hints(self, side_information, index=slice(None)) -> dict[str, Any]:
         """Of the images at these positions, what `Denoiser.denoise` is told of each by its `side_information`, but for the
         clean image itself."""
-        return {
-            name: tell(index) for name, tell in (("sigma", self.sigma), ("ctf", self.ctf)) if name in side_information
-        }
+        told = {"sigma": self.sigma, "ctf": self.ctf, "poses": self.poses}
+        return {name: tell(index) for name, tell in told.items() if name in side_information}
 
     @property
     def labels(self) -> np.ndarray:

@@ -13,12 +13,12 @@ from __future__ import annotations
 import numpy as np
 import scipy.fft
 
-from cryobench.data.io.listing import ANGLES, Listing
+from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack, crop_centre, resample
 from cryobench.data.io.star import DEFOCUS, MICROSCOPE
+from cryobench.data.poses import Poses, shift_phases
 from cryobench.data.project import Projector
 from cryobench.data.recorded import BLOCK, Particles
-from cryobench.data.rotations import rotations_from_euler
 from cryobench.errors import InputError
 from cryobench.noise.background import outside_circle
 from cryobench.noise.ctf import Ctf
@@ -28,12 +28,12 @@ ALIKE = 0.5  # correlation of noise above which it is not independent; a half an
 
 
 class PairMaker:
-    """Pairs of a Particles data set, for any rows of its star file. labels (n,), rotations (n, 3, 3) of all its rows."""
+    """Pairs of a Particles data set, for any rows of its star file. labels (n,) and poses of all its rows."""
 
     def __init__(self, data: Particles):
         star = data.particles
         self.data, self.star, self.spacing = data, star, data.spacing
-        self.rotations, self.displaced, self.labels = pose_of(star, self.spacing, len(data.maps))
+        self.poses, self.labels = pose_of(star, self.spacing, len(data.maps))
         self.ctf = ctf_of(star, data.spacing) if data.ctf else None
         self.projectors = [Projector(density) for density in data.densities()]
         self.outside = outside_circle(data.image_size)
@@ -88,14 +88,14 @@ class PairMaker:
         for k, projector in enumerate(self.projectors):
             selected = self.labels[rows] == k
             if selected.any():
-                images[selected] = projector(self.rotations[rows][selected])
-        if self.ctf is not None or self.displaced[rows].any():
+                images[selected] = projector(self.poses.rotations[rows][selected])
+        if self.ctf is not None or self.poses.displaced[rows].any():
             # In the whole recorded box, since the CTF spreads the molecule beyond the crop.
             pad = (box - size) // 2
             images = np.pad(
                 images - self._background(images), [(0, 0), (pad, box - size - pad), (pad, box - size - pad)]
             )
-            spectrum = scipy.fft.rfft2(images) * shift_phases(self.displaced[rows], box)
+            spectrum = scipy.fft.rfft2(images) * shift_phases(self.poses.displaced[rows], box)
             if self.ctf is not None and applied:
                 spectrum *= self.ctf[rows].transfer(box)
             images = crop_centre(scipy.fft.irfft2(spectrum, s=(box, box)), size, centre=pad + size // 2)
@@ -131,17 +131,14 @@ class PairMaker:
         return images[:, outside_circle(images.shape[-1])].mean(axis=1)[:, None, None]
 
 
-def pose_of(star: Listing, spacing: float, maps: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rotations (n, 3, 3), displacement (n, 2) of the particle from the image's centre, x and y in pixels, and labels (n,).
-
-    Raises InputError for missing columns, and for more classes than there are maps.
-    """
-    rotations = rotations_from_euler(*(star.column(name) for name in ANGLES))
+def pose_of(star: Listing, spacing: float, maps: int) -> tuple[Poses, np.ndarray]:
+    """Poses and labels (n,). Raises InputError for missing columns, and for more classes than there are maps."""
+    poses = star.poses(spacing)
     classes = star.column("rlnClassNumber", 1).astype(np.int64) - 1
     labels = classes if maps > 1 else np.zeros(len(star), np.int64)
     if not (0 <= labels.min() and labels.max() < maps):
         raise InputError(f"data.maps: expected a map for each rlnClassNumber up to {labels.max() + 1}, got {maps}")
-    return rotations, -star.origins(spacing), labels
+    return poses, labels
 
 
 def ctf_of(star: Listing, pixel_size: float) -> Ctf:
@@ -154,10 +151,3 @@ def ctf_of(star: Listing, pixel_size: float) -> Ctf:
         )
     columns = [star.column(name) for name in (*DEFOCUS, *MICROSCOPE)]
     return Ctf(np.stack([*columns, star.column("rlnPhaseShift", 0.0)], axis=-1), pixel_size)
-
-
-def shift_phases(displaced: np.ndarray, size: int) -> np.ndarray:
-    """exp(−2πi (k·d)) for displacements d (b, 2), x and y in pixels, over the frequencies of rfft2: (b, L, L/2+1)."""
-    y, x = scipy.fft.fftfreq(size)[:, None], scipy.fft.rfftfreq(size)[None, :]
-    dx, dy = (displaced[:, k, None, None] for k in (0, 1))
-    return np.exp(-2j * np.pi * (x * dx + y * dy)).astype(np.complex64)

@@ -24,7 +24,8 @@ class Split:
     """clean (n, L, L) float32 in [0, 1], read-only memory map; labels (n,) int64; rotations (n, 3, 3) float64.
 
     noisy: (n, L, L) float32, the images as recorded, or None where the noise is simulated; halves: the same from the two
-    halves of the exposure, or None where they are not at hand; optics: the CTFs of recorded images, or None.
+    halves of the exposure, or None where they are not at hand; optics: the CTFs of recorded images, or None; displaced (n, 2):
+    how far their particles lie off the centre, as data.poses has it, or None.
     """
 
     clean: np.ndarray
@@ -33,6 +34,7 @@ class Split:
     noisy: np.ndarray | None = None
     halves: tuple[np.ndarray, np.ndarray] | None = None
     optics: Ctf | None = None
+    displaced: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Pairs:
             recorded=part.noisy,
             halves=part.halves,
             optics=part.optics,
+            displaced=part.displaced,
         )
 
 
@@ -107,8 +110,8 @@ def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -
             needs=dataset.bytes_per_pair * total,
         )
     return Pairs(
-        _open(folder, "train", dataset.optics("train")),
-        _open(folder, "test", dataset.optics("test")),
+        _open(folder, "train", dataset),
+        _open(folder, "test", dataset),
         volumes,
         dataset.pixel_size,
         folder.name,
@@ -117,7 +120,7 @@ def open_pairs(dataset: DataSet, cache: Path | str, *, progress: bool = False) -
     )
 
 
-def _open(folder: Path, split: str, optics: Ctf | None) -> Split:
+def _open(folder: Path, split: str, dataset: DataSet) -> Split:
     clean = np.load(folder / f"{split}_clean.npy", mmap_mode="r")
     recorded = folder / f"{split}_noisy.npy"
     halves = [folder / f"{split}_half_{number}.npy" for number in (1, 2)]
@@ -127,5 +130,6 @@ def _open(folder: Path, split: str, optics: Ctf | None) -> Split:
         np.load(folder / f"{split}_rotations.npy"),
         np.load(recorded, mmap_mode="r") if recorded.exists() else None,
         tuple(np.load(half, mmap_mode="r") for half in halves) if halves[0].exists() else None,
-        optics,
+        dataset.optics(split),
+        dataset.displaced(split),
     )

@@ -227,7 +227,7 @@ class Particles(DataSet):
                         file.write(np.ascontiguousarray(images).data)
                     advance(len(made[0]))
             np.save(folder / f"{split}_labels.npy", maker.labels[rows])
-            np.save(folder / f"{split}_rotations.npy", maker.rotations[rows])
+            np.save(folder / f"{split}_rotations.npy", maker.poses.rotations[rows])
 
     def optics(self, split: str) -> Ctf | None:
         """The particles' CTFs, in images as they are given to a method, where the clean images are without."""
@@ -237,6 +237,12 @@ class Particles(DataSet):
 
         rows = self.rows()[("train", "test").index(split)]
         return ctf_of(self.particles, self.spacing)[rows].at(self.pixel_size)
+
+    def displaced(self, split: str) -> np.ndarray:
+        """(n, 2), as Poses has it, in px of images as they are given to a method."""
+        rows = self.rows()[("train", "test").index(split)]
+        poses = self.particles.take(rows).poses(self.spacing)
+        return poses.resampled(self.image_size / self.cropped).displaced
 
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the star file, from 0, that train and that test."""

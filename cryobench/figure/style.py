@@ -24,13 +24,14 @@ from cryobench.files import writable
 from cryobench.printed import short
 
 # Okabe and Ito's colours, which the colour-blind tell apart: blue, vermilion, green, orange, purple, sky. Marks help.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c08000", "#cc79a7", "#3a96cf")
 MARKS = "osD^v<>P"
 LINES = ("-", "--", "-.", ":")
 INK, FAINT, GRID, PAPER = "#1a1a1a", "#6b7680", "#dfe3e7", "#ffffff"
 ON_IMAGE = "#fefefe"  # what is drawn on a grey image: white in light and dark
 SMALL = 9  # points
-# Light → dark, of an SVG. Series keep their colours, which have a contrast of 3 or nearly with both grounds.
+# Light → dark, of an SVG. Series keep their colours, which have a contrast of 3 or more with both grounds
+# (those of Okabe & Ito, the two palest darker).
 DARK = {INK: "#e8eaed", FAINT: "#aab4bd", GRID: "#39424b", PAPER: "#14181c"}
 
 STYLE: Any = {

@@ -36,6 +36,7 @@ SIDE_INFORMATION = {
     "clean": "clean training images",
     "labels": "the conformation of each training image",
     "rotations": "the orientation of each training image",
+    "poses": "the orientation of each image that is denoised",
     "draws": "other noisy images of each training image, under independent noise",
     "sigma": "the true noise level of each image",
     "spectrum": "the true power spectrum of the noise",
@@ -163,8 +164,8 @@ class Denoiser(ABC):
         """Noisy images (n, L, L) float32 → denoised ones (n, L, L) float32.
 
         Each image's result is its own: it does not depend on the batch, its size or its order. `hints` holds "sigma"
-        (n,) if `side_information` has "sigma", "ctf" (a Ctf of n images) if it has "ctf", and
-        "truth" (n, L, L) if it has "truth"; nothing else.
+        (n,) if `side_information` has "sigma", "ctf" (a Ctf of n images) if it has "ctf", "poses" (Poses of
+        n images) if it has "poses", and "truth" (n, L, L) if it has "truth"; nothing else.
         """
 
     def variants(self) -> Iterator[Denoiser]:

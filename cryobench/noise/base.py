@@ -45,6 +45,9 @@ class NoiseModel(Protocol):
     def optics(self, indices: np.ndarray, size: int, *, seed: int, split: str) -> Ctf | None:
         """The CTF that each of the images, of L = `size` px, was seen through; None where there is none, or none is known."""
 
+    def displaced(self, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray | None:
+        """How far the particles of these images lie off the centre, (n, 2) as data.poses has it; None where they do not."""
+
     def spectrum(self, size: int, *, split: str) -> np.ndarray | None:
         """The power of the noise over that of white noise of the same σ, over the frequencies of rfft2: (L, L/2+1); None for
         white noise. Raises InputError where nobody knows it."""

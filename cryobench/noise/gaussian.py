@@ -60,6 +60,10 @@ class Gaussian:
         """None: projections are seen as they are."""
         return None
 
+    def displaced(self, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray | None:
+        """None: particles stay in the centre."""
+        return None
+
     def spectrum(self, size: int, *, split: str) -> np.ndarray | None:
         """None: the noise is white."""
         return None

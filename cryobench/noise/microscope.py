@@ -85,6 +85,12 @@ class Microscope(Gaussian):
             moved[row] = scipy.fft.irfft2(spectrum, s=clean.shape[1:])
         return moved
 
+    def displaced(self, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray | None:
+        """Where these particles lie, (n, 2), x and y in px from the centre; None where all are there."""
+        if not self.shift or not self._befalls(split):
+            return None
+        return self.draws(indices, seed, split)[:, 1::-1]
+
     def optics(self, indices: np.ndarray, size: int, *, seed: int, split: str) -> Ctf | None:
         """The CTFs of these particles, in images of L = `size` px; None where there is none."""
         if not self.ctf or not self._befalls(split):

@@ -40,6 +40,10 @@ class Recorded:
         """None: the CTFs of recorded images are the data set's to tell."""
         return None
 
+    def displaced(self, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray | None:
+        """None: where recorded particles lie is the data set's to tell."""
+        return None
+
     def spectrum(self, size: int, *, split: str) -> np.ndarray | None:
         """Raises InputError: the true spectrum of recorded noise is known to nobody."""
         raise InputError(

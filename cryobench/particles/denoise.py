@@ -11,6 +11,7 @@ import shutil
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -20,6 +21,7 @@ from cryobench.data.images import NoisyImages
 from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack, new_stack, resample, same_pixel_size
 from cryobench.data.io.unusable import described, faults, images_at_once, refuse, unusable
+from cryobench.data.poses import Poses
 from cryobench.errors import BadImages, InputError
 from cryobench.files import whole
 from cryobench.methods.imaging import Imaging
@@ -37,8 +39,8 @@ FITTED = 4000  # images of a stack that a method is fitted on, evenly spaced: as
 class Prepared:
     """Images of a stack as a method takes them, read when asked for: an array (n, L, L), as far as NoisyImages needs one.
 
-    source: Stack or Listing; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark"; ctf: of these
-    rows, for a method that is told of it, else None.
+    source: Stack or Listing; rows (n,) of it; size: L; background: (mean, deviation); contrast: "white" or "dark"; ctf, poses: of
+    these rows, for a method that is told of them, else None.
     """
 
     source: Stack | Listing
@@ -47,6 +49,7 @@ class Prepared:
     background: tuple[float, float]
     contrast: str = "white"
     ctf: Ctf | None = None
+    poses: Poses | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -79,19 +82,26 @@ class Prepared:
         positions = np.arange(len(self)) if positions is None else positions
         kept = positions[evenly(len(positions), FITTED)]
         ctf = None if self.ctf is None else self.ctf[kept]
-        few = Prepared(self.source, self.rows[kept], self.size, self.background, self.contrast, ctf)
+        poses = None if self.poses is None else self.poses[kept]
+        few = Prepared(self.source, self.rows[kept], self.size, self.background, self.contrast, ctf, poses)
         return NoisyImages(
             "train",
             few,
             np.zeros(len(few), np.int64),
-            None,
+            None if poses is None else poses.rotations,
             None,
             self.source.pixel_size or 1.0,
             Recorded(),
             0,
             recorded=few,
             optics=ctf,
+            displaced=None if poses is None else poses.displaced,
         )
+
+    def hints(self, block: slice) -> dict[str, Any]:
+        """What a method is told of these images."""
+        told = {"ctf": self.ctf, "poses": self.poses}
+        return {name: value[block] for name, value in told.items() if value is not None}
 
 
 def evenly(n: int, most: int) -> np.ndarray:
@@ -109,7 +119,17 @@ def prepare(
 ) -> Prepared:
     """The chosen images as `model` takes them; says what is done to them. `fit_to` fits it where it wants to be."""
     size = model.image_size or source.size
-    prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast, ctf)
+    poses = None
+    if model.fits_stack and model.method.side_information & {"rotations", "poses"}:
+        if not isinstance(source, Listing):
+            raise InputError(
+                f"{source.path}: expected a .star or .cs file with the poses of its particles, which "
+                f"{model.config['method']['name']} is told, got a stack alone"
+            )
+        poses = source.take(rows).poses(source.pixel_size)
+        # RELION's centre of odd images is one pixel further than L//2.
+        poses = Poses(poses.rotations, poses.displaced + source.size % 2).resampled(size / source.size)
+    prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast, ctf, poses)
     if size != source.size:
         say(
             f"images of {source.size} px are resampled to {size} px, as in training, and back: "
@@ -239,7 +259,7 @@ def denoise_block(model: Model, prepared: Prepared, block: slice, applied: bool 
     """
     images, gain, level = prepared.take(block)
     rows = prepared.rows[block]
-    hints = {} if prepared.ctf is None else {"ctf": prepared.ctf[block]}
+    hints = prepared.hints(block)
     try:
         denoised = model.method.denoise(images, **hints)
     except BadImages as bad:

@@ -177,7 +177,7 @@ def fitted(config: dict, name: str, progress: bool) -> Model:
         config["method"]["whiten"] = "border"
         method = build(config, "method")
     method = set_up(method, config, progress)
-    if not method.side_information - {"ctf"}:  # which the stack itself has
+    if not method.side_information - {"ctf", "rotations", "poses"}:  # which the stack itself has
         return Model(name, method, config)
     pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
     train = pairs.images("train", build(config, "noise"), config["seed"])

@@ -131,6 +131,7 @@ def stack_images(model: Model, prepared: Prepared, n: int, say=lambda text: None
     That is the rest of the stack if it is no smaller than what is judged; else two halves of the stack are fitted on in turn.
     """
     total = len(prepared)
+    refuse_given_poses(model)
     if min(n, total) < FEWEST:
         raise InputError(
             f"{prepared.source.path}: expected {FEWEST} images or more to judge a method on, got {min(n, total)}"
@@ -160,8 +161,18 @@ def stack_images(model: Model, prepared: Prepared, n: int, say=lambda text: None
     )
 
 
+def refuse_given_poses(model: Model) -> None:
+    """Raise InputError for a method that is told the poses of what it denoises."""
+    if "poses" in model.method.side_information:
+        raise InputError(
+            "method.pose: expected search where a method is judged by its images, got given, which shows the map in that pose "
+            "whatever is in the image"
+        )
+
+
 def test_images(model: Model, n: int, progress: bool = False) -> Judged:
     """At most n test images of the model's own data set; fits what is not fitted, to training images. Raises InputError."""
+    refuse_given_poses(model)
     config = model.config
     pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
     train, test = (pairs.images(split, build(config, "noise"), config["seed"]) for split in ("train", "test"))

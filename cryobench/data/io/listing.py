@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 
 from cryobench.data.io.stack import TOLERANCE, Stack, numbers, same_pixel_size
+from cryobench.data.poses import Poses
 from cryobench.errors import InputError, note
 
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
@@ -64,6 +65,13 @@ class Listing(ABC):
     @abstractmethod
     def _listed_pixel_sizes(self) -> np.ndarray | None:
         """(n,) as the file has them, whatever they are; None without any."""
+
+    def poses(self, pixel_size: float | None) -> Poses:
+        """Those of the particles, in images of this pixel size in Å. Raises InputError for missing columns."""
+        from cryobench.data.rotations import rotations_from_euler
+
+        rotations = rotations_from_euler(*(self.column(name) for name in ANGLES))
+        return Poses(rotations, -self.origins(pixel_size))
 
     @property
     def contrast(self) -> str | None:

@@ -16,19 +16,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.progress import Progress
 
-from cryobench.checks import at_least, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError, note
-from cryobench.methods.base import Found, WithSigma, check_images
-from cryobench.methods.imaging import Imaging
-from cryobench.methods.posterior.halves import Halves
+from cryobench.methods.base import Found
+from cryobench.methods.posterior.from_stack import FIRST, FirstLook, FromStack, agreed_shells
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +34,6 @@ if TYPE_CHECKING:
     from cryobench.methods.posterior.band import Band
     from cryobench.methods.posterior.structure import Structure
 
-FIRST = 16  # px of the first maps
 ANNEALING = (4.0, 3.0, 2.25, 1.7, 1.3, 1.0, 1.0, 1.0)  # of the first maps; the likelihood is taken to the power 1/heat
 STAGE = (1.3, 1.0)
 FINE = (1.0, 1.0)  # of the last maps, with finer poses
@@ -46,41 +43,25 @@ SETTLING = (1.0,) * 16  # after the annealing of the first maps
 SMALL, SMALL_STAGE = 32, (1.0,) * 5  # px up to which a stage has these
 GROWTH = 1.33  # from stage to stage
 SHARED = 5  # shells that both halves share, in maps of any size, so that they stay in one frame
-AGREE = 0.143  # FSC of half maps (Rosenthal & Henderson 2003)
 FOUND = 0.5  # FSC of the first shells that the halves do not share, in the first stage where there are any
 CONFIRMED = 0.9  # of the poses, by the other half's map
 COARSE = 24  # px up to which poses are searched everywhere
-DARK = 0.01  # mean gain at frequency 0 below which images tell nothing of the level
 
 
 @dataclass
-class AbInitio(WithSigma, Imaging):
-    """starts: random starts of each half; n_first: how many images of it those see.
-    n_fit: how many training images to use, None for all.
-    step, fine_step: how far the rim of an image moves between neighbouring views, in px of the stage's images; the finer one at
-        the end of the fit and for denoising.
-    largest: px that maps may grow to, None for that of the images.
-    shift: how many px a particle may be off the centre; shifts of whole px of a stage's images are unknowns like the pose.
+class AbInitio(FromStack):
+    """starts: random starts of each half; n_first: how many images of it those see. Else the settings of `FromStack`; finer steps
+    at the end of the fit and for denoising, and shifts of whole px of a stage's images are unknowns like the pose.
     """
 
     starts: int = 3
     n_first: int = 1000
-    n_fit: int | None = None
-    step: float = 2.5
-    fine_step: float = 1.8
-    largest: int | None = None
-    shift: int = field(default=0, metadata={"later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_imaging()
-        for name in ("starts", "n_first", "step", "fine_step"):
+        for name in ("starts", "n_first"):
             if not getattr(self, name) > 0:
                 raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
-        refuse("method", at_least(self, 0, "shift"))
-        for name, least in (("n_fit", 8), ("largest", FIRST)):
-            if getattr(self, name) is not None and getattr(self, name) < least:
-                raise InputError(f"method.{name}: expected {least} or more, or null, got {getattr(self, name)}")
 
     def fit(self, train: NoisyImages) -> None:
         """Find the structure of the training images; goes on where a fit in the same folder was stopped.
@@ -89,60 +70,40 @@ class AbInitio(WithSigma, Imaging):
         step, views, FSC, log-likelihood an image), resolution in Å where the halves' FSC falls below 0.143, found. Raises
         InputError for fewer than 8 images.
         """
-        from cryobench.methods.device import compute_device
-
-        train = train.subset(slice(self.n_fit))
-        if len(train) < 8:
-            raise InputError(f"data.n_train: expected 8 images or more to find a structure, got {len(train)}")
-        self.device = compute_device(self.setting.accelerator)
-        self.images, self.size, self.pixel_size = train, train.image_size, train.pixel_size
-        rows = [np.arange(start, min(start + 256, len(train))) for start in range(0, len(train), 256)]
-        self.learn_spectrum(train)
-        sigma, level, gain = np.empty(len(train)), 0.0, 0.0
-        self.halves = Halves()
+        look = self.look_at(train)
         self.shown: dict[str, np.ndarray] = {}
-        for part in rows:
-            noisy = train.noisy(part)
-            self.halves.add(noisy, part)
-            noisy, transfers = self.whitened(noisy), self.seen_through(part)
-            sigma[part] = self.noise_level(noisy, train.hints(self.side_information, part))
-            level += outside_mean(noisy) * len(part) / len(train)
-            gain += (1.0 if transfers is None else float(transfers[:, 0, 0].mean())) * len(part) / len(train)
-        if self.sees:  # the level of images without a CTF, if that lets one through
-            level = level / gain if abs(gain) > DARK else 0.0
-        halves = np.arange(len(train)) % 2
         with Progress(disable=not self.setting.progress) as shown:
             saved = self.saved()
-            self.structure: Structure = self.begin(sigma, level, halves, shown) if saved is None else saved
+            self.structure: Structure = self.begin(look, shown) if saved is None else saved
             while (size := self.next_size()) is not None:
                 heats = SMALL_STAGE if self.sees and size <= SMALL else STAGE
-                self.structure = self.stage(size, self.step, heats, sigma, halves, shown)
+                self.structure = self.stage(size, self.step, heats, look, shown)
                 self.save()
             last = self.report["stages"][-1]
             if last["step"] != self.fine_step:
-                self.structure = self.stage(last["size"], self.fine_step, FINE, sigma, halves, shown)
+                self.structure = self.stage(last["size"], self.fine_step, FINE, look, shown)
                 self.save()
             if self.agrees:
-                self.report["confirmed"] = round(self.confirmed(sigma, halves), 4)
+                self.report["confirmed"] = round(self.confirmed(look), 4)
         del self.images
         self.conclude()
 
-    def begin(self, sigma: np.ndarray, level: float, halves: np.ndarray, shown: Progress) -> Structure:
+    def begin(self, look: FirstLook, shown: Progress) -> Structure:
         """The halves' first maps, each from the likeliest of its starts, in one frame."""
         from cryobench.methods.posterior.align import align, moved_onto
         from cryobench.methods.posterior.half_maps import HalfMaps
         from cryobench.methods.posterior.structure import Structure, beginning, iterate, poses_of
 
-        rng = np.random.default_rng([self.setting.seed, len(halves)])
+        rng = np.random.default_rng([self.setting.seed, len(look)])
         poses, first, tried = poses_of(FIRST, self.step, self.device), [], []
         heats = ANNEALING + SETTLING if self.sees else ANNEALING
         task = shown.add_task("first maps", total=2 * self.starts * len(heats))
         for half in (0, 1):
-            rows = np.flatnonzero(halves == half)[: self.n_first]
-            band = self.band(rows, sigma, FIRST)
+            rows = np.flatnonzero(look.halves == half)[: self.n_first]
+            band = self.band(rows, look, FIRST)
             candidates = []
             for _ in range(self.starts):
-                structure = beginning(band, level, rng)
+                structure = beginning(band, look.level, rng)
                 for heat in heats:
                     structure = iterate(structure, band, np.arange(len(rows)) % 2, poses, heat, None, local=False)
                     shown.advance(task)
@@ -158,20 +119,18 @@ class AbInitio(WithSigma, Imaging):
         self.show("first maps", (one + other) / 2)
         return Structure(HalfMaps((one, other), (one + other) / 2, first[0].maps.fsc), first[0].contrast)
 
-    def stage(
-        self, size: int, step: float, heats: tuple[float, ...], sigma: np.ndarray, halves: np.ndarray, shown: Progress
-    ) -> Structure:
+    def stage(self, size: int, step: float, heats: tuple[float, ...], look: FirstLook, shown: Progress) -> Structure:
         """Iterations with maps of `size` px and views a `step` apart, at these temperatures."""
         from cryobench.methods.posterior.structure import iterate, poses_of
 
         structure, poses = self.structure, poses_of(size, step, self.device)
-        band = self.band(np.arange(len(halves)), sigma, size, structure.shifts if size > COARSE else None)
-        task = shown.add_task(f"{size} px", total=len(heats) * len(halves))
+        band = self.band(np.arange(len(look)), look, size, structure.shifts if size > COARSE else None)
+        task = shown.add_task(f"{size} px", total=len(heats) * len(look))
         for heat in heats:
             structure = iterate(
                 structure,
                 band,
-                halves,
+                look.halves,
                 poses,
                 heat,
                 SHARED,
@@ -212,23 +171,21 @@ class AbInitio(WithSigma, Imaging):
         fsc = next((stage["fsc"] for stage in stages if stage["size"] > 2 * SHARED + 6), None)
         return fsc is not None and float(np.mean(fsc[SHARED + 1 : SHARED + 4])) > FOUND
 
-    def confirmed(self, sigma: np.ndarray, halves: np.ndarray) -> float:
+    def confirmed(self, look: FirstLook) -> float:
         """The share of poses that the other half's map confirms (confirmed.py)."""
         from cryobench.methods.posterior.confirmed import confirmed
         from cryobench.methods.posterior.structure import poses_of
 
         size = min(COARSE, self.structure.maps.size)
-        band = self.band(np.arange(len(halves)), sigma, size)
-        return confirmed(self.structure, band, halves, poses_of(size, self.step, self.device))
+        band = self.band(np.arange(len(look)), look, size)
+        return confirmed(self.structure, band, look.halves, poses_of(size, self.step, self.device))
 
     def conclude(self) -> None:
         """What the stages say, and one line where no structure was found."""
-        from cryobench.methods.posterior.cross_fitted import CrossFitted
-
-        shells, edge = agreed_shells(self.report["stages"][-1]["fsc"]), self.size * self.pixel_size
+        edge = self.size * self.pixel_size
         share = self.report.get("confirmed", 0.0)
         self.report.update(
-            resolution=round(edge / max(shells, 1), 2),
+            resolution=self.resolution(self.report["stages"][-1]["fsc"]),
             found=self.agrees and share >= CONFIRMED,
             contrast=vars(self.structure.contrast),
         )
@@ -247,31 +204,10 @@ class AbInitio(WithSigma, Imaging):
         self.found = Found(
             maps.both.cpu().numpy(), self.structure.rotations, tuple(self.shown.items()), maps.fsc.cpu().numpy()
         )
-        self.crossed = CrossFitted(
-            self.structure, self.size, self.step, self.fine_step, self.sees, self.shift / self.size, self.device
-        )
+        self.use(self.structure)
 
-    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
-        """(n, L, L) float32 → posterior means (n, L, L) float32, without frequencies beyond those of the map.
-
-        Raises InputError for another L than that of the fit, BadImages for NaN or Inf.
-        """
-        check_images(noisy, self.size)
-        images, ctf = self.whitened(noisy), hints.get("ctf")
-        sigma, transfers = self.noise_level(images, hints), self.transfers(ctf, len(noisy), self.size)
-        return self.as_asked(self.crossed.means(images, self.halves.of(noisy), sigma, transfers), ctf)
-
-    @property
-    def sees(self) -> bool:
-        """Whether images are known to be seen through something."""
-        return self.ctf != "none" or self.whitener is not None
-
-    def seen_through(self, rows: np.ndarray) -> np.ndarray | None:
-        """T of the training images at these positions, (b, L, L/2+1), or None."""
-        return self.transfers(self.images.ctf(rows) if self.ctf != "none" else None, len(rows), self.size)
-
-    def band(self, rows: np.ndarray, sigma: np.ndarray, size: int, shifts: np.ndarray | None = None) -> Band:
-        """The training images at these positions, at `size` px; σ of all; shifts (n, 2) about which particles are looked for, in
+    def band(self, rows: np.ndarray, look: FirstLook, size: int, shifts: np.ndarray | None = None) -> Band:
+        """The training images at these positions, at `size` px; shifts (n, 2) about which particles are looked for, in
         shares of the edge, None: everywhere."""
         from cryobench.methods.posterior.band import band_of, places
 
@@ -281,19 +217,12 @@ class AbInitio(WithSigma, Imaging):
             lambda part: self.whitened(self.images.noisy(rows[part])),
             len(rows),
             self.size,
-            sigma[rows],
+            look.sigma[rows],
             size,
             self.device,
             lambda part: self.seen_through(rows[part]),
             places(where, size, self.shift / self.size, near, self.device),
         )
-
-    def leave(self, folder: Path) -> list[Path]:
-        """map.mrc and those of the halves, half1.mrc and half2.mrc; fsc.csv, between the halves; poses.star, the likeliest
-        pose of each training image as RELION reads it."""
-        from cryobench.methods.posterior.kept import write
-
-        return write(folder, self.structure, self.size, self.pixel_size)
 
     @property
     def fingerprint(self) -> str:
@@ -322,16 +251,3 @@ class AbInitio(WithSigma, Imaging):
         structure, report, self.shown = found
         self.report.update(report)
         return structure
-
-
-def outside_mean(images: np.ndarray) -> float:
-    """The level of the background, outside the inscribed circle."""
-    from cryobench.noise.background import outside_circle
-
-    return float(images[:, outside_circle(images.shape[-1])].mean())
-
-
-def agreed_shells(fsc: list[float]) -> int:
-    """The last shell before the first in which the halves no longer agree."""
-    below = [shell for shell, value in enumerate(fsc) if value < AGREE]
-    return (below[0] if below else len(fsc)) - 1

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch_fourier_shell_correlation import fourier_shell_correlation
 
-from cryobench.data.backproject import insert_weighted, spectrum_of, volume_of
+from cryobench.data.backproject import insert_weighted, padded, spectrum_of, volume_of
 from cryobench.methods.posterior.seen import rings_of
 
 RIM = 0.85  # of the sphere's radius: beyond it there is no molecule, so its mean is the level of the background
@@ -34,6 +34,11 @@ class HalfMaps:
     def size(self) -> int:
         """L in voxels."""
         return self.both.shape[-1]
+
+    def times(self, factor: float) -> HalfMaps:
+        """The same in another unit."""
+        one, other = self.halves
+        return HalfMaps((one * factor, other * factor), self.both * factor, self.fsc)
 
 
 @dataclass(frozen=True)
@@ -58,14 +63,41 @@ class Part:
         return left + weight * spectrum_of(self.before), weight
 
 
+class Samples:
+    """What comes to each Fourier sample of a volume of `size` voxels from images that are added a few at a time."""
+
+    def __init__(self, size: int, device: torch.device | str):
+        width, *_ = shape = padded(size)
+        self.total = torch.zeros((*shape[:2], width // 2 + 1), dtype=torch.complex64, device=device)
+        self.weight = torch.zeros(self.total.shape, device=device)
+        self.rings = rings_of(size)
+
+    def add(self, images: np.ndarray, weights: np.ndarray, rotations: np.ndarray) -> None:
+        """Images (n, L, L), the weights (n, D) of their rings (seen.py) and rotations (n, 3, 3)."""
+        some, shares, turns = (
+            torch.from_numpy(one).float().to(self.total.device) for one in (images, weights, rotations)
+        )
+        total, weight = insert_weighted(some, shares, turns, plane=self.rings.padded)
+        self.total += total
+        self.weight += weight
+
+    def both(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The samples, complex, and their weights, (2L, 2L, L + 1) each."""
+        return self.total, self.weight
+
+
 def half_maps(parts: list[Part], rotations: torch.Tensor, shared: int | None = None) -> HalfMaps:
-    """The maps of two halves, whose images are seen in `rotations` (n, 3, 3).
+    """The maps of two halves, whose images are seen in `rotations` (n, 3, 3); shared: as for from_samples."""
+    return from_samples([part.inserted(rotations) for part in parts], shared)
+
+
+def from_samples(halves: list[tuple[torch.Tensor, torch.Tensor]], shared: int | None = None) -> HalfMaps:
+    """The maps of two halves, of each what came to the samples of the padded spectrum, (2L, 2L, L + 1), and their weights.
 
     shared: up to which shell the halves get the same, that of both, so that they stay in one frame; None: all shells.
     """
-    size = parts[0].images.shape[-1]
-    halves = [part.inserted(rotations) for part in parts]
-    radius = padded_radius(size).to(rotations.device)
+    size = halves[0][1].shape[0] // 2
+    radius = padded_radius(size).to(halves[0][1].device)
     shell = radius.round().long().clamp(max=size)
     first = [masked(volume_of(total / (weight + FEWEST * mean_of(weight, shell) + 1e-6))) for total, weight in halves]
     fsc = torch.nan_to_num(fourier_shell_correlation(*first)).clamp(LEAST, MOST)
