@@ -37,8 +37,8 @@ def tell(
         )
     if asked in ("corrected", "applied") and not able:
         raise InputError(
-            f"--ctf {asked}: expected a method that can be told of the CTF (cwf, abinitio, refined, wiener, exemplar, rebuilt, or "
-            f"a net trained with method.ctf_input=flip or channel), got {name}; give --ctf none"
+            f"--ctf {asked}: expected a method that can be told of the CTF (cwf, abinitio, refined, wiener, exemplar, "
+            f"rebuilt, or a net trained with method.ctf_input=flip or channel), got {name}; give --ctf none"
         )
     wanted = asked in ("corrected", "applied") or (asked is None and able and (listed or trained_with))
     if not wanted:
