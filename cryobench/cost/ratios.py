@@ -3,8 +3,8 @@
 Of training a GAN: Lightning's loop as a run goes through it, a bare loop of the same steps, and the loop of the paper's released
 code (facts from reading it: the generator's pass is made anew for each of the two steps, and the discriminator's step lets its
 gradient run into the generator; tensors are contiguous). Of the bare loop: what Adam's fused step gains, and its share of what
-the same core does in a product of matrices. The same share of ab initio's step of expectation, where its time goes. Of
-projections: ASPIRE's simulation, if it is installed.
+the same core does in a product of matrices. The same share of ab initio's step of expectation, where its time goes. Of images
+inserted into a volume: torch-fourier-slice. Of projections: ASPIRE's simulation, if it is installed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from cryobench.methods.learned.modules.gan import ADAM
 
 TURNS, IMAGES = 5, 80  # turns of each pair, images of a turn of training
 PROJECTED = 256  # projections of a turn: a data set has some thousand of each volume
+INSERTED = 64  # images inserted in a turn
 MATRIX = 1024  # rows and columns of the matrices multiplied
 
 
@@ -87,6 +88,7 @@ def all_of(overrides: list[str]) -> Iterator[Ratio]:
     counted = (lambda: work * bare_loop(build(config, "method"), train)), multiplied
     yield in_turn(f"{what}, bare loop", "products of matrices", "GFLOP/s", *counted)
     yield expectation(np.asarray(pairs.volumes[0]))
+    yield insertions(pairs.test.clean[:INSERTED], pairs.test.rotations)
     if find_spec("aspire"):
         yield projections(np.asarray(pairs.volumes[0]), pairs.test.rotations)
 
@@ -207,6 +209,31 @@ def expectation(volume: np.ndarray) -> Ratio:
         return work / (time.process_time() - start)
 
     return in_turn(f"expectation of ab initio, {size} px", "products of matrices", "GFLOP/s", step, multiplied)
+
+
+def insertions(images: np.ndarray, rotations: np.ndarray) -> Ratio:
+    """Images (n, L, L) of known orientation (n, 3, 3) added to a volume's transform, beside torch-fourier-slice."""
+    from torch_fourier_slice import insert_central_slices_rfft_3d_multichannel
+
+    from cryobench.data.backproject import padded, slices
+    from cryobench.data.insertion import insert
+
+    n, size = min(len(images), INSERTED), images.shape[-1]
+    planes, turns = slices(torch.from_numpy(images[:n].copy())), torch.from_numpy(rotations[:n]).float()
+    weights = torch.ones((n, 1, 1))
+
+    def of_ours() -> float:
+        start = time.process_time()
+        insert(planes, weights, turns)
+        return n / (time.process_time() - start)
+
+    def of_package() -> float:
+        start = time.process_time()
+        both = torch.stack([planes, weights.to(planes.dtype).expand_as(planes)], dim=1)
+        insert_central_slices_rfft_3d_multichannel(both, padded(size), turns)
+        return n / (time.process_time() - start)
+
+    return in_turn(f"{n} images inserted, {size} px", "torch-fourier-slice", "images/s", of_ours, of_package)
 
 
 def projections(volume: np.ndarray, rotations: np.ndarray) -> Ratio:
