@@ -1,5 +1,7 @@
 """Metrics against scikit-image, closed forms and each other."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from skimage import data
@@ -7,6 +9,7 @@ from skimage.metrics import mean_squared_error, peak_signal_noise_ratio, structu
 
 from cryobench.errors import InputError
 from cryobench.evaluation import metrics
+from cryobench.evaluation.analysis.sharpness import ring_power
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +59,14 @@ def test_nmse_is_the_share_of_the_variance_that_is_lost(pair):
 def test_shapes_that_differ_are_named():
     with pytest.raises(InputError, match=r"\(1, 8, 8\) and \(2, 8, 8\)"):
         metrics.mse(np.zeros((1, 8, 8)), np.zeros((2, 8, 8)))
+
+
+@pytest.mark.parametrize("what", [metrics.mse, metrics.nmse, lambda clean, denoised: ring_power(denoised)])
+def test_many_images_take_no_more_memory_than_they_are(what):
+    """Double precision and spectra are of a few images at a time."""
+    clean, denoised = np.random.default_rng(0).random((2, 2000, 32, 32), dtype=np.float32)
+    tracemalloc.start()
+    what(clean, denoised)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < clean.nbytes

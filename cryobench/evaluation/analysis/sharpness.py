@@ -15,6 +15,8 @@ from torch_fourier_shell_correlation import fourier_ring_correlation
 
 from cryobench.evaluation.analysis import Evidence
 
+BLOCK = 64  # images whose spectra are in memory together
+
 
 def analyse(evidence: Evidence) -> dict:
     """Rings 1 … L/2 of (n, L, L) images, the outermost at Nyquist.
@@ -28,8 +30,11 @@ def analyse(evidence: Evidence) -> dict:
     frequency = np.arange(1, size // 2 + 1) / (size * evidence.pixel_size)
     clean, denoised = ring_power(evidence.clean), ring_power(evidence.denoised)
     power = np.divide(denoised, clean, out=np.full(len(clean), np.nan), where=clean > 0)
-    pair = (torch.from_numpy(np.asarray(images, np.float32)) for images in (evidence.denoised, evidence.clean))
-    frc = fourier_ring_correlation(*pair).mean(dim=0).numpy()[1:]
+    pair = (
+        torch.from_numpy(np.asarray(images, np.float32)).split(BLOCK) for images in (evidence.denoised, evidence.clean)
+    )
+    each = [fourier_ring_correlation(*some) for some in zip(*pair, strict=True)]
+    frc = torch.cat(each).mean(dim=0).numpy()[1:]
     return {
         "frequency": rounded(frequency),
         "power_ratio": rounded(power),
@@ -44,7 +49,9 @@ def ring_power(images: np.ndarray) -> np.ndarray:
     size = images.shape[-1]
     axis = np.fft.fftfreq(size) * size
     ring = np.rint(np.hypot(axis[:, None], axis)).astype(int)
-    total = (np.abs(np.fft.fft2(np.asarray(images, np.float64))) ** 2).sum(axis=0)
+    total = np.zeros((size, size))
+    for image in images:  # one at a time: their spectra together take 16 times the memory of the images
+        total += np.abs(np.fft.fft2(np.asarray(image, np.float64))) ** 2
     return np.bincount(ring.ravel(), total.ravel())[1 : size // 2 + 1]
 
 
