@@ -158,8 +158,7 @@ class NoisyImages:
         which = self.indices[index]
         if self.noise.recorded:
             return None if self._optics is None else self._optics[which]
-        optics = getattr(self.noise, "optics", None)  # which a noise model of somebody's own may not have
-        return optics and optics(which, self.image_size, seed=self.seed, split=self.split)
+        return self.noise.optics(which, self.image_size, seed=self.seed, split=self.split)
 
     def poses(self, index=slice(None)) -> Poses:
         """The poses of the images at these positions. Raises Undeclared without "rotations" or "poses" in `side_information`,
@@ -177,8 +176,7 @@ class NoisyImages:
     def _off(self, which) -> np.ndarray | None:
         if self.noise.recorded:
             return None if self._displaced is None else self._displaced[which]
-        displaced = getattr(self.noise, "displaced", None)  # which a noise model of somebody's own may not have
-        return displaced and displaced(which, seed=self.seed, split=self.split)
+        return self.noise.displaced(which, seed=self.seed, split=self.split)
 
     def spectrum(self) -> np.ndarray | None:
         """(L, L/2+1), the true power of the noise over the frequencies of rfft2, of mean 1; None for white noise."""

@@ -7,7 +7,8 @@ of workers or the device that it is asked for on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -19,7 +20,7 @@ SPLITS = {"train": 0, "test": 1}
 DRAWS = 4
 
 
-class NoiseModel(Protocol):
+class NoiseModel(ABC):
     """Clean images → noisy ones. `indices` (n,) names the images in their `split` ("train" or "test"); seed: the run's.
 
     recorded: whether the noisy images are those of a data set, which a microscope recorded; such a model adds nothing.
@@ -27,12 +28,14 @@ class NoiseModel(Protocol):
     same run then.
     """
 
-    recorded: ClassVar[bool]
+    recorded: ClassVar[bool] = False
 
+    @abstractmethod
     def sigma(self, clean: np.ndarray) -> np.ndarray:
         """True standard deviation of each image's noise: clean (n, L, L) in [0, 1] → (n,) float64. Raises InputError where
         nobody knows it."""
 
+    @abstractmethod
     def add(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str, draw: int = 0) -> np.ndarray:
         """Noisy images (n, L, L) float32 of clean ones (n, L, L) in [0, 1], which stay as they are.
 
@@ -41,19 +44,26 @@ class NoiseModel(Protocol):
 
     def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
         """What a denoiser is given as clean images, and is measured by: (n, L, L) float32, usually `clean` itself."""
+        return clean
 
     def optics(self, indices: np.ndarray, size: int, *, seed: int, split: str) -> Ctf | None:
-        """The CTF that each of the images, of L = `size` px, was seen through; None where there is none, or none is known."""
+        """The CTF that each of the images, of L = `size` px, was seen through; None where there is none, or where it is the data
+        set's to tell."""
+        return None
 
     def displaced(self, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray | None:
-        """How far the particles of these images lie off the centre, (n, 2) as data.poses has it; None where they do not."""
+        """How far the particles of these images lie off the centre, (n, 2) as data.poses has it; None where they do not, or
+        where it is the data set's to tell."""
+        return None
 
     def spectrum(self, size: int, *, split: str) -> np.ndarray | None:
         """The power of the noise over that of white noise of the same σ, over the frequencies of rfft2: (L, L/2+1); None for
         white noise. Raises InputError where nobody knows it."""
+        return None
 
     def contaminated(self, indices: np.ndarray, *, seed: int, split: str) -> dict[str, list[int]]:
         """Which of the images have something else than their "reference" or their "input": part → indices, {} for none."""
+        return {}
 
 
 def generator(seed: int, split: str, index: int, *purpose: int) -> np.random.Generator:

@@ -7,27 +7,21 @@ order, the number of workers or the device it is asked for on.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from cryobench.errors import InputError
-from cryobench.noise.base import DRAWS, generator
-
-if TYPE_CHECKING:
-    from cryobench.noise.ctf import Ctf
+from cryobench.noise.base import DRAWS, NoiseModel, generator
 
 
 @dataclass(frozen=True)
-class Gaussian:
+class Gaussian(NoiseModel):
     """White Gaussian noise, independent in every pixel.
 
     snr: var(clean)/var(noise) of each image, > 0.
     clip: cut the noisy image to [0, 1] afterwards. The released code of the paper does, its text does not say so;
         no classical method can undo it (see docs/protocol.md), so it is off unless asked for.
     """
-
-    recorded: ClassVar[bool] = False
 
     snr: float = 0.1
     clip: bool = False
@@ -51,23 +45,3 @@ class Gaussian:
             normal = generator(seed, split, int(index), *purpose).standard_normal(noisy.shape[1:], dtype=np.float32)
             noisy[row] += np.float32(sigma) * normal
         return np.clip(noisy, 0.0, 1.0, out=noisy) if self.clip else noisy
-
-    def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
-        """What a method is given as clean images (n, h, w) float32: the clean ones."""
-        return clean
-
-    def optics(self, indices: np.ndarray, size: int, *, seed: int, split: str) -> Ctf | None:
-        """None: projections are seen as they are."""
-        return None
-
-    def displaced(self, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray | None:
-        """None: particles stay in the centre."""
-        return None
-
-    def spectrum(self, size: int, *, split: str) -> np.ndarray | None:
-        """None: the noise is white."""
-        return None
-
-    def contaminated(self, indices: np.ndarray, *, seed: int, split: str) -> dict[str, list[int]]:
-        """Which of `indices` have something else than a "reference" or an "input": none; see cryobench.noise.contaminated."""
-        return {}

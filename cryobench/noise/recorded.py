@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from cryobench.errors import InputError
-
-if TYPE_CHECKING:
-    from cryobench.noise.ctf import Ctf
+from cryobench.noise.base import NoiseModel
 
 
 @dataclass(frozen=True)
-class Recorded:
+class Recorded(NoiseModel):
     """Nothing is added: the noisy images are those that the microscope recorded (data=particles)."""
 
     recorded: ClassVar[bool] = True
@@ -32,24 +30,8 @@ class Recorded:
             "noise=recorded: expected recorded images (data=particles), got simulated ones; give noise=gaussian"
         )
 
-    def reference(self, clean: np.ndarray, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray:
-        """The projections (n, h, w) of the map."""
-        return clean
-
-    def optics(self, indices: np.ndarray, size: int, *, seed: int, split: str) -> Ctf | None:
-        """None: the CTFs of recorded images are the data set's to tell."""
-        return None
-
-    def displaced(self, indices: np.ndarray, *, seed: int, split: str) -> np.ndarray | None:
-        """None: where recorded particles lie is the data set's to tell."""
-        return None
-
     def spectrum(self, size: int, *, split: str) -> np.ndarray | None:
         """Raises InputError: the true spectrum of recorded noise is known to nobody."""
         raise InputError(
             "noise=recorded: nobody knows the true spectrum of recorded noise; expected method.whiten=border or none"
         )
-
-    def contaminated(self, indices: np.ndarray, *, seed: int, split: str) -> dict[str, list[int]]:
-        """{}: no reference and no input is replaced."""
-        return {}
