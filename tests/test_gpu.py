@@ -22,6 +22,7 @@ from cryobench.methods.posterior.exemplar import Exemplar
 from cryobench.methods.posterior.half_maps import HalfMaps
 from cryobench.methods.posterior.pose_mixture import Contrast
 from cryobench.methods.posterior.rebuilt import Rebuilt
+from cryobench.methods.posterior.refined import Refined
 from cryobench.methods.posterior.structure import Structure, iterate, poses_of
 from cryobench.methods.posterior.wiener import Wiener
 from cryobench.noise.gaussian import Gaussian
@@ -38,6 +39,8 @@ POSTERIOR = {
     "bayes": Bayes(step=6.0, components=100, draws=32, max_draws=32),
     "rebuilt": Rebuilt(step=6.0, components=100, draws=32, max_draws=32),
     "wiener": Wiener(),
+    "refined": Refined(rounds=2),
+    "refined in given poses": Refined(rounds=2, pose="given"),
 }
 LEARNED = {
     "autoencoder": Autoencoder(width=4, epochs=1, batch_size=8),
@@ -55,7 +58,7 @@ def images(cache):
 
 
 def denoised(method, test) -> np.ndarray:
-    return method.denoise(test.noisy(), **({"sigma": test.sigma()} if "sigma" in method.side_information else {}))
+    return method.denoise(test.noisy(), **test.hints(method.side_information))
 
 
 @pytest.mark.parametrize("name", POSTERIOR)
