@@ -9,6 +9,7 @@ import pytest
 from conftest import TINY
 
 from cryobench.cli.main import help_text
+from cryobench.launch import workers
 
 
 def lines(text: str) -> list[str]:
@@ -210,3 +211,23 @@ def test_figures_are_made_by_the_papers_number_as_tables_are(cli, tmp_path):
     assert status == 0 and {"fig2_gallery_snr0.1.png", "fig2_gallery_snr0.1.svg"} <= written
     status, _, err = cli("figure", "9", "--results", "results/phantom-smoke")
     assert status == 2 and "fig1_stability" in err and "got 9" in err
+
+
+@pytest.mark.parametrize(("load", "threads"), [(0.0, 4), (2.6, 1), (9.0, 1)])
+def test_a_run_alone_leaves_busy_cores_to_others(monkeypatch, load, threads):
+    """Threads that wait for each other on busy cores took four times the processor time of one; who says how many gets them."""
+    monkeypatch.setattr(workers, "cores", lambda: 4)
+    monkeypatch.setattr("os.getloadavg", lambda: (load, load, load))
+    trainer = {"threads": None, "accelerator": "cpu", "devices": 1}
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert workers.threads_alone(trainer) == threads
+    assert workers.threads_alone({**trainer, "threads": 2}) == 2
+    assert workers.threads_alone({**trainer, "accelerator": "gpu"}) is None
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert workers.threads_alone(trainer) == 3
+
+
+def test_the_record_of_a_run_alone_says_how_many_threads_it_had(cli, tmp_path):
+    assert cli("method=noisy", *TINY)[0] == 0
+    (record,) = (json.loads(p.read_text()) for p in tmp_path.rglob("record.json"))
+    assert record["config"]["trainer"]["threads"] == 1

@@ -159,7 +159,7 @@ def test_slices_are_inserted_as_torch_fourier_slice_does_it_bit_for_bit(size):
     turns = np.concatenate(
         [
             scipy.spatial.transform.Rotation.create_group("O").as_matrix(),
-            scipy.spatial.transform.Rotation.random(20, rng=rng).as_matrix(),
+            random_rotations(20, rng),
         ]
     )
     rotations = torch.from_numpy(turns).float()

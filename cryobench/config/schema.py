@@ -23,7 +23,8 @@ PRECISIONS = (FULL, "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
 class Trainer:
     """Where a run works and with how much of the machine. Of these, only the precision decides a result.
 
-    threads: of torch in one run, None for torch's choice; workers: processes of a classical method, None for all cores;
+    threads: of torch in one run, None for one in a sweep and one on each idle core in a run alone; workers: processes of a
+    classical method, None for all cores;
     checkpoint_minutes: between two checkpoints within an epoch; time_limit: minutes that a run may take, None for no limit;
     side_by_side: runs of a sweep at once, None for one on each idle core, or GPU; logger: whether training curves are written
     step by step, too. Raises InputError, MissingPackage for a logger whose package is not installed.

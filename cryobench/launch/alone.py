@@ -9,6 +9,7 @@ from rich.table import Table
 
 from cryobench.config.sweep import Job
 from cryobench.launch.progress import noise_label
+from cryobench.launch.workers import threads_alone
 from cryobench.printed import short
 from cryobench.runs.record import Record
 from cryobench.runs.run import run
@@ -16,8 +17,9 @@ from cryobench.runs.store import Store
 
 
 def run_alone(job: Job) -> int:
-    """One run with progress bars, a small table of metrics, and where its record lies."""
+    """One run with progress bars, a small table of metrics, and where its record lies, which has the number of threads, too."""
     console = Console()
+    job.config["trainer"]["threads"] = threads_alone(job.config["trainer"])
     store = Store(job.config["paths"]["results"])
     outcome = run(job.config, wait=True, progress=console.is_terminal, command=job.command)
     folder = store.folder(outcome.run_id)

@@ -17,8 +17,7 @@ _GPU: list[FileLock | None] = []  # held as long as this process lives
 def side_by_side(trainer: dict) -> int:
     """How many runs at once: trainer.side_by_side, else one for each GPU, or for each core that is idle now.
 
-    On a CPU several runs with one thread each beat one run with several threads; cores that others keep busy (load
-    average of the last minute) are left to them.
+    On a CPU several runs with one thread each beat one run with several threads.
     """
     if trainer["side_by_side"]:
         return trainer["side_by_side"]
@@ -26,8 +25,23 @@ def side_by_side(trainer: dict) -> int:
         import torch
 
         return max(1, torch.cuda.device_count() // trainer["devices"])
+    return max(1, idle_cores() // max(trainer["threads"] or 1, trainer["devices"]))
+
+
+def threads_alone(trainer: dict) -> int | None:
+    """Threads of torch of a run that nothing goes beside: trainer.threads, else OMP_NUM_THREADS, else one on each idle core;
+    None for torch's choice beside a GPU."""
+    if trainer["threads"] or trainer["accelerator"] != "cpu":
+        return trainer["threads"]
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    return int(given) if given.isdigit() and int(given) else max(1, idle_cores() // trainer["devices"])
+
+
+def idle_cores() -> int:
+    """Cores that nobody else keeps busy (load average of the last minute), at least one: threads that wait for each other on
+    busy cores take several times the time of one thread."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0
-    return max(1, round(cores() - load) // max(trainer["threads"] or 1, trainer["devices"]))
+    return max(1, round(cores() - load))
 
 
 def share_the_machine(trainer: dict) -> None:
