@@ -84,6 +84,10 @@ WRONG = {
         ["method.width=0", "method.lr=-1", "method.checkpoint=best"],
         ["method.width", "method.lr", "above 0, got -1", "method.checkpoint", "got best"],
     ),
+    "misspelt setting of another method than the default": (
+        ["method=nlm", "method.sigma_factr=2"],
+        ["method.sigma_factr", "patch", "did you mean sigma_factor"],
+    ),
     "misspelt size": (["scale.widht=9"], ["scale.widht", "did you mean width"]),
     "misspelt size with plus": (["+scale.widht=9"], ["scale.widht", "did you mean width"]),
     "misspelt switch with plus": (["+protocol.clipp=true"], ["protocol.clipp", "did you mean clip"]),

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import typing
+from collections.abc import Sequence
 from dataclasses import asdict, make_dataclass
 from functools import cache
 from pathlib import Path
@@ -33,7 +34,7 @@ def compose(overrides: list[str]) -> DictConfig:
     try:
         return composed(overrides)
     except (HydraException, OmegaConfBaseException, ValueError) as error:
-        raise InputError(readable(error)) from None
+        raise InputError(readable(error, overrides)) from None
 
 
 def search_path(folders) -> str:
@@ -225,12 +226,12 @@ def suggestion(key: str, known) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def readable(error: Exception) -> str:
-    """Hydra's and OmegaConf's errors in one line: what was expected, what came, what to do."""
+def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
+    """Hydra's and OmegaConf's errors, of these overrides, in one line: what was expected, what came, what to do."""
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
-        key = match[1]
-        return f"unknown key {key}: it is not in the config{known_beside(key)}; `python -m cryobench --cfg` prints all keys"
+        key, known = match[1], known_beside(match[1], overrides)
+        return f"unknown key {key}: it is not in the config{known}; `python -m cryobench --cfg` prints all keys"
     if match := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
         options = re.findall(r"^\t([^\s_]\S*)$", match[3], re.M)  # a name that begins with _ is for others to build on
         group, _, name = match[1].partition("/")
@@ -261,12 +262,14 @@ def first_line(text: str) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip())[:300]
 
 
-def known_beside(key: str) -> str:
-    """The keys that stand where an unknown one was looked for, with the likeliest meant."""
+def known_beside(key: str, overrides: Sequence[str]) -> str:
+    """The keys that stand where an unknown one was looked for, under the choices that were made, with the likeliest meant."""
     group, _, name = key.rpartition(".")
+    choices = [word for word in overrides if word.startswith("hydra.searchpath=") or "." not in word.split("=")[0]]
     try:
-        node = OmegaConf.select(compose([]), group) if group else compose([])
+        config = compose(choices)
     except InputError:
         return ""
+    node = OmegaConf.select(config, group) if group else config
     names = [str(k) for k in node if k not in ("_target_", "name", "hydra")] if isinstance(node, DictConfig) else []
     return f" ({group or 'top level'}: {', '.join(names)}{suggestion(name, names)})" if names else ""

@@ -78,7 +78,9 @@ def to_markdown(cells: list[Cell], title: str, corner: str, notes: list[str]) ->
         return pipes(lines)
 
     paper = [head, *([row, *map(paper_format, grid.line(row))] for row in grid.published)]
-    caption = "Ours: mean(spread over seeds)." + "".join(READING[name] for name in grid.limits)
+    images = "; ".join(dict.fromkeys(cell.images for cell in cells if cell.images))
+    where = f"Images: {images}. " if images else ""
+    caption = f"{where}Ours: mean(spread over seeds)." + "".join(READING[name] for name in grid.limits)
     more = ["Not in the paper:", ours(grid.others)] if grid.others else []
     return page(f"# {title}", caption, ours(grid.published), *more, "The paper's:", pipes(paper), *notes)
 

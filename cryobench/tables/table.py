@@ -22,6 +22,7 @@ from cryobench.tables import frame
 
 # What an MSE is a multiple of: the method whose finished run, of the same SNR and seed, is the limit.
 LIMITS = {"bayes": "bayes", "linear": "wiener"}
+TRIALS = ("smoke", "quick")  # scales whose numbers are worth nothing
 LATER = ("nmse",)  # metrics that older records lack: no cell where none has it
 
 
@@ -29,7 +30,8 @@ LATER = ("nmse",)  # metrics that older records lack: no cell where none has it
 class Cell:
     """One number of a table: what was measured, each seed once, and what the paper printed (None where it didn't).
 
-    floors: limit → where it is known, that of an MSE's each value's seed, whose noise it is under.
+    floors: limit → where it is known, that of an MSE's each value's seed, whose noise it is under; images: what they are of, in
+    words.
     """
 
     row: str
@@ -42,6 +44,7 @@ class Cell:
     scale: str | None
     side_information: tuple[str, ...] = ()
     floors: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    images: str = ""
 
     @property
     def mean(self) -> float | None:
@@ -131,9 +134,18 @@ def cells(
                         None if first is None else f"{first['scale']}{different}",
                         () if first is None else tuple(first["record"].side_information),
                         {name: tuple(each) for name, each in floors.items() if metric == "mse" and each},
+                        "" if first is None else images_of(first["record"]),
                     )
                 )
     return out, notes
+
+
+def images_of(record: Record) -> str:
+    """Of which molecule, at which scale, and how many; and a warning where that is too little for numbers to mean anything."""
+    data, scale = record.config["data"], record.config["scale"]["name"]
+    numbers = f"{data['image_size']} px, {data['n_train']:,} training and {data['n_test']:,} test images"
+    warning = "; so few show that all works, their numbers mean nothing" if scale in TRIALS else ""
+    return f"{data['name']}, {scale} scale: {numbers}{warning}"
 
 
 def complete(values: Sequence[float | None]) -> list[float] | None:
