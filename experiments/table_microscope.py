@@ -47,7 +47,8 @@ NOTES = (
     "particles, to that of the same particles at the centre. Training and test particles come about alike; methods that can be "
     "told of the CTF are, those that assume white noise have it whitened by the spectrum in the corners, and exemplars are told "
     "how far a particle may be off the centre, unless their name says not. Refined: told the pose and the place of each noisy "
-    "training image, in given poses those of the image that is denoised, too. Flipped: the net is shown the image with the sign "
+    "training image, in given poses those of the image that is denoised, too, "
+    "which no limit is told, so that it can be below it. Flipped: the net is shown the image with the sign "
     "of every frequency put right; as a channel: it is shown the CTF as a second image. BM3D, non-local means and other nets are "
     "told nothing; nets learn from clean images.",
     "An image is far from the clean one after its CTF even without noise (an amplitude contrast of 10 % leaves a tenth of its "
