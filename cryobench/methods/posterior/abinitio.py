@@ -217,9 +217,9 @@ class AbInitio(FromStack):
         self.report["conformations"] = found
         if not found["kept"]:
             note(
-                f"abinitio: images are not significantly likelier under {self.volumes} volumes than under one "
-                f"({found['gain']:+.3g} ± {found['gain_error']:.2g} in an image's log-likelihood, the maps of the other half): "
-                "one is kept"
+                f"abinitio: one volume is kept: under {self.volumes}, the log-likelihood of an image of the other half rises by "
+                f"{found['gain']:.3g} ± {found['gain_error']:.2g}, and what they differ by agrees between halves by an FSC of "
+                f"{found['agreement']:.2g} (3 standard errors and 0.5 are asked for)"
             )
 
     def centred(self, rows: np.ndarray, look: FirstLook, size: int) -> Centred:

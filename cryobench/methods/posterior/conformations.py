@@ -16,7 +16,9 @@ conformation k the same in both.
 
 The criterion for more than one volume: images must be likelier under the K maps of the half that they are not in than under
 the one map of that half. Over all images, the mean of log p(y | V_1 … V_K) − log p(y | V) must be above SURE of its standard
-errors. Where it is not, one volume stays.
+errors. And the halves' v must agree, with an FSC above AGREED in the mean of the shells LOW: without that, a v of high
+frequencies alone, which does no more than sharpen V, was kept for a phantom of one conformation (this was added once that was
+seen). Where either fails, one volume stays.
 """
 
 from __future__ import annotations
@@ -49,6 +51,7 @@ from cryobench.methods.posterior.structure import (
 )
 
 SURE = 3.0  # standard errors
+LOW, AGREED = slice(2, 6), 0.5  # shells beyond those of few samples, FSC
 SMALL = 32  # px of those in which conformations settle
 LEAST = 1e-3  # share of a conformation: one that no image has may come back
 SETTLING, FINE = 3, 1  # iterations there, and with maps of the full size and finer poses
@@ -78,7 +81,7 @@ class Search:
     def run(self, one: Structure, rng: np.random.Generator) -> tuple[Structure, dict]:
         """The structure with k conformations, or as it was where images are not significantly likelier under them; and a report:
         gain (of an image's log-likelihood under the maps of the half that it is not in, the mean), gain_error (its standard
-        error), kept, and fsc of the halves' v."""
+        error), agreement (of the halves' v, FSC), kept, and fsc of the halves' v."""
         full = one.maps.size
         small, along = min(SMALL, full), places(self.k)
         band, poses = self.bands(small, one.shifts), poses_of(small, self.step, one.maps.both.device)
@@ -88,7 +91,13 @@ class Search:
             several, v = iterate(several, band, self.halves, poses, along, self.advance)
         gain = gains(one, several, band, self.halves, poses)
         mean, error = float(gain.mean()), float(gain.std() / np.sqrt(len(gain)))
-        report = {"gain": round(mean, 4), "gain_error": round(error, 4), "kept": mean > SURE * error}
+        agreement = float(v.fsc[LOW].mean())
+        report = {
+            "gain": round(mean, 4),
+            "gain_error": round(error, 4),
+            "agreement": round(agreement, 4),
+            "kept": mean > SURE * error and agreement > AGREED,
+        }
         if not report["kept"]:
             return one, report
         band, poses = self.bands(full, several.shifts), poses_of(full, self.fine_step, one.maps.both.device)
