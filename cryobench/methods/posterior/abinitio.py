@@ -9,14 +9,15 @@ grow in size as long as the halves agree at the rim of what they hold (structure
     x̂(y) = Σ_R p(R | y, V) E[a P_R V + b | R, y]
 
 An image that was in the fit is denoised by the map of the half that it was not in. Told of the CTFs (method.ctf), views are
-compared with images as each sees them, and the maps are without (seen.py); noise that is not white is whitened in both.
+compared with images as each sees them, and the maps are without (seen.py); noise that is not white is whitened in both. Several
+conformations start from the one map (conformations.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,13 @@ from rich.progress import Progress
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError, note
 from cryobench.methods.base import Found
+from cryobench.methods.imaging import BATCH
 from cryobench.methods.posterior.from_stack import FIRST, FirstLook, FromStack, agreed_shells
 
 if TYPE_CHECKING:
     import torch
 
+    from cryobench.methods.posterior.at_pose import Centred
     from cryobench.methods.posterior.band import Band
     from cryobench.methods.posterior.structure import Structure
 
@@ -50,16 +53,18 @@ COARSE = 24  # px up to which poses are searched everywhere
 
 @dataclass
 class AbInitio(FromStack):
-    """starts: random starts of each half; n_first: how many images of it those see. Else the settings of `FromStack`; finer steps
-    at the end of the fit and for denoising, and shifts of whole px of a stage's images are unknowns like the pose.
+    """starts: random starts of each half; n_first: how many images of it those see; volumes: how many conformations are looked
+    for, once a structure is found. Else the settings of `FromStack`; finer steps at the end of the fit and for denoising, and
+    shifts of whole px of a stage's images are unknowns like the pose.
     """
 
     starts: int = 3
     n_first: int = 1000
+    volumes: int = field(default=1, metadata={"later": True})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("starts", "n_first"):
+        for name in ("starts", "n_first", "volumes"):
             if not getattr(self, name) > 0:
                 raise InputError(f"method.{name}: expected a number above 0, got {getattr(self, name)}")
 
@@ -67,8 +72,10 @@ class AbInitio(FromStack):
         """Find the structure of the training images; goes on where a fit in the same folder was stopped.
 
         report: starts (half, log-likelihood an image), agreement (correlation of the halves' first maps), stages (size in px,
-        step, views, FSC, log-likelihood an image), resolution in Å where the halves' FSC falls below 0.143, found. Raises
-        InputError for fewer than 8 images.
+        step, views, FSC, log-likelihood an image), resolution in Å where the halves' FSC falls below 0.143, found; with volumes
+        above 1, conformations: `Search.run`'s report and, where they are kept, volumes (share, resolution). A stopped fit
+        goes on after its last stage; conformations, which come after all of them, are looked for again. Raises InputError for
+        fewer than 8 images.
         """
         look = self.look_at(train)
         self.shown: dict[str, np.ndarray] = {}
@@ -85,6 +92,8 @@ class AbInitio(FromStack):
                 self.save()
             if self.agrees:
                 self.report["confirmed"] = round(self.confirmed(look), 4)
+            if self.volumes > 1 and self.is_found:
+                self.split(look, shown)
         del self.images
         self.conclude()
 
@@ -180,13 +189,61 @@ class AbInitio(FromStack):
         band = self.band(np.arange(len(look)), look, size)
         return confirmed(self.structure, band, look.halves, poses_of(size, self.step, self.device))
 
+    @property
+    def is_found(self) -> bool:
+        """Whether there is a structure: its halves agree, and confirm the poses."""
+        return self.agrees and self.report.get("confirmed", 0.0) >= CONFIRMED
+
+    def split(self, look: FirstLook, shown: Progress) -> None:
+        """Several conformations from the one map, if images are likelier under them."""
+        from cryobench.methods.posterior.conformations import Search, fsc_of
+
+        task = shown.add_task(f"{self.volumes} conformations")
+        search = Search(
+            self.volumes,
+            look.halves,
+            lambda rows, size: self.centred(rows, look, size),
+            lambda size, shifts: self.band(np.arange(len(look)), look, size, shifts),
+            self.step,
+            self.fine_step,
+            lambda done: shown.advance(task, done),
+        )
+        shown.update(task, total=search.total)
+        self.structure, found = search.run(self.structure, np.random.default_rng([self.setting.seed, self.volumes]))
+        shares = zip(self.structure.shares, self.structure.several, strict=False)
+        found["volumes"] = [
+            {"share": round(float(share), 4), "resolution": self.resolution(fsc_of(maps))} for share, maps in shares
+        ]
+        self.report["conformations"] = found
+        if not found["kept"]:
+            note(
+                f"abinitio: one volume is kept: under {self.volumes}, the log-likelihood of an image of the other half rises by "
+                f"{found['gain']:.3g} ± {found['gain_error']:.2g}, and what they differ by agrees between halves by an FSC of "
+                f"{found['agreement']:.2g} (3 standard errors and 0.5 are asked for)"
+            )
+
+    def centred(self, rows: np.ndarray, look: FirstLook, size: int) -> Centred:
+        """The training images at these positions in their poses, at `size` px."""
+        from cryobench.data.poses import Poses
+        from cryobench.methods.posterior.at_pose import Centred
+
+        poses = Poses(self.structure.rotations, self.structure.shifts[:, ::-1] * self.size)
+        return Centred.joined(
+            [
+                Centred.of(
+                    self.whitened(self.images.noisy(part)), self.seen_through(part), look.sigma[part], poses[part], size
+                )
+                for part in np.array_split(rows, -(-len(rows) // BATCH))
+            ]
+        )
+
     def conclude(self) -> None:
         """What the stages say, and one line where no structure was found."""
         edge = self.size * self.pixel_size
         share = self.report.get("confirmed", 0.0)
         self.report.update(
             resolution=self.resolution(self.report["stages"][-1]["fsc"]),
-            found=self.agrees and share >= CONFIRMED,
+            found=self.is_found,
             contrast=vars(self.structure.contrast),
         )
         if not self.agrees:
@@ -226,8 +283,8 @@ class AbInitio(FromStack):
 
     @property
     def fingerprint(self) -> str:
-        """Which images a fit is of, seen through what, and with which settings."""
-        settings = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.init]
+        """Which images a fit is of, seen through what, and with which settings (but `volumes`, which come after it)."""
+        settings = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.init and f.name != "volumes"]
         ctf = self.images.ctf().values.tobytes() if self.ctf != "none" else b""
         words = "\n".join([self.halves.fingerprint, f"seed={self.setting.seed}", *settings])
         return hashlib.blake2b(words.encode() + ctf, digest_size=8).hexdigest()

@@ -52,6 +52,16 @@ class Centred:
         transfers = None if transfers is None else np.ascontiguousarray(cropped(transfers, length, size))
         return cls(images, transfers, sigma * size / length, poses)
 
+    @classmethod
+    def joined(cls, parts: list[Centred]) -> Centred:
+        """All images of several; those of one stack are seen through something all, or none."""
+        known = [part.transfers for part in parts if part.transfers is not None]
+        poses = Poses(
+            *(np.concatenate([getattr(part.poses, name) for part in parts]) for name in ("rotations", "displaced"))
+        )
+        images, sigma = (np.concatenate([getattr(part, name) for part in parts]) for name in ("images", "sigma"))
+        return cls(images, np.concatenate(known) if known else None, sigma, poses)
+
     @property
     def gain(self) -> np.ndarray:
         """h, T at frequency 0, (n,)."""

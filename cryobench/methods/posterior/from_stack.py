@@ -122,18 +122,26 @@ class FromStack(WithSigma, Imaging):
     def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) float32 → posterior means (n, L, L) float32, without frequencies beyond those of the map.
 
-        Raises NotFitted before a fit, InputError for another L than that of the fit, BadImages for NaN or Inf.
+        report["per_image"], where there are several: conformation, the most probable one (0 to K − 1, in the order of the maps),
+        and conformation_probability. Raises NotFitted before a fit, InputError for another L than that of the fit, BadImages for
+        NaN or Inf.
         """
         if not hasattr(self, "crossed"):
             raise NotFitted(self)
         check_images(noisy, self.size)
         images, ctf = self.whitened(noisy), hints.get("ctf")
         sigma, transfers = self.noise_level(images, hints), self.transfers(ctf, len(noisy), self.size)
-        return self.as_asked(self.crossed.means(images, self.halves.of(noisy), sigma, transfers), ctf)
+        means, conformations = self.crossed.means(images, self.halves.of(noisy), sigma, transfers)
+        if conformations.shape[1] > 1:
+            self.report["per_image"] = {
+                "conformation": conformations.argmax(axis=1).tolist(),
+                "conformation_probability": conformations.max(axis=1).round(4).tolist(),
+            }
+        return self.as_asked(means, ctf)
 
     def leave(self, folder: Path) -> list[Path]:
-        """map.mrc and those of the halves, half1.mrc and half2.mrc; fsc.csv, between the halves; poses.star, the
-        pose of each training image as RELION reads it."""
+        """map.mrc and those of the halves, half1.mrc and half2.mrc; map1.mrc to mapK.mrc, where there are K conformations;
+        fsc.csv, between the halves; poses.star, the pose of each training image as RELION reads it."""
         from cryobench.methods.posterior.kept import write
 
         return write(folder, self.structure, self.size, self.pixel_size)

@@ -91,15 +91,24 @@ def half_maps(parts: list[Part], rotations: torch.Tensor, shared: int | None = N
     return from_samples([part.inserted(rotations) for part in parts], shared)
 
 
-def from_samples(halves: list[tuple[torch.Tensor, torch.Tensor]], shared: int | None = None) -> HalfMaps:
+def from_samples(
+    halves: list[tuple[torch.Tensor, torch.Tensor]],
+    shared: int | None = None,
+    support: torch.Tensor | float = 1.0,
+) -> HalfMaps:
     """The maps of two halves, of each what came to the samples of the padded spectrum, (2L, 2L, L + 1), and their weights.
 
     shared: up to which shell the halves get the same, that of both, so that they stay in one frame; None: all shells.
+    support: (L, L, L) from 0 to 1, where there may be something.
     """
     size = halves[0][1].shape[0] // 2
     radius = padded_radius(size).to(halves[0][1].device)
     shell = radius.round().long().clamp(max=size)
-    first = [masked(volume_of(total / (weight + FEWEST * mean_of(weight, shell) + 1e-6))) for total, weight in halves]
+
+    def within(spectrum: torch.Tensor) -> torch.Tensor:
+        return masked(volume_of(spectrum)) * support
+
+    first = [within(total / (weight + FEWEST * mean_of(weight, shell) + 1e-6)) for total, weight in halves]
     fsc = torch.nan_to_num(fourier_shell_correlation(*first)).clamp(LEAST, MOST)
     fsc[:2] = MOST  # of one and of a few samples
     at = np.interp(np.arange(size + 1) / 2, np.arange(size // 2 + 1), fsc.cpu().numpy())
@@ -110,10 +119,10 @@ def from_samples(halves: list[tuple[torch.Tensor, torch.Tensor]], shared: int | 
 
     joint = spectrum(sum(total for total, _ in halves), sum(weight for _, weight in halves), 2 * snr)
     if shared is None:
-        both = masked(volume_of(joint))
+        both = within(joint)
         return HalfMaps((both, both), both, fsc)
     one, other = (torch.where(radius <= 2 * shared, joint, spectrum(total, weight, snr)) for total, weight in halves)
-    return HalfMaps((masked(volume_of(one)), masked(volume_of(other))), masked(volume_of(joint)), fsc)
+    return HalfMaps((within(one), within(other)), within(joint), fsc)
 
 
 def mean_of(weight: torch.Tensor, shell: torch.Tensor) -> torch.Tensor:

@@ -57,9 +57,11 @@ def kept(folder: Path, images: str, device) -> tuple[Structure, dict, dict[str, 
 
 
 def write(folder: Path, structure: Structure, size: int, pixel_size: float) -> list[Path]:
-    """map.mrc, half1.mrc, half2.mrc, fsc.csv and poses.star of images of L = `size` px at pixel_size Å."""
+    """map.mrc, half1.mrc, half2.mrc, map1.mrc … of the conformations, fsc.csv and poses.star of images of L = `size` px at
+    pixel_size Å."""
     maps, edge = structure.maps, size * pixel_size
     volumes = {"map": maps.both, "half1": maps.halves[0], "half2": maps.halves[1]}
+    volumes |= {f"map{number}": several.both for number, several in enumerate(structure.several, 1)}
     files = [
         write_map(folder / f"{name}.mrc", volume.cpu().numpy(), edge / maps.size) for name, volume in volumes.items()
     ]

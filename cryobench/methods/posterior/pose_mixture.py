@@ -89,7 +89,8 @@ class Posterior:
 
 class PoseMixture:
     """views: (n, K) complex64, projections in a `basis` whose first function is constant; angles: as for Orbits; power: (n, D),
-    that of the views on each ring, for images that were seen through something."""
+    that of the views on each ring, for images that were seen through something; prior: (n,), the log of how much likelier than
+    the mean a view is beforehand, None: all are alike."""
 
     def __init__(
         self,
@@ -98,8 +99,9 @@ class PoseMixture:
         angles: int,
         contrast: Contrast,
         power: torch.Tensor | None = None,
+        prior: torch.Tensor | None = None,
     ):
-        self.basis, self.views, self.contrast, self.power = basis, views, contrast, power
+        self.basis, self.views, self.contrast, self.power, self.prior = basis, views, contrast, power, prior
         self.angles = angles_of(basis, angles)
         self.norms = views.abs().square().sum(dim=1)
         self.whole = float(basis.functions[0].sum())  # the coefficient of the image 1: L or −L
@@ -111,8 +113,8 @@ class PoseMixture:
 
     def of(self, views: torch.Tensor) -> PoseMixture:
         """The mixture of some of the views, (k,) their positions."""
-        power = None if self.power is None else self.power[views]
-        return PoseMixture(self.basis, self.views[views], self.angles, self.contrast, power)
+        power, prior = (None if one is None else one[views] for one in (self.power, self.prior))
+        return PoseMixture(self.basis, self.views[views], self.angles, self.contrast, power, prior)
 
     def nothing(self) -> Sums:
         """The sums over no images."""
@@ -171,6 +173,8 @@ class PoseMixture:
         scales.div_(variance[:, None, None, None, None]).add_(1 / va).div_(precision[:, None, None, None])
         log = scales.square().mul_(precision[:, None, None, None] / 2)
         log = log.sub_((va * precision).log()[:, None, None, None] / 2).div_(heat)
+        if self.prior is not None:
+            log.add_(self.prior)
         among = torch.full_like(total, log[0].numel())
         if band.places is not None:
             log.masked_fill_(~band.places.allowed[:, :, None, None, None], -torch.inf)

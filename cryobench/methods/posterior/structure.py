@@ -64,7 +64,9 @@ def poses_of(size: int, step: float, device) -> Poses:
 class Structure:
     """maps and contrast, and what they were made with, once they were: poses; likely (n, views) bool, which views each image may
     have; rotations (n, 3, 3), its likeliest pose, and shifts (n, 2), how far off the centre its particle is then, (down, right)
-    in shares of its edge; log_likelihood of an image, on average."""
+    in shares of its edge; log_likelihood of an image, on average.
+
+    several: of each of K conformations, where there are any; shares (K,) of the images that have each."""
 
     maps: HalfMaps
     contrast: Contrast
@@ -73,13 +75,23 @@ class Structure:
     rotations: np.ndarray = field(default_factory=lambda: np.empty((0, 3, 3)))
     shifts: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
     log_likelihood: float = float("-inf")
+    several: tuple[HalfMaps, ...] = ()
+    shares: np.ndarray = field(default_factory=lambda: np.ones(1))
+
+    def volumes(self, half: int | None) -> list[torch.Tensor]:
+        """What images show: the one map of a half, 0 or 1, or of both, None; or those of each conformation."""
+        return [maps.both if half is None else maps.halves[half] for maps in self.several or (self.maps,)]
 
     def resized(self, size: int) -> Structure:
         """With maps of another number of voxels."""
         if size == self.maps.size:
             return self
-        one, other, both = (masked(resized(volume, size)) for volume in (*self.maps.halves, self.maps.both))
-        return replace(self, maps=HalfMaps((one, other), both, self.maps.fsc))
+
+        def at_size(maps: HalfMaps) -> HalfMaps:
+            one, other, both = (masked(resized(volume, size)) for volume in (*maps.halves, maps.both))
+            return HalfMaps((one, other), both, maps.fsc)
+
+        return replace(self, maps=at_size(self.maps), several=tuple(map(at_size, self.several)))
 
 
 def resized(volume: torch.Tensor, size: int) -> torch.Tensor:
@@ -97,6 +109,19 @@ def mixture(
     return PoseMixture(basis, views, poses.angles, contrast, power)
 
 
+def mixture_of(structure: Structure, half: int | None, basis: SteerableBasis, poses: Poses, seen: bool) -> PoseMixture:
+    """The poses' projections of all volumes of a half, None: of both halves, one volume after the other."""
+    each = [mixture(basis, volume, poses, structure.contrast, seen) for volume in structure.volumes(half)]
+    if len(each) == 1:
+        return each[0]
+    prior = torch.from_numpy(np.log(structure.shares * len(each))).float().to(each[0].views.device)
+    power = torch.cat([one.power for one in each if one.power is not None]) if seen else None
+    views = torch.cat([one.views for one in each])
+    return PoseMixture(
+        basis, views, poses.angles, structure.contrast, power, prior.repeat_interleave(len(poses.rotations))
+    )
+
+
 def expectation(
     band: Band,
     mixtures: list[PoseMixture],
@@ -104,10 +129,12 @@ def expectation(
     heat: float,
     candidates: torch.Tensor | None,
     advance: Callable[[int], None] = lambda done: None,
+    watch: Callable[[torch.Tensor, torch.Tensor, torch.Tensor], None] = lambda images, views, probability: None,
 ) -> tuple[list[Sums], torch.Tensor, torch.Tensor]:
     """The sums of each half under its mixture, each image's likely views (n, views) bool, and its likeliest element (n, 4).
 
     candidates: (n, views) bool, where to look; None: everywhere. Images that look at the same views go together.
+    watch: told which images (b,) were compared with which views (v,), and the probability (b, v) of each.
     """
     n, views = len(band), len(mixtures[0])
     likely = torch.zeros((n, views), dtype=torch.bool, device=band.coefficients.device)
@@ -125,6 +152,7 @@ def expectation(
                 there = torch.nonzero(candidates[some].any(dim=0))[:, 0]
             sums, probability, element = mix.of(there).sums(band.take(some), heat)
             total.add(sums, there)
+            watch(some, there, probability)
             likely[some[:, None], there] = likely_views(probability)
             best[some], best[some, 2] = element, there[element[:, 2]]
             advance(len(some))
