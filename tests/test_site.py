@@ -36,13 +36,14 @@ def test_it_builds_without_a_warning_and_shows_what_was_found(tmp_path):
     assert "var(clean) / var(noise)" in reference, "docstrings"
     assert 'class="mermaid"' in (tmp_path / "site" / "architecture" / "index.html").read_text(encoding="utf-8")
 
-    found = (tmp_path / "site" / "results" / "index.html").read_text(encoding="utf-8")
-    assert "<!-- numbers" in (ROOT / "results" / "README.md").read_text(encoding="utf-8") and "<!-- numbers" not in found
+    findings = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    page = (tmp_path / "site" / "results" / "index.html").read_text(encoding="utf-8")
+    assert "<!-- numbers" in findings and "<!-- numbers" not in page
     for folder in ("results", "methods"):
         page = tmp_path / "site" / folder / "index.html"
         pictures = re.findall(r'<img [^>]*src="([^"]*\.png)"', page.read_text(encoding="utf-8"))
         assert pictures and all((page.parent / picture).is_file() for picture in pictures), page
-    tables = set(re.findall(r"\]\(([\w/-]+)\.md\)", (ROOT / "results" / "README.md").read_text(encoding="utf-8")))
+    tables = set(re.findall(r"\]\(([\w/-]+)\.md\)", findings))
     assert tables and all((tmp_path / "site" / "results" / table / "index.html").is_file() for table in tables)
     text = (tmp_path / "site" / "particles" / "index.html").read_text(encoding="utf-8")
     assert "<code>cryobench/particles/recorrupted.py</code> has" in text and "recorrupted.py (" not in text
