@@ -1,10 +1,50 @@
-"""A hook of mkdocs.yml: the site holds docs/ alone, so what a page links to beside it is named by its path in a checkout."""
+"""Hooks of mkdocs.yml: the site holds docs/, and of results/ what its README and the pages of docs/ show.
+
+A link to any other file of the checkout becomes the file's path. Comments, which hold the sources of numbers, are left out.
+"""
 
 import re
+from pathlib import Path
+from posixpath import dirname, join, normpath, relpath
 
-OUTSIDE = re.compile(r"!?\[([^\]]*)\]\(\.\./([^)\s]+)\)")
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[1]
+FOUND = "results/README.md"
+LINK = re.compile(r"\]\(([^)\s#]+)")
+UPWARD = re.compile(r"(!?)\[([^\]]*)\]\((\.\./[^)\s#]+)(#[^)\s]*)?\)")
+COMMENT = re.compile(r"^[ ]*<!--.*?-->[ ]*\n", re.S | re.M)
+
+
+def in_checkout(uri):
+    """Where a page of the site lies in the checkout."""
+    return uri if uri.startswith("results/") else f"docs/{uri}"
+
+
+def on_files(files, config):
+    """Add results/README.md, and whatever of results/ the pages lead to."""
+    waiting = [FOUND, *(in_checkout(file.src_uri) for file in files.documentation_pages())]
+    added = {FOUND}
+    while waiting:
+        page = waiting.pop()
+        links = {normpath(join(dirname(page), link)) for link in LINK.findall((ROOT / page).read_text("utf-8"))}
+        new = {path for path in links - added if path.startswith("results/") and (ROOT / path).is_file()}
+        added |= new
+        waiting += [path for path in new if path.endswith(".md")]
+    for path in sorted(added):
+        files.append(File.generated(config, path, abs_src_path=str(ROOT / path)))
+    return files
 
 
 def on_page_markdown(markdown, page, config, files):
-    """[words](../place) → words (`place`)."""
-    return OUTSIDE.sub(lambda found: f"{found[1]} (`{found[2]}`)", markdown)
+    """[words](../place) → the same place in the site, or words (`place`) where the site has none."""
+    uri = page.file.src_uri
+
+    def there(found):
+        mark, words, target, anchor = found.groups(default="")
+        path = normpath(join(dirname(in_checkout(uri)), target))
+        if path.startswith(("docs/", "results/")):
+            return f"{mark}[{words}]({relpath(path.removeprefix('docs/'), dirname(uri) or '.')}{anchor})"
+        return f"`{path}`" if path.endswith(words.strip("`")) else f"{words} (`{path}`)"
+
+    return UPWARD.sub(there, COMMENT.sub("", markdown))

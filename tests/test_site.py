@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[1]
 
 def test_every_page_has_its_place():
     nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
-    assert sorted(re.findall(r"[\w.]+\.md", nav)) == sorted(page.name for page in (ROOT / "docs").glob("*.md"))
+    pages = [page.name for page in (ROOT / "docs").glob("*.md")]
+    assert sorted(re.findall(r"[\w./]+\.md(?= *$| +#)", nav, re.MULTILINE)) == sorted([*pages, "results/README.md"])
 
 
 def test_the_reference_has_all_that_import_cryobench_offers():
@@ -25,7 +26,7 @@ def test_the_reference_has_all_that_import_cryobench_offers():
 
 
 @pytest.mark.slow
-def test_it_builds_without_a_warning(tmp_path):
+def test_it_builds_without_a_warning_and_shows_what_was_found(tmp_path):
     pytest.importorskip("mkdocs", reason="mkdocs is not installed (pip install -e '.[docs]')")
     words = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
     env = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
@@ -34,3 +35,15 @@ def test_it_builds_without_a_warning(tmp_path):
     reference = (tmp_path / "site" / "reference" / "index.html").read_text(encoding="utf-8")
     assert "var(clean) / var(noise)" in reference, "docstrings"
     assert 'class="mermaid"' in (tmp_path / "site" / "architecture" / "index.html").read_text(encoding="utf-8")
+
+    findings = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    page = (tmp_path / "site" / "results" / "index.html").read_text(encoding="utf-8")
+    assert "<!-- numbers" in findings and "<!-- numbers" not in page
+    for folder in ("results", "methods"):
+        page = tmp_path / "site" / folder / "index.html"
+        pictures = re.findall(r'<img [^>]*src="([^"]*\.png)"', page.read_text(encoding="utf-8"))
+        assert pictures and all((page.parent / picture).is_file() for picture in pictures), page
+    tables = set(re.findall(r"\]\(([\w/-]+)\.md\)", findings))
+    assert tables and all((tmp_path / "site" / "results" / table / "index.html").is_file() for table in tables)
+    text = (tmp_path / "site" / "particles" / "index.html").read_text(encoding="utf-8")
+    assert "<code>cryobench/particles/recorrupted.py</code> has" in text and "recorrupted.py (" not in text
