@@ -230,6 +230,7 @@ def test_a_mistake_on_the_command_line_leaves_all_as_it_was(cli, images, trained
     [
         (["--run", "gan-0", "--results", "."], ["--run", "gan-0"]),
         (["--model", "in.mrcs"], ["written by cryobench export"]),
+        (["--model", "no.safetensors"], ["--model", "there is none: no.safetensors\n"]),
         (["method=gan"], ["trained", "--run"]),
         (["method=oracle"], ["clean image itself"]),
         (["method=cwff"], ["method", "cwf"]),
