@@ -134,5 +134,9 @@ def test_cwf_on_too_few_images_is_told_before_and_after(cli, tmp_path):
     said = "7 images (half of the 15, as it is judged on the other half) are too few for cwf, which at 32 px needs 16 or more"
     assert status == 0 and f"{said}, so 32 in the stack: " in err and "too few for cwf" not in out, err
     assert "- too few images: 7 of the 16 that a fit needs (half of the 15" in out
+    _, _, err = cli("trust", "few.mrcs", "method=cwf", "--number", "5", "-o", "b.png")  # on one fold
+    assert "10 images (the rest of the 15, as it is judged on 5) are too few" in err and "so 21 in the stack" in err, (
+        err
+    )
     status, _, err = cli("denoise", "many.mrcs", "method=cwf", "-o", "b.mrcs")
     assert status == 0 and "too few" not in err

@@ -25,7 +25,7 @@ from cryobench.methods.imaging import Imaging
 from cryobench.noise.background import outside_circle
 from cryobench.noise.ctf import Ctf, through
 from cryobench.particles.denoise import Prepared, bar, evenly, fit_to
-from cryobench.particles.few import TooFew, refuse_few
+from cryobench.particles.few import Part, TooFew, refuse_few
 from cryobench.particles.model import Model
 from cryobench.particles.recorrupted import Agreement, agreement, noise_like, recorrupt
 
@@ -149,9 +149,9 @@ def stack_images(model: Model, prepared: Prepared, n: int, say=lambda text: None
         folds = [np.arange(half, len(chosen), 2) for half in (0, 1)]
         how = "other images of the stack, in two halves"
     learnt = [np.setdiff1d(np.arange(total), chosen[fold]) for fold in folds]
-    halved = None if len(folds) == 1 else total
-    refuse_few(model, prepared.source.path, least := min(map(len, learnt)), halved)
-    if few := TooFew.of(model, prepared, least, halved):
+    part = Part(total, max(map(len, folds)))
+    refuse_few(model, prepared.source.path, least := min(map(len, learnt)), part)
+    if few := TooFew.of(model, prepared, least, part):
         say(few.before)
     return Judged(
         prepared[chosen],

@@ -72,8 +72,7 @@ def findings(name: str, answers: Answers) -> str:
     found = {
         "what to do": instead(answers),
         "fitted on": answers.how and f"{answers.how}, never on those that it is judged on",
-        "too few images": answers.few
-        and f"{answers.few.number} of the {answers.few.need} that a fit needs{answers.few.half}",
+        "too few images": answers.few and answers.few.beside,
         "NMSE": lost(answers),
         "left out": left_out(answers),
         "pure noise": pure_noise(answers),
