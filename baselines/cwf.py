@@ -50,6 +50,7 @@ class CWF(WithSigma, Imaging):
     defocus_step: float | None = field(default=None, metadata={"later": True})
 
     needs: ClassVar[dict[str, str]] = {"aspire": "pip install aspire"}
+    least: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,9 +76,9 @@ class CWF(WithSigma, Imaging):
             sigma[rows] = self.noise_level(self.whitened(noisy), train.hints(self.side_information, rows))
 
         good, bad = good_ones(train, check, BATCH)
-        if len(good) < 2:
+        if len(good) < self.least:
             raise InputError(
-                f"expected 2 training images or more to estimate a covariance from, got {len(good)}{left_out(bad)}"
+                f"expected {self.least} training images or more to estimate a covariance from, got {len(good)}{left_out(bad)}"
             )
         if bad:
             self.report["bad_training_images"] = bad

@@ -7,10 +7,12 @@ import ctypes
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 from cryobench.errors import Stopped, TimeLimit
 
 PR_SET_PDEATHSIG = 1
+GOES_ON = "goes on where this one stopped"
 
 
 @contextlib.contextmanager
@@ -30,6 +32,22 @@ def stopping(on_stop=None):
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def going_on(kept: Callable[[], bool] = lambda: True):
+    """What is stopped in the body, by SIGTERM or Ctrl-C, is gone on with by the same command, if then something is `kept`."""
+    try:
+        yield
+    except (Stopped, KeyboardInterrupt) as stop:
+        if kept():
+            stop.add_note(GOES_ON)
+        raise
+
+
+def same_command(stop: BaseException) -> str:
+    """What the same command does after it was stopped so."""
+    return f"the same command {GOES_ON if GOES_ON in getattr(stop, '__notes__', ()) else 'begins anew'}"
 
 
 def die_with_parent(number: int = signal.SIGTERM) -> None:

@@ -54,7 +54,8 @@ WRONG = {
     "unknown sweep": (["+sweep=alpha"], ["sweep", "alpha_beta"]),
     "unknown row": (["+sweep=alpha_beta", "row=x"], ["row", "(1,1)", "got x"]),
     "SNR of 0": (["noise.snr=0"], ["noise.snr", "above 0", "got 0"]),
-    "not a number": (["method.alpha=much"], ["method.alpha", "expected float", "much"]),
+    "not a number": (["method.alpha=much"], ["method.alpha", "expected a number, got", "much"]),
+    "neither true nor false": (["noise.clip=perhaps"], ["noise.clip", "expected true or false, got", "perhaps"]),
     "not an override": (["method.alpha=["], ["expected overrides like key=value, got method.alpha=[;", "in quotes"]),
     "a home folder unquoted": (["data.maps=[~/m.mrc]"], ["got data.maps=[~/m.mrc];", "'data.maps=["]),
     "image size": (["data.image_size=30"], ["data.image_size", "multiple of 8", "30"]),
@@ -71,10 +72,13 @@ WRONG = {
     "no device": (["trainer.devices=0"], ["trainer.devices", "at least 1", "got 0"]),
     "a batch that can't be divided": (["trainer.devices=3", "method.batch_size=10"], ["method.batch_size", "got 10"]),
     "strategy": (["trainer.devices=2", "trainer.strategy=fsdp"], ["trainer.strategy", "auto or ddp", "fsdp"]),
-    "not a number of threads": (["trainer.threads=abc"], ["trainer.threads", "expected int or null", "abc"]),
+    "not a number of threads": (
+        ["trainer.threads=abc"],
+        ["trainer.threads", "expected a whole number or null, got", "abc"],
+    ),
     "not a number of runs": (
         ["trainer.side_by_side=abc", "-m"],
-        ["trainer.side_by_side", "expected int or null", "abc"],
+        ["trainer.side_by_side", "expected a whole number or null, got", "abc"],
     ),
     "three wrong settings of a trainer": (
         ["trainer.threads=0", "trainer.accelerator=tpu", "trainer.precision=half"],
@@ -91,7 +95,10 @@ WRONG = {
     "misspelt size": (["scale.widht=9"], ["scale.widht", "did you mean width"]),
     "misspelt size with plus": (["+scale.widht=9"], ["scale.widht", "did you mean width"]),
     "misspelt switch with plus": (["+protocol.clipp=true"], ["protocol.clipp", "did you mean clip"]),
-    "a batch of a word": (["protocol.batch_size=many"], ["protocol.batch_size", "expected int", "many"]),
+    "a batch of a word": (
+        ["protocol.batch_size=many"],
+        ["protocol.batch_size", "expected a whole number, got", "many"],
+    ),
     "no width": (["scale.width=0"], ["scale.width", "at least 1", "got 0"]),
     "a task without code for a GPU": (
         ["task=robust_estimation", "trainer=gpu"],
@@ -104,7 +111,8 @@ WRONG = {
         ["method=noisy,oracle", "method=nlm"],
         ["method", "one choice", "noisy and oracle and nlm"],
     ),
-    "no such table": (["table", "9", "--results", "."], ["table9", "table1"]),
+    "no such table": (["table", "7", "--results", "."], ["expected one of 1, 2, 3, claims", ", pggan, ", "got 7"]),
+    "no such figure": (["figure", "7", "--results", "."], ["expected one of 1, 2, 3, 4, exemplars", "got 7"]),
 }
 
 
@@ -214,7 +222,7 @@ def test_figures_are_made_by_the_papers_number_as_tables_are(cli, tmp_path):
     written = {line.rpartition("/")[2] for line in err.splitlines() if line.startswith("written:")}
     assert status == 0 and {"fig2_gallery_snr0.1.png", "fig2_gallery_snr0.1.svg"} <= written
     status, _, err = cli("figure", "9", "--results", "results/phantom-smoke")
-    assert status == 2 and "fig1_stability" in err and "got 9" in err
+    assert status == 2 and "expected one of 1, 2, 3, 4, exemplars" in err and "got 9" in err
 
 
 @pytest.mark.parametrize(("load", "threads"), [(0.0, 4), (2.6, 1), (9.0, 1)])
@@ -235,3 +243,10 @@ def test_the_record_of_a_run_alone_says_how_many_threads_it_had(cli, tmp_path):
     assert cli("method=noisy", *TINY)[0] == 0
     (record,) = (json.loads(p.read_text()) for p in tmp_path.rglob("record.json"))
     assert record["config"]["trainer"]["threads"] == 1
+
+
+@pytest.mark.parametrize("verb", ["denoise", "trust", "compare"])
+def test_help_of_a_verb_on_a_stack_has_an_example(cli, verb):
+    status, out, _ = cli(verb, "--help")
+    (example,) = (line.strip() for line in out.splitlines() if f"python -m cryobench {verb} particles.star" in line)
+    assert status == 0 and "method=" in example and " -o " in example

@@ -260,3 +260,13 @@ def test_a_folder_with_spaces_and_quotes_is_a_folder(cli, tmp_path, monkeypatch)
     monkeypatch.setattr(missing, "REFERENCES", ())
     assert cli("compare", "method=noisy", *SMALL, "--results", "my 'own' results, all")[0] == 0
     assert (tmp_path / "my 'own' results, all" / "compare" / "compare.md").exists()
+
+
+def test_times_of_methods_are_plain_numbers():
+    """Minutes of training stand beside the microseconds of a filter that learns nothing."""
+    both = [record(["method=gan"], [0.1, 0.2]), record(["method=nlm"], [0.3, 0.1])]
+    found = comparison.compare(
+        [replace(one, fit_s=s) for one, s in zip(both, (1409.3, 3.38e-5), strict=True)], config()
+    )
+    place = comparison_text.HEAD.index("training s")
+    assert [comparison_text.cells(found, row)[place] for row in (0, 1)] == ["1409", "0"]

@@ -1,5 +1,6 @@
 """Methods on one stack: the one recommended is the one with the lowest true NMSE, none where none can be trusted."""
 
+import re
 from types import SimpleNamespace
 
 import mrcfile
@@ -10,6 +11,7 @@ import scipy.ndimage
 from cryobench.data.io.stack import Stack
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
+from cryobench.errors import Stopped
 from cryobench.evaluation.metrics import nmse
 from cryobench.methods.base import Denoiser
 from cryobench.noise.gaussian import Gaussian
@@ -72,7 +74,8 @@ def test_one_that_fails_is_named_and_the_others_go_on(phantom, tmp_path):
     said = []
     methods = ready({"broken": Broken(), "blur": Blur(1.5)})
     lines = compare.compare(methods, stack_of(noisy, tmp_path), np.arange(300), "white", 200, said.append)
-    assert lines[0].answers is None and "no luck" in lines[0].error and any("broken failed" in text for text in said)
+    assert lines[0].answers is None and "no luck" in lines[0].error
+    assert any(re.fullmatch(r"broken failed: ArithmeticError: no luck; \d+ s; 1 left", text) for text in said), said
     text = compare.to_markdown(lines)
     assert text.startswith("Recommended: blur, ") and "the only one that can be trusted" in text
     assert "| broken | failed: ArithmeticError: no luck |" in text
@@ -115,3 +118,35 @@ def test_the_verb_on_a_stack(cli, phantom, tmp_path):
     ):
         status, _, err = cli("compare", *arguments)
         assert status == 2 and words in err and len(err.strip().splitlines()) == 1, err
+
+
+def test_a_method_that_is_done_is_said_before_the_next_one_begins(phantom, tmp_path):
+    noisy, said, before = phantom.images("train", Gaussian(0.3), 0).noisy(), [], []
+
+    def second():
+        before.extend(said)
+        return ready({"second": Blur(0.5)})["second"]()
+
+    methods = {**ready({"first": Blur(1.5)}), "second": second}
+    compare.compare(methods, stack_of(noisy, tmp_path), np.arange(300), "white", 100, said.append)
+    done = r"first: yes, to [\d.]+ Å; lost \d+ ± \d+ %; \d+ s; 1 left"
+    assert any(re.fullmatch(done, text) for text in before), before
+    assert re.fullmatch(r"second: (yes, to [\d.]+ Å|no); lost \d+ ± \d+ %; \d+ s", said[-1]), said
+
+
+def test_what_is_done_is_said_where_it_is_stopped_and_that_it_begins_anew(cli, phantom, tmp_path, monkeypatch):
+    """Of two methods the first is done when SIGTERM or Ctrl-C comes."""
+    stack_of(phantom.images("train", Gaussian(0.3), 0).noisy(), tmp_path)
+    ask = compare.ask
+    for stop, status in ((Stopped, 143), (KeyboardInterrupt, 130)):
+
+        def asked(model, *rest, stop=stop):
+            if model.name == "nlm":
+                raise stop
+            return ask(model, *rest)
+
+        monkeypatch.setattr(compare, "ask", asked)
+        got, out, err = cli("compare", "x.mrcs", "method=noisy,nlm", "--number", "50", "-o", "c.png")
+        lines = err.strip().splitlines()
+        assert got == status and not out and any(line.startswith("noisy: ") for line in lines), err
+        assert lines[-1].endswith("; the same command begins anew") and not list(tmp_path.glob("*c.png*"))

@@ -11,6 +11,7 @@ import pytest
 import starfile
 from conftest import ASPIRE, PATIENCE, SHARED, TINY, needs
 
+from cryobench import figure
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.methods.posterior.abinitio import AbInitio
@@ -230,6 +231,7 @@ def test_a_mistake_on_the_command_line_leaves_all_as_it_was(cli, images, trained
     [
         (["--run", "gan-0", "--results", "."], ["--run", "gan-0"]),
         (["--model", "in.mrcs"], ["written by cryobench export"]),
+        (["--model", "no.safetensors"], ["--model", "there is none: no.safetensors\n"]),
         (["method=gan"], ["trained", "--run"]),
         (["method=oracle"], ["clean image itself"]),
         (["method=cwff"], ["method", "cwf"]),
@@ -378,7 +380,8 @@ def test_a_fit_to_a_stack_that_was_stopped_goes_on(cli, images, tmp_path, monkey
     with monkeypatch.context() as patch:
         save = AbInitio.save
         patch.setattr(AbInitio, "save", lambda self: (save(self), exec("raise KeyboardInterrupt"))[0])
-        status, _, _ = cli(*words)
+        status, _, err = cli(*words)
+    assert err.strip().endswith("the same command goes on where this one stopped"), err
     assert status == 130 and (tmp_path / ".out.mrcs.fit").is_dir() and not (tmp_path / "out.mrcs").exists()
     monkeypatch.setattr(AbInitio, "begin", lambda *_: pytest.fail("began anew"))
     status, _, _ = cli(*words)
@@ -397,3 +400,41 @@ def test_what_cant_be_told_of_the_ctf_is_named(cli, defocused, images, tmp_path)
     assert status == 2 and "rlnDefocusU" in err and "--ctf none" in err
     status, _, err = cli("denoise", str(star), "method=cwf", "-o", "new.mrcs", "--ctf", "yes")
     assert status == 2 and "expected corrected, applied, none, got yes" in err
+
+
+@pytest.mark.parametrize("kind", ["mrcs", "star"])
+def test_a_picture_shows_images_as_recorded_and_denoised(cli, images, tmp_path, monkeypatch, kind):
+    """Those that are in the files, at most eight, evenly spaced; with a scale bar where the pixel size is known."""
+    noisy, shown = images[0], []
+    write(tmp_path / "in.mrcs", noisy, pixel=PIXEL)
+    starfile.write(pd.DataFrame({"rlnImageName": [f"{i + 1}@in.mrcs" for i in range(24)]}), tmp_path / "in.star")
+    pairs = figure.pairs
+    monkeypatch.setattr(figure, "pairs", lambda *given: shown.append(given) or pairs(*given))
+    status, out, err = cli(
+        "denoise", f"in.{kind}", "method=nlm", "-o", "out.mrcs", "--images", "3-24", "--picture", "look.png"
+    )
+    assert status == 0 and "written: look.png" in out and (tmp_path / "look.png").read_bytes()[:4] == b"\x89PNG", err
+    ((recorded, denoised, names, _, pixel_size),) = shown
+    rows = [0, 3, 6, 9, 12, 15, 18, 21]
+    np.testing.assert_array_equal(recorded, noisy[2:][rows])
+    np.testing.assert_array_equal(denoised, mrcfile.read("out.mrcs")[rows])
+    assert len(names) == 8 and pixel_size == pytest.approx(PIXEL)
+    before = (tmp_path / "look.png").read_bytes()
+    status, out, err = cli("denoise", f"in.{kind}", "method=nlm", "-o", "new.mrcs", "--picture", "look.png")
+    assert status == 2 and "look.png, which exists" in err and not (tmp_path / "new.mrcs").exists()
+    assert (tmp_path / "look.png").read_bytes() == before
+    status, out, err = cli("denoise", f"in.{kind}", "method=nlm", "-o", "new.mrcs", "--picture", "look.jpg")
+    assert status == 2 and "ends in .png" in err and not list(tmp_path.glob("new*"))
+
+
+def test_a_stack_too_small_for_a_method_is_named_without_what_nobody_typed(cli, images, defocused, tmp_path):
+    star = str(defocused[0])
+    status, _, err = cli("denoise", star, "method=refined", "--images", "1-5", "-o", "out.mrcs")
+    words = f"{star}: expected 8 images or more, which method=refined needs, got 5"
+    assert status == 2 and words in err and len(err.strip().splitlines()) == 1, err
+    status, _, err = cli("trust", star, "method=refined", "--images", "1-10", "-o", "out.png")
+    assert status == 2 and "16 images or more, since method=refined needs 8 and is judged on others, got 10" in err, err
+    write(tmp_path / "one.mrcs", images[0][:1])
+    status, _, err = cli("denoise", "one.mrcs", "method=cwf", "-o", "out.mrcs")
+    assert status == 2 and "one.mrcs: expected 2 images or more, which method=cwf needs, got 1" in err, err
+    assert not list(tmp_path.glob("out*"))

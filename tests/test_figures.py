@@ -2,6 +2,7 @@
 
 import ast
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import matplotlib.colors
@@ -144,3 +145,23 @@ def test_images_have_a_scale_bar_of_round_length_and_a_bar_of_greys():
     assert np.ptp(bar.get_xdata()) == pytest.approx(50 / 3.2)
     assert sheet.axes[-1].get_ylabel() == "grey value"
     assert sheet.axes[1].get_xlabel().startswith("grey from −2")
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch, suffix):
+    """The disk is full, or the program stopped, half-way through."""
+    sheet, file = figure.new(1, 1), tmp_path / f"a.{suffix}"
+    figure.write(sheet, file)
+    before = file.read_bytes()
+    assert before[:4] in (b"\x89PNG", b"<?xm")
+
+    def half(self, out, **how):
+        with open(out, "wb") if isinstance(out, Path) else nullcontext(out) as opened:
+            opened.write(b"half" if isinstance(out, Path) else "half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", half)
+    for target in (file, tmp_path / f"b.{suffix}"):
+        with pytest.raises(OSError, match="No space"):
+            figure.write(sheet, target)
+    assert file.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [file.name]

@@ -90,7 +90,7 @@ WRONG = {
     "unknown estimator": (["task.compare=[guess]"], ["compare", "tyler", "guess"]),
     "no such class": (["task.discriminator=resnet"], ["discriminator", "plain, bounded", "resnet"]),
     "misspelt key": (["task.epsilom=0.1"], ["task.epsilom", "--cfg"]),
-    "not a number": (["task.p=many"], ["task.p", "expected int", "many"]),
+    "not a number": (["task.p=many"], ["task.p", "expected a whole number, got", "many"]),
     "a grid beyond half": (["task=robust_rates", "task.epsilons=[0.1,0.6]"], ["epsilon", "got 0.6"]),
     "no such task": (["task=robust"], ["task", "robust_estimation", "got robust"]),
 }

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import mrcfile
 import numpy as np
@@ -94,7 +95,10 @@ def test_a_strangers_row_is_that_of_the_same_filter_run_as_a_method(cli, tmp_pat
 
 
 def test_table_2_and_the_gallery_have_a_row_for_it(cli, tmp_path):
-    assert cli("data", *SMALL, "--noisy", "-o", "ds")[0] == 0
+    status, out, _ = cli("data", *SMALL, "--noisy", "-o", "ds")
+    files = sorted(path.name for path in Path("ds").iterdir())
+    assert status == 0 and {"README.txt", "data.json", "test.mrcs", "test.star", "conformation_1.mrc"} <= set(files)
+    assert f"written: ds ({', '.join(files)})" in out
     denoise(tmp_path / "ds")
     assert cli("score", "denoised.mrcs", "--data", "ds", "--name", "My tool")[0] == 0
     assert cli("method=noisy", *SMALL)[0] == 0

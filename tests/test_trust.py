@@ -1,6 +1,6 @@
 """A denoiser that invents, remembers or was fitted on what it is judged on is caught; one that is honest is not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -64,13 +64,13 @@ def test_a_denoiser_that_always_paints_the_molecule_is_caught(phantom, noisy):
     mean = phantom.clean().mean(axis=0)
     answers = trust.ask(model(lambda images: np.broadcast_to(mean, images.shape).astype(np.float32)), judged(noisy))
     assert answers.invented == pytest.approx(1) and answers.agreement.floor[:5].min() > 0.99
-    text = verdict.paragraph("it", answers)
-    assert text.startswith("No: ") and "not flat" in text and "paints into anything" in text
+    text = verdict.findings("it", answers)
+    assert text.startswith("No: ") and "not flat" in text and "- model bias: " in text
 
 
 def test_a_blur_agrees_at_low_frequency(noisy):
     answers = trust.ask(model(blur), judged(noisy))
-    text = verdict.paragraph("it", answers)
+    text = verdict.findings("it", answers)
     assert text.startswith("Yes: what it shows agrees with these 200 particles to ") and answers.invented < 0.5
     assert answers.frequency[-1] == pytest.approx(1 / 12.8) and answers.unit == "Å"
     assert 20 < verdict.resolution(answers) < 80
@@ -158,7 +158,7 @@ def test_a_method_is_judged_on_images_that_it_was_not_fitted_on(white, tmp_path,
     assert verdict.verdict("it", trust.ask(remembers, fooled)).startswith("Yes: ")
     right = trust.stack_images(remembers, prepared, 50)
     assert len(right.folds) == (1 if total == 200 else 2) and sorted(np.concatenate(right.folds)) == list(range(50))
-    text = verdict.paragraph("it", trust.ask(remembers, right))
+    text = verdict.findings("it", trust.ask(remembers, right))
     assert text.startswith("No: nothing") and "never on those that it is judged on" in text
 
 
@@ -289,3 +289,70 @@ def test_errors_are_sorted_by_whether_the_conformation_was_trained_on(cache):
     ]
     five = open_pairs(Phantom(image_size=32, n_train=1, n_test=30), cache).test
     assert len(left_out["known"]) == (five.labels < 2).sum() and len(left_out["known"]) + len(left_out["unseen"]) == 30
+
+
+def found(noisy, **changes) -> str:
+    """The findings on a blur, with some of its answers replaced."""
+    answers = trust.ask(model(blur), judged(noisy))
+    own = {key: value for key, value in changes.items() if key in ("how", "few", "invented")}
+    agreed = {key: value for key, value in changes.items() if key not in own}
+    return verdict.findings("it", replace(answers, **own, agreement=replace(answers.agreement, **agreed)))
+
+
+def losses(share: float, error: float) -> recorrupted.Losses:
+    return recorrupted.Losses((share, error), (0.5, 0.01), (0.0, 1.0), 0.73, np.ones(4), np.ones(4))
+
+
+def test_there_is_a_line_for_each_question(noisy):
+    lines = found(noisy, losses=losses(0.42, 0.03), remaining=np.full(16, 1.0)).splitlines()
+    assert lines[0].startswith("Yes: ") and "finer detail than that" in lines[0] and "below that" not in lines[0]
+    heads = [line.partition(":")[0] for line in lines[1:]]
+    assert heads == ["- NMSE", "- left out", "- pure noise"] and max(map(len, lines)) < 250
+    assert "it loses 42% ± 3 of the particles' variance; a flat image loses 100%" in lines[1]
+    assert (
+        "1.00 times the variance of the noise (as pure noise has); 73% of the particles' power is in it (0% would"
+        in lines[2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "error", "words"),
+    [
+        (2.21, 3.40, "can't be measured with 200 images (221% ± 340)"),
+        (0.95, 0.04, "no significant difference to a flat image"),
+        (11.42, 0.63, "it loses 1142% ± 63 of the particles' variance; a flat image loses 100%"),
+    ],
+)
+def test_a_loss_is_no_more_certain_than_its_error(noisy, share, error, words):
+    text = found(noisy, losses=losses(share, error))
+    assert words in text and ("% of the particles' power" in text) == (share > error)
+
+
+def test_one_ring_is_one_place(noisy):
+    """The model bias of a single ring, the fourth: 32 px of 6.4 Å over 4."""
+    floor = np.zeros(16)
+    floor[3] = 0.9
+    assert "alike in 1 of 16 rings, at 51.2 Å: " in found(noisy, floor=floor)
+    floor[2] = 0.9
+    assert "alike in 2 of 16 rings, from 68.3 to 51.2 Å: " in found(noisy, floor=floor)
+
+
+def test_a_no_says_what_to_do_and_a_yes_does_not(noisy, white):
+    answers = trust.ask(model(blur), judged(white))
+    assert verdict.findings("it", answers).splitlines()[1].startswith("- what to do: more particles, larger pixels")
+    assert "what to do" not in found(noisy)
+
+
+def test_the_picture_says_where_chance_reaches_an_frcs_highest_value(noisy):
+    answers = trust.ask(model(blur), judged(noisy))
+    chance = np.full(16, 0.1)
+    assert legend(replace(answers, agreement=replace(answers.agreement, chance=chance)))[1] == "chance (3 σ)"
+    chance[-3:] = 1, 2, np.inf
+    shown = legend(replace(answers, agreement=replace(answers.agreement, chance=chance)))[1]
+    assert shown == "chance (3 σ), reaches 1 in 3 of 16 rings"
+
+
+def legend(answers) -> list[str]:
+    """The texts of the legend of a picture's panel of correlations."""
+    (shown,) = (axis.get_legend() for axis in verdict.draw("it", answers).axes if axis.get_legend())
+    return [text.get_text() for text in shown.get_texts()]

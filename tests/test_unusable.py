@@ -125,12 +125,18 @@ def test_cwf_on_too_few_images_is_told_before_and_after(cli, tmp_path):
     mrcfile.write(tmp_path / "many.mrcs", particles(16), voxel_size=3)
     status, _, err = cli("denoise", "few.mrcs", "method=cwf", "-o", "a.mrcs")
     lines = err.strip().splitlines()
-    assert (
-        status == 0
-        and "15 images are too few for cwf: at 32 px it needs 16" in lines[1]
-        and lines[-1].startswith("not worth")
-    ), err
+    assert status == 0 and lines[0].startswith("15 images are too few for cwf, which at 32 px needs 16 or more: "), err
+    assert "more particles or class averages" in lines[0] and lines[1].startswith("cwf learns from 15"), (
+        "before the fit"
+    )
+    assert lines[-1] == "a.mrcs is not to be trusted: cwf had 15 of 16 images."
     status, out, err = cli("trust", "few.mrcs", "method=cwf", "-o", "a.png")
-    assert status == 0 and "images are too few for cwf" in out and "images are too few for cwf" in err
+    said = "7 images (half of the 15, as it is judged on the other half) are too few for cwf, which at 32 px needs 16 or more"
+    assert status == 0 and f"{said}, so 32 in the stack: " in err and "too few for cwf" not in out, err
+    assert "- too few images: 7 of the 16 that a fit needs (half of the 15" in out
+    _, _, err = cli("trust", "few.mrcs", "method=cwf", "--number", "5", "-o", "b.png")  # on one fold
+    assert "10 images (the rest of the 15, as it is judged on 5) are too few" in err and "so 21 in the stack" in err, (
+        err
+    )
     status, _, err = cli("denoise", "many.mrcs", "method=cwf", "-o", "b.mrcs")
     assert status == 0 and "too few" not in err

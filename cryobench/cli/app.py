@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -20,6 +22,24 @@ from cryobench.cli.score import score
 from cryobench.cli.table import figure, table
 from cryobench.cli.trust import trust
 from cryobench.errors import InputError
+
+
+class Interrupted(BaseException):
+    """Ctrl-C in a verb, out of which typer would make a bare exit status: its cause is the KeyboardInterrupt."""
+
+
+def interruptible(verb: Callable) -> Callable:
+    """The verb as it is, but for Ctrl-C in it."""
+
+    @functools.wraps(verb)
+    def called(*words: Any, **options: Any) -> Any:
+        try:
+            return verb(*words, **options)
+        except KeyboardInterrupt as stop:
+            raise Interrupted from stop
+
+    return called
+
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 # typer brings a click of its own from some version on; its errors are reached through typer's.
@@ -42,13 +62,15 @@ for verb in (
     rerun,
     new,
 ):  # in this order in --help
-    app.command(verb.__name__)(verb)
+    app.command(verb.__name__)(interruptible(verb))
 
 
 def run_verb(arguments: list[str]) -> int:
     """Run `cryobench VERB …`; typer's own complaints become one line and exit status 2."""
     try:
         return app(arguments, prog_name="cryobench", standalone_mode=False) or 0
+    except Interrupted as interrupted:
+        raise (interrupted.__cause__ or KeyboardInterrupt) from None
     except typer.Abort:
         raise KeyboardInterrupt from None
     except UsageError as error:

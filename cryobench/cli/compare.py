@@ -53,8 +53,10 @@ def compare(
 ) -> None:
     """Runs beside all methods with records of the same data, noise and scale: table, verdicts, picture.
 
-    compare particles.star method=cwf,nlm,bm3d -o compare.png puts the question to a stack of your own (.star, .cs, .mrcs): the
-    same images by each method, what `trust` finds of each, and one sentence that recommends one or none.
+    \b
+    A stack of your own (.star, .cs, .mrcs): the same images by each method, what `trust` finds
+    of each as soon as it is done, and one sentence that recommends one or none.
+      python -m cryobench compare particles.star method=cwf,nlm,bm3d -o compare.png
 
     compare method=mine seed=0,1,2 does what is missing of these runs, after saying what that costs, and compares them with
     every finished run under the same conditions. Without a method it compares what there is. The noisy images and the two

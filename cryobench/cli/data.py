@@ -53,4 +53,5 @@ def data(
             getattr(images, split) if noisy else None,
             lambda digest: outside.texts(config, images, split, noisy, digest),
         )
-        print(f"written: {written}")
+        folder = written.parent
+        print(f"written: {folder} ({', '.join(sorted(file.name for file in folder.iterdir()))})")

@@ -45,11 +45,18 @@ def denoise(
         "and leaves them in; none: it is not told.",
         show_default="corrected, where the method can be told",
     ),
+    picture: str = typer.Option(
+        None, "--picture", help="A .png of at most 8 of the images, evenly spaced: noisy above, denoised below."
+    ),
     force: bool = Force,
 ) -> None:
     """Denoise a particle stack: order, size, scale and header are kept.
 
     By a run (--run), an exported file (--model), or a method that needs no training, fitted on the stack (method=cwf).
+
+    \b
+    Look at some images beside the noisy ones:
+      python -m cryobench denoise particles.star method=cwf -o denoised.mrcs --picture look.png
     """
     from cryobench.data.io.images import LISTS
     from cryobench.particles.denoise import denoise_stack
@@ -58,6 +65,8 @@ def denoise(
     if path.suffix.lower() not in ((".mrcs",) if listed else (".mrcs", ".mrc")):
         endings = ".mrcs (RELION takes 1@x.mrc for a volume)" if listed else ".mrcs or .mrc"
         raise InputError(f"-o: expected a file that ends in {endings}, got {out}")
+    if picture and Path(picture).suffix != ".png":
+        raise InputError(f"--picture: expected a file that ends in .png, got {picture}")
     source, rows = opened(stack, images, pixel_size)
     chosen = choose_model(run, model, results, overrides)
     written = denoise_stack(
@@ -69,6 +78,7 @@ def denoise(
         force=force,
         skip_bad=skip_bad,
         ctf=ctf,
+        picture=Path(picture) if picture else None,
         say=say,
         progress=sys.stderr.isatty(),
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from cryobench import __version__
 from cryobench.config.identity import searching
 from cryobench.errors import InputError, Stopped, shown_notes
-from cryobench.signals import stopping
+from cryobench.signals import same_command, stopping
 
 COMPLETING = "_CRYOBENCH_COMPLETE"  # where a shell that asks for completions says so, as typer has it
 
@@ -52,8 +52,8 @@ def main(arguments: list[str] | None = None) -> int:
             status = do(words, folders)
             sys.stdout.flush()
             return status
-    except Stopped:
-        print("cryobench: stopped by SIGTERM; nothing is left half-written: the same command goes on", file=sys.stderr)
+    except Stopped as stop:
+        print(f"cryobench: stopped by SIGTERM; nothing is left half-written; {same_command(stop)}", file=sys.stderr)
         return 143
     except InputError as error:
         print(f"cryobench: {error}", file=sys.stderr)
@@ -66,8 +66,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"cryobench: expected the system to allow it, got '{error.strerror or error}'{where}", file=sys.stderr)
         leave_standard_output()
         return 2
-    except KeyboardInterrupt:
-        print("cryobench: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(f"cryobench: interrupted; {same_command(stop)}", file=sys.stderr)
         return 130
 
 

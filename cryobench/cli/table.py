@@ -14,42 +14,53 @@ from cryobench.errors import InputError
 
 
 def table(
-    name: str = typer.Argument(help="1, 2 or 3, or a table's name."),
+    name: str = typer.Argument(help="1, 2 or 3, or a table's name, as pggan."),
     results: str = Results,
     as_printed: bool = typer.Option(
         False, "--as-printed", help="Just the paper's rows and columns, with our numbers (1 to 3)."
     ),
 ) -> None:
     """Make a table from records and print it."""
-    known = experiments("(?!fig|_).*")
-    regenerate(
-        f"table{name}" if name.isdigit() else name, known, results, "as_printed" if as_printed else "write", show=True
-    )
+    known = typed("(?!fig|_).*", "table_?")
+    (module,) = asked(name, known)
+    regenerate(name, module, results, "as_printed" if as_printed else "write", show=True)
 
 
 def figure(
-    name: str = typer.Argument(help="1, 2, 3 or 4, or a figure's name, as fig1_stability."), results: str = Results
+    name: str = typer.Argument(help="1, 2, 3 or 4, or a figure's name, as exemplars."), results: str = Results
 ) -> None:
     """Make a figure from records."""
-    known = experiments("fig.*")
-    parts = [one for one in known if name.isdigit() and one.startswith(f"fig{name}_")]  # 2 has two: a and b
-    for one in parts or [name]:
-        regenerate(one, known, results, "write", show=False)
+    for module in asked(name, typed("fig.*", r"fig_|fig(?=\d)")):
+        regenerate(name, module, results, "write", show=False)
 
 
-def experiments(pattern: str) -> list[str]:
-    """Modules of cryobench.experiments whose name matches."""
+def typed(pattern: str, kind: str) -> dict[str, list[str]]:
+    """What can be typed → the modules of cryobench.experiments that it means, of those whose name matches `pattern`.
+
+    Names go without what `kind` matches at their beginning; figures of the paper by their number, of which 2 has two: a and b.
+    """
     names = (p.name[:-3] for p in resources.files("cryobench.experiments").iterdir() if p.name.endswith(".py"))
-    return sorted(name for name in names if re.fullmatch(pattern, name))
+    known: dict[str, list[str]] = {}
+    for module in sorted(name for name in names if re.fullmatch(pattern, name)):
+        short = re.sub(f"^(?:{kind})", "", module)
+        known.setdefault(re.sub(r"(?<=^\d)_.*", "", short), []).append(module)
+    return known
 
 
-def regenerate(name: str, known: list[str], results: str | None, maker: str, show: bool) -> None:
-    """Write a table or a figure anew from the records, and print what is for reading. Raises InputError for an unknown name."""
+def asked(name: str, known: dict[str, list[str]]) -> list[str]:
+    """The modules that a name means: one that can be typed, or a module's own. Raises InputError for an unknown one."""
+    if any(name in modules for modules in known.values()):
+        return [name]
     if name not in known:
-        raise InputError(f"expected one of {', '.join(known)}, got {name}")
+        raise InputError(f"expected one of {', '.join(sorted(known))}, got {name}")
+    return known[name]
+
+
+def regenerate(name: str, module_name: str, results: str | None, maker: str, show: bool) -> None:
+    """Write a table or a figure anew from the records, and print what is for reading. Raises InputError where it can't be."""
     from cryobench.runs.store import Store, results_folder
 
-    module = importlib.import_module(f"cryobench.experiments.{name}")
+    module = importlib.import_module(f"cryobench.experiments.{module_name}")
     if not hasattr(module, maker):
         raise InputError(f"--{maker.replace('_', '-')}: expected a table that the paper prints, 1, 2 or 3, got {name}")
     store = Store(results_folder(results or getattr(module, "RESULTS", None)))

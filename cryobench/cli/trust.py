@@ -41,7 +41,12 @@ def trust(
     skip_bad: bool = SkipBad,
     force: bool = Force,
 ) -> None:
-    """Is a feature real? Yes or no, and to which resolution, by the images themselves; then pure noise through a method."""
+    """Is a feature real? Yes or no, and to which resolution, by the images themselves; then pure noise through a method.
+
+    \b
+    The verdict in words, and a picture:
+      python -m cryobench trust particles.star method=cwf -o trust.png
+    """
     from cryobench import figure
     from cryobench.particles import trust as questions
     from cryobench.particles import verdict
@@ -69,5 +74,5 @@ def trust(
     unseen = questions.unseen_conformation(chosen, n, progress) if questions.has_conformations(chosen, source) else None
     answers = questions.ask(chosen, judged, unseen, progress)
     figure.write(verdict.draw(chosen.name, answers), path)
-    print(verdict.paragraph(chosen.name, answers))
+    print(verdict.findings(chosen.name, answers))
     print(f"written: {path}")

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cryobench.config.hydra import composed
 from cryobench.config.identity import BUILT, PLACES, at_present, check_name, fault_of_config, own_folders, task_name
+from cryobench.config.kinds import in_words
 from cryobench.config.schema import SETTINGS
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis import check
@@ -202,8 +203,7 @@ def typed_value(name: str, value, kind):
     try:
         return finite(name, as_declared((("value", kind),), {"value": value})["value"])
     except OmegaConfBaseException:
-        kind_name = getattr(kind, "__name__", str(kind)).replace(" | None", " or null").replace(" | ", " or ")
-        raise InputError(f"{name}: expected {kind_name}, got {value!r}") from None
+        raise InputError(f"{name}: expected {in_words(kind)}, got {value!r}") from None
 
 
 def build(config: dict, group: str):

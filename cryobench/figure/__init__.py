@@ -1,6 +1,6 @@
 """Pictures: one style for all of them, and images of particles beside each other. Without pyplot's global state."""
 
-from cryobench.figure.images import beside, conformations, gallery, grey_bar, scale_bar, show, strip
+from cryobench.figure.images import beside, conformations, gallery, grey_bar, pairs, scale_bar, show, strip
 from cryobench.figure.structure import structure
 from cryobench.figure.style import (
     COLOURS,
@@ -41,6 +41,7 @@ __all__ = [
     "log_ticks",
     "new",
     "over_seeds",
+    "pairs",
     "save",
     "scale_bar",
     "show",

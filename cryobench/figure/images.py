@@ -157,6 +157,29 @@ def beside(rows: list[tuple[str, np.ndarray]], path: Path, pixel_size: float | N
 
 
 @styled
+def pairs(
+    noisy: np.ndarray, denoised: np.ndarray, names: list[str], path: Path, pixel_size: float | None = None
+) -> Path:
+    """Write a PNG of images (n, L, L) in any unit, noisy above, denoised below, under their names.
+
+    Each spans its own central 98 %, since a stack's images have levels and scales of their own. pixel_size: in Å; given, the
+    first denoised image has a scale bar.
+    """
+    sheet = new(1.25 * max(len(names), 3) + 0.5, 3.2)
+    axes = sheet.subplots(2, len(names), squeeze=False)
+    for line, what, images in zip(axes, (NOISY, "denoised"), (noisy, denoised), strict=True):
+        line[0].set_ylabel(what)
+        for axis, image in zip(line, images, strict=True):
+            show(axis, image, *span(image, noisy=True))
+    for axis, name in zip(axes[0], names, strict=True):
+        axis.set_title(name, fontsize=SMALL)
+    if pixel_size:
+        scale_bar(axes[1, 0], denoised.shape[-1], pixel_size)
+    sheet.supxlabel("black to white: the central 98 % of each image", fontsize=SMALL, color=FAINT)
+    return write(sheet, path)
+
+
+@styled
 def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = None) -> Path:
     """Write a PNG of all conformations (k, L, L, L) from where the clamp's motion shows; the last panel is last − first.
 

@@ -20,7 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from cryobench.files import writable
+from cryobench.files import replacing, writable
 from cryobench.printed import short
 
 # Okabe and Ito's colours, which the colour-blind tell apart: blue, vermilion, green, orange, purple, sky. Marks help.
@@ -89,12 +89,13 @@ def save(figure: Figure, results: Path, name: str) -> list[Path]:
 
 
 def write(figure: Figure, file: Path) -> Path:
-    """Write one file, in the format that its suffix names."""
-    if file.suffix == ".svg":
-        file.write_text(to_svg(figure, file.stem), encoding="utf-8")
-    else:
-        with matplotlib.rc_context(STYLE):
-            figure.savefig(file)
+    """Write one file, whole or not at all, in the format that its suffix names."""
+    with replacing(file) as part:
+        if file.suffix == ".svg":
+            part.write_text(to_svg(figure, file.stem), encoding="utf-8")
+        else:
+            with matplotlib.rc_context(STYLE):
+                figure.savefig(part, format=file.suffix.removeprefix("."))
     return file
 
 

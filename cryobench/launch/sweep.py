@@ -20,7 +20,7 @@ from cryobench.launch.process import run_by_itself
 from cryobench.launch.progress import Sweep, SweepProgress, label, results_of
 from cryobench.launch.workers import side_by_side
 from cryobench.runs.run import now, run
-from cryobench.signals import stopping
+from cryobench.signals import going_on, stopping
 
 
 def run_sweep(planned: Plan, overrides: list[str], summary: bool = True) -> int:
@@ -43,7 +43,8 @@ def run_sweep(planned: Plan, overrides: list[str], summary: bool = True) -> int:
     print(f"{len(jobs)} runs, {done} done before", flush=True)
     if done < len(jobs):
         check_data([job for job in jobs if not sweep.finished(job)])
-        start_all(sweep, overrides, together)
+        with going_on():
+            start_all(sweep, overrides, together)
 
     failed = [job for job in jobs if not sweep.finished(job)]
     for job in failed:

@@ -117,6 +117,7 @@ class Denoiser(ABC):
     side_information: what it uses beyond noisy images, names in SIDE_INFORMATION; shown in every table.
     needs: module → the command that installs it, for what is not among cryobench's own dependencies; where it is
         missing, a sweep leaves the method's row out.
+    least: training images below which `fit` refuses them.
     setting: put there by the run before `fit`.
     report: what the method wants to have in the record (JSON-able); "per_image" holds lists, one value an image, and
         "curve" the training curve, one dict a point.
@@ -125,6 +126,7 @@ class Denoiser(ABC):
     """
 
     needs: ClassVar[dict[str, str]] = {}
+    least: ClassVar[int] = 1
     setting: Setting = Setting()
     uncertainty: Uncertainty | None = None
     found: Found | None = None

@@ -68,9 +68,29 @@ def compare(
             answers = ask(model, judged, None, progress)
         except (Exception, MemoryError) as reason:
             error = one_line(reason)
-            say(f"{name} failed: {error}")
         lines.append(Line(name, answers, error, time.monotonic() - start))
+        left = len(ready) - number
+        say(f"{in_short(lines[-1])}{f'; {left} left' if left else ''}")
     return lines
+
+
+def in_short(line: Line) -> str:
+    """A method's verdict, what it loses, and its seconds."""
+    took = f"{line.seconds:.0f} s"
+    if line.answers is None:
+        return f"{line.name} failed: {line.error}; {took}"
+    reach, losses = verdict.resolution(line.answers), line.answers.agreement.losses
+    foreign = "these particles don't look like those that it was trained on"
+    trust = f"yes, to {reach:.3g} {line.answers.unit}" if trusted(line) and reach else "no"
+    trust = f"no, {foreign}" if verdict.foreign(line.answers) else trust
+    return f"{line.name}: {trust}; lost {lost(losses)}; {took}"
+
+
+def lost(losses: Losses | None) -> str:
+    """Share of the particles' variance in %, with its error; in words where there is none, or its error is larger."""
+    if losses is None or not verdict.measured(losses.lost):
+        return "not measurable"
+    return f"{100 * losses.lost[0]:.0f} ± {100 * losses.lost[1]:.0f} %"
 
 
 def recommendation(lines: list[Line]) -> str:
@@ -83,7 +103,8 @@ def recommendation(lines: list[Line]) -> str:
     if not able:
         if not any(line.answers for line in lines):
             return "Recommended: none, since all methods failed."
-        return "Recommended: none, since nothing that any of these methods shows of these images can be trusted."
+        nothing = "nothing that any of these methods shows of these images can be trusted"
+        return f"Recommended: none, since {nothing}; {verdict.INSTEAD}."
     if not (able := [one for one in able if one[2].lost[0] < 1]):
         return "Recommended: none, since a flat image would be nearer to the particles than what any of these methods leaves."
     able.sort(key=lambda one: one[2].lost[0])
@@ -130,7 +151,7 @@ def to_markdown(lines: list[Line]) -> str:
         reach, losses = verdict.resolution(line.answers), line.answers.agreement.losses
         rows.append(
             f"| {line.name} | {'no' if trusted(line) is None else 'yes'} | {f'{reach:.3g}' if reach else ''} | "
-            f"{f'{100 * losses.lost[0]:.0f} ± {100 * losses.lost[1]:.0f}' if losses else ''} | "
+            f"{lost(losses).removesuffix(' %')} | "
             f"{100 * line.answers.invented:.0f} | {line.seconds:.0f} |"
         )
     return "\n".join(rows)
@@ -168,4 +189,6 @@ def draw(lines: list[Line]):
         ylim=(-0.1, 1.02),
     )
     panel.legend()
+    if any((answers.agreement.chance >= 1).any() for _, answers in able):
+        panel.set_title("where a dotted line is at 1, any correlation may be chance", fontsize=figure.SMALL)
     return shown

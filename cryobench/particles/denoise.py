@@ -28,10 +28,13 @@ from cryobench.methods.imaging import Imaging
 from cryobench.noise.background import outside_circle
 from cryobench.noise.ctf import Ctf, through
 from cryobench.noise.recorded import Recorded
+from cryobench.particles.few import TooFew, refuse_few
 from cryobench.particles.model import Model, new_file
 from cryobench.particles.optics import tell
+from cryobench.signals import going_on
 
 LEAVE_OUT = "leave out what is wrong, by --images"
+SHOWN = 8  # images in a picture
 FITTED = 4000  # images of a stack that a method is fitted on, evenly spaced: as many as a desk-scale run has
 
 
@@ -161,26 +164,13 @@ def fit_to(
     """
     if not model.learns_from_stack:
         return
+    refuse_few(model, prepared.source.path, len(prepared) if positions is None else len(positions))
     model.method.setting = replace(model.method.setting, workdir=workdir, progress=progress)
     train = prepared.as_training(positions)
     say(f"{model.config['method']['name']} learns from {len(train)} of these images")
-    if few := too_few(model, prepared, len(train)):
-        say(few)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", np.exceptions.ComplexWarning)  # ASPIRE's, from few images
         model.method.fit(train.only(model.method.side_information))
-
-
-def too_few(model: Model, prepared: Prepared, number: int) -> str | None:
-    """Why a fit to this many of the images is not worth having, in words; None where it is."""
-    need = model.method.fewest(prepared.size) if model.learns_from_stack else None
-    if need is None or number >= need:
-        return None
-    name = model.config["method"]["name"]
-    return (
-        f"{number} images are too few for {name}: at {prepared.size} px it needs {need} or more, and with fewer shows rings "
-        "and noise of its own, not particles"
-    )
 
 
 def denoise_stack(
@@ -193,11 +183,13 @@ def denoise_stack(
     force: bool = False,
     skip_bad: bool = False,
     ctf: str | None = None,
+    picture: Path | None = None,
     say=lambda text: None,
     progress: bool = False,
 ) -> list[Path]:
     """Denoise these rows into `out`, and write a .star or .cs file beside it if they came from one; returns what was written.
 
+    picture: a PNG of at most SHOWN of them, evenly spaced, as recorded and denoised.
     ctf: whether the method is told of the star file's CTFs, and what its images are then (optics.tell).
     Images keep their order, size, background, pixel size and header. All are looked at first: those that are blank or
     not finite are refused, or left out where `skip_bad`. Raises InputError; nothing is half-written then. A fit in stages keeps
@@ -206,19 +198,24 @@ def denoise_stack(
     source.pixel_size  # noqa: B018 (pixel sizes that disagree are an error before anything is done)
     listing = out.with_suffix(source.ending) if isinstance(source, Listing) else None
     inputs = [source.path, *(s.path for s in source.stacks)] if isinstance(source, Listing) else [source.path]
-    for path in filter(None, (out, listing)):
+    for path in filter(None, (out, listing, picture)):
         new_file(path, force=True)  # a name that the system allows
         if any(path.exists() and path.samefile(given) for given in inputs):
             raise InputError(f"-o: expected another file than the input, got {path}")
         new_file(path, force)
+    refuse_few(model, source.path, len(rows))
     rows = usable(source, rows, skip_bad, say, progress, learns=model.learns_from_stack)
     ctf_given = tell(model, source, rows, ctf, say)
     prepared = prepare(model, source, rows, contrast, say, ctf_given)
+    if few := TooFew.of(model, prepared, min(FITTED, len(rows))):
+        say(few.before)
     stages = out.with_name(f".{out.name}.fit")
-    fit_to(model, prepared, None, say, stages, progress)
     like = source.stacks[0] if isinstance(source, Listing) else source
     step = images_at_once(max(prepared.size, source.size))
+    shown_rows, shown_images = evenly(len(rows), SHOWN), []
     with contextlib.ExitStack() as files:
+        files.enter_context(going_on(stages.is_dir))
+        fit_to(model, prepared, None, say, stages, progress)
         if listing is not None and isinstance(source, Listing):
             files.enter_context(whole(listing)).write_bytes(source.pointing_to(out.name, rows))
         stack = files.enter_context(new_stack(out, len(rows), source.size, source.pixel_size, like=like))
@@ -226,12 +223,25 @@ def denoise_stack(
             task = shown.add_task("denoising", total=len(rows))
             for start in range(0, len(rows), step):
                 block = slice(start, min(start + step, len(rows)))
-                stack.append(denoise_block(model, prepared, block, ctf == "applied"))
+                denoised = denoise_block(model, prepared, block, ctf == "applied")
+                stack.append(denoised)
+                shown_images.append(denoised[shown_rows[inside(shown_rows, block)] - start])
                 shown.advance(task, block.stop - start)
     shutil.rmtree(stages, ignore_errors=True)
-    if few := too_few(model, prepared, min(FITTED, len(rows))):
-        say(f"not worth having: {few}")
-    return [path for path in (out, listing) if path is not None]
+    if picture is not None:
+        from cryobench import figure
+
+        chosen = rows[shown_rows]
+        names = [source.named(row[None]).replace(" (", "\n(") for row in chosen]
+        figure.pairs(source.raw(chosen), np.concatenate(shown_images), names, picture, source.pixel_size)
+    if few:
+        say(few.after(out.name))
+    return [path for path in (out, listing, picture) if path is not None]
+
+
+def inside(positions: np.ndarray, block: slice) -> np.ndarray:
+    """Which positions lie in a block: (n,) bool."""
+    return (block.start <= positions) & (positions < block.stop)
 
 
 def usable(

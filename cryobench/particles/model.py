@@ -102,9 +102,11 @@ def from_file(path: Path | str, overrides: list[str]) -> Model:
             about = json.loads((file.metadata() or {})[HEADER])
         weights = load_file(path)
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"--model: expected a file written by cryobench export, got {path} ({type(error).__name__})"
-        ) from None
+        what = f"got {path}" if Path(path).exists() else f"there is none: {path}"
+        read = not isinstance(error, OSError | SafetensorError)
+        why = "nothing of cryobench in its header" if read else " ".join(str(error).split())[:100]
+        why = "" if isinstance(error, FileNotFoundError) else f" ({why})"
+        raise InputError(f"--model: expected a file written by cryobench export, {what}{why}") from None
     if fault := fault_of_header(about):
         raise InputError(f"--model: expected a file written by cryobench export, got {path} ({fault})")
     config = at_home(about["config"], overrides, f"--model {path}")

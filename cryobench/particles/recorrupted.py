@@ -15,8 +15,8 @@ images and the coefficients of a ring of Fourier space
     lost                  Σ|D(y₁) − x|² / Σ|x|² = 1 + (A − 2B) / S, over all rings: NMSE, at 1 + α² times the noise
     filter                the same of a filter from the power spectra alone, S/P in each ring: 1 − Σ (S²/P) / Σ S
 
-What all images share (their mean) is left out of the FRC: a method that paints it into anything would agree there with any
-particle.
+What all images share (their mean) is left out of the FRC: a method that shows it whatever is in an image (model bias, "Einstein
+from noise": Henderson, PNAS 110, 2013) would agree there with any particle.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Agreement:
     """How a method's images agree with the particles, ring by ring (1 … L//2), and over all.
 
     frc, chance (L//2,): FRC with the particles, NaN where the images hold none, and what it must exceed not to be by chance;
-    floor (L//2,): FRC of denoised unrelated noises, which it paints always; reach: rings from low frequency up to the first
+    floor (L//2,): FRC of denoised unrelated noises, its model bias; reach: rings from low frequency up to the first
     failure; above_chance: whether that one is above chance, and fails for an FRC below ½; seen: whether the images
     themselves show particles above chance; remaining (L//2,): power of what is left out, y₁ − D(y₁), over the noise's;
     losses: what it loses of them, None unless `seen`.

@@ -24,7 +24,8 @@ from cryobench.evaluation.metrics import mse
 from cryobench.methods.imaging import Imaging
 from cryobench.noise.background import outside_circle
 from cryobench.noise.ctf import Ctf, through
-from cryobench.particles.denoise import Prepared, bar, evenly, fit_to, too_few
+from cryobench.particles.denoise import Prepared, bar, evenly, fit_to
+from cryobench.particles.few import Part, TooFew, refuse_few
 from cryobench.particles.model import Model
 from cryobench.particles.recorrupted import Agreement, agreement, noise_like, recorrupt
 
@@ -38,7 +39,7 @@ class Judged:
 
     pixel_size in Å or None; folds: positions of images that go through one fit; fit(k): fit the method to images other than
     those of fold k; own: whether they are of the data set that it comes from; how: in words, what it was fitted on, or "";
-    few: in words, why that was not enough, or None; ctf: of these images, for a method that is told of it; what it makes of
+    few: of a fit to too few images, else None; ctf: of these images, for a method that is told of it; what it makes of
     them is then held against them with the CTF in it, as they have it.
     """
 
@@ -48,7 +49,7 @@ class Judged:
     fit: Callable[[int], None] = lambda fold: None
     own: bool = False
     how: str = ""
-    few: str | None = None
+    few: TooFew | None = None
     ctf: Ctf | None = None
 
 
@@ -69,7 +70,7 @@ class Answers:
     agreement: Agreement
     own: bool
     how: str
-    few: str | None
+    few: TooFew | None
     trained: bool
     unseen: dict | None
 
@@ -148,8 +149,10 @@ def stack_images(model: Model, prepared: Prepared, n: int, say=lambda text: None
         folds = [np.arange(half, len(chosen), 2) for half in (0, 1)]
         how = "other images of the stack, in two halves"
     learnt = [np.setdiff1d(np.arange(total), chosen[fold]) for fold in folds]
-    if few := too_few(model, prepared, min(map(len, learnt))):
-        say(few)
+    part = Part(total, max(map(len, folds)))
+    refuse_few(model, prepared.source.path, least := min(map(len, learnt)), part)
+    if few := TooFew.of(model, prepared, least, part):
+        say(few.before)
     return Judged(
         prepared[chosen],
         pixel_size,

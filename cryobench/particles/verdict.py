@@ -12,6 +12,8 @@ from cryobench.particles.trust import Answers
 from cryobench.printed import short
 
 CERTAIN = 1.96  # standard errors beyond which a filter is said to do better than a method
+EVEN = 0.05  # how far from 1 a ratio of variances still counts as 1
+INSTEAD = "more particles, larger pixels (relion_image_handler --rescale_angpix) or class averages instead"
 
 
 def resolution(answers: Answers) -> float | None:
@@ -60,42 +62,99 @@ def verdict(name: str, answers: Answers) -> str:
     reach = f"Yes: what {name} shows agrees with these {n} particles to {resolution(answers):.3g} {answers.unit}"
     if agreement.reach == len(answers.frequency):
         return f"{reach}, the finest detail that such pixels hold."
-    below = "its correlation with them is below one half" if agreement.above_chance else "not above chance"
-    return f"{reach}; below that, {below}."
+    if agreement.above_chance:
+        return f"{reach}; in finer detail than that, its correlation with them is below one half."
+    return f"{reach}; finer detail than that is not above chance."
 
 
-def paragraph(name: str, answers: Answers) -> str:
-    """The verdict, and what else was found."""
-    agreement, text = answers.agreement, [verdict(name, answers)]
-    if answers.how:
-        text.append(f"It was fitted on {answers.how}, never on those that it is judged on.")
-    if answers.few:
-        text.append(f"{answers.few}.")
-    if (losses := agreement.losses) is not None:
-        lost, other = (f"{percent(share)} ± {100 * share[1]:.0f}" for share in (losses.lost, losses.filter))
-        text.append(
-            f"It loses {lost} of the particles' variance; a filter from the power spectrum of these images alone, {other}. "
-            f"What it leaves out has {remaining(agreement):.2f} times the variance of the noise, and "
-            f"{max(losses.left, 0):.0%} of the particles' power is in it."
+def findings(name: str, answers: Answers) -> str:
+    """The verdict, and a line for each further question."""
+    found = {
+        "what to do": instead(answers),
+        "fitted on": answers.how and f"{answers.how}, never on those that it is judged on",
+        "too few images": answers.few and answers.few.beside,
+        "NMSE": lost(answers),
+        "left out": left_out(answers),
+        "pure noise": pure_noise(answers),
+        "model bias": bias(answers),
+        "unseen conformations": unseen(answers),
+    }
+    return "\n".join([verdict(name, answers), *(f"- {what}: {text}" for what, text in found.items() if text)])
+
+
+def instead(answers: Answers) -> str:
+    """What to do where the verdict is no."""
+    if foreign(answers):
+        return (
+            "train it longer"
+            if answers.own
+            else "a method that learns from these particles (method=cwf), or a net that did"
         )
-    flat = "flat, as it should" if answers.invented < 0.1 else "not flat: some of what it shows is its own"
-    text.append(
-        f"Of pure noise it makes images with {answers.invented:.0%} of the contrast that it gives to particles ({flat})."
+    return "" if answers.agreement.reach else INSTEAD
+
+
+def measured(share: tuple[float, float]) -> bool:
+    """Whether a share is larger than its error."""
+    return share[0] > share[1]
+
+
+def lost(answers: Answers) -> str:
+    """How much of the particles' variance, beside what a flat image and a filter lose."""
+    if (losses := answers.agreement.losses) is None:
+        return ""
+    own, other = (f"{percent(share)} ± {100 * share[1]:.0f}" for share in (losses.lost, losses.filter))
+    if not measured(losses.lost):
+        return f"what is lost of the particles' variance can't be measured with {answers.number} images ({own})"
+    flat = "a flat image loses 100%"
+    if abs(losses.lost[0] - 1) <= CERTAIN * losses.lost[1]:
+        flat = f"in {answers.number} images no significant difference to a flat image, which loses 100%"
+    beside = f", a filter from their power spectrum alone {other}" if measured(losses.filter) else ""
+    return f"it loses {own} of the particles' variance; {flat}{beside}"
+
+
+def left_out(answers: Answers) -> str:
+    """What y − x̂ holds, beside what it should."""
+    agreement, losses = answers.agreement, answers.agreement.losses
+    if losses is None:
+        return ""
+    ratio = remaining(agreement)
+    meaning = "as pure noise has" if abs(ratio - 1) < EVEN else "pure noise would have 1.00"
+    text = f"{ratio:.2f} times the variance of the noise ({meaning})"
+    if not measured(losses.lost):
+        return f"{text}; how much of the particles is in it can't be measured"
+    return f"{text}; {max(losses.left, 0):.0%} of the particles' power is in it (0% would be best)"
+
+
+def pure_noise(answers: Answers) -> str:
+    """How flat what it makes of noise is."""
+    flat = "flat, as it should be" if answers.invented < 0.1 else "not flat: some of what it shows is not in the image"
+    return f"made into images with {answers.invented:.0%} of the contrast that particles get ({flat})"
+
+
+def bias(answers: Answers) -> str:
+    """What images of unrelated noises have in common: low rings, a molecule from memory or the images' mean; the last ones, a
+    pattern of a net's own, as a checkerboard. Nothing where that is no ring."""
+    agreement = answers.agreement
+    if not len(alike := answers.frequency[agreement.floor >= HALF]):
+        return ""
+    first, last = f"{1 / alike[0]:.3g}", f"{1 / alike[-1]:.3g}"
+    where = f"at {first}" if first == last else f"from {first} to {last}"
+    return (
+        f"denoised unrelated noises are alike in {len(alike)} of {len(agreement.floor)} rings, {where} {answers.unit}: that much "
+        'it shows whatever is in an image ("Einstein from noise")'
     )
-    if len(alike := answers.frequency[agreement.floor >= HALF]):
-        # low rings: a molecule from memory, or the images' mean; the last ones: a pattern of a net's own, as a checkerboard
-        text.append(
-            f"Those of unrelated noises are alike in {len(alike)} of {len(agreement.floor)} rings, from {1 / alike[0]:.3g} "
-            f"to {1 / alike[-1]:.3g} {answers.unit}: that much it paints into anything."
-        )
-    if answers.unseen is not None:
-        known, unseen = (np.array(answers.unseen["mse"][side]) for side in ("known", "unseen"))
-        error = np.hypot(known.std() / len(known) ** 0.5, unseen.std() / len(unseen) ** 0.5)
-        text.append(
-            f"Conformations that it was never trained on come out with an MSE of {short(unseen.mean())}, known ones with "
-            f"{short(known.mean())} (standard error of the difference {short(error, 1)})."
-        )
-    return " ".join(text)
+
+
+def unseen(answers: Answers) -> str:
+    """Conformations that the method was never trained on, beside those that it was."""
+    if answers.unseen is None:
+        return ""
+    known, others = (np.array(answers.unseen["mse"][side]) for side in ("known", "unseen"))
+    error = np.hypot(known.std() / len(known) ** 0.5, others.std() / len(others) ** 0.5)
+    return (
+        f"those that it was never trained on come out with an MSE of {short(others.mean())}, known ones with "
+        f"{short(known.mean())} (standard error of the difference {short(error, 1)})"
+    )
 
 
 def percent(share: tuple[float, float]) -> str:
@@ -134,7 +193,7 @@ def draw(name: str, answers: Answers):
     agreement, frequency = answers.agreement, answers.frequency
     curves = (
         ("denoised image and particle", agreement.frc, "-"),
-        ("chance (3 σ)", agreement.chance, ":"),
+        (chance_label(agreement), agreement.chance, ":"),
         ("denoised, unrelated noises", agreement.floor, "--"),
     )
     for (label, curve, dash), colour in zip(curves, figure.COLOURS, strict=False):
@@ -164,6 +223,12 @@ def draw(name: str, answers: Answers):
         panels[2].set_title("conformations", fontsize=figure.SMALL)
         figure.log_ticks(panels[2].yaxis)
     return shown
+
+
+def chance_label(agreement: Agreement) -> str:
+    """Of the chance curve, which can't be seen where it is above an FRC's highest value."""
+    at_one = int((agreement.chance >= 1).sum())
+    return "chance (3 σ)" + (f", reaches 1 in {at_one} of {len(agreement.chance)} rings" if at_one else "")
 
 
 def pixel_size(answers: Answers) -> float:

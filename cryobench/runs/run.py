@@ -14,7 +14,7 @@ from cryobench.errors import InputError, one_line, reason_of
 from cryobench.runs.environment import environment, peak_memory
 from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
-from cryobench.signals import time_limit
+from cryobench.signals import going_on, time_limit
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def run(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("default")
             try:
-                with time_limit(config["trainer"]["time_limit"]):
+                with time_limit(config["trainer"]["time_limit"]), going_on(lambda: any(folder.iterdir())):
                     results = build(config, "task").run(config, folder, progress)
                 record = Record.of({**record.document(), **results})
                 to_json(record.document())  # a method's own report may hold what JSON can't

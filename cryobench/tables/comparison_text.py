@@ -8,7 +8,7 @@ from cryobench.evaluation.statistics import MOST_SEEDS, SEEDS, Answer
 from cryobench.printed import short
 from cryobench.tables.comparison import MEASURES, Comparison, Line
 from cryobench.tables.table import refused_by
-from cryobench.tables.text import decimal, formatted, page, pipes, sheet, significant
+from cryobench.tables.text import decimal, formatted, page, pipes, seconds, sheet, significant
 
 HEAD = [
     "",
@@ -74,7 +74,9 @@ def cells(one: Comparison, place: int) -> list[str]:
     nmse = line.cells.get("nmse")
     share = f"{nmse[0]:.3g}({'–' if nmse[1] is None else f'{nmse[1]:.1g}'})" if nmse else "–"
     times = [decimal(line.cells.get(f"times_{name}", (None,))[0]) for name in ("linear", "bayes")]
-    speed = [f"{line.cells[name][0]:.3g}" if name in line.cells else "–" for name in ("image_s", "training_s")]
+    speed = [
+        seconds(line.cells.get(name, (None,))[0], least) for name, least in (("image_s", 1e-5), ("training_s", 0.01))
+    ]
     side_information = ", ".join(line.side_information) or "–"
     return [
         str(place + 1),

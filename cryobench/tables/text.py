@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -42,6 +43,20 @@ def formatted(metric: str, mean: float | None, spread: float | None) -> str:
 def decimal(value: float | None, digits: int = 2) -> str:
     """A number with so many decimals; a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"
+
+
+def seconds(value: float | None, least: float) -> str:
+    """Seconds in three digits, never as a power of ten: 0 where they are below `least`; a dash for None.
+
+    >>> seconds(409.3, 0.01), seconds(12.345, 0.01), seconds(3.38e-5, 0.01), seconds(0.00123, 1e-5)
+    ('409', '12.3', '0', '0.00123')
+    """
+    if value is None:
+        return "–"
+    if value < least:
+        return "0"
+    places = max(0, 2 - math.floor(math.log10(value)))
+    return f"{value:.{places}f}".rstrip("0").rstrip(".") if places else f"{value:.0f}"
 
 
 def significant(value: float | None, digits: int = 6) -> str | None:

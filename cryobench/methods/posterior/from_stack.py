@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class FromStack(WithSigma, Imaging):
     shift: how many px a particle may be off the centre.
     """
 
+    least: ClassVar[int] = FEWEST
+
     n_fit: int | None = field(default=None, kw_only=True)
     step: float = field(default=2.5, kw_only=True)
     fine_step: float = field(default=1.8, kw_only=True)
@@ -75,7 +77,7 @@ class FromStack(WithSigma, Imaging):
 
         train = train.subset(slice(self.n_fit))
         if len(train) < FEWEST:
-            raise InputError(f"data.n_train: expected {FEWEST} images or more to find a structure, got {len(train)}")
+            raise InputError(f"data.n_train: expected {FEWEST} images or more to make a map of, got {len(train)}")
         self.device = compute_device(self.setting.accelerator)
         self.images, self.size, self.pixel_size = train, train.image_size, train.pixel_size
         self.learn_spectrum(train)
