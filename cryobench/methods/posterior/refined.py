@@ -22,7 +22,6 @@ from rich.progress import Progress
 from cryobench.checks import at_least, one_of, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.data.io.stack import resample
-from cryobench.data.project import Projector
 from cryobench.errors import note
 from cryobench.methods.base import Found, NotFitted, check_images
 from cryobench.methods.posterior.from_stack import FIRST, FirstLook, FromStack, agreed_shells
@@ -93,6 +92,7 @@ class Refined(FromStack):
     ) -> tuple[HalfMaps, Contrast]:
         """Maps of the halves, each image with the scale and level that it has under the map of its half before; and the contrast
         with which images are likeliest, the mean scale 1."""
+        from cryobench.data.project import Projector
         from cryobench.methods.posterior.at_pose import Centred, likeliest
         from cryobench.methods.posterior.half_maps import Samples, from_samples
 
@@ -119,6 +119,7 @@ class Refined(FromStack):
         """
         if self.pose == "search":
             return super().denoise(noisy, **hints)
+        from cryobench.data.project import Projector
         from cryobench.methods.posterior.at_pose import Centred
 
         if not hasattr(self, "structure"):
