@@ -50,7 +50,8 @@ def write(store: Store) -> list[Path]:
         panels = [one for row in ordered(store, shown) for one in panel(store, shown[row], name(store, row, shown))]
         if panels:
             size = next((record.data.get("pixel_size") for some in shown.values() for record in some["record"]), None)
-            files += figure.save(figure.gallery(panels, size), store.results, f"fig2_gallery_snr{snr:g}")
+            title = f"one test image at SNR {snr:g}, and its MSE by each method, the highest first"
+            files += figure.save(figure.gallery(panels, size, title), store.results, f"fig2_gallery_snr{snr:g}")
     return files
 
 

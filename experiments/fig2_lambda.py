@@ -12,6 +12,7 @@ from cryobench.runs.store import Store
 from cryobench.tables import frame
 
 RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
+TITLE = f"one test image at SNR {SNR:g}, and its MSE by the (.5,.5)-GAN + λ ℓ1"
 
 
 def write(store: Store) -> list[Path]:
@@ -26,4 +27,4 @@ def write(store: Store) -> list[Path]:
     }
     panels = [one for row, name in names.items() for one in panel(store, chosen.get(row, runs[:0]), name)]
     size = next((record.data.get("pixel_size") for some in chosen.values() for record in some["record"]), None)
-    return figure.save(figure.gallery(panels, size), store.results, "fig2_lambda") if panels else []
+    return figure.save(figure.gallery(panels, size, TITLE), store.results, "fig2_lambda") if panels else []

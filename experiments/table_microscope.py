@@ -8,6 +8,7 @@ particles, which is that of the same ones at the centre.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +29,7 @@ LIMIT = "Bayes limit"
 SNR = 0.1
 MARGIN = 0.05  # methods closer than that, significantly, are equivalent
 COLUMNS = ("method", "setting", "nmse", "spread", "n_seeds", "times_limit", "rank")
+LABELS = {"refined in given poses": "refined, told the pose (no limit is)", LIMIT: "Bayes limit (of centred particles)"}
 SIGNS = {"×": r"$\times$", "l2-": r"$\ell_2$-", "l1": r"$\ell_1$"}
 # Written before the runs: what a method that is told of the CTF has to reach. (method, setting, times, than which, words)
 CRITERIA = (
@@ -195,26 +197,52 @@ def in_words(answer: statistics.Answer) -> str:
 
 @figure.styled
 def draw(store: Store, lines: list[dict]) -> list[Path]:
-    """NMSE against what the images went through, a line for each method, and the limit dashed."""
-    canvas = figure.new(9.0, 4.6)
-    axis = canvas.subplots()
-    shown = [setting for setting in SETTINGS if any(line["setting"] == setting for line in lines)]
+    """NMSE against what the images went through: of methods that are told what they can be, and beside some of these of their
+    variants, which are told or shown something else."""
+    canvas = figure.new(11.0, 6.0)
     methods = list(dict.fromkeys(line["method"] for line in lines))
-    for number, method in enumerate(methods):
-        points = [(shown.index(line["setting"]), line["nmse"]) for line in lines if line["method"] == method]
+    plain = [method for method in methods if base(method) == method]
+    varied = [method for method in methods if base(method) != method]
+    several = [method for method in methods if method in varied or method in map(base, varied)]
+    panels = (
+        (plain, "(a) told of CTF and spectrum, where they can be"),
+        (several, "(b) and told, or shown, less or something else"),
+    )
+    for axis, (shown, title) in zip(canvas.subplots(1, 2, sharey=True), panels, strict=True):
+        panel(
+            axis,
+            [line for line in lines if line["method"] in shown],
+            {method: plain.index(base(method)) for method in shown},
+        )
+        axis.set_title(title)
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    return figure.save(canvas, store.results, "fig_microscope")
+
+
+def base(method: str) -> str:
+    """The method that another one is a variant of; itself, if it is none."""
+    return re.split(r" (?:not |whitened|flipped|with the CTF)", method)[0]
+
+
+def panel(axis, lines: list[dict], numbers: dict[str, int]) -> None:
+    """A line for each method, in the colour and mark of its number, a variant's hollow; the limit dashed."""
+    for place, (method, number) in enumerate(numbers.items()):
+        points = [(SETTINGS.index(line["setting"]), line["nmse"]) for line in lines if line["method"] == method]
         places, nmse = zip(*points, strict=True)
-        x = figure.aside(places, number, len(methods), by=0.012)
         style: dict[str, Any] = {"color": figure.COLOURS[number % 6]}
         if method == LIMIT:
             style = {"color": figure.INK, "linestyle": "--"}
-        hollow: dict[str, Any] = {"markerfacecolor": figure.PAPER} if "not" in method or "whitened" in method else {}
-        name = method.replace("l1", "ℓ1").replace("l2", "ℓ2")
-        axis.plot(x, nmse, marker=figure.MARKS[number // 6 % 8], label=name, **style, **hollow)
-    axis.set_yscale("log")
-    axis.set_xticks(range(len(shown)), [setting.replace(" + ", "\n+ ") for setting in shown])
-    axis.set_ylabel("NMSE against the clean projection")
+        elif method != base(method):
+            style |= {"markerfacecolor": figure.PAPER, "linestyle": figure.LINES[1 + place % 3]}
+        x = figure.aside(places, place, len(numbers), by=0.012)
+        axis.plot(x, nmse, marker=figure.MARKS[number % 8], label=LABELS.get(method, named(method)), **style)
     axis.axhline(1.0, color=figure.FAINT, linewidth=0.8, label="a flat image")
-    if lines:
-        figure.log_ticks(axis.yaxis, plain=True)
-        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure.save(canvas, store.results, "fig_microscope")
+    axis.set_yscale("log")
+    axis.set_xticks(range(len(SETTINGS)), [setting.replace(" + ", "\n+ ") for setting in SETTINGS])
+    axis.set_ylabel(f"NMSE at SNR {SNR:g}, mean over seeds" if axis.get_subplotspec().is_first_col() else "")
+    figure.log_ticks(axis.yaxis, plain=True)
+
+
+def named(method: str) -> str:
+    """A method with its signs."""
+    return method.replace("l1", "ℓ1").replace("l2", "ℓ2")

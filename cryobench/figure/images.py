@@ -67,25 +67,26 @@ def scale_bar(
 
 
 @styled
-def gallery(panels: list[tuple[str, np.ndarray]], pixel_size: float | None = None) -> Figure:
+def gallery(panels: list[tuple[str, np.ndarray]], pixel_size: float | None = None, title: str = "") -> Figure:
     """Images (L, L) under their titles, line by line, all in the contrast [0, 1] of clean images.
 
-    pixel_size: in Å; given, the first panel has a scale bar.
+    pixel_size: in Å; given, the first panel has a scale bar; title: what all of them are.
 
     Four, five or six a line, with the fewest places empty. One whose title begins with "noisy" spans its own central 98 %, which
     stands below it.
     """
     columns = min((5, 4, 6), key=lambda width: -len(panels) % width)
     lines = -(-len(panels) // columns)
-    sheet = new(1.75 * columns + 0.6, 2.15 * lines)
+    sheet = new(1.75 * columns + 0.6, 2.15 * lines + 0.35 * bool(title))
+    sheet.suptitle(title)
     axes = sheet.subplots(lines, columns, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
-    for axis, (title, image) in zip(axes.flat, panels, strict=False):
-        low, high = span(image, title.startswith(NOISY))
+    for axis, (name, image) in zip(axes.flat, panels, strict=False):
+        low, high = span(image, name.startswith(NOISY))
         show(axis, image, low, high)
-        axis.set_title(title, fontsize=SMALL)
-        if title.startswith(NOISY):
+        axis.set_title(name, fontsize=SMALL)
+        if name.startswith(NOISY):
             axis.set_xlabel(f"grey from {low:.2g} to {high:.2g}".replace("-", "−"), labelpad=2)
     if pixel_size and panels:
         scale_bar(axes.flat[0], panels[0][1].shape[1], pixel_size)

@@ -12,7 +12,7 @@ CAPTIONS = (
     (r"fig3_clustering", "Figure 3: open and closed conformations in two dimensions, by method and by embedding."),
     (r"fig3_clustering_fixed_view", "Figure 3 again, with all particles seen from the side on which the clamp shows."),
     (r"fig4_pggan", "Figure 4: PGGAN with and without ℓ1, denoised and reference."),
-    (r"fig4_pggan_training", "PGGAN while it is trained: the MSE of test images after each growth phase."),
+    (r"fig4_pggan_training", "PGGAN while it is trained: validation MSE, and how varied its images are."),
     (r"contamination_snr(.+)", "MSE against the share of contaminated training pairs at SNR {0}."),
     (r"fig_exemplars", "MSE against the number of training images, for methods with and without training."),
     (r"fig_microscope", "NMSE under the CTF, coloured noise and shifts, one step after another."),
@@ -28,7 +28,10 @@ CAPTIONS = (
         r"trust_(.+)",
         "What a denoiser adds at each resolution, measured without a clean image, and the verdict of trust.",
     ),
-    (r"robust_rates", "Error of robust estimators against sample size and dimension, with the rate that theory gives."),
+    (
+        r"robust_rates",
+        "Error of robust estimators against the share of contamination and the sample size, with the rate that theory gives.",
+    ),
 )
 OPEN = ("fig1_stability", "fig2_gallery_snr0.1", "fig2_lambda", "fig3_clustering", "fig4_pggan")
 

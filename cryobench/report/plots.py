@@ -12,6 +12,7 @@ from cryobench.printed import short
 from cryobench.report.captions import OPEN, caption
 from cryobench.report.tables import standard
 from cryobench.runs.store import Store
+from cryobench.tables import frame
 
 COLOURS = (*figure.COLOURS, figure.INK)
 COMPARED = "Our MSE and the paper's, mean and spread over seeds, for"
@@ -62,43 +63,47 @@ def against_paper(file: Path, label: str, title: str) -> dict | None:
 
 @figure.styled
 def curves(runs: pd.DataFrame) -> dict | None:
-    """Validation MSE after each epoch, one line a learned method (its first seed at SNR 0.1)."""
-    lines: dict[str, tuple[int, list[dict]]] = {}
-    shown = runs[runs["done"].astype(bool) & (runs["snr"] == 0.1) & (runs["protocol"] == "described")]
-    for record in shown["record"]:
-        curve = [p for p in record.method.get("curve") or [] if "epoch" in p and p.get("val_mse")]
-        method = record.config["method"]
-        if len(curve) < 2 or method.get("lam") not in (None, 10.0):
-            continue
-        kind = {
-            "gan": f"({method.get('alpha'):g},{method.get('beta'):g})-GAN" if "alpha" in method else "GAN",
-            "autoencoder": f"{method.get('loss')}-autoencoder",
-        }.get(method["name"], method["name"])
-        name = f"{kind}, {method.get('net')}" if "net" in method else kind
-        if name not in lines or record.seed < lines[name][0]:
-            lines[name] = (record.seed, curve)
-    if not lines:
+    """Validation MSE after each epoch, one line a learned row of Tables 1 and 2 (its first seed at SNR 0.1)."""
+    tables = {
+        f"Table {number}": learned(runs, frame.sweep_rows(name)) for number, name in ((1, "alpha_beta"), (2, "methods"))
+    }
+    tables = {name: lines for name, lines in tables.items() if lines}
+    if not tables:
         return None
-    sheet = figure.new(9.0, 4.2)
-    axis = sheet.subplots()
-    for number, (name, (_, curve)) in enumerate(sorted(lines.items())):
-        axis.plot(
-            [p["epoch"] for p in curve],
-            [p["val_mse"] for p in curve],
-            color=COLOURS[number % len(COLOURS)],
-            linestyle=figure.LINES[number // len(COLOURS) % 4],
-            marker=figure.MARKS[number // len(COLOURS) % 8],
-            label=name,
-        )
-    axis.set(xlabel="epoch", ylabel="MSE on the validation part", yscale="log", title="SNR 0.1, first seed")
-    figure.log_ticks(axis.yaxis)
-    axis.locator_params(axis="x", integer=True)
-    axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+    sheet = figure.new(5.0 * len(tables), 5.0)
+    for axis, (title, lines) in zip(
+        sheet.subplots(1, len(tables), squeeze=False, sharey=True)[0], tables.items(), strict=True
+    ):
+        for number, (name, curve) in enumerate(lines.items()):
+            axis.plot(
+                [p["epoch"] for p in curve],
+                [p["val_mse"] for p in curve],
+                color=COLOURS[number % len(COLOURS)],
+                linestyle=figure.LINES[number // len(COLOURS) % 4],
+                marker=figure.MARKS[number % 8],
+                label=name,
+            )
+        axis.set(xlabel="epoch", yscale="log", title=f"{title}, SNR 0.1, first seed")
+        figure.log_ticks(axis.yaxis)
+        axis.locator_params(axis="x", integer=True)
+        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+    sheet.axes[0].set_ylabel("MSE on the validation part")
     return {
-        "title": "The MSE on the validation part after each epoch, a line for each learned method.",
+        "title": "The MSE on the validation part after each epoch, a line for each learned row of Tables 1 and 2.",
         "image": inline(sheet, "curves"),
         "alt": "Validation MSE after each epoch of each learned method",
     }
+
+
+def learned(runs: pd.DataFrame, rows: dict[str, dict]) -> dict[str, list[dict]]:
+    """Row → its first seed's curve, of runs with the shipped settings that have one against clean images."""
+    found: dict[str, list[dict]] = {}
+    for row, wanted in rows.items():
+        for record in frame.usual(runs, {**wanted, "noise.snr": 0.1}).sort_values("seed")["record"]:
+            curve = [p for p in record.method.get("curve") or [] if "epoch" in p and p.get("val_mse")]
+            if len(curve) > 1 and "draws" not in record.side_information:
+                found.setdefault(row, curve)
+    return found
 
 
 def inline(sheet, name: str) -> str:
