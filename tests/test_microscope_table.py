@@ -10,6 +10,7 @@ from cryobench.experiments import table_microscope
 from cryobench.config.sweep import plan
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
+from cryobench.tables import frame
 
 IMAGES = 40
 VARIANCE = np.linspace(0.02, 0.04, IMAGES)  # of the clean images
@@ -76,7 +77,7 @@ def test_without_records_nothing_is_made_up(tmp_path):
 
 def test_each_row_says_what_its_images_went_through_and_white_rows_are_those_of_table_2():
     first = [job for (_, seed), job in jobs().items() if seed == 0]
-    assert len({job.run_id for job in first}) == len(first) == 55
+    assert len({job.run_id for job in first}) == len(first) == len(frame.sweep_rows("microscope"))
     for job in first:
         setting, noise = job.row.rpartition(", ")[2], job.config["noise"]
         assert setting in table_microscope.SETTINGS

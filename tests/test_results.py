@@ -11,6 +11,7 @@ import pytest
 from safetensors import safe_open
 
 from cryobench.config.identity import PLACES
+from cryobench.report.plots import uri
 from cryobench.runs.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -54,6 +55,15 @@ def again(tmp_path_factory):
         return made / "tables"
 
     return make
+
+
+@pytest.mark.parametrize("page", committed("results/*/report.html"), ids=lambda file: file.parent.name)
+def test_a_committed_report_shows_the_figures_that_lie_beside_it(page):
+    """As they are now: `python -m cryobench report --results …` makes it again."""
+    text, figures = page.read_text(encoding="utf-8"), page.parent / "figures"
+    drawn = {file.stem: file for suffix in ("png", "svg") for file in sorted(figures.glob(f"*.{suffix}"))}
+    older = [name for name, file in drawn.items() if uri(file.read_bytes(), file.suffix[1:]) not in text]
+    assert drawn and not older
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda file: f"{file.parents[1].name}-{file.name}")
