@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -87,7 +88,7 @@ def limit(ranked: Sequence[Row], levels: Sequence[float]) -> str:
 
 
 def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
-    """The row of each kind that is nearest to the limit, one kind a line."""
+    """The row of each kind that is nearest to the limit, one kind a line; two, where noise levels differ in it."""
 
     def is_net(row: Row) -> bool:
         return row.published and "clean" in row.side_information
@@ -101,12 +102,21 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
     )
     out = []
     for text, belongs in kinds:
-        able = [row for row in ranked if belongs(row) and any(row.times(snr) is not None for snr in levels)]
-        if able:
-            best = min(able, key=lambda row: [row.times(snr) or float("inf") for snr in levels])
-            name = best.name[0].lower() + best.name[1:] if best.name in LIMITS else pretty(best.name)
-            out.append(f"{text.format(name)}, {multiples(best, levels)}.")
+        best: dict[str, tuple[Row, list[float]]] = {}
+        for snr in levels:
+            able = [row for row in ranked if belongs(row) and row.times(snr) is not None]
+            if able:
+                first = min(able, key=lambda row: row.times(snr) or math.inf)
+                best.setdefault(first.name, (first, []))[1].append(snr)
+        if best:
+            named = [f"{called(row)}, {multiples(row, where)}" for row, where in best.values()]
+            out.append(f"{text.format('; and '.join(named))}.")
     return out
+
+
+def called(row: Row) -> str:
+    """A row's name within a sentence."""
+    return row.name[0].lower() + row.name[1:] if row.name in LIMITS else pretty(row.name)
 
 
 def multiples(row: Row, levels: Sequence[float]) -> str:
