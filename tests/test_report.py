@@ -15,7 +15,9 @@ from cryobench.experiments import fig2_gallery, table2
 from cryobench import report
 from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
-from cryobench.report import captions
+from cryobench.methods.base import SIDE_INFORMATION
+from cryobench.printed import short
+from cryobench.report import captions, summary
 from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
 from cryobench.tables import frame
@@ -94,6 +96,14 @@ def test_the_best_value_of_a_column_is_marked_and_no_limit_or_control_is(page):
         values = [(float(a or c or "inf"), "best" in b, fits) for (a, b, c), fits in zip(column, able, strict=True)]
         best = min(value for value, _, fits in values if fits)
         assert all(marked == (value == best and fits) for value, marked, fits in values)
+
+
+def test_the_side_information_named_there_is_explained_there(page):
+    text = page.read_text(encoding="utf-8")
+    section = text.split('<section id="findings"')[1].split("</section>")[0]
+    used = {word for note in re.findall(r"<small>([^<]+)</small>", section) for word in note.split(", ")}
+    explained = dict(re.findall(r"<i>(\w+)</i>, ([^;.<]+)", section))
+    assert used and {word: explained.get(word) for word in used} == {word: SIDE_INFORMATION[word] for word in used}
 
 
 def test_a_method_of_ones_own_has_its_row_and_its_images(tmp_path, monkeypatch):
@@ -287,6 +297,41 @@ def test_the_slider_moves_between_two_methods_by_keyboard(tab):
     assert tab.evaluate("getComputedStyle(document.getElementById('over')).clipPath") != before
     assert tab.evaluate("document.getElementById('compare').style.getPropertyValue('--share')") == "60%"
     assert "noisy" in tab.locator("#scores").inner_text() and "clean" in tab.locator("#scores").inner_text()
+
+
+@pytest.mark.slow
+def test_the_clean_image_stands_beside_the_two_and_the_scale_bar_is_of_its_length(tab, store):
+    """100 Å in a box of 204.8 Å would be more than a third of it: 50 Å are."""
+    clean, _ = (tab.locator("#left").select_option(name) for name in ("clean", "noisy"))
+    assert clean and tab.locator("#beside").is_visible()
+    tab.locator("#left").select_option("clean")
+    assert tab.evaluate("document.getElementById('truth').src === document.getElementById('over').src")
+    box, bar = (tab.locator(place).bounding_box()["width"] for place in ("#compare", "#bar"))
+    assert tab.locator("#bar").inner_text() == "50 Å" and bar / box == pytest.approx(50 / 204.8, rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", SCREENS)
+def test_what_goes_on_at_the_right_says_so_and_nothing_else_does(tab):
+    tab.evaluate(UNFOLD)
+    tab.wait_for_timeout(200)
+    wrong = """() => [...document.querySelectorAll('.wide')].filter((one) =>
+      (one.scrollWidth > one.clientWidth + 1) !== Boolean(one.previousElementSibling?.matches('.sideways'))).length"""
+    assert tab.evaluate(wrong) == 0
+    assert tab.viewport_size["width"] > 1000 or tab.locator("#table2 .sideways").is_visible()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", SCREENS)
+def test_the_mse_of_a_method_is_seen_on_every_screen(tab):
+    row = tab.locator("#methods tbody tr").filter(has=tab.locator("th", has_text="CWF")).first.inner_text()
+    (mse,) = (
+        cell.mean
+        for one in summary.rows(frame.frame(Store(COMMITTED).all()))
+        if one.name == "CWF"
+        for cell in [one.cells[0.1]]
+    )
+    assert short(mse) in row
 
 
 @pytest.mark.slow

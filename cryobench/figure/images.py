@@ -40,6 +40,12 @@ def grey_bar(
     bar.outline.set_visible(False)
 
 
+def bar_length(size: int, pixel_size: float) -> float:
+    """How long a scale bar is: 10, 20, 50, 100 … Å, at most a third of an image of `size` px of so many Å."""
+    decades = (step * 10.0**power for power in range(-1, 5) for step in (1, 2, 5))
+    return max((one for one in decades if one <= size * pixel_size / 3), default=pixel_size)
+
+
 def scale_bar(
     axis,
     size: int,
@@ -48,12 +54,11 @@ def scale_bar(
     corner: tuple[float, float] = (0, 0),
     width: float | None = None,
 ) -> None:
-    """A bar of 10, 20, 50, 100 … Å, at most a third of an image of `size` px, in its lower left corner.
+    """A bar of `bar_length` in the lower left corner of an image of `size` px.
 
     corner: the image's upper left one; width: the image's; both in the axis' units, which are pixels where none is given.
     """
-    decades = (step * 10.0**power for power in range(-1, 5) for step in (1, 2, 5))
-    length = max((one for one in decades if one <= size * pixel_size / 3), default=pixel_size)
+    length = bar_length(size, pixel_size)
     width = width or size
     left, foot = corner[0] + 0.06 * width, corner[1] + 0.93 * width
     axis.plot(

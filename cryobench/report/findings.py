@@ -23,6 +23,7 @@ ANSWERS = {
     "too few seeds": "have too few seeds",
     "not run": "are not run",
 }
+FEW = 3  # methods that are named in a line
 CELLS = {"agrees": "agree in size", "protocol": "are explained by a protocol switch", "unexplained": "are unexplained"}
 
 
@@ -135,8 +136,9 @@ def no_better_than_the_mean(ranked: Sequence[Row], levels: Sequence[float]) -> s
         level = mean.mse(snr) if mean else None
         worse = [row for row in ranked if row.judged and level and (row.mse(snr) or 0) >= level]
         if worse:
-            parts.append(f"{counted(len(worse), 'method')} at SNR {snr:g}")
-    return f"No better than the mean image, one for all: {' and '.join(parts)}." if parts else ""
+            few = f" ({', '.join(called(row) for row in worse)})" if len(worse) <= FEW else ""
+            parts.append(f"{counted(len(worse), 'method')}{few} at SNR {snr:g}")
+    return f"No better than one image for all, their mean: {'; '.join(parts)}." if parts else ""
 
 
 def claims(file: Path) -> str:

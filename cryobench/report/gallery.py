@@ -8,6 +8,7 @@ import io
 import numpy as np
 import pandas as pd
 
+from cryobench.figure.images import bar_length
 from cryobench.report import summary
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
@@ -20,7 +21,7 @@ NAMES = {"oracle": "clean"}
 
 
 def panels(store: Store, runs: pd.DataFrame) -> dict[str, list[dict]]:
-    """SNR → methods, clean and noisy first, then by MSE, the limit last: {"name", "images": data URIs, "mse": one for each}."""
+    """SNR → methods, clean and noisy first, then by MSE, the limit last: what `panel_of` says of each."""
     shown: dict[str, list[dict]] = {}
     rows = {
         sweep: frame.chosen(runs, frame.sweep_rows(sweep) | more)[0]
@@ -45,14 +46,20 @@ def place(row: str) -> int:
 
 
 def panel_of(store: Store, record: Record, name: str) -> dict | None:
-    """One method's panel from the images that a run kept; None if it kept none."""
+    """One method's panel: {"name", "run", "mse" of each image, "bar" for its scale or None, "images" as data URIs}.
+
+    None for a run that kept no images.
+    """
     images = store.gallery(record.run_id)
     if images is None:
         return None
+    size, pixel_size = images.shape[-1], record.data.get("pixel_size")
+    length = bar_length(size, pixel_size) if pixel_size else 0
     return {
         "name": name,
         "run": record.run_id,
         "mse": record.per_image["mse"][: len(images[:IMAGES])],
+        "bar": {"percent": 100 * length / (size * pixel_size), "text": f"{length:g} Å"} if pixel_size else None,
         "images": [png(image, wide=record.name("method") == "noisy") for image in images[:IMAGES]],
     }
 

@@ -1,4 +1,4 @@
-"""A table's markdown → HTML for the page: numbers in columns, sentences under their row; long tables are folded, and theirs."""
+"""A table's markdown → HTML for the page: numbers in columns, sentences under their row; long tables fold."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from markdown_it.token import Token
 
 PROSE = 40  # letters: a column with a longer cell holds sentences
 NUMBER = re.compile(
-    r"\d[\d.]*e[-−+]?\d+(?:\([^)\s]*\))?|[-−+]?\d[\d.]*\([\d.]+\)"
-)  # what could be broken at a sign or a bracket
+    r"\d[\d.]*e[-−+]?\d+(?:\([^)\s]*\))?|[-−+]?\d[\d.]*\([\d.]+\)"  # 3.74e-3(1.2e-4), 25.30(0.05)
+    r"|\d[\d.]* × (?:linear )?limit|SNR \d[\d.]*|\d[\d.]* (?:%|Å|dB|px)|\([-−\d.]+,[-−\d.]+\)-GAN"  # a number with its unit
+)  # what could be broken at a sign, a bracket or a space
 LONG = 20  # rows: a longer table opens when it is asked for
 
 
@@ -35,14 +36,14 @@ def rendered(text: str, title: str) -> str:
 
 
 def unbroken(markup: str) -> str:
-    """HTML whose numbers stay on one line: 3.74e-3 would be broken after its sign."""
+    """HTML whose numbers stay on one line, with their units: 3.74e-3 would be broken after its sign, 37 % before it."""
     return NUMBER.sub(lambda match: f'<span class="n">{match[0]}</span>', markup)
 
 
 def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
     """One table, called `name` where it is read out.
 
-    The first column names the row; what a column of sentences says folds under its row, behind the column's heading.
+    The first column names the row; what a column of sentences says stands under its row, folded in a long table.
     """
     lines: list[list[Token]] = []
     for token in tokens:
@@ -57,17 +58,13 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
     def shown(token: Token) -> str:
         return unbroken(reader.renderer.render([token], reader.options, {}))
 
-    opened = " open" if len(body) <= LONG else ""
+    sentence = "<p><b>{}:</b> {}</p>" if len(body) <= LONG else "<details><summary>{}</summary><p>{}</p></details>"
     headings = "".join(f'<th scope="col">{shown(head[i]) or "row"}</th>' for i in plain)
     rows = []
     for line in body:
         first, *rest = (shown(line[i]) for i in plain)
         rows.append(f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{text}</td>" for text in rest) + "</tr>\n")
-        sentences = "".join(
-            f"<details{opened}><summary>{shown(head[i]) or 'more'}</summary><p>{shown(line[i])}</p></details>"
-            for i in prose
-            if line[i].content
-        )
+        sentences = "".join(sentence.format(shown(head[i]) or "more", shown(line[i])) for i in prose if line[i].content)
         if sentences:
             rows.append(f'<tr class="more"><td colspan="{len(plain)}"><div>{sentences}</div></td></tr>\n')
     whole = f'<table class="sortable"><thead><tr>{headings}</tr></thead><tbody>\n{"".join(rows)}</tbody></table>'

@@ -40,6 +40,22 @@ function order(a, b, sign) {
   return sign * String(a).localeCompare(String(b));
 }
 
+// A wide table or picture says that it goes on at its right, while it does.
+const watcher = new ResizeObserver((seen) => {
+  for (const { target } of seen) {
+    const box = target.closest(".wide");
+    const said = box.previousElementSibling?.classList.contains("sideways") ? box.previousElementSibling : null;
+    const wider = box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1;
+    if (said && !wider) said.remove();
+    if (said || !wider) continue;
+    const words = document.createElement("p");
+    words.className = "sideways";
+    words.textContent = "More to the right: scroll sideways →";
+    box.before(words);
+  }
+});
+for (const box of document.querySelectorAll(".wide")) for (const one of [box, ...box.children]) watcher.observe(one);
+
 // Contents: the section in view is marked, and a link opens what it leads to.
 const links = [...document.querySelectorAll("#contents a")];
 const sections = links.map((link) => by(link.hash.slice(1)));
@@ -125,12 +141,18 @@ if (by("gallery")) {
   };
   const draw = () => {
     const index = Number(by("image").value);
-    const find = (id) => methods().find((method) => method.name === by(id).value);
-    const [left, right] = [find("left"), find("right")];
+    const named = (name) => methods().find((method) => method.name === name);
+    const [left, right] = [named(by("left").value), named(by("right").value)];
     for (const [place, method] of [["over", left], ["under", right]]) {
       by(place).src = method.images[index];
       by(place).alt = `test image ${index}, ${method.name}`;
     }
+    const clean = named("clean");
+    by("beside").hidden = !clean;
+    if (clean) [by("truth").src, by("truth").alt] = [clean.images[index], `test image ${index}, clean`];
+    by("bar").hidden = !left.bar;
+    if (left.bar) by("compare").style.setProperty("--bar", `${left.bar.percent}%`);
+    by("bar").textContent = left.bar ? left.bar.text : "";
     const mse = (method) => (method.mse[index] === null ? "no MSE" : `MSE ${method.mse[index].toExponential(2)}`);
     by("scores").textContent = `Left: ${left.name}, ${mse(left)}. Right: ${right.name}, ${mse(right)}.`;
   };

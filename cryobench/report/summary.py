@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from cryobench.methods.base import SIDE_INFORMATION
+from cryobench.printed import short
 from cryobench.tables import frame, table
 from cryobench.tables.table import Cell
 from cryobench.tables.text import decimal, formatted
@@ -81,7 +83,10 @@ def snrs(runs: pd.DataFrame) -> list[float]:
 
 
 def shown(runs: pd.DataFrame) -> dict:
-    """For the page: {"snrs", "limit", "rows": [{"name", "kind", "note", "cells"}]}, limit "" if none; {} without runs."""
+    """For the page: {"snrs", "limit", "rows": [{"name", "kind", "note", "cells"}], "words"}; {} without runs.
+
+    limit is "" if there is none; words: what each name of side information there means.
+    """
     ranked, levels = rows(runs), snrs(runs)
     if not ranked:
         return {}
@@ -94,18 +99,21 @@ def shown(runs: pd.DataFrame) -> dict:
         kind = "limit" if row.name in LIMITS else "control" if row.name in CONTROLS else ""
         cells = [cell(row, snr, row.judged and row.mse(snr) == best[snr]) for snr in levels]
         lines.append({"name": pretty(row.name), "kind": kind, "note": ", ".join(row.side_information), "cells": cells})
+    said = {word for row in ranked for word in row.side_information}
+    words = {word: meaning for word, meaning in SIDE_INFORMATION.items() if word in said}
     limited = any(row.times(snr) is not None for row in ranked for snr in levels)
     limit = NAMED[ranked[0].limit] if limited else ""
-    return {"snrs": [f"{snr:g}" for snr in levels], "limit": limit, "rows": lines}
+    return {"snrs": [f"{snr:g}" for snr in levels], "limit": limit, "rows": lines, "words": words}
 
 
 def cell(row: Row, snr: float, best: bool) -> dict:
     """One number of the page's first table, and the runs that it came from."""
     value, times = row.cells.get(snr), row.times(snr)
     if value is None or value.mean is None:
-        return {"mse": "–", "times": "–", "sort": "", "sort_times": "", "runs": "", "best": False}
+        return {"mse": "–", "mean": "–", "times": "–", "sort": "", "sort_times": "", "runs": "", "best": False}
     return {
         "mse": formatted("mse", value.mean, value.spread),
+        "mean": short(value.mean),
         "times": decimal(times),
         "sort": f"{value.mean:.8g}",
         "sort_times": "" if times is None else f"{times:.8g}",

@@ -92,9 +92,9 @@ def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
             cell(by_place.get((row, *column)), {n: by_place.get((row, f"times_{n}", column[1])) for n in LIMITS}, runs)
             for column in columns
         ]
-        rows.append({"name": row, "cells": cells})
+        rows.append({"name": summary.pretty(row), "control": row in NO_DENOISER, "cells": cells})
     for place, (metric, _) in enumerate(columns):
-        mark_best([row["cells"][place] for row in rows if row["name"] not in NO_DENOISER], metric)
+        mark_best([row["cells"][place] for row in rows if not row["control"]], metric)
     return {"head": [f"{layout.HEADINGS[metric]} {float(snr):g}" for metric, snr in columns], "rows": rows}
 
 
@@ -118,11 +118,9 @@ def cell(line: dict | None, times: dict[str, dict | None], runs: dict[tuple[str,
         "text": formatted(metric, mean, spread),
         "sort": "" if mean is None else f"{mean:.8g}",
         "paper": formatted(metric, paper, paper_spread) if paper is not None else "",
-        "times": ", ".join(
-            f"{float(multiple['mean']):.2f} × {LIMITS[name]}" for name, multiple in times.items() if multiple
-        )
+        "times": [f"{float(multiple['mean']):.2f} × {LIMITS[name]}" for name, multiple in times.items() if multiple]
         if metric == "mse"
-        else "",
+        else [],
         "verdict": line["verdict"],
         "seeds": int(line["n_seeds"] or 0),
         "runs": " ".join(runs.get((line["row"], snr), [])),
