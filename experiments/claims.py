@@ -170,7 +170,7 @@ def to_markdown(results: list[Finding]) -> str:
     for claim, group in claims.items():
         effects = [f.answer.comparison.effect for f in group if f.answer.comparison]
         seeds = sorted({f.answer.comparison.seeds for f in group if f.answer.comparison})
-        span = f"{min(effects):+.1%} to {max(effects):+.1%}" if effects else "–"
+        span = " to ".join(dict.fromkeys(f"{one:+.1%}" for one in (min(effects), max(effects)))) if effects else "–"
         lines.append(
             [claim.source, claim.says, verdict(group), span, f"{claim.margin:.0%}", "–".join(map(str, seeds)) or "–"]
         )
