@@ -18,6 +18,7 @@ from cryobench.methods.base import Setting
 from cryobench.methods.posterior.abinitio import AbInitio
 from cryobench.methods.posterior.at_pose import Centred
 from cryobench.methods.posterior.band import band_of
+from cryobench.methods.posterior.band import places as places_of
 from cryobench.methods.posterior.conformations import Search, iterate, placed, places
 from cryobench.methods.posterior.direction import direction
 from cryobench.methods.posterior.half_maps import HalfMaps, masked
@@ -50,6 +51,12 @@ def ctfs(n: int) -> Ctf:
     return Ctf(np.stack([defocus, defocus, 0 * defocus, *np.tile([[300], [2.7], [0.1], [0]], n)], axis=1), 8.0)
 
 
+def displaced(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Images moved by up to 2 px, and by how many each, (n, 2) as (down, right)."""
+    by = np.random.default_rng(7).integers(-1, 2, (len(images), 2)) * (1, 2)
+    return np.stack([np.roll(image, move, axis=(0, 1)) for image, move in zip(images, by, strict=True)]), by
+
+
 def images_of(volumes: list[torch.Tensor], labels: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Noisy projections of the volumes with these labels, and their rotations."""
     rng = np.random.default_rng(0)
@@ -59,21 +66,29 @@ def images_of(volumes: list[torch.Tensor], labels: np.ndarray, sigma: float) -> 
 
 
 def known(
-    images: np.ndarray, rotations: np.ndarray, one: torch.Tensor, sigma: float, transfers: np.ndarray | None = None
+    images: np.ndarray,
+    rotations: np.ndarray,
+    one: torch.Tensor,
+    sigma: float,
+    transfers: np.ndarray | None = None,
+    moved: np.ndarray | None = None,
 ) -> tuple[Structure, Search]:
-    """A structure with one volume and the right poses, and a search for two; transfers: what images were seen through."""
+    """A structure with one volume and the right poses, and a search for two; transfers: what images were seen through; moved:
+    how far off the centre their particles are, (n, 2) as (down, right) in px."""
     n, size = len(images), images.shape[-1]
     halves, sigmas = np.arange(n) % 2, np.full(n, sigma)
     poses = poses_of(size, 2.5, "cpu")
     through_what = (lambda rows: transfers[rows]) if transfers is not None else (lambda rows: None)
-    band = band_of(lambda rows: images[rows], n, size, sigmas, size, "cpu", through_what)
+    off = np.zeros((n, 2)) if moved is None else moved
+    there = None if moved is None else places_of(off / size, size, 3 / size, near=True)
+    band = band_of(lambda rows: images[rows], n, size, sigmas, size, "cpu", through_what, there)
     maps = HalfMaps((one, one), one, torch.ones(size // 2 + 1))
     mix = mixture(band.basis, one, poses, CONTRAST, transfers is not None)
     _, likely, _ = expectation(band, [mix, mix], halves, 1.0, None)
-    structure = Structure(maps, CONTRAST, poses, likely, rotations, np.zeros((n, 2)))
+    structure = Structure(maps, CONTRAST, poses, likely, rotations, off / size)
 
     def in_pose(rows: np.ndarray, px: int) -> Centred:
-        return Centred.of(images[rows], None, sigmas[rows], KnownPoses(rotations[rows], np.zeros((len(rows), 2))), px)
+        return Centred.of(images[rows], None, sigmas[rows], KnownPoses(rotations[rows], 1.0 * off[rows, ::-1]), px)
 
     return structure, Search(2, halves, in_pose, lambda *_: band, 2.5, 2.5)
 
@@ -115,16 +130,18 @@ def test_the_direction_is_that_of_known_departures(seen):
     assert abs(float((found * v).sum() / (found.norm() * v.norm()))) > 0.85
 
 
-@pytest.mark.parametrize("seen", [False, True])
-def test_an_iteration_gives_the_direction_from_a_shorter_one(seen):
-    """Of two conformations V ± v, one twice as frequent, from V ± v/2, each half by itself; through CTFs, too."""
+@pytest.mark.parametrize("how", ["centred", "through CTFs", "off the centre"])
+def test_an_iteration_gives_the_direction_from_a_shorter_one(how):
+    """Of two conformations V ± v, one twice as frequent, from V ± v/2, each half by itself."""
     ends, sigma, labels = [clamp(16, -0.2), clamp(16, 0.2)], 0.5, (np.arange(240) // 2 % 3 == 0).astype(int)
     one, v = (ends[0] + ends[1]) / 2, (ends[1] - ends[0]) / 2
     clean, rotations = images_of(ends, labels, 0.0)
-    transfers = ctfs(240).transfer(16) if seen else None
+    transfers, moved = (ctfs(240).transfer(16) if how == "through CTFs" else None), None
+    if how == "off the centre":
+        clean, moved = displaced(clean)
     noise = sigma * np.random.default_rng(5).normal(size=clean.shape)
-    noisy = ((through(clean, transfers) if seen else clean) + noise).astype(np.float32)
-    structure, search = known(noisy, rotations, one, sigma, transfers)
+    noisy = ((clean if transfers is None else through(clean, transfers)) + noise).astype(np.float32)
+    structure, search = known(noisy, rotations, one, sigma, transfers, moved)
     along, half = places(2), HalfMaps((v, v), v, torch.ones(9)).times(0.5 / float(places(2)[1]))
     before = replace(placed(structure, structure.maps, half, along), shares=np.full(2, 0.5))
     after, found = iterate(before, search.bands(), search.halves, structure.poses, along)
@@ -134,15 +151,20 @@ def test_an_iteration_gives_the_direction_from_a_shorter_one(seen):
         assert 0.6 < float((step * v).sum() / v.square().sum()) < 1.2
     torch.testing.assert_close(after.several[1].both, one + float(along[1]) * found.both)
     assert abs(after.shares[1] - 1 / 3) < 0.1
+    if moved is not None:
+        assert np.mean(np.abs(after.shifts * 16 - moved).max(axis=1) <= 1) > 0.95
 
 
-def test_two_conformations_are_told_apart_and_one_is_kept_where_there_is_one():
+@pytest.mark.parametrize("off", [False, True])
+def test_two_conformations_are_told_apart_and_one_is_kept_where_there_is_one(off):
+    """With particles off the centre, too."""
     sigma, labels = 1.0, np.random.default_rng(3).integers(0, 2, 240)
     volumes = [clamp(16, -0.2), clamp(16, 0.2)]
     for several in (True, False):
         images, rotations = images_of(volumes, labels if several else 0 * labels, sigma)
         one = (volumes[0] + volumes[1]) / 2 if several else volumes[0]
-        structure, search = known(images, rotations, one, sigma)
+        images, moved = displaced(images) if off else (images, None)
+        structure, search = known(images, rotations, one, sigma, None, moved)
         found, report = search.run(structure, np.random.default_rng(0))
         assert report["kept"] == several, report
         assert len(found.several) == (2 if several else 0)
