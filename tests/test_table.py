@@ -118,6 +118,14 @@ def test_every_text_of_a_table_has_the_multiple_of_the_limit_and_latex_a_rule_ab
     assert "| CWF | 2.00e-2(–) | 4.00 |" in layout.to_markdown(computed, "T", "Method", [])
 
 
+def test_the_side_information_of_a_table_is_explained_below_it():
+    records = [record("CWF", "methods"), record("exemplar", "methods", side_information=["labels", "clean"])]
+    page = layout.to_markdown(cells(records, "methods", 2)[0], "T", "Method", [])
+    assert "| labels, clean |" in page
+    assert "*clean*, clean training images; *labels*, the conformation of each training image." in page
+    assert "*sigma*" not in page
+
+
 def test_a_multiple_of_the_limit_is_that_of_its_own_seed():
     """Two seeds at twice their own limits are at 2, whatever the noise does to these; a seed without one has their mean."""
     limits = [record("Bayes limit", "methods", f"seed={s}", mse=mse) for s, mse in ((0, 0.004), (1, 0.006))]

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from cryobench.methods.base import SIDE_INFORMATION
 from cryobench.printed import short
 from cryobench.tables import frame, table
 from cryobench.tables.table import Cell
-from cryobench.tables.text import decimal, formatted
+from cryobench.tables.text import decimal, formatted, meanings
 
 SNRS = (0.1, 0.05)  # the paper's noise levels; a folder without them shows its own
 LIMITS = ("Bayes limit", "Linear limit")
@@ -99,8 +98,7 @@ def shown(runs: pd.DataFrame) -> dict:
         kind = "limit" if row.name in LIMITS else "control" if row.name in CONTROLS else ""
         cells = [cell(row, snr, row.judged and row.mse(snr) == best[snr]) for snr in levels]
         lines.append({"name": pretty(row.name), "kind": kind, "note": ", ".join(row.side_information), "cells": cells})
-    said = {word for row in ranked for word in row.side_information}
-    words = {word: meaning for word, meaning in SIDE_INFORMATION.items() if word in said}
+    words = meanings(word for row in ranked for word in row.side_information)
     limited = any(row.times(snr) is not None for row in ranked for snr in levels)
     limit = NAMED[ranked[0].limit] if limited else ""
     return {"snrs": [f"{snr:g}" for snr in levels], "limit": limit, "rows": lines, "words": words}

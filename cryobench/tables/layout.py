@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryobench.tables.table import LIMITS, Cell
-from cryobench.tables.text import booktabs, decimal, formatted, page, pipes, sheet, significant
+from cryobench.tables.text import booktabs, decimal, explained, formatted, page, pipes, sheet, significant
 
 COLUMNS = ("row", "snr", "metric", "mean", "spread", "n_seeds", "paper", "paper_spread", "verdict")
 HEADINGS = {"mse": "MSE", "psnr": "PSNR", "ssim": "SSIM"}  # NMSE stands in the csv alone
@@ -82,7 +82,8 @@ def to_markdown(cells: list[Cell], title: str, corner: str, notes: list[str]) ->
     where = f"Images: {images}. " if images else ""
     caption = f"{where}Ours: mean(spread over seeds)." + "".join(READING[name] for name in grid.limits)
     more = ["Not in the paper:", ours(grid.others)] if grid.others else []
-    return page(f"# {title}", caption, ours(grid.published), *more, "The paper's:", pipes(paper), *notes)
+    words = explained(word for cell in cells for word in cell.side_information)
+    return page(f"# {title}", caption, ours(grid.published), *more, words, "The paper's:", pipes(paper), *notes)
 
 
 def limited(cells: list[Cell], name: str = "bayes") -> list[float]:

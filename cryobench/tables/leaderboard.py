@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryobench.evaluation.statistics import mean_and_spread
+from cryobench.printed import plain
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 from cryobench.tables.comparison import LIMITS, Measure, complete, key_of, label, one_line, place_of
-from cryobench.tables.text import page, pipes, sheet
+from cryobench.tables.text import explained, page, pipes, sheet
 
 LEAST = 3  # methods that make a task
 CONTROLS = ("noisy", "mean_image")  # that count for none
@@ -189,7 +190,14 @@ def to_markdown(leaders: Board) -> str:
     for noise, unit in dict.fromkeys((task.noise, task.unit) for task in leaders.tasks):
         tasks = [task for task in leaders.tasks if (task.noise, task.unit) == (noise, unit)]
         parts += [f"## Noise: {noise} ({UNITS[unit]})", pipes(lines(leaders, tasks))]
-    return page(*parts, SAID) if leaders.tasks else page(*parts, f"A task needs records of {LEAST} methods or more.")
+    words = explained(
+        word for row in leaders.rows.values() for cell in row.values() for word in cell.records[0].side_information
+    )
+    return (
+        page(*parts, words, SAID)
+        if leaders.tasks
+        else page(*parts, f"A task needs records of {LEAST} methods or more.")
+    )
 
 
 def lines(leaders: Board, tasks: Sequence[Task], least: int = 1) -> list[list[str]]:
@@ -206,7 +214,7 @@ def lines(leaders: Board, tasks: Sequence[Task], least: int = 1) -> list[list[st
 
 def shown(cell: Cell | None) -> str:
     """A cell's text: three significant digits, marked where one seed says so."""
-    return "–" if cell is None else f"{cell.value[0]:.3g}{'' if len(cell.records) > 1 else '¹'}"
+    return "–" if cell is None else f"{plain(cell.value[0], 3)}{'' if len(cell.records) > 1 else '¹'}"
 
 
 def in_short(leaders: Board) -> str:

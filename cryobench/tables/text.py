@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from cryobench.files import replacing, writable
+from cryobench.methods.base import SIDE_INFORMATION
 from cryobench.printed import short
 from cryobench.runs.store import Store
 
@@ -73,6 +74,22 @@ def sheet(columns: Sequence[str], lines: Iterable[Sequence | dict]) -> str:
         values = [line.get(column) for column in columns] if isinstance(line, dict) else line
         writer.writerow([significant(value) if isinstance(value, float) else value for value in values])
     return out.getvalue()
+
+
+def meanings(used: Iterable[str]) -> dict[str, str]:
+    """Names of side information → what they mean, in the order of SIDE_INFORMATION."""
+    words = set(used)
+    return {word: meaning for word, meaning in SIDE_INFORMATION.items() if word in words}
+
+
+def explained(used: Iterable[str]) -> str:
+    """What names of side information mean, in a sentence; nothing without any.
+
+    >>> explained(["labels", "clean"])
+    'Side information: *clean*, clean training images; *labels*, the conformation of each training image.'
+    """
+    said = "; ".join(f"*{word}*, {meaning}" for word, meaning in meanings(used).items())
+    return f"Side information: {said}." if said else ""
 
 
 def pipes(rows: list[list[str]], left: int = 1) -> str:
