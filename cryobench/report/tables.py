@@ -86,7 +86,7 @@ def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
     """csv lines → a table with a row a method: {"head": [...], "rows": [{"name", "cells": [...]}]}."""
     columns = list(dict.fromkeys((line["metric"], line["snr"]) for line in lines if line["metric"] in layout.HEADINGS))
     by_place = {(line["row"], line["metric"], line["snr"]): line for line in lines}
-    rows = []
+    rows: list[dict] = []
     for row in dict.fromkeys(line["row"] for line in lines):
         cells = [
             cell(by_place.get((row, *column)), {n: by_place.get((row, f"times_{n}", column[1])) for n in LIMITS}, runs)
