@@ -10,7 +10,8 @@ from cryobench.tables import frame, layout, table, text
 INTRODUCTION = """# The same methods on other molecules
 
 MSE, mean(spread over seeds), and how many times the Bayes limit of that data set and noise level it is. Side information:
-of `exemplar` and of learned methods clean training images of the molecule, of the limit its true volumes, of CWF none."""
+of `exemplar` and of learned methods clean training images of the molecule, of `refined` the orientations of noisy ones, of the
+limit its true volumes, of CWF and ab initio none."""
 
 
 def write(store: Store) -> list[Path]:
