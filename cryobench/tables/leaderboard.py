@@ -45,10 +45,10 @@ SAID = """\
 The NMSE of each method's test images as a multiple of that of the limit under the same noise, seed by seed, and the mean over \
 seeds. × Bayes: over the posterior mean given the true volumes (`method=bayes`). × linear, where no Bayes limit was run: over \
 the best linear filter that turns with the image (`method=wiener`). NMSE, where neither is a limit (clipped noise, images \
-through a microscope that training images did not see): the NMSE itself. A method has one row, by the name that one types (`method=cwf`), with \
-the settings of its yaml or, where no task has records of these, those that the most tasks have. Rows are in the order of the geometric mean of their \
-multiples of the linear limit under plain noise. ¹: one seed. What a method used beyond noisy images stands to the right: \
-methods that were told more are no rivals of those that were told less."""
+through a microscope that training images did not see): the NMSE itself. A method has one row, by the name that one types \
+(`method=cwf`), with the settings of its yaml or, where no task has records of these, those that the most tasks have. Rows are \
+in the order of the geometric mean of their multiples of the linear limit under plain noise. ¹: one seed. What a method used \
+beyond noisy images stands to the right: methods that were told more are no rivals of those that were told less."""
 
 
 @dataclass(frozen=True)
