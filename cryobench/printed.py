@@ -26,34 +26,35 @@ NAMES = {
 
 
 def named(method: str) -> str:
-    """A method as all tables and figures call it, whatever it is called in a sweep, a config or a stack's comparison.
+    """A method as figures and the page's tables call it, whatever it is called in a sweep, a config or a stack's comparison.
 
-    What stands behind the name, as in "JSGAN + l1" or "linear limit not whitened", is kept. Where α and β are given they are
-    printed as in Table 1.
+    It is the row's name in the paper's tables, with ℓ for l. What stands behind the name, as in "JSGAN + l1" or "linear limit
+    not whitened", is kept. Where α and β are given they are printed as in Table 1.
 
     >>> named("cwf"), named("JSGAN + l1"), named("(0.5,-0.5)-GAN"), named("a method of one's own")
-    ('CWF', '(0,0)-GAN + l1', '(.5,-.5)-GAN', "a method of one's own")
+    ('CWF', '(0,0)-GAN + ℓ1', '(.5,-.5)-GAN', "a method of one's own")
     """
     known = next((name for name in NAMES if method == name or method.startswith(f"{name} ")), "")
-    return re.sub(r"(?<=[(,])(-?)0(?=\.\d)", r"\1", NAMES.get(known, "") + method[len(known) :])
+    words = re.sub(r"\bl(?=[12]\b)", "ℓ", NAMES.get(known, "") + method[len(known) :])
+    return re.sub(r"(?<=[(,])(-?)0(?=\.\d)", r"\1", words)
 
 
-LAM = {"gan": 10, "wgan_gp": 10, "pggan": 100}  # the paper's weight of l1: its tables do not say it
+LAM = {"gan": 10, "wgan_gp": 10, "pggan": 100}  # the paper's weight of ℓ1: its tables do not say it
 
 
 def called(method: dict) -> str:
-    """A method of these settings (the group `method` of a config), as the paper's tables call it.
+    """A method of these settings (the group `method` of a config), as `named` has it.
 
     >>> called({"name": "gan", "alpha": 0.5, "beta": 0.5, "lam": 10}), called({"name": "autoencoder", "loss": "l2"})
-    ('(.5,.5)-GAN + l1', 'l2-Autoencoder')
+    ('(.5,.5)-GAN + ℓ1', 'ℓ2-Autoencoder')
     >>> called({"name": "wgan_gp", "lam": 500}), called({"name": "nlm"})
-    ('WGANgp + 500 l1', 'Non-local means')
+    ('WGANgp + 500 ℓ1', 'Non-local means')
     """
     name, lam = method["name"], method.get("lam")
     words = named(f"({method['alpha']:g},{method['beta']:g})-GAN") if name == "gan" else named(name)
     if name == "autoencoder":
-        words = f"{method['loss']}-Autoencoder"
-    return words + (f" + {'' if lam == LAM[name] else f'{lam:g} '}l1" if name in LAM and lam else "")
+        words = named(f"{method['loss']}-Autoencoder")
+    return words + (f" + {'' if lam == LAM[name] else f'{lam:g} '}ℓ1" if name in LAM and lam else "")
 
 
 def short(value: float | None, digits: int = 3) -> str:

@@ -37,7 +37,13 @@ def draw(runs: dict[str, list[dict]]):
             step, mse = seeds[0]["step"], np.array([run[curve] for run in seeds])
             _, std, _ = np.mean([oscillation(step, values) for values in mse], axis=0)
             axis.fill_between(step, mse.min(axis=0), mse.max(axis=0), color=colour, alpha=figure.BAND, linewidth=0)
-            axis.plot(step, mse.mean(axis=0), color=colour, linewidth=1, label=f"{named(row)} (the paper's {row})")
+            axis.plot(
+                step,
+                mse.mean(axis=0),
+                color=colour,
+                linewidth=1,
+                label=f"{named(row)} (the paper's {row.replace('l1', 'ℓ1')})",
+            )
             swings.append(f"{named(row)}: {short(std, 2)}")
         axis.set(title=title, yscale="log")
         axis.set_xlabel(
@@ -50,6 +56,6 @@ def draw(runs: dict[str, list[dict]]):
         *axes[0].get_legend_handles_labels(),
         loc="outside upper center",
         ncols=2,
-        title=f"lines: mean over {n} seed{'s' if n > 1 else ''}; bands: from the lowest seed to the highest",
+        title=f"(0,0)-GAN: the paper's JSGAN; lines: mean over {n} seed{'s' * (n > 1)}; bands: from the lowest seed to the highest",
     )
     return sheet

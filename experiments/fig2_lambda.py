@@ -8,11 +8,12 @@ from cryobench.experiments.fig2_gallery import panel
 from cryobench.experiments.table3 import LIMIT, SNR
 
 from cryobench import figure
+from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
 RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
-TITLE = f"one test image at SNR {SNR:g}, and its MSE by the (.5,.5)-GAN + λ l1"
+TITLE = f"one test image at SNR {SNR:g}, and its MSE by the (.5,.5)-GAN + λ ℓ1"
 
 
 def write(store: Store) -> list[Path]:
@@ -23,7 +24,7 @@ def write(store: Store) -> list[Path]:
     names = {
         "oracle": "clean",
         **{row: f"λ = {row}" for row in rows if row not in ("oracle", LIMIT)},
-        LIMIT: f"{LIMIT}, λ → ∞",
+        LIMIT: f"{named(LIMIT)}, λ → ∞",
     }
     panels = [one for row, name in names.items() for one in panel(store, chosen.get(row, runs[:0]), name)]
     size = next((record.data.get("pixel_size") for some in chosen.values() for record in some["record"]), None)

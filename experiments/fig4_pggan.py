@@ -9,11 +9,12 @@ import pandas as pd
 from cryobench.experiments.table_pggan import ROWS, SNR
 
 from cryobench import figure
+from cryobench.printed import named
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
-NAMES = {"PGGAN + l1": "WGANgp + l1, grown", "PGGAN": "WGANgp, grown"}  # the paper's
+NAMES = {"PGGAN + l1": "WGANgp + ℓ1, grown", "PGGAN": "WGANgp, grown"}  # the paper's
 
 
 def write(store: Store) -> list[Path]:
@@ -27,7 +28,7 @@ def write(store: Store) -> list[Path]:
     lines = []
     for row, letter in zip(ROWS, ("a", "c"), strict=True):
         if (shown := images(store, trained.get(row, []))) is not None:
-            lines.append((f"({letter}) {row} (the paper's {NAMES[row]}), denoised", shown))
+            lines.append((f"({letter}) {named(row)} (the paper's {NAMES[row]}), denoised", shown))
     reference = clean(runs, next(iter(trained.values())))  # the same images for both
     if lines and (shown := images(store, reference)) is not None:
         lines.append(("(b, d) the same images, clean", shown))
@@ -74,7 +75,7 @@ def training(trained: dict[str, list[Record]]):
     upper, lower = sheet.subplots(2, 1, sharex=True)
     for number, (row, records) in enumerate(trained.items()):
         colour, line = figure.COLOURS[number], figure.LINES[number]
-        label = f"{row}: {len(records)} seed{'s' if len(records) > 1 else ''}, a line each"
+        label = f"{named(row)}: {len(records)} seed{'s' if len(records) > 1 else ''}, a line each"
         for curve in (record.method["curve"] for record in records):
             seen = [point["images"] for point in curve]
             for axis, name in ((upper, "val_mse"), (lower, "variety")):

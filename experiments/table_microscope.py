@@ -30,7 +30,7 @@ SNR = 0.1
 MARGIN = 0.05  # methods closer than that, significantly, are equivalent
 COLUMNS = ("method", "setting", "nmse", "spread", "n_seeds", "times_limit", "rank")
 LABELS = {"refined in given poses": "refined, told the pose (no limit is)", LIMIT: "Bayes limit (of centred particles)"}
-SIGNS = {"×": r"$\times$", "l2-": r"$\ell_2$-", "l1": r"$\ell_1$"}
+SIGNS = {"×": r"$\times$", "ℓ2": r"$\ell_2$", "ℓ1": r"$\ell_1$"}
 # Written before the runs: what a method that is told of the CTF has to reach. (method, setting, times, than which, words)
 CRITERIA = (
     ("CWF", "CTF", 0.5, "CWF not told", "CWF told of the CTF has at most half the NMSE of CWF that is not"),

@@ -30,7 +30,7 @@ DRAWN = {
     "table_microscope": "rnap_ecoli-desk",
     "robust_rates": "robust",
 }
-OTHER_NAMES = r"\b(cwf|ksvd|nlm|bm3d|K-SVD|abinitio|wgan_gp|autoencoder|linear limit|0\.5,)\b|[ℓ]|JSGAN \+ ℓ1|e0\b"
+OTHER_NAMES = r"\b(cwf|ksvd|nlm|bm3d|K-SVD|abinitio|wgan_gp|autoencoder|linear limit|0\.5,|l[12])\b|e0\b"
 
 
 @pytest.fixture(scope="module")
