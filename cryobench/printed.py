@@ -1,18 +1,74 @@
-"""How a small number is printed, in tables, pictures and messages alike."""
+"""How a small number and a method are printed, in tables, pictures and messages alike."""
 
 from __future__ import annotations
 
+import re
+
+# What a sweep, a config or the paper's text calls a method → what the rows of the paper's tables call it.
+NAMES = {
+    "JSGAN": "(0,0)-GAN",
+    "linear limit": "Linear limit",
+    "wiener": "Linear limit",
+    "bayes": "Bayes limit",
+    "bm3d": "BM3D",
+    "ksvd": "KSVD",
+    "nlm": "Non-local means",
+    "cwf": "CWF",
+    "topaz": "Topaz",
+    "abinitio": "ab initio",
+    "mean_image": "mean image",
+    "wgan_gp": "WGANgp",
+    "pggan": "PGGAN",
+    "unet": "U-Net",
+    "autoencoder": "Autoencoder",
+    "gan": "(α,β)-GAN",
+}
+
+
+def named(method: str) -> str:
+    """A method as figures and the page's tables call it, whatever it is called in a sweep, a config or a stack's comparison.
+
+    It is the row's name in the paper's tables, with ℓ for l. What stands behind the name, as in "JSGAN + l1" or "linear limit
+    not whitened", is kept. Where α and β are given they are printed as in Table 1.
+
+    >>> named("cwf"), named("JSGAN + l1"), named("(0.5,-0.5)-GAN"), named("a method of one's own")
+    ('CWF', '(0,0)-GAN + ℓ1', '(.5,-.5)-GAN', "a method of one's own")
+    """
+    known = next((name for name in NAMES if method == name or method.startswith(f"{name} ")), "")
+    words = re.sub(r"\bl(?=[12]\b)", "ℓ", NAMES.get(known, "") + method[len(known) :])
+    return re.sub(r"(?<=[(,])(-?)0(?=\.\d)", r"\1", words)
+
+
+LAM = {"gan": 10, "wgan_gp": 10, "pggan": 100}  # the paper's weight of ℓ1: its tables do not say it
+
+
+def called(method: dict) -> str:
+    """A method of these settings (the group `method` of a config), as `named` has it.
+
+    >>> called({"name": "gan", "alpha": 0.5, "beta": 0.5, "lam": 10}), called({"name": "autoencoder", "loss": "l2"})
+    ('(.5,.5)-GAN + ℓ1', 'ℓ2-Autoencoder')
+    >>> called({"name": "wgan_gp", "lam": 500}), called({"name": "nlm"})
+    ('WGANgp + 500 ℓ1', 'Non-local means')
+    """
+    name, lam = method["name"], method.get("lam")
+    words = named(f"({method['alpha']:g},{method['beta']:g})-GAN") if name == "gan" else named(name)
+    if name == "autoencoder":
+        words = named(f"{method['loss']}-Autoencoder")
+    return words + (f" + {'' if lam == LAM[name] else f'{lam:g} '}ℓ1" if name in LAM and lam else "")
+
 
 def short(value: float | None, digits: int = 3) -> str:
-    """2.99e-3, not 2.99e-03; `digits` in all before the e. A dash for None.
+    """2.99e-3, not 2.99e-03; `digits` in all before the e, which is left out where its exponent is 0. A dash for None.
 
-    >>> short(0.00299), short(0.00299, 1), short(None)
-    ('2.99e-3', '3e-3', '–')
+    >>> short(0.00299), short(0.00299, 1), short(2.125), short(0), short(None)
+    ('2.99e-3', '3e-3', '2.12', '0', '–')
     """
     if value is None:
         return "–"
+    if value == 0:
+        return "0"
     mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
+    return f"{mantissa}e{int(exponent)}" if int(exponent) else mantissa
 
 
 def plain(value: float, digits: int = 2) -> str:

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cryobench import figure
+from cryobench.printed import named, short
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 from cryobench.tables.table import Cell
@@ -18,16 +19,7 @@ SHARES = (0.0, 0.1, 0.2, 0.3)
 SNRS = (0.1, 0.05)
 COLUMNS = ("row", "unit", "type", "share", "snr", "metric", "mean", "spread", "n_seeds", "times_clean")
 SHOWN = ("mse", "psnr", "ssim", "nmse")
-# Colour, marker and line of each method; autoencoders dashed.
-LOOKS = {
-    row: (colour, marker, "--" if row.endswith("Autoencoder") else "-")
-    for row, colour, marker in zip(
-        ("(0,0)-GAN + l1", "WGANgp + l1", "(.5,.5)-GAN + l1", "l1-Autoencoder", "(1,1)-GAN + l1", "l2-Autoencoder"),
-        figure.COLOURS,
-        "oP^Dvs",
-        strict=True,
-    )
-}
+COLUMNS_DRAWN = 3  # panels a line of the figure
 Grid = dict[tuple[str, str, float, str], Cell]  # (row, type, share, metric) → cell, of one unit at one SNR
 
 
@@ -147,25 +139,50 @@ def to_tex(grids: dict[tuple[str, float], Grid]) -> str:
 
 @figure.styled
 def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
-    """One panel for each type that has records: MSE on a log axis against the share, every seed a dot."""
+    """A panel for each method, the one that suffers most first: a line for each type, every seed a dot."""
     kinds = [kind for kind in TYPES if any(cell.values for (_, k, s, _), cell in grid.items() if k == kind and s)]
-    drawn = figure.new(3.2 * len(kinds) + 2.2, 4.0)
-    axes = drawn.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
-    for axis, kind in zip(axes, kinds, strict=True):
-        shares: set[float] = set()
-        for number, (row, (colour, mark, line)) in enumerate(LOOKS.items()):
+    run = dict.fromkeys(row for (row, *_, metric), cell in grid.items() if metric == "mse" and cell.values)
+    rows = sorted(run, key=lambda row: -max(suffering(grid, row, kinds).values(), default=0.0))
+    lines = -(-len(rows) // COLUMNS_DRAWN)
+    sheet = figure.new(9.0, 2.7 * lines + 1.1)
+    below = f"; the Bayes limit on clean pairs, {short(limit, 2)}, lies below" if limit else ""
+    sheet.suptitle(f"MSE on clean test pairs, SNR {snr:g}, noise {UNITS[unit]}; dots: single seeds{below}")
+    axes = sheet.subplots(lines, COLUMNS_DRAWN, sharex=True, sharey=True, squeeze=False)
+    for axis in axes.flat[len(rows) :]:
+        axis.set_axis_off()
+    shares: set[float] = set()
+    for axis, row in zip(axes.flat, rows, strict=False):
+        for number, kind in enumerate(kinds):
             by_share = {share: cell.values for share in SHARES if (cell := grid[row, kind, share, "mse"]).values}
             shares |= set(by_share)
-            if by_share:
-                name = row.replace("l1", "ℓ1").replace("l2", "ℓ2")
-                x = figure.aside(by_share, number, len(LOOKS), by=0.004)
-                figure.over_seeds(axis, x, list(by_share.values()), colour, mark, name, line)
-        if limit:
-            axis.axhline(limit, color=figure.INK, linestyle=":", label="Bayes limit, clean")
-        axis.set(title=f"{kind}: {TYPES[kind]}", xlabel="contaminated share of training pairs", yscale="log")
-        figure.ticks(axis.xaxis, shares)
-    figure.log_ticks(axes[0].yaxis)
-    axes[0].set_ylabel("MSE on clean test pairs")
-    lines, names = axes[0].get_legend_handles_labels()
-    drawn.legend(lines, names, loc="outside right upper", title=f"SNR {snr:g}, {UNITS[unit]};\ndots: single seeds")
-    return drawn
+            x = figure.aside(by_share, number, len(kinds), by=0.012)
+            label = f"{kind}: {TYPES[kind]}"
+            look = figure.COLOURS[number], figure.MARKS[number]
+            figure.over_seeds(axis, x, list(by_share.values()), *look, label, figure.LINES[number])
+        axis.set(yscale="log", title=f"{named(row)}\n{said(grid, row, kinds)}")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("MSE")
+    figure.log_ticks(axes[0, 0].yaxis)
+    figure.ticks(axes[0, 0].xaxis, shares, lambda share: f"{100 * share:g} %")
+    for axis in axes.flat:
+        axis.xaxis.set_tick_params(labelbottom=True)
+    title = "by the share of training pairs that have noise in the place of an image"
+    handles = axes[0, 0].get_legend_handles_labels()
+    sheet.legend(*handles, loc="outside lower center", ncols=len(kinds), title=title)
+    return sheet
+
+
+def suffering(grid: Grid, row: str, kinds: list[str]) -> dict[str, float]:
+    """Type → how many times the MSE on clean pairs a method has at the largest share that was run."""
+    times: dict[str, float] = {}
+    for kind in kinds:
+        known = [one for share in SHARES[1:] if (one := times_clean(grid, row, kind, share)) is not None]
+        times |= {kind: known[-1]} if known else {}
+    return times
+
+
+def said(grid: Grid, row: str, kinds: list[str]) -> str:
+    """What stands under a panel's title: "at 30 %: MSE × 3.91 (A), × 3.01 (B)"."""
+    share = max(s for (r, kind, s, metric), cell in grid.items() if r == row and kind in kinds and cell.values)
+    times = ", ".join(f"× {value:.2f} ({kind})" for kind, value in suffering(grid, row, kinds).items())
+    return f"at {100 * share:g} %: MSE {times}" if times else "not run on clean pairs"

@@ -1,4 +1,4 @@
-"""Figure 1 (supplemental note 2): MSE against the iteration, the JS-GAN alone (blue) and the JS-GAN + λℓ1 (red)."""
+"""Figure 1 (supplemental note 2): MSE against the iteration, the JS-GAN alone (blue) and the JS-GAN + λℓ1 (vermilion)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import numpy as np
 from cryobench.experiments.table_stability import ROWS, oscillation, watched
 
 from cryobench import figure
-from cryobench.printed import short
+from cryobench.printed import named, short
 from cryobench.runs.store import Store
 
 PANELS = {
     "train_mse": "(a) training MSE",
     "test_mse": "(b) test MSE",
-    "test_mse_batch": "(c) test MSE, batch norm with\nthe test batch's own statistics",
+    "test_mse_batch": "(c) test MSE, batch norm by\nthe test batch's own statistics",
 }
 
 
@@ -23,25 +23,39 @@ def write(store: Store) -> list[Path]:
     """Write fig1_stability.png and .svg: the mean over seeds as a line, the range over seeds as a band."""
     runs, _ = watched(store)
     runs = {row: runs[row] for row in ROWS if runs.get(row)}
-    if not runs:
-        return []
-    sheet = figure.new(9.0, 3.9)
+    return figure.save(draw(runs), store.results, "fig1_stability") if runs else []
+
+
+@figure.styled
+def draw(runs: dict[str, list[dict]]):
+    """A panel for each curve; below it, how much each training swings in its second half; one legend for all, below."""
+    sheet = figure.new(9.0, 4.3)
     axes = sheet.subplots(1, len(PANELS), sharey=True)
     for axis, (curve, title) in zip(axes, PANELS.items(), strict=True):
+        swings = []
         for colour, (row, seeds) in zip(figure.COLOURS, runs.items(), strict=False):
             step, mse = seeds[0]["step"], np.array([run[curve] for run in seeds])
             _, std, _ = np.mean([oscillation(step, values) for values in mse], axis=0)
-            axis.fill_between(step, mse.min(axis=0), mse.max(axis=0), color=colour, alpha=0.25, linewidth=0)
-            label = f"{row.replace('l1', 'ℓ1')}, σ½ = {short(std, 2)}"
-            axis.plot(step, mse.mean(axis=0), color=colour, linewidth=1, label=label)
-        axis.set(title=title, xlabel="iteration (generator's batches)", yscale="log")
-        axis.legend(loc="upper right")
+            axis.fill_between(step, mse.min(axis=0), mse.max(axis=0), color=colour, alpha=figure.BAND, linewidth=0)
+            axis.plot(
+                step,
+                mse.mean(axis=0),
+                color=colour,
+                linewidth=1,
+                label=f"{named(row)} (the paper's {row.replace('l1', 'ℓ1')})",
+            )
+            swings.append(f"{named(row)}: {short(std, 2)}")
+        axis.set(title=title, yscale="log")
+        axis.set_xlabel(
+            "\n".join(["iteration (generator's batches)", "", "standard deviation over the second half", *swings])
+        )
     figure.log_ticks(axes[0].yaxis)
     axes[0].set_ylabel("MSE (images in [0, 1])")
     n = max(map(len, runs.values()))
-    sheet.supxlabel(
-        f"lines: mean over {n} seed{'s' if n > 1 else ''}; bands: their range; "
-        "σ½: standard deviation over the second half",
-        fontsize=figure.SMALL,
+    sheet.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=2,
+        title=f"(0,0)-GAN: the paper's JSGAN; lines: mean over {n} seed{'s' * (n > 1)}; bands: from the lowest seed to the highest",
     )
-    return figure.save(sheet, store.results, "fig1_stability")
+    return sheet

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cryobench import figure
-from cryobench.printed import short
+from cryobench.printed import named, short
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
@@ -33,7 +33,7 @@ SHOWN = (
     "rebuilt",
     "Bayes limit",
 )
-NAMES = {"oracle": "clean", "(0,0)-GAN + l1": "JSGAN + l1", "KSVD": "K-SVD"}
+NAMES = {"oracle": "clean"}
 LIMIT = "Bayes limit"
 IMAGE = 0  # which test image
 
@@ -68,7 +68,7 @@ def name(store: Store, row: str, shown: dict[str, pd.DataFrame]) -> str:
     """How a panel is called; of the limit, that it is the lowest on average, where this one image says otherwise."""
     others = [error(store, some) for other, some in shown.items() if other not in ("oracle", LIMIT)]
     beaten = row == LIMIT and min(others, default=np.inf) < error(store, shown[row])
-    return NAMES.get(row, row) + (", lowest on average" if beaten else "")
+    return NAMES.get(row, named(row)) + (", lowest on average" if beaten else "")
 
 
 def kept(store: Store, runs: pd.DataFrame) -> Record | None:
@@ -87,7 +87,6 @@ def panel(store: Store, runs: pd.DataFrame, name: str) -> list[tuple[str, np.nda
     """(title, image) of the run with the lowest seed that kept its images, and its MSE in the title; or nothing."""
     if (record := kept(store, runs)) is None:
         return []
-    title = name.replace("l1", "ℓ1").replace("l2", "ℓ2")
-    words = title if name == "clean" else f"{title}\nMSE {short(record.per_image['mse'][IMAGE])}"
+    words = name if name == "clean" else f"{name}\nMSE {short(record.per_image['mse'][IMAGE])}"
     images = store.gallery(record.run_id)
     return [] if images is None else [(words, images[IMAGE])]

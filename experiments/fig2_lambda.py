@@ -8,6 +8,7 @@ from cryobench.experiments.fig2_gallery import panel
 from cryobench.experiments.table3 import LIMIT, SNR
 
 from cryobench import figure
+from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
@@ -23,7 +24,7 @@ def write(store: Store) -> list[Path]:
     names = {
         "oracle": "clean",
         **{row: f"λ = {row}" for row in rows if row not in ("oracle", LIMIT)},
-        LIMIT: "l1-AE (λ → ∞)",
+        LIMIT: f"{named(LIMIT)}, λ → ∞",
     }
     panels = [one for row, name in names.items() for one in panel(store, chosen.get(row, runs[:0]), name)]
     size = next((record.data.get("pixel_size") for some in chosen.values() for record in some["record"]), None)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, named, records_of
+from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, guessing, records_of
 from scipy.spatial import ConvexHull
 
 from cryobench import figure
+from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
@@ -55,7 +56,10 @@ def draw(first: dict[str, dict], view: str):
         name: handle for axis in sheet.axes for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
     }
     entries = dict(sorted(entries.items(), key=lambda entry: ("cluster of" in entry[0], "wrong" in entry[0])))
-    sheet.legend(entries.values(), entries, loc="outside lower center", ncols=3)
+    images = 2 * next(iter(first.values()))["each"]
+    by_chance = f"guessing gets {guessing(images)[0]:.0f}, as the better labelling counts"
+    title = f"n of {images}: images in the right cluster; {by_chance}"
+    sheet.legend(entries.values(), entries, loc="outside lower center", ncols=3, title=title)
     return sheet
 
 
@@ -83,4 +87,4 @@ def outline(axis, points: np.ndarray, colour: str, label: str) -> None:
     """The convex hull of a cluster's points (2, n); none where they lie on a line (clean images of one view are all alike)."""
     if np.linalg.matrix_rank(points - points.mean(axis=1, keepdims=True)) == 2:
         hull = points[:, ConvexHull(points.T).vertices]
-        axis.fill(*hull, facecolor=colour, alpha=0.12, linewidth=0, label=label)
+        axis.fill(*hull, facecolor=colour, alpha=figure.BAND, linewidth=0, label=label, zorder=0.5)

@@ -9,11 +9,12 @@ import pandas as pd
 from cryobench.experiments.table_pggan import ROWS, SNR
 
 from cryobench import figure
+from cryobench.printed import named
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
-NAMES = {"PGGAN + l1": "WGANgp + ℓ1", "PGGAN": "WGANgp"}  # the paper's
+NAMES = {"PGGAN + l1": "WGANgp + ℓ1, grown", "PGGAN": "WGANgp, grown"}  # the paper's
 
 
 def write(store: Store) -> list[Path]:
@@ -27,10 +28,10 @@ def write(store: Store) -> list[Path]:
     lines = []
     for row, letter in zip(ROWS, ("a", "c"), strict=True):
         if (shown := images(store, trained.get(row, []))) is not None:
-            lines.append((f"({letter}) {NAMES[row]}", shown))
+            lines.append((f"({letter}) {named(row)} (the paper's {NAMES[row]}), denoised", shown))
     reference = clean(runs, next(iter(trained.values())))  # the same images for both
     if lines and (shown := images(store, reference)) is not None:
-        lines.append(("(b, d) reference", shown))
+        lines.append(("(b, d) the same images, clean", shown))
     size = next(iter(trained.values()))[0].data.get("pixel_size")
     return [*files, *(figure.save(strips(lines, size), store.results, "fig4_pggan") if lines else [])]
 
@@ -48,16 +49,19 @@ def images(store: Store, records: list[Record]) -> np.ndarray | None:
 
 @figure.styled
 def strips(lines: list[tuple[str, np.ndarray]], pixel_size: float | None):
-    """One line of images for each (name, images), in the contrast [0, 1]."""
+    """One line of images under each name, in the contrast [0, 1]."""
     columns = max(len(line) for _, line in lines)
-    sheet = figure.new(1.3 * columns + 1.0, 1.35 * len(lines))
+    sheet = figure.new(1.3 * columns + 0.8, 1.6 * len(lines))
     panels = sheet.subplots(len(lines), columns, squeeze=False)
     for axes, (name, line) in zip(panels, lines, strict=True):
         for axis, image in zip(axes, line, strict=False):
             figure.show(axis, image)
         for axis in axes[len(line) :]:
             axis.set_axis_off()
-        axes[0].set_ylabel(name)
+        # A title as wide as several images would push these apart: the layout sees an empty one as high.
+        axes[0].set_title(" ")
+        over = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+        axes[0].annotate(name, (0, 1), (0, 6), **over).set_in_layout(False)
     if pixel_size:
         figure.scale_bar(panels[0, 0], lines[0][1].shape[-1], pixel_size)
     figure.grey_bar(sheet, panels)
@@ -67,31 +71,32 @@ def strips(lines: list[tuple[str, np.ndarray]], pixel_size: float | None):
 @figure.styled
 def training(trained: dict[str, list[Record]]):
     """Validation MSE at full size, and variety, against the images seen, every seed a line; stages shaded."""
-    sheet = figure.new(7.5, 4.6)
+    sheet = figure.new(9.0, 5.6)
     upper, lower = sheet.subplots(2, 1, sharex=True)
-    for colour, (row, records) in zip(figure.COLOURS, trained.items(), strict=False):
-        for number, record in enumerate(records):
-            curve = record.method["curve"]
+    for number, (row, records) in enumerate(trained.items()):
+        colour, line = figure.COLOURS[number], figure.LINES[number]
+        label = f"{named(row)}: {len(records)} seed{'s' if len(records) > 1 else ''}, a line each"
+        for curve in (record.method["curve"] for record in records):
             seen = [point["images"] for point in curve]
-            label = f"{NAMES[row]} ({len(records)} seed{'s' if len(records) > 1 else ''})" if number == 0 else None
             for axis, name in ((upper, "val_mse"), (lower, "variety")):
-                axis.plot(seen, [point[name] for point in curve], color=colour, linewidth=1.2, label=label)
+                axis.plot(seen, [point[name] for point in curve], line, color=colour, linewidth=1.2, label=label)
     stages = next(iter(trained.values()))[0].method["curve"]
     for size in dict.fromkeys(point["size"] for point in stages):
         fading = [point["images"] for point in stages if point["size"] == size and point["fading"]]
         first = stages[0]["images"]
         for axis in (upper, lower):
             if fading:
-                axis.axvspan(fading[0] - first, fading[-1], color=figure.GRID, zorder=0, linewidth=0)
+                begin = fading[0] - first
+                axis.axvspan(begin, fading[-1], color=figure.GRID, zorder=0, linewidth=0, label="a size fades in")
         middle = np.mean([point["images"] for point in stages if point["size"] == size]) - first / 2
         upper.text(middle, 1.02, f"{size} px", ha="center", transform=upper.get_xaxis_transform())
-    lower.axhline(1, color=figure.FAINT, linewidth=0.8, linestyle=":")
-    upper.set(yscale="log", ylabel="validation MSE,\nenlarged to full size")
-    lower.set(
-        ylabel="variety: variance between\nimages, denoised / clean",
-        xlabel="training images seen (grey: a size fades in)",
-    )
+    lower.axhline(1, color=figure.FAINT, linestyle=":", label="as varied as clean images")
+    upper.set(yscale="log", ylabel="MSE")
+    upper.set_title("MSE on the validation part, enlarged to full size; above: the net's size at each stage", pad=18)
+    lower.set(ylabel="variance, denoised / clean", xlabel="training images seen", ylim=(0, None))
+    lower.set_title("How much denoised images differ from each other: their variance over that of clean ones")
     figure.log_ticks(upper.yaxis)
     lower.xaxis.set_major_formatter("{x:,.0f}")
-    upper.legend(loc="upper right")
+    entries = {name: one for one, name in zip(*lower.get_legend_handles_labels(), strict=True)}
+    sheet.legend(entries.values(), entries, loc="outside lower center", ncols=2)
     return sheet

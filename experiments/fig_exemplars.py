@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 
 from cryobench import figure
+from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
 METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF", "ab initio", "refined")
 STYLES = {name: (figure.COLOURS[k], figure.MARKS[k]) for k, name in enumerate(METHODS)}
-NAMES = {"l2-Autoencoder": "ℓ2-autoencoder", "rebuilt": "rebuilt volumes", "refined": "refined (known poses)"}
 SNRS = (0.1, 0.05)
 
 
@@ -31,7 +31,8 @@ def write(store: Store) -> list[Path]:
         *axes[0].get_legend_handles_labels(),
         loc="outside lower center",
         ncols=4,
-        title="dots: single seeds; CWF, ab initio and refined see noisy images alone, the others clean ones",
+        title="dots: single seeds; CWF, ab initio and refined learn from noisy images alone (refined is told their poses),\n"
+        "the others from clean ones",
     )
     return figure.save(canvas, store.results, "fig_exemplars")
 
@@ -52,7 +53,7 @@ def panel(axis, by_method: dict, limit: float | None) -> None:
     for method, points in by_method.items():
         colour, mark = STYLES[method]
         counts, values = zip(*points, strict=True)
-        figure.over_seeds(axis, counts, values, colour, mark, NAMES.get(method, method))
+        figure.over_seeds(axis, counts, values, colour, mark, named(method))
     if limit:
         axis.axhline(limit, color=figure.INK, linestyle="--", label="Bayes limit")
     axis.set(xscale="log", yscale="log", xlabel="training images")

@@ -5,42 +5,60 @@ from __future__ import annotations
 from pathlib import Path
 
 from cryobench.experiments import image_size
-from matplotlib.ticker import PercentFormatter
 
 from cryobench import figure
-from cryobench.printed import short
+from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
 RESULTS = image_size.RESULTS
-PAPERS = 128  # px
+PAPERS, BESIDE = 128, 180  # px: the paper's images, and where its values stand on the axis
+APART = 1.035  # between two methods at one size, as a factor of the size
+LIMIT = "Bayes limit"
 
 
 @figure.styled
 def write(store: Store) -> list[Path]:
-    """Write fig_image_size.png and .svg: two panels, means joined by lines, every seed a dot; the paper's MSE as hollow marks."""
-    points = image_size.points(frame.frame(store.all()))
-    canvas = figure.new(8.0, 4.2)
-    for axis, (metric, heading) in zip(canvas.subplots(1, 2), image_size.METRICS.items(), strict=True):
-        methods = list(dict.fromkeys(point.method for point in points))
+    """Write fig_image_size.png and .svg: MSE and NMSE, means joined by lines, every seed a dot; the paper's MSE beside them."""
+    return figure.save(draw(image_size.points(frame.frame(store.all()))), store.results, "fig_image_size")
+
+
+@figure.styled
+def draw(points: list[image_size.Point]):
+    """A column for each metric; the limit, far below, in a panel of its own, so that the others can be told from each other."""
+    canvas = figure.new(9.0, 5.2)
+    axes = canvas.subplots(2, 2, sharex="col", height_ratios=(3, 1.2))
+    methods = sorted(
+        {point.method for point in points}, key=lambda name: (name == LIMIT, [p.method for p in points].index(name))
+    )
+    for column, (metric, heading) in zip(axes.T, image_size.METRICS.items(), strict=True):
         for number, method in enumerate(methods):
+            axis = column[int(method == LIMIT)]
             of_method = sorted((p for p in points if p.method == method), key=lambda p: p.size)
             colour, mark = figure.COLOURS[number % len(figure.COLOURS)], figure.MARKS[number % len(figure.MARKS)]
-            values = [getattr(p, metric) for p in of_method]
-            name = method.replace("l1", "ℓ1")
-            x = figure.aside((p.size for p in of_method), number, len(methods), by=1.015)
-            figure.over_seeds(axis, x, values, colour, mark, name)
+            beside = 1 if method == LIMIT else len(methods) - (LIMIT in methods)
+            x = figure.aside((p.size for p in of_method), min(number, beside - 1), beside, by=APART)
+            figure.over_seeds(axis, x, [getattr(p, metric) for p in of_method], colour, mark, named(method))
             if metric == "mse" and (paper := image_size.published(method)) is not None:
-                hollow = {"color": colour, "markersize": 10, "markerfacecolor": "none", "linestyle": ""}
-                place = figure.aside([PAPERS], number, len(methods), by=1.015)
-                axis.plot(place, [paper], marker=mark, label=f"{name}, the paper's", **hollow)
-        axis.set(xscale="log", xlabel="image size (px)", ylabel=f"{heading}, SNR {image_size.SNR:g}", ylim=(0, None))
-        figure.ticks(axis.xaxis, (point.size for point in points))
-    left, right = canvas.axes
-    left.yaxis.set_major_formatter(lambda value, _: short(value, 1) if value else "0")
-    right.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0, symbol=" %"))
-    if points:
-        canvas.legend(
-            *left.get_legend_handles_labels(), loc="outside lower center", ncols=4, title="dots: single seeds"
+                place = figure.aside([BESIDE], number, beside, by=APART)
+                axis.plot(place, [paper], marker=mark, color=colour, linestyle="")
+        for axis, what in zip(column, (heading, f"{heading} of\nthe limit"), strict=True):
+            axis.set(xscale="log", yscale="log", ylabel=what)
+            figure.log_ticks(axis.yaxis, *([percent] if metric == "nmse" else []))
+        sizes = sorted({point.size for point in points})
+        papers = {BESIDE} if metric == "mse" and points else set()
+        figure.ticks(column[1].xaxis, {*sizes, *papers}, lambda x: f"{PAPERS},\nthe paper" if x == BESIDE else f"{x:g}")
+        column[1].set_xlabel("image size (px)")
+        column[0].set_title(
+            f"{'MSE (images in [0, 1])' if metric == 'mse' else 'NMSE: share of the variance that is lost'}"
         )
-    return figure.save(canvas, store.results, "fig_image_size")
+    handles = {name: one for axis in axes[:, 0] for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if points:
+        title = f"SNR {image_size.SNR:g}; dots: single seeds"
+        canvas.legend(handles.values(), handles, loc="outside lower center", ncols=5, title=title)
+    return canvas
+
+
+def percent(share: float) -> str:
+    """0.15 → 15 %, 0.002 → 0.2 %."""
+    return f"{100 * share:g} %"

@@ -14,6 +14,7 @@ import numpy as np
 
 from cryobench.evaluation.statistics import mean_and_spread
 from cryobench.methods.learned.scores import TABLE_1, AlphaBeta
+from cryobench.printed import named
 from cryobench.robust.contamination import CONTAMINATIONS
 from cryobench.robust.elliptical import TAILS
 from cryobench.runs.store import Store
@@ -161,7 +162,7 @@ def grid(shown: Sequence[Cell]) -> list[list[str]]:
     tasks, rows = (list(dict.fromkeys(getattr(cell, name) for cell in shown)) for name in ("task", "row"))
     at = {(cell.task, cell.row): cell for cell in shown}
     lines = [["", *map(heading, tasks)]]
-    lines += [[row, *(str(at.get((task, row), "–")) for task in tasks)] for row in rows]
+    lines += [[named(row), *(str(at.get((task, row), "–")) for task in tasks)] for row in rows]
     published = {cell.task: f"{cell.published:.4f}" for cell in shown if cell.published}
     if published:
         lines.append(["published (0,0)-GAN", *(published.get(task, "–") for task in tasks)])

@@ -8,6 +8,7 @@ The theorem bounds the error from above; its own slope on a grid is that of √(
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike
 from cryobench import figure as figures
 from cryobench.errors import InputError
 from cryobench.evaluation.statistics import half_width
+from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import text
 
@@ -28,8 +30,11 @@ __all__ = ["RESULTS", "write"]
 
 AXES = {"epsilon": "ε", "n": "n"}
 NETS = {"bounded": "robust_rates", "plain": "robust_rates_plain"}
-LOOKS = tuple(zip((*figures.COLOURS, figures.INK, figures.FAINT), figures.MARKS, strict=True))  # of each pair
-APART = 1.02  # between two lines of the figure, as a factor of x
+XLABELS = {"epsilon": "contaminated share ε", "n": "points n"}
+TITLES = {
+    "epsilon": "The error grows with the contaminated share\n(n = {n:,} points)",
+    "n": "The error falls with the number of points\n(ε = {epsilon:g})",
+}
 TOLERANCE = 0.15  # how far from the theorem's a slope may lie that agrees with it
 
 
@@ -155,45 +160,83 @@ def rate(row: str, axis: str, fixed: float, p: int, by_x: dict[float, dict[int, 
 
 @figures.styled
 def figure(results: Iterable[dict], kind: str = "location") -> Figure:
-    """Two panels on log axes; dashed and hollow outside |α−β| < 1; each line's slope and verdict beside it.
-
-    Lines stand a little beside each other, so that none hides another's bar.
-    """
+    """Above, the error along each axis, the GANs in two groups by |α−β| < 1; below, the slope of each beside Theorem 1's."""
     results = list(results)
-    canvas = figures.new(9.0, 7.6)
-    for panel, axis in zip(canvas.subplots(1, 2), AXES, strict=True):
+    canvas = figures.new(9.0, 7.4)
+    axes = canvas.subplots(2, len(AXES), height_ratios=(1, 1.1))
+    for (curves, slopes), axis in zip(axes.T, AXES, strict=True):
         lines = rates(results, kind, axis)
-        gans = [line for line in lines if line.row != "oracle"]
-        for number, line in enumerate(lines):
-            outside = line.row.endswith(OUTSIDE)
-            color, marker = (figures.FAINT, "x") if line.row == "oracle" else LOOKS[gans.index(line) % len(LOOKS)]
-            panel.errorbar(
-                figures.aside(line.x, number, len(lines), APART),
-                line.mean,
-                above_zero(line),
-                color=color,
-                marker=marker,
-                linestyle="--" if outside else "-",
-                markerfacecolor=figures.PAPER if outside else color,
-                label=f"{line.row}: {slope_text(line)}" + ("" if line.row == "oracle" else f" {line.verdict}"),
-            )
-        first = gans[0]
-        n, epsilon = (first.fixed, first.x) if axis == "epsilon" else (first.x, first.fixed)
-        panel.plot(
-            first.x, bound(first.p, n, epsilon), ":", color=figures.INK, label=f"√(p/n ∨ ε²): {first.theorem:.2f}"
-        )
-        held = f"n = {first.fixed:,}" if axis == "epsilon" else f"ε = {first.fixed:g}"
-        panel.set(xscale="log", yscale="log", xlabel=AXES[axis], ylabel=ERRORS[kind], title=f"p = {first.p}, {held}")
-        figures.ticks(panel.xaxis, first.x, "{:,g}".format)
-        figures.log_ticks(panel.yaxis, plain=True)
-        panel.legend(title=f"slope(spread); {OUTSIDE} |α−β| ≥ 1", loc="upper center", bbox_to_anchor=(0.5, -0.13))
+        error_curves(curves, lines, axis, kind)
+        slope_marks(slopes, [line for line in lines if line.row != "oracle"])
+        curves.set_title(TITLES[axis].format(n=lines[0].fixed, epsilon=lines[0].fixed))
+    axes[1, 1].tick_params(labelleft=False)
+    handles = {name: one for axis in axes.flat for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=2)
     return canvas
 
 
-def above_zero(line: Rate) -> np.ndarray:
-    """The bars of a line, (2, points) below and above its means: one spread, cut where it would reach a tenth of the mean."""
-    spread, mean = np.array(line.spread), np.array(line.mean)
-    return np.array([np.minimum(spread, 0.9 * mean), spread])
+def group(line: Rate) -> tuple[str, dict]:
+    """What a line is called in the legend, and its look."""
+    if line.row == "oracle":
+        return "oracle: from the uncontaminated points alone", {
+            "color": figures.FAINT,
+            "marker": "x",
+            "linestyle": "-.",
+        }
+    if line.row.endswith(OUTSIDE):
+        return "(α,β)-GANs with |α−β| ≥ 1, of which Theorem 1 says nothing", {
+            "color": figures.COLOURS[1],
+            "marker": figures.MARKS[1],
+            "markerfacecolor": figures.PAPER,
+            "linestyle": "--",
+        }
+    return "(α,β)-GANs with |α−β| < 1, as in Theorem 1", {"color": figures.COLOURS[0], "marker": figures.MARKS[0]}
+
+
+def error_curves(panel, lines: list[Rate], axis: str, kind: str) -> None:
+    """The mean error over seeds of each estimator; and the bound."""
+    for line in lines:
+        label, look = group(line)
+        panel.plot(line.x, line.mean, label=label, linewidth=1, **look)
+    first = lines[0]
+    n, epsilon = (first.fixed, first.x) if axis == "epsilon" else (first.x, first.fixed)
+    values = bound(first.p, n, epsilon)
+    panel.plot(first.x, values, ":", color=figures.INK, label="Theorem 1's bound, √(p/n ∨ ε²), with C = 1")
+    panel.set(xscale="log", yscale="log", xlabel=XLABELS[axis], ylabel=f"error of {kind}, {ERRORS[kind]}")
+    figures.ticks(panel.xaxis, first.x, "{:,g}".format)
+    figures.log_ticks(panel.yaxis, "{:g}".format)
+
+
+def slope_marks(panel, gans: list[Rate]) -> None:
+    """A line for each GAN: its slope with the 95 % interval over seeds, and the verdict; Theorem 1's slope and what agrees."""
+    for place, line in enumerate(reversed(gans)):
+        _, look = group(line)
+        half = half_width(line.slope_spread, line.seeds)
+        panel.errorbar(line.slope, place, xerr=half, **look)
+        panel.annotate(line.verdict, (1.01, place), xycoords=("axes fraction", "data"), va="center")
+    theorem = gans[0].theorem
+    panel.axvspan(
+        theorem - TOLERANCE,
+        theorem + TOLERANCE,
+        color=figures.GRID,
+        zorder=0,
+        linewidth=0,
+        label=f"within {TOLERANCE:g} of it",
+    )
+    panel.axvline(theorem, color=figures.INK, linestyle=":")
+    panel.set_yticks(range(len(gans)), [named(line.row.partition(" ")[0]) for line in reversed(gans)])
+    panel.set(xlabel="slope of log error, and its 95 % interval", ylim=(-0.6, len(gans) - 0.4))
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("-", "−"))
+    panel.set_title(f"Slopes: Theorem 1 says {theorem:.2g},\n{counted(gans)}".replace("-", "−"))
+
+
+def counted(gans: list[Rate]) -> str:
+    """How many GANs have which verdict: "7 agree, 1 is undecided"."""
+    counts = Counter(line.verdict for line in gans)
+    return ", ".join(
+        f"{n} agree{'s' * (n == 1)}" if one == "agrees" else f"{n} {'is' if n == 1 else 'are'} {one}"
+        for one, n in counts.items()
+    )
 
 
 def slope_text(line: Rate) -> str:
@@ -207,7 +250,7 @@ def summary(results: Iterable[dict], kind: str = "location") -> str:
     for axis in AXES:
         for line in rates(results, kind, axis):
             if line.row != "oracle":
-                lines.append([line.row, AXES[axis], slope_text(line), f"{line.theorem:.2f}", line.verdict])
+                lines.append([named(line.row), AXES[axis], slope_text(line), f"{line.theorem:.2f}", line.verdict])
     return "\n".join(
         [
             text.pipes(lines, left=2),

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from cryobench.evaluation import statistics
-from cryobench.printed import plain
+from cryobench.printed import named, plain
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
@@ -36,6 +36,21 @@ PAPER = {
     (GAN, "tsne"): 46,
 }
 SIXTY = 60
+
+
+def guessing(images: int) -> tuple[float, float]:
+    """How many of so many images are right by guessing, mean and standard deviation: not a half, as the better of the two
+    labellings counts.
+
+    >>> [round(value, 1) for value in guessing(60)]
+    [33.1, 2.4]
+    """
+    right = np.arange(images + 1)
+    counted, chance = np.maximum(right, images - right), stats.binom.pmf(right, images, 0.5)
+    mean = float(counted @ chance)
+    return mean, float(np.sqrt((counted - mean) ** 2 @ chance))
+
+
 # What note 5 says is better, and than what.
 CLAIMS = tuple(
     [
@@ -76,7 +91,7 @@ def write(store: Store) -> list[Path]:
         "# Telling open from closed by clustering (supplemental note 5)",
         "SNR 0.05; Isomap (25 neighbours) and k-means (k = 2) on raw denoised pixels; correct under the better of the two "
         "labellings, mean(standard deviation) over all draws, 20 of 60 images for each seed, half of them open. Guessing "
-        "gets 33.1 of 60; *above chance* counts draws with a two-sided binomial p below 5 %; the interval is the "
+        "gets 33.1 of 60; *draws above chance* counts those with a two-sided binomial p below 5 %; the interval is the "
         "binomial one of the median draw. *Our p* is over images, so it is of these trained nets, not of all that could "
         "be.",
     ]
@@ -143,13 +158,14 @@ def counted(one: Clustering) -> list[str]:
     ]
 
 
-HEAD = ["correct, mean(sd)", "range", "median (95 % interval)", "above chance", "seeds", "paper"]
+HEAD = ["correct, mean(sd)", "range", "median (95 % interval)", "draws above chance", "seeds", "paper"]
 
 
 def by_method(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
     """Under Isomap a line for each method, beside the paper's count."""
     size = next(c["isomap"].images for c in by_row.values() if c)
-    lines = [[f"by method, Isomap, of {size}", *HEAD]]
+    mean, sd = guessing(size)
+    lines = [[f"by method, Isomap, of {size}", *HEAD], ["guessing", f"{mean:.1f}({sd:.1f})", *["–"] * (len(HEAD) - 1)]]
     for row, each in by_row.items():
         paper = PAPER.get((row, "isomap"))
         lines.append(
@@ -239,11 +255,6 @@ def paired(one: Clustering, other: Clustering) -> tuple[float, float]:
     if np.ptp(difference) == 0:
         return float(difference[0]), 1.0 if difference[0] == 0 else 0.0
     return float(difference.mean()), float(stats.ttest_1samp(difference, 0).pvalue)
-
-
-def named(row: str) -> str:
-    """A row as people write it."""
-    return row.replace("l1", "ℓ1").replace("l2", "ℓ2").replace("KSVD", "K-SVD")
 
 
 def place(side: tuple[str, str]) -> str:

@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cryobench import figure
 from cryobench.evaluation import statistics
+from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
 from cryobench.tables.comparison import Measure
@@ -30,7 +30,7 @@ SNR = 0.1
 MARGIN = 0.05  # methods closer than that, significantly, are equivalent
 COLUMNS = ("method", "setting", "nmse", "spread", "n_seeds", "times_limit", "rank")
 LABELS = {"refined in given poses": "refined, told the pose (no limit is)", LIMIT: "Bayes limit (of centred particles)"}
-SIGNS = {"×": r"$\times$", "l2-": r"$\ell_2$-", "l1": r"$\ell_1$"}
+SIGNS = {"×": r"$\times$", "ℓ2": r"$\ell_2$", "ℓ1": r"$\ell_1$"}
 # Written before the runs: what a method that is told of the CTF has to reach. (method, setting, times, than which, words)
 CRITERIA = (
     ("CWF", "CTF", 0.5, "CWF not told", "CWF told of the CTF has at most half the NMSE of CWF that is not"),
@@ -141,7 +141,7 @@ def grid(lines: list[dict]) -> list[list[str]]:
     out = [["", *(head for setting in SETTINGS for head in (setting, "× limit"))]]
     at = {(line["method"], line["setting"]): line for line in lines}
     for method in dict.fromkeys(line["method"] for line in lines):
-        cells = [method]
+        cells = [named(method)]
         for setting in SETTINGS:
             line = at.get((method, setting))
             cells += (
@@ -184,7 +184,7 @@ def survival(values: Values, order: list[str]) -> list[list[str]]:
             known = a in values and b in values
             compared.append(statistics.compare(values[a], values[b], spread.get(a), spread.get(b)) if known else None)
         columns.append([in_words(answer) for answer in statistics.judge(compared, MARGIN)])
-    pairs = [f"{first} below {second}" for first, second in pairwise(order)]
+    pairs = [f"{named(first)} below {named(second)}" for first, second in pairwise(order)]
     return [["under white noise", *SETTINGS], *([pair, *cells] for pair, *cells in zip(pairs, *columns, strict=True))]
 
 
@@ -197,25 +197,16 @@ def in_words(answer: statistics.Answer) -> str:
 
 @figure.styled
 def draw(store: Store, lines: list[dict]) -> list[Path]:
-    """NMSE against what the images went through: of methods that are told what they can be, and beside some of these of their
-    variants, which are told or shown something else."""
-    canvas = figure.new(11.0, 6.0)
-    methods = list(dict.fromkeys(line["method"] for line in lines))
-    plain = [method for method in methods if base(method) == method]
-    varied = [method for method in methods if base(method) != method]
-    several = [method for method in methods if method in varied or method in map(base, varied)]
-    panels = (
-        (plain, "(a) told of CTF and spectrum, where they can be"),
-        (several, "(b) and told, or shown, less or something else"),
-    )
-    for axis, (shown, title) in zip(canvas.subplots(1, 2, sharey=True), panels, strict=True):
-        panel(
-            axis,
-            [line for line in lines if line["method"] in shown],
-            {method: plain.index(base(method)) for method in shown},
-        )
-        axis.set_title(title)
-        axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2)
+    """A column for each setting, a row for each method, its variants, hollow, below it; NMSE to the right, the limit dashed."""
+    methods = list(dict.fromkeys(line["method"] for line in lines))[::-1]
+    canvas = figure.new(9.0, 0.24 * len(methods) + 1.5)
+    for axis, setting in zip(canvas.subplots(1, len(SETTINGS), sharex=True, sharey=True), SETTINGS, strict=True):
+        panel(axis, {line["method"]: line["nmse"] for line in lines if line["setting"] == setting}, methods)
+        axis.set_title(setting.replace(" + ", "\n+ "))
+    axis.set_yticks(range(len(methods)), [LABELS.get(method, named(method)) for method in methods])
+    handles = {name: one for axis in canvas.axes for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+    title = f"NMSE at SNR {SNR:g}, mean over seeds; no mark: not run"
+    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=4, title=title)
     return figure.save(canvas, store.results, "fig_microscope")
 
 
@@ -224,25 +215,19 @@ def base(method: str) -> str:
     return re.split(r" (?:not |whitened|flipped|with the CTF)", method)[0]
 
 
-def panel(axis, lines: list[dict], numbers: dict[str, int]) -> None:
-    """A line for each method, in the colour and mark of its number, a variant's hollow; the limit dashed."""
-    for place, (method, number) in enumerate(numbers.items()):
-        points = [(SETTINGS.index(line["setting"]), line["nmse"]) for line in lines if line["method"] == method]
-        places, nmse = zip(*points, strict=True)
-        style: dict[str, Any] = {"color": figure.COLOURS[number % 6]}
-        if method == LIMIT:
-            style = {"color": figure.INK, "linestyle": "--"}
-        elif method != base(method):
-            style |= {"markerfacecolor": figure.PAPER, "linestyle": figure.LINES[1 + place % 3]}
-        x = figure.aside(places, place, len(numbers), by=0.012)
-        axis.plot(x, nmse, marker=figure.MARKS[number % 8], label=LABELS.get(method, named(method)), **style)
-    axis.axhline(1.0, color=figure.FAINT, linewidth=0.8, label="a flat image")
-    axis.set_yscale("log")
-    axis.set_xticks(range(len(SETTINGS)), [setting.replace(" + ", "\n+ ") for setting in SETTINGS])
-    axis.set_ylabel(f"NMSE at SNR {SNR:g}, mean over seeds" if axis.get_subplotspec().is_first_col() else "")
-    figure.log_ticks(axis.yaxis, plain=True)
-
-
-def named(method: str) -> str:
-    """A method with its signs."""
-    return method.replace("l1", "ℓ1").replace("l2", "ℓ2")
+def panel(axis, nmse: dict[str, float], methods: list[str]) -> None:
+    """One setting: a mark for each method that was run, on the line of its place in `methods`."""
+    looks = (
+        ("told of CTF and spectrum, if it can be", figure.COLOURS[0], figure.COLOURS[0], lambda m: m == base(m)),
+        ("told, or shown, less or something else", figure.COLOURS[1], "none", lambda m: m != base(m)),
+    )
+    for label, colour, inside, fits in looks:
+        shown = [method for method in nmse if method != LIMIT and fits(method)]
+        places = [methods.index(method) for method in shown]
+        axis.plot([nmse[m] for m in shown], places, "o", color=colour, markerfacecolor=inside, label=label)
+    if LIMIT in nmse:
+        axis.axvline(nmse[LIMIT], color=figure.INK, linestyle="--", linewidth=1, label=LIMIT)
+        axis.plot(nmse[LIMIT], methods.index(LIMIT), "D", color=figure.INK)
+    axis.axvline(1.0, color=figure.FAINT, linewidth=0.8, label="a flat image")
+    axis.set_xscale("log")
+    figure.log_ticks(axis.xaxis, "{:g}".format)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
 
@@ -35,13 +36,13 @@ def write(store: Store) -> list[Path]:
         "std",
         "std/mean",
         "quartiles apart",
-        "std: JSGAN over JSGAN + ℓ1",
+        f"std: {' over '.join(map(named, ROWS))}",
         "std/mean: the same",
         "quartiles: the same",
     ]
     body = [
         [
-            line["row"].replace("l1", "ℓ1"),
+            named(line["row"]),
             CURVES[line["curve"]],
             str(line["seeds"]),
             *(text.short(line[name]) for name in ("mean", "std")),
@@ -54,7 +55,7 @@ def write(store: Store) -> list[Path]:
     parts = [
         "# Does training oscillate? (supplemental note 2)",
         "MSE over the second half of the iterations: its mean and standard deviation there, each the mean over seeds. "
-        "SNR 0.1, ResNet; the first 100 test images.",
+        "SNR 0.1, ResNet; the first 100 test images. (0,0)-GAN: the paper's JSGAN.",
         text.pipes([head, *body]),
         *notes,
     ]

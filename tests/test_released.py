@@ -52,7 +52,7 @@ def test_both_protocols_stand_beside_the_paper(store, tmp_path):
     assert [file.suffix for file in released.write(store)] == [".md", ".csv", ".tex"]
     text = (tmp_path / "tables" / "released.md").read_text()
     (line,) = (line for line in text.splitlines() if line.startswith("| (0,0)-GAN + l1 |") and "7.60e-3" in line)
-    assert line.startswith("| (0,0)-GAN + l1 | 7.60e-3(0.00e0) | 3.85e-3(1.50e-4) | 3.80e-3(6.00e-4) |")
+    assert line.startswith("| (0,0)-GAN + l1 | 7.60e-3(0) | 3.85e-3(1.50e-4) | 3.80e-3(6.00e-4) |")
     assert "| 4.00 | 2.03 | released (1.0× against 2.0×) | 2/2 |" in line
     rows = list(csv.DictReader((tmp_path / "tables" / "released.csv").open()))
     (cell,) = (r for r in rows if r["protocol"] == "released" and r["metric"] == "mse" and r["mean"])
@@ -66,7 +66,7 @@ def test_both_protocols_stand_beside_the_paper(store, tmp_path):
     assert float(cell["spread_over_epochs"]) == pytest.approx(1.5e-4) and cell["n_seeds"] == "2"
     assert cell["paper"] == "0.0038" and float(cell["times_bayes"]) == pytest.approx(2.026, rel=1e-3)
     tex = (tmp_path / "tables" / "released.tex").read_text()
-    assert r"(0,0)-GAN + $\ell_1$ & 7.60e-3(0.00e0) & 3.85e-3(1.50e-4) & 3.80e-3(6.00e-4) & -- & --" in tex
+    assert r"(0,0)-GAN + $\ell_1$ & 7.60e-3(0) & 3.85e-3(1.50e-4) & 3.80e-3(6.00e-4) & -- & --" in tex
 
 
 def test_the_sweep_is_each_row_under_both_protocols_at_both_noise_levels():

@@ -92,10 +92,20 @@ def test_the_bound_has_a_plateau():
 
 def test_the_figure_marks_what_the_theorem_leaves_out(sweep, tmp_path):
     figure = robust_rates.figure(sweep)
-    left, right = figure.axes
+    left, right, slopes, _ = figure.axes
     assert left.get_xscale() == right.get_yscale() == "log"
-    styles = {bars.get_label().split(":")[0]: bars[0].get_linestyle() for bars in left.containers}
-    assert styles["(1,-1)-GAN D1(κ,B)†"] == "--" and styles["(0,0)-GAN D1(κ,B)"] == "-"
+    # The curves: three GANs, those outside dashed and hollow; the oracle; the bound.
+    kinds = ("< 1", "≥ 1", "oracle", "bound")
+    drawn = [(one.get_linestyle(), *(kind for kind in kinds if kind in one.get_label())) for one in left.lines]
+    assert sorted(drawn) == [("-", "< 1"), ("-", "< 1"), ("--", "≥ 1"), ("-.", "oracle"), (":", "bound")]
+    # Below, from the top: each GAN's slope and its verdict, as the table has them.
+    at = {round(float(bars[0].get_ydata()[0])): bars[0].get_xdata()[0] for bars in slopes.containers}
+    verdicts = {round(text.xy[1]): text.get_text() for text in slopes.texts}
+    rows = {place: label.get_text() for place, label in enumerate(slopes.get_yticklabels())}
+    shown = {rows[place]: (pytest.approx(slope), verdicts[place]) for place, slope in at.items()}
+    found = robust_rates.rates(sweep, "location", "epsilon")
+    assert shown == {one.row.split()[0]: (one.slope, one.verdict) for one in found if one.row != "oracle"}
+    assert slopes.get_title().endswith("1 agrees, 1 is faster, 1 is slower")
     figure.savefig(tmp_path / "rates.png")
     assert (tmp_path / "rates.png").stat().st_size > 10_000
 

@@ -84,7 +84,7 @@ def test_clustering_ends_in_figure_3_and_its_table(cli, tmp_path, monkeypatch):
         (tmp_path / f"out/figures/{n}.{suffix}").stat().st_size > 1000 for n in names for suffix in ("png", "svg")
     )
     text = (tmp_path / "out/tables/table_clustering.md").read_text()
-    assert "| (1,1)-GAN + ℓ1, Isomap | K-SVD, Isomap | 54 to 36 |" in text
+    assert "| (1,1)-GAN + ℓ1, Isomap | KSVD, Isomap | 54 to 36 |" in text
 
 
 def test_which_of_the_papers_differences_exceed_chance():

@@ -353,6 +353,6 @@ def test_the_picture_says_where_chance_reaches_an_frcs_highest_value(noisy):
 
 
 def legend(answers) -> list[str]:
-    """The texts of the legend of a picture's panel of correlations."""
-    (shown,) = (axis.get_legend() for axis in verdict.draw("it", answers).axes if axis.get_legend())
+    """The texts of a picture's legend, of its panel of correlations."""
+    (shown,) = verdict.draw("it", answers).legends
     return [text.get_text() for text in shown.get_texts()]

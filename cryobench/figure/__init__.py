@@ -1,8 +1,10 @@
 """Pictures: one style for all of them, and images of particles beside each other. Without pyplot's global state."""
 
+from cryobench.figure.fsc import THRESHOLDS, fsc
 from cryobench.figure.images import beside, conformations, gallery, grey_bar, pairs, scale_bar, show, strip
 from cryobench.figure.structure import structure
 from cryobench.figure.style import (
+    BAND,
     COLOURS,
     FAINT,
     GRID,
@@ -24,6 +26,7 @@ from cryobench.figure.style import (
 )
 
 __all__ = [
+    "BAND",
     "COLOURS",
     "FAINT",
     "GRID",
@@ -33,9 +36,11 @@ __all__ = [
     "ON_IMAGE",
     "PAPER",
     "SMALL",
+    "THRESHOLDS",
     "aside",
     "beside",
     "conformations",
+    "fsc",
     "gallery",
     "grey_bar",
     "log_ticks",

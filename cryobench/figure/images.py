@@ -32,9 +32,11 @@ def span(image: np.ndarray, noisy: bool) -> tuple[float, float]:
 def grey_bar(
     sheet, axes, low: float = 0.0, high: float = 1.0, label: str = "grey value", colours: str = "gray"
 ) -> None:
-    """A narrow bar at the right of the axes: what is black and what is white."""
+    """A narrow bar at the right of the axes: what is black and what is white; of one line of images (a list) it is as high."""
     scale = ScalarMappable(Normalize(low, high), colours)
-    bar = sheet.colorbar(scale, ax=axes, fraction=0.02, pad=0.01, aspect=30, ticks=[low, (low + high) / 2, high])
+    place = {"cax": axes[-1].inset_axes((1.05, 0, 0.06, 1))} if isinstance(axes, list) else {"ax": axes}
+    size = {} if isinstance(axes, list) else {"fraction": 0.02, "pad": 0.01, "aspect": 30}
+    bar = sheet.colorbar(scale, ticks=[low, (low + high) / 2, high], **place, **size)
     bar.ax.set_yticklabels([f"{value:.2g}".replace("-", "−") for value in (low, (low + high) / 2, high)])
     bar.set_label(label)
     bar.outline.set_visible(False)
@@ -198,7 +200,7 @@ def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = No
     images = np.concatenate([Projector(volume)(best) for volume in volumes])
     difference = images[-1] - images[0]
 
-    sheet = new(1.5 * (len(images) + 1) + 1.2, 2.1)
+    sheet = new(1.5 * (len(images) + 1) + 1.4, 2.0)
     *axes, right = sheet.subplots(1, len(images) + 1)
     for number, (axis, image) in enumerate(zip(axes, images, strict=True), start=1):
         show(axis, image, images.min(), images.max())
@@ -210,6 +212,6 @@ def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = No
     reach = float(np.abs(difference).max())
     show(right, difference, -reach, reach, cmap="RdBu_r")
     right.set_title("closed − open", fontsize=SMALL)
-    grey_bar(sheet, [right], -reach, reach, "difference", "RdBu_r")
+    grey_bar(sheet, [right], -reach, reach, "difference of it", "RdBu_r")
     path.parent.mkdir(parents=True, exist_ok=True)
     return write(sheet, path)

@@ -30,9 +30,17 @@ LINES = ("-", "--", "-.", ":")
 INK, FAINT, GRID, PAPER = "#1a1a1a", "#6b7680", "#dfe3e7", "#ffffff"
 ON_IMAGE = "#fefefe"  # what is drawn on a grey image: white in light and dark
 SMALL = 9  # points
-# Light → dark, of an SVG. Series keep their colours, which have a contrast of 3 or more with both grounds
-# (those of Okabe & Ito, the two palest darker).
-DARK = {INK: "#e8eaed", FAINT: "#aab4bd", GRID: "#39424b", PAPER: "#14181c"}
+BAND = 0.2  # how dense bands, hulls and other fills of a series' colour are
+# Light → dark, of an SVG. On white the series are Okabe & Ito's, the two palest darker, with a contrast of 3 or more; on the
+# dark ground they are lighter, with 4.5 or more, and bands denser.
+DARK = {
+    INK: "#e8eaed",
+    FAINT: "#aab4bd",
+    GRID: "#39424b",
+    PAPER: "#14181c",
+    **dict(zip(COLOURS, ("#5aa0ea", "#f0742a", "#20bf92", "#e6b450", "#e39bc4", "#9ad8ff"), strict=True)),
+}
+DARK_BAND = 0.32
 
 STYLE: Any = {
     "font.size": SMALL,
@@ -109,16 +117,21 @@ def to_svg(figure: Figure, name: str) -> str:
         for light, dark in DARK.items()
         for part in ("fill", "stroke")
     )
+    # A path has its own opacity, a collection that of its fill.
+    rules += "".join(
+        f'[style*="{before}opacity: {BAND}"]{{{part}:{DARK_BAND}!important}}'
+        for before, part in (("; ", "opacity"), ("fill-", "fill-opacity"))
+    )
     return out.getvalue().replace("</style>", f"@media (prefers-color-scheme:dark){{{rules}}}</style>", 1)
 
 
-def log_ticks(axis: Axis, plain: bool = False) -> None:
-    """Ticks of a logarithmic axis as tables print numbers, 5e-3 (`plain`: 0.005), close enough to read values, all labelled."""
+def log_ticks(axis: Axis, label: Callable[[float], str] = lambda value: short(value, 1)) -> None:
+    """Ticks of a logarithmic axis, close enough to read values, all labelled; by itself as tables print numbers, 5e-3."""
     low, high = sorted(axis.get_view_interval())
     decades = math.log10(high / low)
     steps = (1.0,) if decades > 2.5 else (1.0, 2.0, 5.0) if decades > 0.95 else tuple(map(float, range(1, 10)))
     axis.set_major_locator(LogLocator(subs=steps, numticks=99))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if plain else short(value, 1)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from cryobench.particles.model import Model, from_file, from_overrides
 from cryobench.particles.optics import as_recorded
 from cryobench.particles.recorrupted import HALF, Losses
 from cryobench.particles.trust import Answers, ask, stack_images
+from cryobench.printed import named
 
 RESAMPLED = 2000  # bootstrap samples of the images, for whether one method loses more than another
 LEVEL = 0.05
@@ -160,9 +161,10 @@ def to_markdown(lines: list[Line]) -> str:
 @figure.styled
 def draw(lines: list[Line]):
     """The recommendation; the first images as recorded and by each method; each method's FRC with the particles."""
+    lines = [replace(line, name=named(line.name)) for line in lines]
     able = [(line.name, line.answers) for line in lines if line.answers is not None]
     few = len(able[0][1].images) if able else 0
-    shown = figure.new(9.0, max(4.4, 1.25 * (len(able) + 1) + 0.5))
+    shown = figure.new(9.0, max(4.8, 1.25 * (len(able) + 1) + 0.9))
     shown.suptitle("\n".join(textwrap.wrap(recommendation(lines), 95)), weight="bold")
     if not able:
         return shown
@@ -173,7 +175,7 @@ def draw(lines: list[Line]):
         for column, axis in enumerate(axes[row]):
             figure.show(axis, images[column], low, high)
         axes[row, 0].set_ylabel("\n".join(textwrap.wrap(name, 14)))
-        figure.grey_bar(shown, axes[row], low, high, "")
+        figure.grey_bar(shown, list(axes[row]), low, high, "")
     figure.scale_bar(axes[0, 0], first.images.shape[-1], verdict.pixel_size(first), first.unit)
     panel = shown.add_subplot(grid[1])
     for number, (name, answers) in enumerate(able):
@@ -185,10 +187,12 @@ def draw(lines: list[Line]):
     panel.axhline(HALF, color=figure.FAINT, linewidth=0.8)
     panel.set(
         xlabel=f"spatial frequency (1/{first.unit})",
-        ylabel="Fourier ring correlation with the particles (dotted: chance)",
+        ylabel="Fourier ring correlation",
         ylim=(-0.1, 1.02),
     )
-    panel.legend()
-    if any((answers.agreement.chance >= 1).any() for _, answers in able):
-        panel.set_title("where a dotted line is at 1, any correlation may be chance", fontsize=figure.SMALL)
+    panel.set_title("agreement with the particles; dotted: what chance gives")
+    handles = panel.get_legend_handles_labels()
+    title = "where a dotted line is at 1, any correlation may be chance"
+    by_chance = any((answers.agreement.chance >= 1).any() for _, answers in able)
+    shown.legend(*handles, loc="outside lower right", ncols=3, title=title if by_chance else None)
     return shown

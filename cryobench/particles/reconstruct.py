@@ -30,9 +30,10 @@ from cryobench.errors import InputError
 from cryobench.evaluation.analysis.sharpness import resolution
 from cryobench.methods.base import Denoiser
 from cryobench.particles.model import Model
+from cryobench.printed import called
 
 AT_ONCE = 32  # images inserted, or denoised, at a time
-THRESHOLDS = (0.143, 0.5)
+THRESHOLDS = tuple(sorted(figure.THRESHOLDS))
 EDGE = 0.1  # of the radius: the soft edge of the sphere
 
 
@@ -142,28 +143,9 @@ def write(result: Reconstructions, folder: Path, models: list[Model]) -> tuple[l
         "fsc": {name: [float(f"{value:.5g}") for value in curve] for name, curve in curves.items()},
     }
     (folder / "fsc.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    return [*files, folder / "fsc.json", *figure.save(draw(frequency, curves, result.views), folder, "fsc")], lines
-
-
-@figure.styled
-def draw(frequency: np.ndarray, curves: dict[str, np.ndarray], views: int):
-    """FSC against the true volume, with both thresholds."""
-    shown = figure.new(6.4, 4.0)
-    axis = shown.subplots()
-    for (name, curve), colour, dash in zip(curves.items(), figure.COLOURS * 3, figure.LINES * 5, strict=False):
-        axis.plot(frequency, curve, dash, color=colour, label=name)
-    for threshold in THRESHOLDS:
-        axis.axhline(threshold, color=figure.FAINT, linewidth=0.8)
-        axis.annotate(f"{threshold}", (0, threshold), va="bottom", ha="left", color=figure.FAINT)
-    lowest = min(-0.05, *map(min, curves.values()))
-    axis.set(
-        xlabel="spatial frequency (1/Å)",
-        ylabel="FSC with the true volume",
-        ylim=(lowest, 1.02),
-        title=f"back-projection of {views} images with known angles",
-    )
-    shown.legend(loc="outside right upper")
-    return shown
+    names = {label: called(model.config["method"]) for label, model in zip(list(curves)[2:], models, strict=True)}
+    drawn = figure.fsc(frequency, curves, result.views, names)
+    return [*files, folder / "fsc.json", *figure.save(drawn, folder, "fsc")], lines
 
 
 def verdict(lines: list[dict]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from cryobench import figure
 from cryobench.particles.recorrupted import HALF, Agreement
 from cryobench.particles.trust import Answers
-from cryobench.printed import short
+from cryobench.printed import named, short
 
 CERTAIN = 1.96  # standard errors beyond which a filter is said to do better than a method
 EVEN = 0.05  # how far from 1 a ratio of variances still counts as 1
@@ -170,8 +170,8 @@ def remaining(agreement: Agreement) -> float:
 @figure.styled
 def draw(name: str, answers: Answers):
     """The verdict; images and noise, in and out, on one grey scale each; agreement; what is left out; known and unseen."""
-    shown = figure.new(9.0, 7.2)
-    shown.suptitle("\n".join(textwrap.wrap(verdict(name, answers), 95)), weight="bold")
+    shown = figure.new(9.0, 7.4)
+    shown.suptitle("\n".join(textwrap.wrap(verdict(named(name), answers), 95)), weight="bold")
     grid = shown.add_gridspec(2, 1, height_ratios=(1, 1))
     few = len(answers.images)
     top = grid[0].subgridspec(2, 2 * few).subplots(squeeze=False)
@@ -188,7 +188,7 @@ def draw(name: str, answers: Answers):
                 top[row, start + column].set_title(what if row == 0 else "denoised", fontsize=figure.SMALL)
     figure.scale_bar(top[1, 0], answers.images.shape[-1], pixel_size(answers), answers.unit)
     figure.grey_bar(shown, top, low, high, "denoised, grey value")
-    widths = (1.7, 1, 0.7) if answers.unseen else (1.7, 1)
+    widths = (1.6, 1, 0.8) if answers.unseen else (1.7, 1)
     panels = grid[1].subgridspec(1, len(widths), width_ratios=widths).subplots(squeeze=False)[0]
     agreement, frequency = answers.agreement, answers.frequency
     curves = (
@@ -201,26 +201,35 @@ def draw(name: str, answers: Answers):
     panels[0].axhline(HALF, color=figure.FAINT, linewidth=0.8)
     if (reach := resolution(answers)) is not None:
         panels[0].axvspan(
-            0, 1 / reach, color=figure.COLOURS[2], alpha=0.12, linewidth=0, label=f"to {reach:.3g} {answers.unit}"
+            0,
+            1 / reach,
+            color=figure.COLOURS[2],
+            alpha=figure.BAND,
+            linewidth=0,
+            label=f"to {reach:.3g} {answers.unit}",
         )
     inverse = f"spatial frequency (1/{answers.unit})"
     panels[0].set(xlabel=inverse, ylabel="Fourier ring correlation", ylim=(-0.1, 1.02), xlim=(0, frequency[-1]))
-    panels[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+    panels[0].set_title("is what it shows in the particle?", fontsize=figure.SMALL)
+    shown.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     panels[1].plot(frequency, agreement.remaining, color=figure.COLOURS[4])
     panels[1].axhline(1, color=figure.FAINT, linewidth=0.8)
     panels[1].set(
         xlabel=inverse,
-        title="left out: power over the noise's",
+        ylabel="power / power of the noise",
         xlim=(0, frequency[-1]),
         ylim=(0, max(1.5, float(np.nanmax(agreement.remaining)))),
     )
-    panels[1].title.set_fontsize(figure.SMALL)
+    panels[1].set_title("what is left out\n(of pure noise: 1)", fontsize=figure.SMALL)
     if answers.unseen:
-        sides = ("known", "unseen")
-        panels[2].boxplot([answers.unseen["mse"][side] for side in sides], showfliers=False, widths=0.5)
-        panels[2].set_xticks([1, 2], sides)
-        panels[2].set(ylabel="MSE", yscale="log")
-        panels[2].set_title("conformations", fontsize=figure.SMALL)
+        sides = {"known": "it was\ntrained on", "unseen": "it never\nsaw"}
+        median = {"color": figure.COLOURS[1]}
+        panels[2].boxplot(
+            [answers.unseen["mse"][side] for side in sides], showfliers=False, widths=0.5, medianprops=median
+        )
+        panels[2].set_xticks([1, 2], sides.values())
+        panels[2].set(ylabel="MSE of a denoised image", yscale="log")
+        panels[2].set_title("error, of conformations\nthat …", fontsize=figure.SMALL)
         figure.log_ticks(panels[2].yaxis)
     return shown
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cryobench.printed import named
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import comparison_text
@@ -54,7 +55,7 @@ def images_of(store: Store, record: Record) -> np.ndarray:
 
 def words(line: Line) -> str:
     """What stands beside a row's images."""
-    return f"{line.name}: {comparison_text.in_short(line)}"
+    return f"{named(line.name)}: {comparison_text.in_short(line)}"
 
 
 def untouched(one: Comparison, store: Store, pairs, seed: int) -> list[tuple[str, np.ndarray]]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryobench.printed import short
-from cryobench.report.summary import LIMITS, NAMED, Row, pretty, rows, snrs
+from cryobench.printed import named, short
+from cryobench.report.summary import LIMITS, NAMED, Row, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 
@@ -117,7 +117,7 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
 
 def called(row: Row) -> str:
     """A row's name within a sentence."""
-    return row.name[0].lower() + row.name[1:] if row.name in LIMITS else pretty(row.name)
+    return row.name[0].lower() + row.name[1:] if row.name in LIMITS else named(row.name)
 
 
 def multiples(row: Row, levels: Sequence[float]) -> str:

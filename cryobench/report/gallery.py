@@ -8,6 +8,7 @@ import io
 import numpy as np
 import pandas as pd
 
+from cryobench import printed
 from cryobench.figure.images import bar_length
 from cryobench.report import summary
 from cryobench.runs.record import Record
@@ -31,7 +32,7 @@ def panels(store: Store, runs: pd.DataFrame) -> dict[str, list[dict]]:
         named = []
         for sweep, chosen in rows.items():
             for row, some in frame.by_row(chosen[chosen["snr"] == snr]).items():
-                name = NAMES.get(row, row if sweep == "methods" else f"{row}-GAN + l1, ResNet")
+                name = NAMES.get(row, printed.named(row if sweep == "methods" else f"{row}-GAN + l1, ResNet"))
                 # The lowest seed that kept its images.
                 panel = next((one for record in some["record"] if (one := panel_of(store, record, name))), None)
                 named += [(place(row), some["mse"].mean(), name, panel)] if panel else []

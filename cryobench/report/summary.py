@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from cryobench.printed import short
+from cryobench.printed import named, short
 from cryobench.tables import frame, table
 from cryobench.tables.table import Cell
 from cryobench.tables.text import decimal, formatted, meanings
@@ -97,7 +97,7 @@ def shown(runs: pd.DataFrame) -> dict:
     for row in ranked:
         kind = "limit" if row.name in LIMITS else "control" if row.name in CONTROLS else ""
         cells = [cell(row, snr, row.judged and row.mse(snr) == best[snr]) for snr in levels]
-        lines.append({"name": pretty(row.name), "kind": kind, "note": ", ".join(row.side_information), "cells": cells})
+        lines.append({"name": named(row.name), "kind": kind, "note": ", ".join(row.side_information), "cells": cells})
     words = meanings(word for row in ranked for word in row.side_information)
     limited = any(row.times(snr) is not None for row in ranked for snr in levels)
     limit = NAMED[ranked[0].limit] if limited else ""
@@ -118,8 +118,3 @@ def cell(row: Row, snr: float, best: bool) -> dict:
         "runs": " ".join(value.run_ids),
         "best": best,
     }
-
-
-def pretty(name: str) -> str:
-    """A row's name as it is read: ℓ1 for l1."""
-    return name.replace("l1", "ℓ1").replace("l2", "ℓ2")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from cryobench.printed import named
 from cryobench.report import summary
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout
@@ -92,7 +93,7 @@ def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
             cell(by_place.get((row, *column)), {n: by_place.get((row, f"times_{n}", column[1])) for n in LIMITS}, runs)
             for column in columns
         ]
-        rows.append({"name": summary.pretty(row), "control": row in NO_DENOISER, "cells": cells})
+        rows.append({"name": named(row), "control": row in NO_DENOISER, "cells": cells})
     for place, (metric, _) in enumerate(columns):
         mark_best([row["cells"][place] for row in rows if not row["control"]], metric)
     return {"head": [f"{layout.HEADINGS[metric]} {float(snr):g}" for metric, snr in columns], "rows": rows}

@@ -1,0 +1,25 @@
+"""Does denoising help a reconstruction? The curves that `reconstruct` left in RESULTS/reconstruction, drawn anew."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from cryobench import figure
+from cryobench.printed import called
+from cryobench.runs.store import Store
+
+
+def write(store: Store) -> list[Path]:
+    """Write reconstruction_fsc.png and .svg from RESULTS/reconstruction/fsc.json; nothing where there is none."""
+    file = store.results / "reconstruction" / "fsc.json"
+    if not file.is_file():
+        return []
+    about = json.loads(file.read_text(encoding="utf-8"))
+    curves = {name: np.array(curve) for name, curve in about["fsc"].items()}
+    denoised = zip(list(curves)[2:], map(store.read, about["runs"]), strict=True)  # after clean and noisy
+    names = {label: called(record.config["method"]) for label, record in denoised if record}
+    drawn = figure.fsc(np.array(about["frequency"]), curves, about["views"], names)
+    return figure.save(drawn, store.results, "reconstruction_fsc")
