@@ -145,7 +145,7 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
     rows = sorted(run, key=lambda row: -max(suffering(grid, row, kinds).values(), default=0.0))
     lines = -(-len(rows) // COLUMNS_DRAWN)
     sheet = figure.new(9.0, 2.7 * lines + 1.1)
-    below = f"; the Bayes limit on clean pairs, {short(limit, 2)}, lies below" if limit else ""
+    below = f"; Bayes limit, far below: {short(limit, 2)}" if limit else ""
     sheet.suptitle(f"MSE on clean test pairs, SNR {snr:g}, noise {UNITS[unit]}; dots: single seeds{below}")
     axes = sheet.subplots(lines, COLUMNS_DRAWN, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(rows) :]:
