@@ -172,7 +172,14 @@ def to_markdown(results: list[Finding]) -> str:
         seeds = sorted({f.answer.comparison.seeds for f in group if f.answer.comparison})
         span = " to ".join(dict.fromkeys(f"{one:+.1%}" for one in (min(effects), max(effects)))) if effects else "–"
         lines.append(
-            [claim.source, claim.says, verdict(group), span, f"{claim.margin:.0%}", "–".join(map(str, seeds)) or "–"]
+            [
+                f"{claim.source} ({claim.name})",
+                claim.says,
+                verdict(group),
+                span,
+                f"{claim.margin:.0%}",
+                "–".join(map(str, seeds)) or "–",
+            ]
         )
     return page(
         "# What the supplement claims",

@@ -146,7 +146,7 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
     lines = -(-len(rows) // COLUMNS_DRAWN)
     sheet = figure.new(9.0, 2.7 * lines + 1.1)
     below = f"; Bayes limit, far below: {short(limit, 2)}" if limit else ""
-    sheet.suptitle(f"MSE on clean test pairs, SNR {snr:g}, noise {UNITS[unit]}; dots: single seeds{below}")
+    sheet.suptitle(f"MSE of ResNets on clean test pairs, SNR {snr:g}, noise {UNITS[unit]}; dots: single seeds{below}")
     axes = sheet.subplots(lines, COLUMNS_DRAWN, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(rows) :]:
         axis.set_axis_off()

@@ -165,7 +165,12 @@ def reading(cell: Cell, known: dict) -> tuple[str, str]:
 
 def reading_of_ssim(cell: Cell, wider: float | None) -> tuple[str, str]:
     """The same for an SSIM, of which the paper doesn't tell the data range; wider: with a range of 2, None if not recorded."""
-    reason = "data range 1" + (f"; with 2 it is {wider:.2f}" if wider is not None else "; 2 is not in the records")
+    other = (
+        "what it is with 2, which the released code takes, was not recorded"
+        if wider is None
+        else f"with 2 it is {wider:.2f}"
+    )
+    reason = f"SSIM with a data range of 1; {other}"
     if cell.mean is None or cell.paper is None:
         return "missing", "not run"
     if near("ssim", cell.mean, cell.paper):
@@ -212,7 +217,7 @@ def closer(lines: list) -> str:
     run = [cell for _, cell, *_ in lines if cell.mean is not None and cell.metric in CLOSE]
     limit = {"mse": math.log(CLOSE["mse"]), "psnr": CLOSE["psnr"]}
     hits = sum(away(cell.metric, cell.mean, cell.paper) <= limit[cell.metric] for cell in run)
-    return f"{hits} of the {len(run)} that were run"
+    return f"{hits} of the {len(run)} of MSE and PSNR that were run"
 
 
 def line_of(cell: Cell, status: str, why: str) -> list[str]:

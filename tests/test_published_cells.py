@@ -66,11 +66,11 @@ def test_an_ssim_tells_its_data_range_and_agrees_under_either():
     for wider, status, words in (
         (0.81, "protocol", "with 2 it is 0.81"),
         (0.9, "unexplained", "with 2 it is 0.90"),
-        (None, "unexplained", "2 is not in the records"),
+        (None, "unexplained", "was not recorded"),
     ):
         known = {"scale": None, "wider": {} if wider is None else {("a",): wider}}
         verdict, why = published_cells.reading(cell, known)
-        assert verdict == status and why.startswith("data range 1") and words in why
+        assert verdict == status and why.startswith("SSIM with a data range of 1") and words in why
     runs = pd.DataFrame({"run_id": ["a", "b"], "ssim_range2": [0.8, 0.84]})
     both = Cell("(1,1)", 0.1, "ssim", (0.7, 0.7), ("a", "b"), 0.82, None, "desk128", ())
     assert published_cells.wider_range(runs, [both, cell]) == {("a", "b"): pytest.approx(0.82), ("a",): 0.8}
@@ -88,7 +88,7 @@ def test_closer_cells_are_counted_by_their_own_limits():
         cell("psnr", 25.0, 25.6),
         cell("ssim", 0.8, 0.8),
     ]
-    assert published_cells.closer(lines) == "2 of the 4 that were run"
+    assert published_cells.closer(lines) == "2 of the 4 of MSE and PSNR that were run"
 
 
 def test_a_cell_without_a_run_is_missing():

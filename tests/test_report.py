@@ -17,7 +17,7 @@ from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
 from cryobench.methods.base import SIDE_INFORMATION
 from cryobench.printed import short
-from cryobench.report import captions, summary
+from cryobench.report import captions, markdown, summary
 from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
 from cryobench.tables import frame
@@ -104,6 +104,21 @@ def test_the_side_information_named_there_is_explained_there(page):
     used = {word for note in re.findall(r"<small>([^<]+)</small>", section) for word in note.split(", ")}
     explained = dict(re.findall(r"<i>(\w+)</i>, ([^;.<]+)", section))
     assert used and {word: explained.get(word) for word in used} == {word: SIDE_INFORMATION[word] for word in used}
+
+
+def test_every_method_of_the_first_table_is_told_in_a_line_by_the_names_that_are_typed_and_printed(page):
+    text = html.unescape(page.read_text(encoding="utf-8"))
+    told = dict(re.findall(r"<li><code>(\w+)</code>(.*?)</li>", text.split("What each method is")[1].split("</ul>")[0]))
+    rows = frame.frame(Store(COMMITTED).all())
+    assert set(told) == set(rows["method"]) - {"oracle"}
+    assert told["bayes"].startswith(" (Bayes limit): Control: the limit. Posterior mean")
+    assert "Needs" not in told["bm3d"]
+
+
+def test_days_and_numbers_with_units_stay_on_one_line():
+    for whole in ("2026-11-26", "25.30(0.05)", "37.0 × linear limit", "SNR 0.05", "5 %", "(.5,-.5)-GAN"):
+        assert markdown.unbroken(f"a {whole} b") == f'a <span class="n">{whole}</span> b'
+    assert "5\u00a0% of 3" in markdown.rendered("A loss of 5 % of 3.", "T")
 
 
 def test_a_method_of_ones_own_has_its_row_and_its_images(tmp_path, monkeypatch):

@@ -349,7 +349,7 @@ def test_the_picture_says_where_chance_reaches_an_frcs_highest_value(noisy):
     assert legend(replace(answers, agreement=replace(answers.agreement, chance=chance)))[1] == "chance (3 σ)"
     chance[-3:] = 1, 2, np.inf
     shown = legend(replace(answers, agreement=replace(answers.agreement, chance=chance)))[1]
-    assert shown == "chance (3 σ), reaches 1 in 3 of 16 rings"
+    assert shown == "chance (3 σ), off the scale in 3 of 16 rings"
 
 
 def legend(answers) -> list[str]:

@@ -194,7 +194,7 @@ def draw(name: str, answers: Answers):
     curves = (
         ("denoised image and particle", agreement.frc, "-"),
         (chance_label(agreement), agreement.chance, ":"),
-        ("denoised, unrelated noises", agreement.floor, "--"),
+        ("two unrelated noises, denoised", agreement.floor, "--"),
     )
     for (label, curve, dash), colour in zip(curves, figure.COLOURS, strict=False):
         panels[0].plot(frequency, np.clip(curve, -0.1, 1.02), dash, color=colour, label=label)
@@ -237,7 +237,7 @@ def draw(name: str, answers: Answers):
 def chance_label(agreement: Agreement) -> str:
     """Of the chance curve, which can't be seen where it is above an FRC's highest value."""
     at_one = int((agreement.chance >= 1).sum())
-    return "chance (3 σ)" + (f", reaches 1 in {at_one} of {len(agreement.chance)} rings" if at_one else "")
+    return "chance (3 σ)" + (f", off the scale in {at_one} of {len(agreement.chance)} rings" if at_one else "")
 
 
 def pixel_size(answers: Answers) -> float:

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from cryobench.files import replacing, writable
-from cryobench.report import findings, gallery, plots, summary, tables
+from cryobench.report import findings, gallery, methods, plots, summary, tables
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
@@ -33,6 +33,7 @@ def write(store: Store) -> Path:
         "title": store.results.resolve().name,
         "findings": findings.lines(store, runs),
         "summary": summary.shown(runs),
+        "methods": methods.in_words(runs, summary.rows(runs)),
         "failed": findings.failed(everything),
         "tables": [*tables.all_tables(store, runs), *tables.all_tables(beside, frame.frame(beside.all(task=None)))],
         "plots": plots.all_plots(store, runs),

@@ -7,13 +7,22 @@ import re
 CAPTIONS = (
     (r"conformations", "The conformations of the data set from one direction, open to closed, and their difference."),
     (r"fig1_stability", "Figure 1: training and test MSE against iteration, the GAN alone and with ℓ1."),
-    (r"fig2_gallery_snr(.+)", "Figure 2a: one test image at SNR {0} as each method of Table 2 denoises it."),
+    (
+        r"fig2_gallery_snr(.+)",
+        "Figure 2a: one test image at SNR {0}, by the methods of Table 2 that kept their images, in the order of their mean MSE.",
+    ),
     (r"fig2_lambda", "Figure 2b: one test image for each λ."),
-    (r"fig3_clustering", "Figure 3: open and closed conformations in two dimensions, by method and by embedding."),
+    (
+        r"fig3_clustering",
+        "Figure 3: open and closed conformations in two dimensions, by method and by embedding; one draw of 60 test images.",
+    ),
     (r"fig3_clustering_fixed_view", "Figure 3 again, with all particles seen from the side on which the clamp shows."),
-    (r"fig4_pggan", "Figure 4: PGGAN with and without ℓ1, denoised and reference."),
+    (r"fig4_pggan", "Figure 4: PGGAN with and without ℓ1 at SNR 0.05, denoised and reference."),
     (r"fig4_pggan_training", "PGGAN while it is trained: validation MSE, and how varied its images are."),
-    (r"contamination_snr(.+)", "MSE against the share of contaminated training pairs at SNR {0}."),
+    (
+        r"contamination_snr(.+)",
+        "MSE against the share of contaminated training pairs at SNR {0}; all nets are ResNets.",
+    ),
     (r"fig_exemplars", "MSE against the number of training images, for methods with and without training."),
     (r"fig_microscope", "NMSE under the CTF, coloured noise and shifts, one step after another."),
     (r"fig_scale_up", "MSE against the number of training images, the width and the epochs, toward the paper's scale."),
@@ -23,7 +32,8 @@ CAPTIONS = (
         r"reconstruction_fsc",
         "Fourier shell correlation with the true volume of what is reconstructed from denoised images.",
     ),
-    (r"strip_(.+)", "Six test images: clean, noisy, and denoised by one method."),
+    (r"strip_gan_(.+)_(.+)", "Six test images: clean, noisy, and denoised by a ({0},{1})-GAN + ℓ1 (ResNet)."),
+    (r"strip_(.+)", "Six test images: clean, noisy, and denoised by {0}."),
     (
         r"trust_(.+)",
         "What a denoiser adds at each resolution, measured without a clean image, and the verdict of trust.",

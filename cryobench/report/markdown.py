@@ -10,17 +10,19 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 PROSE = 40  # letters: a column with a longer cell holds sentences
-NUMBER = re.compile(
+NUMBER = re.compile(  # what could be broken at a sign, a bracket or a space
     r"\d[\d.]*e[-−+]?\d+(?:\([^)\s]*\))?|[-−+]?\d[\d.]*\([\d.]+\)"  # 3.74e-3(1.2e-4), 25.30(0.05)
-    r"|\d[\d.]* × (?:linear )?limit|SNR \d[\d.]*|\d[\d.]* (?:%|Å|dB|px)|\([-−\d.]+,[-−\d.]+\)-GAN"  # a number with its unit
-)  # what could be broken at a sign, a bracket or a space
+    r"|\d{4}-\d\d-\d\d|\d[\d.]* × (?:linear )?limit|SNR \d[\d.]*|\d[\d.]* (?:%|Å|dB|px)"  # a day, numbers with their units
+    r"|\([-−\d.]+,[-−\d.]+\)-GAN"
+)
+UNIT = re.compile(r"(?<=\d) (?=(?:%|Å|dB|px)(?!\w))|(?<=SNR) (?=\d)")  # the space between a number and its unit
 LONG = 20  # rows: a longer table opens when it is asked for
 
 
 def rendered(text: str, title: str) -> str:
     """HTML of markdown with tables, each named by the title and its number; raw HTML in it is shown as text."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens, out, start, number = reader.parse(text), [], 0, 0
+    tokens, out, start, number = reader.parse(UNIT.sub("\u00a0", text)), [], 0, 0
     for token in tokens:
         if token.type.startswith("heading"):  # below the section's own, which is an h2
             token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"

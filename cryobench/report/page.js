@@ -152,7 +152,7 @@ if (by("gallery")) {
     if (clean) [by("truth").src, by("truth").alt] = [clean.images[index], `test image ${index}, clean`];
     by("bar").hidden = !left.bar;
     if (left.bar) by("compare").style.setProperty("--bar", `${left.bar.percent}%`);
-    by("bar").textContent = left.bar ? left.bar.text : "";
+    by("bar").firstElementChild.textContent = left.bar ? left.bar.text : "";
     const mse = (method) => (method.mse[index] === null ? "no MSE" : `MSE ${method.mse[index].toExponential(2)}`);
     by("scores").textContent = `Left: ${left.name}, ${mse(left)}. Right: ${right.name}, ${mse(right)}.`;
   };
