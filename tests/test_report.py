@@ -108,7 +108,11 @@ def test_the_side_information_named_there_is_explained_there(page):
 
 def test_every_method_of_the_first_table_is_told_in_a_line_by_the_names_that_are_typed_and_printed(page):
     text = html.unescape(page.read_text(encoding="utf-8"))
-    told = dict(re.findall(r"<li><code>(\w+)</code>(.*?)</li>", text.split("What each method is, and the signs")[1].split("</ul>")[0]))
+    told = dict(
+        re.findall(
+            r"<li><code>(\w+)</code>(.*?)</li>", text.split("What each method is, and the signs")[1].split("</ul>")[0]
+        )
+    )
     rows = frame.frame(Store(COMMITTED).all())
     assert set(told) == set(rows["method"]) - {"oracle"}
     assert told["bayes"].startswith(" (Bayes limit): Control: the limit. Posterior mean")
