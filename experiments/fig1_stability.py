@@ -56,6 +56,6 @@ def draw(runs: dict[str, list[dict]]):
         *axes[0].get_legend_handles_labels(),
         loc="outside upper center",
         ncols=2,
-        title=f"lines: mean over {n} seed{'s' * (n > 1)}; bands: from the lowest seed to the highest",
+        title=f"lines: mean over {n} seeds; bands: from the lowest seed to the highest" if n > 1 else "one seed",
     )
     return sheet
