@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from cryobench.experiments import scale_up
+from matplotlib.legend_handler import HandlerTuple
 
 from cryobench import figure
 from cryobench.printed import named, plain
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
+OF_ALL = "the paper's scale"  # the one sign that all methods share
 PANELS = (
     ("pairs", "images", "more training pairs", "images seen"),
     ("epochs", "images", "more epochs", "images seen"),
@@ -34,7 +37,7 @@ def sheet(points: list[scale_up.Point]):
         for axis, (kind, by, title, label) in zip(axes[number], PANELS, strict=True):
             series, paper = scale_up.series(points, method)[kind], scale_up.PAPER[by]
             slope = draw(axis, series, by, number)
-            axis.axvline(paper, color=figure.FAINT, linewidth=1, label="the paper's scale")
+            axis.axvline(paper, color=figure.FAINT, linewidth=1, label=OF_ALL)
             axis.set(xscale="log", yscale="log", title=f"{named(method)}, {title}\n{slope}")
             if number == len(axes) - 1:
                 axis.set_xlabel(label)
@@ -44,8 +47,16 @@ def sheet(points: list[scale_up.Point]):
     figure.log_ticks(axes[0, 0].yaxis)
     for axis in axes[:, 0]:
         axis.set_ylabel(f"MSE, SNR {scale_up.SNR:g}")
-    handles = {name: handle for axis in axes[0] for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
-    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=4)
+    handles = [
+        {name: handle for axis in line for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+        for line in axes
+    ]
+    names = list(dict.fromkeys(name for line in handles for name in line))
+    signs: list[Any] = [
+        tuple(line[name] for line in handles[: 1 if name == OF_ALL else None] if name in line) for name in names
+    ]
+    together = {tuple: HandlerTuple(ndivide=None, pad=0.6)}
+    canvas.legend(signs, names, loc="outside lower center", ncols=4, handler_map=together)
     return canvas
 
 

@@ -57,9 +57,22 @@ def write(store: Store) -> list[Path]:
         "MSE over the second half of the iterations: its mean and standard deviation there, each the mean over seeds. "
         "SNR 0.1, ResNet; the first 100 test images. (0,0)-GAN: the paper's JSGAN.",
         text.pipes([head, *body]),
+        answer(lines),
         *notes,
     ]
     return text.write(store, "table_stability", {"md": text.page(*parts), "csv": text.sheet(COLUMNS, lines)})
+
+
+def answer(lines: list[dict]) -> str:
+    """The question of the title, by each curve and measure; nothing where either training was not watched."""
+    said = [
+        f"{CURVES[line['curve']]}: {1 / line['std_ratio']:.2g} times by the standard deviation, "
+        f"{1 / line['quartiles_ratio']:.2g} times by the distance between quartiles"
+        for line in lines
+        if line["std_ratio"] and line["quartiles_ratio"]
+    ]
+    alone, joint = map(named, ROWS)
+    return f"{joint} oscillates this many times as much as {alone} (below 1: less). {'; '.join(said)}." if said else ""
 
 
 def watched(store: Store) -> tuple[dict[str, list[dict]], list[str]]:
