@@ -69,7 +69,8 @@ class Task:
             f"{noise['snr']:g}" if "snr" in noise else "",
         ]
         more = self.where.split(", ")[3:]
-        noise_settings = ", ".join(word.removeprefix("noise.") for word in more if not word.startswith("noise.name="))
+        settings = [word.removeprefix("noise.") for word in more if not word.startswith("noise.name=")]
+        noise_settings = ", ".join(filter(None, map(in_words, settings)))
         return " ".join(filter(None, [*words, f"({noise_settings})" if noise_settings else ""]))
 
     @property
@@ -77,6 +78,26 @@ class Task:
         """Its noise model."""
         noise = self.config["noise"]
         return f"{noise['name']}, clipped" if noise.get("clip") else noise["name"]
+
+
+def in_words(setting: str) -> str:
+    """A setting of a noise model at the head of a column; nothing for what is not there.
+
+    >>> [in_words(setting) for setting in ("ctf=True", "shift=0", "shift=2", "train=True", "share=0.3", "gain=2")]
+    ['CTF', '', 'shifts of up to 2 px', 'training images alike', '30 %', 'gain=2']
+    """
+    key, _, value = setting.partition("=")
+    if value in ("0", "0.0", "False"):
+        return ""
+    words = {
+        "clip": "clipped",
+        "ctf": "CTF",
+        "colour": "coloured noise",
+        "shift": f"shifts of up to {value} px",
+        "train": "training images alike",
+        "type": f"type {value}",
+    }
+    return f"{100 * float(value):.3g} %" if key == "share" else words.get(key, setting)
 
 
 @dataclass(frozen=True)
