@@ -173,8 +173,8 @@ def to_markdown(results: list[Finding]) -> str:
         span = " to ".join(dict.fromkeys(f"{one:+.1%}" for one in (min(effects), max(effects)))) if effects else "–"
         lines.append(
             [
-                f"{claim.source} ({claim.name})",
-                claim.says,
+                claim.source,
+                f"{claim.says} ({claim.name})",
                 verdict(group),
                 span,
                 f"{claim.margin:.0%}",
