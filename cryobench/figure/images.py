@@ -212,6 +212,6 @@ def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = No
     reach = float(np.abs(difference).max())
     show(right, difference, -reach, reach, cmap="RdBu_r")
     right.set_title("closed − open", fontsize=SMALL)
-    grey_bar(sheet, [right], -reach, reach, "difference of it", "RdBu_r")
+    grey_bar(sheet, [right], -reach, reach, "difference in density", "RdBu_r")
     path.parent.mkdir(parents=True, exist_ok=True)
     return write(sheet, path)
