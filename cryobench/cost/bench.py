@@ -44,7 +44,8 @@ def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
     """What bench.json holds: the speed of each method among the jobs, with one thread and with all cores.
 
     On a CPU as many methods are measured side by side, one thread each, as there are cores: so do the runs of a sweep. With
-    all cores they go one after the other; those of which one thread took longer than QUICK seconds are left out.
+    all cores they go one after the other; those of which one thread took longer than QUICK seconds are left out. On a GPU
+    they go one after the other, once.
     """
     different = list({json.dumps(cost_key(job.config), sort_keys=True): job for job in jobs}.values())
     measured: dict[str, Any] = {
@@ -67,6 +68,9 @@ def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
             measured["methods"].append(entry)
             bar.advance(task)
         for job in different if cores() > 1 else []:
+            if job.config["trainer"]["accelerator"] != "cpu":  # its threads are not what computes
+                bar.advance(task)
+                continue
             bar.update(task, description=f"{job.config['method']['name']}, {cores()} cores")
             (alone,) = (entry for entry in measured["methods"] if entry["key"] == cost_key(job.config))
             if alone.get("took_s", QUICK) < QUICK:
