@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, guessing, records_of
-from scipy.spatial import ConvexHull
+from scipy.spatial import ConvexHull, QhullError
 
 from cryobench import figure
 from cryobench.printed import named
@@ -84,7 +84,12 @@ def scatter(axis, clustering: dict, embedding: str, title: str, paper: int | Non
 
 
 def outline(axis, points: np.ndarray, colour: str, label: str) -> None:
-    """The convex hull of a cluster's points (2, n); none where they lie on a line (clean images of one view are all alike)."""
-    if np.linalg.matrix_rank(points - points.mean(axis=1, keepdims=True)) == 2:
+    """The convex hull of a cluster's points (2, n); none of fewer than three, or where they lie on a line (clean images of one
+    view are all alike)."""
+    if points.shape[1] < 3:
+        return
+    try:
         hull = points[:, ConvexHull(points.T).vertices]
-        axis.fill(*hull, facecolor=colour, alpha=figure.BAND, linewidth=0, label=label, zorder=0.5)
+    except QhullError:
+        return
+    axis.fill(*hull, facecolor=colour, alpha=figure.BAND, linewidth=0, label=label, zorder=0.5)

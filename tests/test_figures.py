@@ -162,7 +162,8 @@ def test_an_outline_holds_its_cluster_and_lines_have_none():
     wider = points.mean(axis=1) + 1.001 * (hull.get_xy() - points.mean(axis=1))  # corners are points, too
     assert Outline(wider).contains_points(points.T).all()
     assert {tuple(corner) for corner in hull.get_xy()} <= {tuple(point) for point in points.T}
-    fig3_clustering.outline(axis, np.zeros((2, 5)), style.COLOURS[0], "b")
+    for none in (np.zeros((2, 5)), points[:, :2], points[:, :1], points[:, :0], np.array([[0, 1, 2], [0, 2, 4.0]])):
+        fig3_clustering.outline(axis, none, style.COLOURS[0], "b")
     assert len(axis.patches) == 1
 
 

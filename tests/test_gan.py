@@ -12,7 +12,7 @@ from cryobench.methods.learned.batches import Batches, InOrder, Kept
 from cryobench.methods.learned.gan import AlphaBetaGan, WassersteinGan
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.modules import denoising
-from cryobench.methods.learned.modules.gan import ADAM, GanModule, map_mean, map_sum
+from cryobench.methods.learned.modules.gan import ADAM, GanModule, gradient_penalty, map_mean, map_sum
 from cryobench.methods.learned.trained import Trained
 from cryobench.noise.gaussian import Gaussian
 
@@ -132,6 +132,22 @@ def test_the_gradient_penalty_moves_the_critics_gradients_to_1(images, tmp_path,
         optimizer.step()
     after = float((norms() - 1).abs().mean())
     assert after < 0.35 and after < before
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_the_gradient_penalty_is_one_of_single_precision_where_training_is_not(dtype):
+    """A slope of 1e5 is inf in half precision, and its square beyond it in any case; here its norm is known: ‖w‖."""
+    weights = torch.zeros(64, 1)
+    weights[:2, 0] = torch.tensor([3e5, 4e5])
+    images = torch.rand(2, 3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+
+    def critic(image: torch.Tensor) -> torch.Tensor:
+        return (image.flatten(1) @ weights)[:, :, None, None]
+
+    with torch.autocast("cpu", dtype=dtype):
+        assert critic(images[0]).dtype == dtype
+        penalty = gradient_penalty(critic, images[0], images[1].to(dtype), torch.Generator().manual_seed(1))
+    assert float(penalty) == pytest.approx((5e5 - 1) ** 2, rel=1e-5)
 
 
 def test_the_released_penalty_never_acts_and_weights_are_clipped(images, tmp_path):

@@ -34,11 +34,15 @@ def map_sum(scores: torch.Tensor) -> torch.Tensor:
 
 
 def gradient_penalty(critic, real: torch.Tensor, fake: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """E (‖∇D(x̂)‖₂ − 1)², x̂ drawn uniformly between real and fake (Gulrajani et al. 2017, equation 3)."""
+    """E (‖∇D(x̂)‖₂ − 1)², x̂ drawn uniformly between real and fake (Gulrajani et al. 2017, equation 3).
+
+    In single precision, whatever a training's: half precision overflows in gradients that are not scaled, and then squared.
+    """
     share = ranks.shard(torch.rand(len(real) * ranks.world(), 1, 1, 1, generator=generator)).to(real)
-    between = (share * real + (1 - share) * fake).requires_grad_(True)
-    (slope,) = torch.autograd.grad(critic(between).mean(dim=(1, 2, 3)).sum(), between, create_graph=True)
-    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+    between = (share * real + (1 - share) * fake.to(real)).requires_grad_(True)
+    with torch.autocast(real.device.type, enabled=False):
+        (slope,) = torch.autograd.grad(critic(between).mean(dim=(1, 2, 3)).sum(), between, create_graph=True)
+        return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 def random_of_step(seed: int, epoch: int, index: int) -> torch.Generator:
