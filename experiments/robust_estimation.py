@@ -172,11 +172,19 @@ def grid(shown: Sequence[Cell]) -> list[list[str]]:
 def to_markdown(shown: Sequence[Cell], kind: str) -> str:
     """The page of one kind: the grid, and notes on how to read it."""
     notes = [
+        "A column is what is estimated from: the uncontaminated law, where its centre is θ = 0 and its scatter Σ is I or AR, the "
+        "covariance of neighbours that depend on each other (first-order autoregression, Σᵢⱼ = ½^|i−j|); how the share ε of the "
+        "points is contaminated (far: the same law, moved by 5 in each coordinate; cauchy: a Cauchy law there); p coordinates, n "
+        "points. A GAN's name has its α and β, and the widths of its discriminator's layers.",
         f"{ERRORS[kind]}, mean(spread over seeds). The oracle is the maximum likelihood estimate from the uncontaminated "
         "points (under strong contamination: from the sample before it).",
         f"{OUTSIDE} |α−β| ≥ 1: outside Theorem 1.",
     ]
     if kind == "scatter":
+        notes.append(
+            "Kendall, Tyler: the estimates of scatter named after them, from signs and ranks; MCD: the minimum covariance "
+            "determinant of a part of the points."
+        )
         notes.append("Where the law is not normal a scatter has no scale of its own and is given the trace of Σ.")
     else:
         notes.append("GANs and iterative filtering are given Σ; iterative filtering and the trimmed mean are given ε.")

@@ -221,9 +221,10 @@ def slope_marks(panel, gans: list[Rate]) -> None:
         color=figures.GRID,
         zorder=0,
         linewidth=0,
-        label=f"within {TOLERANCE:g} of it",
+        label=f"within {TOLERANCE:g} of its slope: agrees, if all of the interval is there",
     )
-    panel.axvline(theorem, color=figures.INK, linestyle=":")
+    beyond = "its slope: faster, slower, if the interval doesn't reach it; else undecided"
+    panel.axvline(theorem, color=figures.INK, linestyle=":", label=beyond)
     panel.set_yticks(range(len(gans)), [named(line.row.partition(" ")[0]) for line in reversed(gans)])
     panel.set(xlabel="slope of log error, and its 95 % interval", ylim=(-0.6, len(gans) - 0.4))
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("-", "−"))

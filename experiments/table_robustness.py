@@ -21,6 +21,7 @@ NOTES = (
     "Dashes: not run, or the method does not say.",
     "Noise training pairs are U[0, 1] images in place of references, of inputs, or of both independently; they are among the "
     "held-out pairs that choose τ and the size of the basis, too, by their mean error unless the row says by the median. "
+    "τ is the widening of the posterior's weights, exp(−‖y − x‖²/2σ²τ), which makes up for exemplars that are few. "
     "A wrong σ is wrong in choosing τ too, which makes up for one too small; for a σ that is wrong in the test images alone "
     "see the rows of τ, since only σ²τ enters: τ = 0.5 and 8 are a half and a double σ beside τ = 2. Off-centre particles "
     "and those with a CTF "

@@ -73,6 +73,6 @@ def trust(
         judged = questions.stack_images(chosen, prepared, n, say)
     unseen = questions.unseen_conformation(chosen, n, progress) if questions.has_conformations(chosen, source) else None
     answers = questions.ask(chosen, judged, unseen, progress)
-    figure.write(verdict.draw(chosen.name, answers), path)
-    print(verdict.findings(chosen.name, answers))
+    figure.write(verdict.draw(chosen.title, answers), path)
+    print(verdict.findings(chosen.title, answers))
     print(f"written: {path}")

@@ -21,6 +21,7 @@ from cryobench.errors import InputError, one_line
 from cryobench.files import whole
 from cryobench.methods.base import Denoiser
 from cryobench.noise.background import outside_circle
+from cryobench.printed import called
 from cryobench.runs.damage import is_number, is_whole
 from cryobench.runs.store import Store
 
@@ -46,6 +47,11 @@ class Model:
     image_size: int | None = None
     pixel_size: float | None = None
     background: tuple[float, float] | None = None
+
+    @property
+    def title(self) -> str:
+        """What tables call its method."""
+        return called(self.config["method"])
 
     @property
     def fits_stack(self) -> bool:
