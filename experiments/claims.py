@@ -154,13 +154,13 @@ def by_claim(results: list[Finding]) -> dict[Claim, list[Finding]]:
 
 NOTES = """\
 In brackets behind a claim stands its key, by which the comparisons below name it. An effect is the difference in MSE relative \
-to the other row (−10 % is a tenth lower): the mean over seeds of the logarithm of the ratio, each seed's MSE the mean over the same test images. The test is two-sided at 5 %, with variances over seeds \
-moderated by the rows of a kind (the same net, or none); p values are corrected for the comparisons of their claim (Holm). \
-*holds*: significant, in the claim's direction; *reversed*: significant, against it; *equivalent*: within the margin by two \
-one-sided tests; *undecided*: none of these, with the smallest difference that these seeds could have shown (a power of 80 %) \
-and the number of seeds that would decide if the difference is as measured. Of a claim that rows hardly differ, what it says \
-is *equivalent*, and *reversed* is a difference significantly beyond the margin. Fewer than three seeds allow no verdict. \
-How, and how often it errs: docs/statistics.md."""
+to the other row (−10 % is a tenth lower): the mean over seeds of the logarithm of the ratio, each seed's MSE the mean over \
+the same test images. The test is two-sided at 5 %, with variances over seeds moderated by the rows of a kind (the same net, \
+or none); p values are corrected for the comparisons of their claim (Holm). *holds*: significant, in the claim's direction; \
+*reversed*: significant, against it; *equivalent*: within the margin by two one-sided tests; *undecided*: none of these, with \
+the smallest difference that these seeds could have shown (a power of 80 %) and the number of seeds that would decide if the \
+difference is as measured. Of a claim that rows hardly differ, what it says is *equivalent*, and *reversed* is a difference \
+significantly beyond the margin. Fewer than three seeds allow no verdict. How, and how often it errs: docs/statistics.md."""
 
 
 def to_markdown(results: list[Finding]) -> str:

@@ -48,7 +48,7 @@ def points(runs: pd.DataFrame) -> list[Point]:
     for row, wanted in frame.sweep_rows(SWEEP).items():
         method, _, size = row.removesuffix(" px").rpartition(", ")
         matching = frame.usual(runs, {**wanted, "noise.snr": SNR, "scale.name": "desk128"})
-        matching = matching.drop_duplicates("seed", keep="last").reindex(columns=list(METRICS)).dropna()
+        matching = matching.reindex(columns=list(METRICS)).dropna()
         if len(matching):
             out.append(Point(method, int(size), tuple(matching["mse"]), tuple(matching["nmse"])))
     return out

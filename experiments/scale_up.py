@@ -91,9 +91,7 @@ def points(runs: pd.DataFrame) -> list[Point]:
     """The rows that have records; what a row leaves unsaid is the desk scale's."""
     out = []
     for row, wanted in frame.sweep_rows("scale_up").items():
-        matching = frame.usual(runs, {**wanted, "noise.snr": SNR, "scale.name": "desk"}).drop_duplicates(
-            "seed", keep="last"
-        )
+        matching = frame.usual(runs, {**wanted, "noise.snr": SNR, "scale.name": "desk"})
         if len(matching):
             first = matching["record"].iloc[0]
             out.append(

@@ -1,5 +1,7 @@
 """Tables: whose records enter which cell, and how a cell is printed."""
 
+from dataclasses import replace
+
 import pytest
 
 from cryobench.config.compose import compose, resolve
@@ -80,8 +82,15 @@ def test_a_trial_of_another_scale_setting_does_not_hide_a_run_that_it_does_not_c
     assert len(frame.usual(frame.frame([trial]), frame.sweep_rows("methods")["Non-local means"])) == 1
 
 
-def test_one_seed_counts_once():
-    assert len(cell([record("(1,1)"), record("(1,1)")])[0].values) == 1
+def test_one_seed_counts_once_and_a_later_run_of_it_changes_no_number():
+    """As one that looked at its images more closely, or ran on another machine."""
+    first = replace(record("(1,1)", mse=0.01), started="2026-01-01T00:00:00+00:00")
+    later = replace(
+        record("(1,1)", "alpha_beta", "analysis=[clustering]", mse=0.02), started="2026-01-02T00:00:00+00:00"
+    )
+    assert first.run_id != later.run_id
+    for records in ([first, later], [later, first]):
+        assert cell(records)[0].values == (0.01,)
 
 
 @pytest.mark.parametrize(("scale", "verdict"), [("smoke", "not comparable (scale smoke)"), ("paper", "too few seeds")])

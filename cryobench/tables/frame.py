@@ -176,15 +176,15 @@ def in_words(differs: dict[str, object]) -> str:
 
 
 def usual(runs: pd.DataFrame, wanted: dict[str, object]) -> pd.DataFrame:
-    """The finished runs with these settings and the shipped ones elsewhere."""
+    """The finished runs with these settings and the shipped ones elsewhere, of a seed and an SNR the earliest."""
     matching = rows(runs, {"": wanted})
-    return matching[matching["variant"] == ""]
+    return earliest(matching[matching["variant"] == ""], ["data", "scale", "snr", "seed"])
 
 
 def chosen(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> tuple[pd.DataFrame, list[str]]:
     """The runs of one and the same variant, row by row by seed, a seed and SNR once in each; and notes for the reader.
 
-    Runs with the shipped settings win; where there are none, the variant with the most runs.
+    Runs with the shipped settings win; where there are none, the variant with the most runs; of a seed the earliest.
     """
     matching = rows(runs, wanted)
     if (
@@ -205,9 +205,14 @@ def chosen(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> tuple[pd
         notes.append(
             f"{len(matching) - counts[one]} runs with other settings are left out ({some or 'the shipped ones'})."
         )
-    once = matching[matching["variant"] == one].drop_duplicates(["row", "snr", "seed"], keep="last")
+    once = earliest(matching[matching["variant"] == one], ["row", "snr", "seed"])
     place = {row: number for number, row in enumerate(wanted)}
     return once.sort_values(["row", "seed"], key=lambda c: c.map(place) if c.name == "row" else c, kind="stable"), notes
+
+
+def earliest(runs: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
+    """The earliest run of each of `by`: one that was repeated, as with an analysis of its images, changes no number later."""
+    return runs.iloc[np.argsort([record.started for record in runs["record"]], kind="stable")].drop_duplicates(by)
 
 
 def by_row(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:

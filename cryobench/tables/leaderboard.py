@@ -45,11 +45,11 @@ SAID = """\
 The NMSE of each method's test images as a multiple of that of the limit under the same noise, seed by seed, and the mean over \
 seeds. × Bayes: over the posterior mean given the true volumes (`method=bayes`). × linear, where no Bayes limit was run: over \
 the best linear filter that turns with the image (`method=wiener`). NMSE, where neither is a limit (clipped noise, images \
-through a microscope that training images did not see): the NMSE itself. Other tables' multiples \
-are those of the MSE, which differ a little: there, images of large variance count for more. A method has one row, what one types for it in \
-brackets, with the settings of its yaml or, where no task has records of these, those that the most tasks have. Rows are \
-in the order of the geometric mean of their multiples of the linear limit under plain noise. ¹: one seed. What a method used \
-beyond noisy images stands to the right: methods that were told more are no rivals of those that were told less."""
+through a microscope that training images did not see): the NMSE itself. Other tables' multiples are those of the MSE, which \
+differ a little: there, images of large variance count for more. A method has one row, what one types for it in brackets, with \
+the settings of its yaml or, where no task has records of these, those that the most tasks have. Rows are in the order of the \
+geometric mean of their multiples of the linear limit under plain noise. ¹: one seed. What a method used beyond noisy images \
+stands to the right: methods that were told more are no rivals of those that were told less."""
 
 
 @dataclass(frozen=True)
@@ -167,10 +167,10 @@ def records_name(record: Record) -> str:
 
 
 def by_label(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Method with its settings → its runs, each seed once."""
+    """Method with its settings → its runs, of each seed the earliest."""
     labelled: dict[str, dict[int, Record]] = {}
     for record in sorted(records, key=lambda one: one.started):
-        labelled.setdefault(label(record), {})[record.seed] = record
+        labelled.setdefault(label(record), {}).setdefault(record.seed, record)
     return {name: [runs[seed] for seed in sorted(runs)] for name, runs in labelled.items()}
 
 
