@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, guessing, records_of
+from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, records_of
 from scipy.spatial import ConvexHull, QhullError
 
 from cryobench import figure
+from cryobench.evaluation.chance import guessing
 from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame

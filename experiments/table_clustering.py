@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from cryobench.evaluation import statistics
+from cryobench.evaluation.chance import guessing
 from cryobench.printed import named, plain
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
@@ -36,19 +37,6 @@ PAPER = {
     (GAN, "tsne"): 46,
 }
 SIXTY = 60
-
-
-def guessing(images: int) -> tuple[float, float]:
-    """How many of so many images are right by guessing, mean and standard deviation: not a half, as the better of the two
-    labellings counts.
-
-    >>> [round(value, 1) for value in guessing(60)]
-    [33.1, 2.4]
-    """
-    right = np.arange(images + 1)
-    counted, chance = np.maximum(right, images - right), stats.binom.pmf(right, images, 0.5)
-    mean = float(counted @ chance)
-    return mean, float(np.sqrt((counted - mean) ** 2 @ chance))
 
 
 # What note 5 says is better, and than what.

@@ -9,12 +9,13 @@ from pathlib import Path
 import matplotlib.colors
 import numpy as np
 import pytest
-from cryobench.experiments import fig3_clustering, fig_scale_up, scale_up, table_clustering
+from cryobench.experiments import fig3_clustering, fig_scale_up, scale_up
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path as Outline
 
 from cryobench import figure
+from cryobench.evaluation.chance import guessing
 from cryobench.figure import style
 
 ROOT = Path(__file__).parents[1]
@@ -169,7 +170,7 @@ def test_an_outline_holds_its_cluster_and_lines_have_none():
 
 def test_guessing_two_clusters_gets_more_than_half():
     """The better of two labellings: n/2 + E|X − n/2| of a binomial X, which is n/2 (1 + C(n, n/2) / 2ⁿ)."""
-    mean, _ = table_clustering.guessing(60)
+    mean, _ = guessing(60)
     assert mean == pytest.approx(30 * (1 + math.comb(60, 30) / 2**60))
 
 
