@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -41,6 +42,8 @@ class SteerableBasis:
 
     def to(self, device) -> SteerableBasis:
         """The same basis on another device."""
+        if self.functions.device == torch.device(device):
+            return self
         return SteerableBasis(self.orders.to(device), self.functions.to(device))
 
     @cached_property
@@ -81,6 +84,10 @@ class SteerableBasis:
         return (parts @ self.functions).unflatten(1, (self.size, self.size))
 
 
+# Those in use by size: one of 128 px is 0.6 GiB, and takes many seconds to make.
+IN_USE: WeakValueDictionary[tuple[int, float], SteerableBasis] = WeakValueDictionary()
+
+
 def fourier_bessel(size: int, *, band: float = 0.5) -> SteerableBasis:
     """A constant, and Fourier-Bessel functions J_m(ρ_mq r/R)·exp(imθ) on the disc of radius R = size//2 px about its centre.
 
@@ -91,21 +98,32 @@ def fourier_bessel(size: int, *, band: float = 0.5) -> SteerableBasis:
     """
     if size < 8:
         raise InputError(f"expected images of at least 8 x 8 px for a steerable basis, got {size} x {size}")
+    if (basis := IN_USE.get((size, band))) is None:
+        basis = IN_USE[size, band] = _sampled(size, band)
+    return basis
+
+
+def _sampled(size: int, band: float) -> SteerableBasis:
+    """`fourier_bessel`, made anew."""
     radius = size // 2
     y, x = np.mgrid[:size, :size].reshape(2, -1) - radius
     inside, theta = np.hypot(x, y) < radius, np.arctan2(y, x)
-    distances, which = np.unique(np.hypot(x, y), return_inverse=True)  # Bessel functions are dear, and few radii differ
+    distances, which = np.unique(
+        np.hypot(x, y)[inside], return_inverse=True
+    )  # Bessel functions are dear, and few radii differ
+    radial = np.zeros(size * size)
     limit = 2 * np.pi * band * radius
     orders, cosines, sines = [], [], []
     for m in range(int(limit) + 1):
+        cosine, sine = np.cos(m * theta), np.sin(m * theta)
         zeros = jn_zeros(m, int((limit - m) / np.pi) + 2)  # neighbours lie more than π apart, the first beyond m
         for zero in zeros[:-1][zeros[1:] <= limit]:
             # Unit norm on the plane; sampled on pixels it would depend on how the function falls on the grid.
             norm = (1 if m == 0 else np.sqrt(2)) / (np.sqrt(np.pi) * radius * abs(jv(m + 1, zero)))
-            radial = norm * jv(m, zero * distances / radius)[which] * inside
+            radial[inside] = (norm * jv(m, zero * distances / radius))[which]
             orders.append(m)
-            cosines.append((radial * np.cos(m * theta)).astype(np.float32))
-            sines.append((radial * np.sin(m * theta)).astype(np.float32))
+            cosines.append((radial * cosine).astype(np.float32))
+            sines.append((radial * sine).astype(np.float32))
     isotropic = orders.count(0)
     round_ones, _ = np.linalg.qr(np.stack([np.ones(size * size), *cosines[:isotropic]], axis=1, dtype=np.float64))
     cosines[:isotropic] = round_ones.T.astype(np.float32)
