@@ -71,6 +71,18 @@ def short(value: float | None, digits: int = 3) -> str:
     return f"{mantissa}e{int(exponent)}" if int(exponent) else mantissa
 
 
+def multiple(value: float | None) -> str:
+    """How many times something a number is, in three digits, and no decimals from 100 on; a dash for None.
+
+    >>> multiple(1.1824), multiple(69.77), multiple(5109.59), multiple(None)
+    ('1.18', '69.8', '5110', '–')
+    """
+    if value is None:
+        return "–"
+    digits = f"{value:.2e}"
+    return f"{float(digits):.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
+
+
 def plain(value: float, digits: int = 2) -> str:
     """A number of so many digits, with an exponent where it has to have one: 0.16, 2.1e-9 and not 2.1e-09.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryobench.evaluation import statistics
-from cryobench.printed import plain
+from cryobench.printed import named, plain
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
@@ -211,7 +211,7 @@ def to_markdown(results: list[Finding]) -> str:
 
 def one_line(f: Finding) -> list[str]:
     """A comparison's line in the second table."""
-    names, answer = [f"{row} at {snr:g}" for _, row, snr in f.pair], f.answer
+    names, answer = [f"{named(row)} at {snr:g}" for _, row, snr in f.pair], f.answer
     if answer.comparison is None or answer.p is None or answer.p_equivalent is None:
         effect = "–" if answer.comparison is None else f"{answer.comparison.effect:+.1%}"
         return [

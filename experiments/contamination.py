@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cryobench import figure
-from cryobench.printed import named, short
+from cryobench.printed import multiple, named, short
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 from cryobench.tables.table import Cell
@@ -61,26 +61,32 @@ def times_clean(grid: Grid, row: str, kind: str, share: float) -> float | None:
     return None if contaminated is None or clean is None else contaminated / clean
 
 
+def run(grid: Grid, kind: str, share: float) -> bool:
+    """Whether any row has a run with this type and share."""
+    return any(cell.values for (_, one, part, _), cell in grid.items() if (one, part) == (kind, share))
+
+
 def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
     """For each unit and SNR the MSE, and the same as a multiple of the MSE on clean pairs."""
     parts = [
         "# Contaminated training pairs",
         "A share of the training pairs has U[0, 1] noise in place of the clean reference (type A), of the noisy input (B), "
-        "or of either, independently (C); test images have not. ResNet nets. MSE: mean(spread over seeds); below it, the "
+        "or of either, independently (C), as far as they were run; test images have not. ResNet nets. MSE: mean(spread over "
+        "seeds); below it, the "
         "same as a multiple of what the method reaches on clean pairs (share 0).",
     ]
     for (unit, snr), grid in grids.items():
         kinds = [kind for kind in TYPES if any(c.values for (_, k, s, _), c in grid.items() if k == kind and s)]
-        columns = [("A", 0.0), *((kind, share) for kind in kinds for share in SHARES[1:])]
+        columns = [("A", 0.0), *((kind, share) for kind in kinds for share in SHARES[1:] if run(grid, kind, share))]
         head = ["", *("clean" if not share else f"{kind} {share:g}" for kind, share in columns)]
         errors, times = [[*head, "seeds"]], [head]
         for row in frame.sweep_rows("contamination"):
             row_cells = [grid[row, kind, share, "mse"] for kind, share in columns]
             seeds = sorted({len(cell.values) for cell in row_cells if cell.values}) or [0]
             errors.append(
-                [row, *(text.formatted("mse", c.mean, c.spread) for c in row_cells), "–".join(map(str, seeds))]
+                [named(row), *(text.formatted("mse", c.mean, c.spread) for c in row_cells), "–".join(map(str, seeds))]
             )
-            times.append([row, *(text.decimal(times_clean(grid, row, *column)) for column in columns)])
+            times.append([named(row), *(multiple(times_clean(grid, row, *column)) for column in columns)])
         scales = {cell.scale for cell in grid.values() if cell.scale}
         parts += [
             f"## SNR {snr:g}, contaminated {UNITS[unit]} (scale {', '.join(sorted(scales))})",

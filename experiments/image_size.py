@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cryobench.evaluation.statistics import mean_and_spread
+from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 from cryobench.tables.text import formatted, pipes
@@ -84,7 +85,7 @@ def to_markdown(points: list[Point]) -> str:
         for method in methods:
             of_method = {point.size: getattr(point, metric) for point in points if point.method == method}
             counts = sorted({len(values) for values in of_method.values()})
-            line = [method, *(over_seeds(metric, of_method.get(size)) for size in sizes)]
+            line = [named(method), *(over_seeds(metric, of_method.get(size)) for size in sizes)]
             line.append("–".join(map(str, sorted({counts[0], counts[-1]}))))
             if metric == "mse":
                 paper = published(method)

@@ -19,7 +19,7 @@ import pandas as pd
 from cryobench.experiments import scale_up
 from scipy import stats
 
-from cryobench.printed import plain
+from cryobench.printed import named, plain
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, table, text
 from cryobench.tables.table import Cell
@@ -160,7 +160,10 @@ def reading(cell: Cell, known: dict) -> tuple[str, str]:
                 return "scale", reason
             return "unexplained", f"scale may do it, but none is shown: {reason}"
     others = ", ".join(f"{name}: {text.formatted(cell.metric, value, None).split('(')[0]}" for name, value in tried)
-    return "unexplained", others and f"not by {others}"
+    if others:
+        return "unexplained", f"not by {others}"
+    seeds = ", ".join(text.formatted(cell.metric, value, None).split("(")[0] for value in cell.values)
+    return "unexplained", f"no switch was run; of its seeds: {seeds}"
 
 
 def reading_of_ssim(cell: Cell, wider: float | None) -> tuple[str, str]:
@@ -200,9 +203,11 @@ def to_markdown(lines: list) -> str:
         "# Every published cell",
         f"{len(lines)} cells: {summary}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "
         f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. Scale explains a cell only where "
-        "the trends over pairs and width in the table scale_up are more than scatter. Closer than that, within "
+        "the trends over pairs and width (tables/scale_up.md, measured at 64 px) are more than scatter. Closer than that, within "
         f"{100 * (CLOSE['mse'] - 1):.0f} % in MSE or {CLOSE['psnr']:g} dB in PSNR, are {closer(lines)}.",
         "## Order",
+        "Whether our rows come in the paper's order: Kendall's τ between our numbers and the paper's over the rows of a column "
+        "(1: the same order, −1: the reverse, 0: none), and the probability p of a τ so far from 0 by chance.",
         order(lines),
     ]
     for number in SWEEPS:
@@ -226,7 +231,7 @@ def line_of(cell: Cell, status: str, why: str) -> list[str]:
         text.formatted(cell.metric, *pair) for pair in ((cell.paper, cell.paper_spread), (cell.mean, cell.spread))
     )
     seeds = str(len(cell.values))
-    return [cell.row, f"{cell.snr:g}", layout.HEADINGS[cell.metric], paper, ours, seeds, status, why or "–"]
+    return [named(cell.row), f"{cell.snr:g}", layout.HEADINGS[cell.metric], paper, ours, seeds, status, why]
 
 
 def order(lines: list) -> str:

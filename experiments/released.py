@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, table, text
 from cryobench.tables.table import Cell
@@ -88,7 +89,7 @@ def lines(by_place: dict, brackets: dict, rows: dict, snr: float):
         "seeds",
     ]
     for row in rows:
-        line = [row]
+        line = [named(row)]
         for metric in ("mse", "psnr"):
             cells = [by_place[row, snr, metric, protocol] for protocol in PROTOCOLS]
             line += [text.formatted(metric, cell.mean, bracket(cell, brackets)) for cell in cells]

@@ -162,7 +162,9 @@ def grid(shown: Sequence[Cell]) -> list[list[str]]:
     tasks, rows = (list(dict.fromkeys(getattr(cell, name) for cell in shown)) for name in ("task", "row"))
     at = {(cell.task, cell.row): cell for cell in shown}
     lines = [["", *map(heading, tasks)]]
-    lines += [[named(row), *(str(at.get((task, row), "–")) for task in tasks)] for row in rows]
+    lines += [
+        [named(row) if row != "mcd" else "MCD", *(str(at.get((task, row), "–")) for task in tasks)] for row in rows
+    ]
     published = {cell.task: f"{cell.published:.4f}" for cell in shown if cell.published}
     if published:
         lines.append(["published (0,0)-GAN", *(published.get(task, "–") for task in tasks)])
@@ -178,14 +180,17 @@ def to_markdown(shown: Sequence[Cell], kind: str) -> str:
         "points. A GAN's name has its α and β, and the widths of its discriminator's layers.",
         f"{ERRORS[kind]}, mean(spread over seeds). The oracle is the maximum likelihood estimate from the uncontaminated "
         "points (under strong contamination: from the sample before it).",
-        f"{OUTSIDE} |α−β| ≥ 1: outside Theorem 1.",
     ]
+    if any(OUTSIDE in cell.row for cell in shown):
+        notes.append(f"{OUTSIDE} |α−β| ≥ 1: outside Theorem 1.")
+    if any(cell.row == "mcd" for cell in shown):
+        notes.append("MCD: the minimum covariance determinant, from the part of the points that lies closest together.")
     if kind == "scatter":
         notes.append(
-            "Kendall, Tyler: the estimates of scatter named after them, from signs and ranks; MCD: the minimum covariance "
-            "determinant of a part of the points."
+            "Kendall, Tyler: estimates of scatter named after them, from the directions of points or of differences."
         )
-        notes.append("Where the law is not normal a scatter has no scale of its own and is given the trace of Σ.")
+        if any(cell.task[1] != "gaussian" for cell in shown):
+            notes.append("Where the law is not normal a scatter has no scale of its own and is given the trace of Σ.")
     else:
         notes.append("GANs and iterative filtering are given Σ; iterative filtering and the trimmed mean are given ε.")
     return text.page(f"# Robust estimation of {kind}", text.pipes(grid(shown)), *notes)

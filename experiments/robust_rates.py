@@ -30,6 +30,10 @@ __all__ = ["RESULTS", "write"]
 
 AXES = {"epsilon": "ε", "n": "n"}
 NETS = {"bounded": "robust_rates", "plain": "robust_rates_plain"}
+HEADINGS = {
+    "bounded": "Discriminators D_L(κ,B), of L layers with bounded weights, as in Theorem 1",
+    "plain": "Unbounded discriminators",
+}
 XLABELS = {"epsilon": "contaminated share ε", "n": "points n"}
 TITLES = {
     "epsilon": "The error grows with the contaminated share\n(n = {n:,} points)",
@@ -46,7 +50,7 @@ def write(store: Store) -> list[Path]:
         of_net = [result for result in results if result["settings"]["discriminator"] == net]
         if of_net:
             parts += [
-                f"## {'D_L(κ,B), as in Theorem 1' if net == 'bounded' else 'Unbounded discriminators'}",
+                f"## {HEADINGS[net]}",
                 summary(of_net),
             ]
             lines += [rate for axis in AXES for rate in rates(of_net, "location", axis)]

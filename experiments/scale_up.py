@@ -16,7 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from cryobench.evaluation.statistics import mean_and_spread
-from cryobench.printed import plain, short
+from cryobench.printed import named, plain, short
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 from cryobench.tables.text import formatted, pipes
@@ -136,7 +136,7 @@ def to_markdown(points: list[Point]) -> str:
     lines = [["row", "training pairs", "images seen", "width", "MSE", "seeds"]]
     for p in points:
         mse = formatted("mse", *mean_and_spread(p.mse))
-        lines.append([p.row, f"{p.pairs:,}", f"{p.images:,}", str(p.width), mse, str(len(p.mse))])
+        lines.append([named(p.row), f"{p.pairs:,}", f"{p.images:,}", str(p.width), mse, str(len(p.mse))])
     caption = f"ResNet, SNR {SNR:g}, steps away from the desk scale. MSE: mean(spread over seeds)."
     parts = ["# Toward the paper's scale", caption, pipes(lines)]
     parts += [reading(points, method) for method in METHODS]
@@ -156,7 +156,7 @@ def reading(points: list[Point], method: str) -> str:
             trends.append(f"{what}: MSE ∝ {by}^{fit.b:+.2f}{sure}, {short(value)}{span} at the paper's {PAPER[by]:,}")
     if not trends:
         return ""
-    words = f"**{method}.** " + "; ".join(trends) + "."
+    words = f"**{named(method)}.** " + "; ".join(trends) + "."
     more, wider = trend(ways["pairs"], "images"), trend(ways["width"], "width")
     if more and wider:
         desk = [p for p in points if p.method == method and p.row.endswith("4000 pairs")]
@@ -166,7 +166,7 @@ def reading(points: list[Point], method: str) -> str:
                 * (PAPER["images"] / desk[0].images) ** more.b
                 * (PAPER["width"] / desk[0].width) ** wider.b
             )
-            words += f" Both together, as if independent: {short(both)}"
+            words += f" More pairs and wider nets together, as if independent: {short(both)}"
             if method in PUBLISHED:
                 number, row = PUBLISHED[method]
                 words += f"; the paper has {short(table.published(number)[row, SNR, 'mse'][0])}"

@@ -9,6 +9,7 @@ from cryobench.tables import frame, layout, printed, table, text
 
 RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 TITLE = "Deep convolution results: MSE and PSNR of different models under Gaussian noise"
+CONTROLS = "Controls: *noisy*, the noisy image as it is; *mean image*, that of all clean training images; *oracle*, the clean image itself."
 NAMES = {"l2-Autoencoder": r"$\ell_2$-Autoencoder", "GAN + l1": r"GAN + $\ell_1$", "WGANgp + l1": r"WGANgp + $\ell_1$"}
 
 
@@ -17,6 +18,7 @@ def write(store: Store) -> list[Path]:
     runs = frame.frame(store.all())
     rows = frame.sweep_rows("methods") | frame.outside(runs) | frame.own(runs)
     cells, notes = table.cells(runs, rows, 2, (0.1, 0.05), ("mse", "psnr", "ssim", "nmse"))
+    notes.insert(0, CONTROLS)
     shown = [cell for cell in cells if cell.metric != "ssim"]
     tex = layout.to_tex(shown, TITLE, "Method/SNR", "tab:methods")
     for row, name in NAMES.items():

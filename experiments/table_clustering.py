@@ -78,7 +78,7 @@ def write(store: Store) -> list[Path]:
     parts = [
         "# Telling open from closed by clustering (supplemental note 5)",
         "SNR 0.05; Isomap (25 neighbours) and k-means (k = 2) on raw denoised pixels; correct under the better of the two "
-        "labellings, mean(standard deviation) over all draws, 20 of 60 images for each seed, half of them open. Guessing "
+        "labellings, mean(standard deviation) over all draws (20 for each seed, each of 60 images, half of them open). Guessing "
         "gets 33.1 of 60; *draws above chance* counts those with a two-sided binomial p below 5 %; the interval is the "
         "binomial one of the median draw. *Our p* is over images, so it is of these trained nets, not of all that could "
         "be.",

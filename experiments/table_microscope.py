@@ -18,7 +18,7 @@ import pandas as pd
 
 from cryobench import figure
 from cryobench.evaluation import statistics
-from cryobench.printed import named
+from cryobench.printed import multiple, named
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
 from cryobench.tables.comparison import Measure
@@ -69,7 +69,7 @@ def write(store: Store) -> list[Path]:
     chosen, notes = frame.chosen(runs[runs["snr"] == SNR], wanted)
     values = nmse_of(chosen, runs)
     lines = summary(values, wanted)
-    parts = [f"# {TITLE}", text.pipes(grid(lines)), "## What was asked for", *asked(values)]
+    parts = [f"# {TITLE}", text.pipes(grid(lines)), "## What this table was to show", *asked(values)]
     if len(order := order_of(lines, "white")) > 1:
         parts += ["## Which order survives", text.pipes(survival(values, order))]
     return [
@@ -147,7 +147,7 @@ def grid(lines: list[dict]) -> list[list[str]]:
             cells += (
                 ["–", "–"]
                 if line is None
-                else [text.formatted("mse", line["nmse"], line["spread"]), text.decimal(line["times_limit"])]
+                else [text.formatted("mse", line["nmse"], line["spread"]), multiple(line["times_limit"])]
             )
         out.append(cells)
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, table, text
 
@@ -43,7 +44,7 @@ def lines(cells: list[table.Cell]) -> list[list[str]]:
     grid.limits = {"bayes": grid.snrs, **({"linear": grid.snrs} if "linear" in grid.limits else {})}
     times = [f"{layout.TIMES[name][0]} {snr:g}" for name, snrs in grid.limits.items() for snr in snrs]
     out = [["", *(f"MSE {snr:g}" for snr in grid.snrs), *times, "seeds"]]
-    return out + [[row, *grid.texts(row), layout.counted(grid.line(row))] for row in grid.rows]
+    return out + [[named(row), *grid.texts(row), layout.counted(grid.line(row))] for row in grid.rows]
 
 
 def to_csv(by_molecule: list[tuple[str, list[table.Cell]]]) -> str:

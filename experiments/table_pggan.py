@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cryobench.evaluation.statistics import mean_and_spread
+from cryobench.printed import named
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, table, text
@@ -110,7 +111,7 @@ def pipes(corner: str, rows: dict[str, dict], columns: dict[str, str]) -> str:
             mean, spread, _ = values.get(name, (None, None, 0))
             kind = "mse" if name.startswith("val_mse") else "number"
             cells.append(text.formatted(kind, mean, spread))
-        lines.append([row, *cells])
+        lines.append([named(row), *cells])
     return text.pipes(lines)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cryobench.printed import multiple, named
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 
@@ -106,7 +107,7 @@ def grid(lines: list[dict], later: list[str]) -> list[list[str]]:
     ratios = {name: head for name, head in ratios.items() if name not in LATER or name in later}
     out = [["", "MSE", *ratios.values(), "MSE unseen", "seeds"]]
     for line in lines:
-        numbers = (text.decimal(line[name]) for name in ratios)
+        numbers = ((multiple if name.startswith("times") else text.decimal)(line[name]) for name in ratios)
         mse = text.formatted("mse", line["mse"], line["spread"])
-        out.append([line["row"], mse, *numbers, text.short(line["mse_unseen"]), str(line["n_seeds"])])
+        out.append([named(line["row"]), mse, *numbers, text.short(line["mse_unseen"]), str(line["n_seeds"])])
     return out

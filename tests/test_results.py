@@ -11,6 +11,7 @@ import pytest
 from safetensors import safe_open
 
 from cryobench.config.identity import PLACES
+from cryobench.printed import named
 from cryobench.report.plots import uri
 from cryobench.runs.store import Store
 
@@ -130,7 +131,7 @@ def test_the_readmes_table_is_that_of_the_records():
     head, lines = text.index("| MSE, mean(spread over seeds)"), 0
     for line in text[head:].split("\n\n")[0].splitlines()[2:]:
         label, *cells, paper = (cell.strip() for cell in line.strip("|").split("|"))
-        row = next(name for name in table.index.levels[0] if label.strip("`").startswith(name.strip("`")))
+        row = next(name for name in table.index.levels[0] if label.strip("`").startswith(named(name)))
         for snr, value, times in ((0.1, *cells[:2]), (0.05, *cells[2:])):
             mse = table.loc[row, snr, "mse"]
             mean, _, spread = value.rstrip(")").partition("(")

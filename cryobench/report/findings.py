@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryobench.printed import named, short
+from cryobench.printed import multiple, named, short
 from cryobench.report.summary import LIMITS, NAMED, Row, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
@@ -53,9 +53,12 @@ def ran(runs: pd.DataFrame) -> str:
     places = sorted({f"{data} at {scale} scale" for data, scale in zip(done["data"], done["scale"], strict=True)})
     days = sorted(day_of(record) for record in done["record"])
     when = f"on {days[0]}" if days[0] == days[-1] else f"between {days[0]} and {days[-1]}"
-    seeds = done["seed"].nunique()
+    seeds, methods = (
+        done["seed"].nunique(),
+        len(set(done["method"].dropna()) - {"oracle"}),
+    )  # which is the clean image itself
     words = (
-        f"{counted(len(done), 'run')} of {counted(done['method'].nunique(), 'method')} on {' and '.join(places)}, with "
+        f"{counted(len(done), 'run')} of {counted(methods, 'method')} on {' and '.join(places)}, with "
         f"{'one seed' if seeds == 1 else f'up to {seeds} seeds'}, {when}"
     )
     failed = len(runs) - len(done)
@@ -85,7 +88,16 @@ def limit(ranked: Sequence[Row], levels: Sequence[float]) -> str:
         return ""
     if not bayes:
         return f"The linear limit, the best linear filter, has an MSE of {' and '.join(floors)}."
-    return f"The Bayes limit is an MSE of {' and '.join(floors)}: no method can be lower in expectation."
+    below = [
+        f"{called(row)} at SNR {snr:g}"
+        for row in ranked
+        for snr in levels
+        if row.judged and (row.times(snr) or 1.0) < 1
+    ]
+    chance = (
+        f"; that {' and '.join(below)} {'is' if len(below) == 1 else 'are'} below it here, is chance" if below else ""
+    )
+    return f"The Bayes limit is an MSE of {' and '.join(floors)}: no method can be lower in expectation{chance}."
 
 
 def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
@@ -123,9 +135,7 @@ def called(row: Row) -> str:
 def multiples(row: Row, levels: Sequence[float]) -> str:
     """1.66 × limit at SNR 0.1 and 1.18 × limit at SNR 0.05; 0.46 × linear limit where nothing has a Bayes limit."""
     known = [(times, snr) for snr in levels if (times := row.times(snr)) is not None]
-    return " and ".join(
-        f"{times:.{2 if times < 10 else 1}f} × {NAMED[row.limit]} at SNR {snr:g}" for times, snr in known
-    )
+    return " and ".join(f"{multiple(times)} × {NAMED[row.limit]} at SNR {snr:g}" for times, snr in known)
 
 
 def no_better_than_the_mean(ranked: Sequence[Row], levels: Sequence[float]) -> str:

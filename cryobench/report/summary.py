@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
-from cryobench.printed import named, short
+from cryobench.printed import multiple, named, short
 from cryobench.tables import frame, table
 from cryobench.tables.table import Cell
-from cryobench.tables.text import decimal, formatted, meanings
+from cryobench.tables.text import formatted, meanings
 
 SNRS = (0.1, 0.05)  # the paper's noise levels; a folder without them shows its own
 LIMITS = ("Bayes limit", "Linear limit")
@@ -48,13 +49,16 @@ class Row:
 def rows(runs: pd.DataFrame) -> list[Row]:
     """The methods of Tables 2 and 1, those given from outside, one's own, and others with the settings of their yaml.
 
-    The lowest MSE first, at the folder's first noise level; `oracle`, which is told the answer, is left out.
+    The lowest MSE first, at the folder's first noise level, or what it would be there for rows without that; `oracle`, which is
+    told the answer, is left out.
     """
     levels = snrs(runs)
     own = frame.outside(runs) | frame.own(runs)
     pairs = {f"{row}-GAN + l1, ResNet": wanted for row, wanted in frame.sweep_rows("alpha_beta").items()}
     named = {"methods": frame.sweep_rows("methods") | own, "alpha_beta": pairs}
     covered = {wanted.get("method.name") for part in named.values() for wanted in part.values()}
+    named["pggan"] = {row: at for row, at in frame.sweep_rows("pggan").items() if at["method.name"] not in covered}
+    covered |= {wanted["method.name"] for wanted in named["pggan"].values()}
     rest = sorted(set(runs["method"].dropna()) - covered - {"given"})
     named["rest"] = {name: {"method.name": name} for name in rest}
     published = {name for part in (1, 2) for name, _, _ in table.published(part)}
@@ -68,10 +72,17 @@ def rows(runs: pd.DataFrame) -> list[Row]:
             side = next(iter(cells.values())).side_information
             entries.append(Row(name, cells, name.removesuffix("-GAN + l1, ResNet") in published, tuple(side)))
     bayes = any(cell.times("bayes") for row in entries for cell in row.cells.values())
+    entries = [replace(row, limit="bayes" if bayes else "linear") for row in entries if row.name != "oracle"]
+    as_first = {snr: ratio(entries, levels[0], snr) for snr in levels}
     return sorted(
-        (replace(row, limit="bayes" if bayes else "linear") for row in entries if row.name != "oracle"),
-        key=lambda row: [row.mse(snr) or float("inf") for snr in levels],
+        entries, key=lambda row: next((mse * as_first[snr] for snr in levels if (mse := row.mse(snr))), np.inf)
     )
+
+
+def ratio(entries: list[Row], first: float, other: float) -> float:
+    """How many times the MSE at SNR `other` that at `first` is, the median over rows that have both; 1 without any."""
+    both = [one / another for row in entries if (one := row.mse(first)) and (another := row.mse(other))]
+    return float(np.median(both)) if both else 1.0
 
 
 def snrs(runs: pd.DataFrame) -> list[float]:
@@ -112,7 +123,7 @@ def cell(row: Row, snr: float, best: bool) -> dict:
     return {
         "mse": formatted("mse", value.mean, value.spread),
         "mean": short(value.mean),
-        "times": decimal(times),
+        "times": multiple(times),
         "sort": f"{value.mean:.8g}",
         "sort_times": "" if times is None else f"{times:.8g}",
         "runs": " ".join(value.run_ids),

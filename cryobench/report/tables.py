@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryobench.printed import named
+from cryobench.printed import multiple, named
 from cryobench.report import summary
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout
@@ -100,11 +100,12 @@ def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
 
 
 def mark_best(cells: list[dict], metric: str) -> None:
-    """Mark the best value of a column, as printed: the lowest MSE or NMSE, the highest of other metrics."""
+    """Mark the best value of a column, the lowest MSE or NMSE, the highest of other metrics, and what is printed alike."""
     known = [cell for cell in cells if not cell["missing"]]
-    best = (min if metric in ("mse", "nmse") else max)((float(cell["sort"]) for cell in known), default=None)
-    for cell in known:
-        cell["best"] = float(cell["sort"]) == best
+    if known:
+        best = (min if metric in ("mse", "nmse") else max)(known, key=lambda cell: float(cell["sort"]))
+        for cell in known:
+            cell["best"] = cell["text"].partition("(")[0] == best["text"].partition("(")[0]
 
 
 def cell(line: dict | None, times: dict[str, dict | None], runs: dict[tuple[str, float], list[str]]) -> dict:
@@ -119,7 +120,7 @@ def cell(line: dict | None, times: dict[str, dict | None], runs: dict[tuple[str,
         "text": formatted(metric, mean, spread),
         "sort": "" if mean is None else f"{mean:.8g}",
         "paper": formatted(metric, paper, paper_spread) if paper is not None else "",
-        "times": [f"{float(multiple['mean']):.2f} × {LIMITS[name]}" for name, multiple in times.items() if multiple]
+        "times": [f"{multiple(float(line['mean']))} × {LIMITS[name]}" for name, line in times.items() if line]
         if metric == "mse"
         else [],
         "verdict": line["verdict"],

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from cryobench.evaluation.statistics import MOST_SEEDS, SEEDS, Answer
-from cryobench.printed import short
+from cryobench.printed import multiple, short
 from cryobench.tables.comparison import MEASURES, Comparison, Line
 from cryobench.tables.table import refused_by
-from cryobench.tables.text import decimal, formatted, page, pipes, seconds, sheet, significant
+from cryobench.tables.text import formatted, page, pipes, seconds, sheet, significant
 
 HEAD = [
     "",
@@ -73,7 +73,7 @@ def cells(one: Comparison, place: int) -> list[str]:
     numbers = [formatted(name, *line.cells.get(name, (None, None))) for name in ("mse", "psnr", "ssim")]
     nmse = line.cells.get("nmse")
     share = f"{nmse[0]:.3g}({'–' if nmse[1] is None else f'{nmse[1]:.1g}'})" if nmse else "–"
-    times = [decimal(line.cells.get(f"times_{name}", (None,))[0]) for name in ("linear", "bayes")]
+    times = [multiple(line.cells.get(f"times_{name}", (None,))[0]) for name in ("linear", "bayes")]
     speed = [
         seconds(line.cells.get(name, (None,))[0], least) for name, least in (("image_s", 1e-5), ("training_s", 0.01))
     ]

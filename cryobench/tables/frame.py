@@ -200,10 +200,11 @@ def chosen(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> tuple[pd
         return matching, []
     one = "" if "" in counts else counts.idxmax()
     notes = [f"Settings other than the shipped ones: {one}."] if one else []
-    if left := sorted(set(counts.index) - {one}):
+    others = matching[~matching["run_id"].isin(matching.loc[matching["variant"] == one, "run_id"])]
+    if left := sorted(set(others["variant"])):
         some = "; ".join(left[:3]) + ("; …" if len(left) > 3 else "")
         notes.append(
-            f"{len(matching) - counts[one]} runs with other settings are left out ({some or 'the shipped ones'})."
+            f"{others['run_id'].nunique()} runs with other settings are left out ({some or 'the shipped ones'})."
         )
     once = earliest(matching[matching["variant"] == one], ["row", "snr", "seed"])
     place = {row: number for number, row in enumerate(wanted)}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cryobench import printed
 from cryobench.tables.table import LIMITS, Cell
-from cryobench.tables.text import booktabs, decimal, explained, formatted, page, pipes, sheet, significant
+from cryobench.tables.text import booktabs, explained, formatted, page, pipes, sheet, significant
 
 COLUMNS = ("row", "snr", "metric", "mean", "spread", "n_seeds", "paper", "paper_spread", "verdict")
 HEADINGS = {"mse": "MSE", "psnr": "PSNR", "ssim": "SSIM"}  # NMSE stands in the csv alone
@@ -28,13 +29,16 @@ def to_csv(cells: list[Cell], more: Sequence[Sequence] = ()) -> str:
         lines.append([*place, cell.metric, cell.mean, cell.spread, n, *paper, cell.verdict])
         for name in LIMITS:
             if times := cell.times(name):
-                numbers = (significant(value, 4) for value in times)
+                numbers = (significant(value, 6) for value in times)
                 lines.append([*place, f"times_{name}", *numbers, n, None, None, "not published"])
     return sheet(COLUMNS, [*lines, *more])
 
 
 class Grid:
-    """Cells by place: `rows`, `columns` (metric, SNR) of those metrics that are shown, and the limits known at which SNR."""
+    """Cells by place: `rows`, `columns` (metric, SNR) of those metrics that are shown, and the limits known at which SNR.
+
+    published: rows of the paper; others: those beside them that were run.
+    """
 
     def __init__(self, cells: list[Cell]):
         cells = [cell for cell in cells if cell.metric in HEADINGS]
@@ -44,7 +48,7 @@ class Grid:
         self.at = {(cell.row, cell.metric, cell.snr): cell for cell in cells}
         self.limits = {name: snrs for name in LIMITS if (snrs := limited(cells, name))}
         self.published = [row for row in self.rows if any(cell.paper is not None for cell in self.line(row))]
-        self.others = [row for row in self.rows if row not in self.published]
+        self.others = [row for row in self.rows if row not in self.published and any(c.values for c in self.line(row))]
 
     def line(self, row: str) -> list[Cell]:
         """The cells of a row, column by column."""
@@ -72,15 +76,15 @@ def to_markdown(cells: list[Cell], title: str, corner: str, notes: list[str]) ->
         for row in names:
             row_cells = grid.line(row)
             side_information = ", ".join(next((cell.side_information for cell in row_cells if cell.values), ())) or "–"
-            lines.append(
-                [row, *grid.texts(row), counted([cell for cell in row_cells if cell.metric == "mse"]), side_information]
-            )
+            seeds = counted([cell for cell in row_cells if cell.metric == "mse"])
+            lines.append([printed.named(row), *grid.texts(row), seeds, side_information])
         return pipes(lines)
 
-    paper = [head, *([row, *map(paper_format, grid.line(row))] for row in grid.published)]
+    paper = [head, *([printed.named(row), *map(paper_format, grid.line(row))] for row in grid.published)]
     images = "; ".join(dict.fromkeys(cell.images for cell in cells if cell.images))
     where = f"Images: {images}. " if images else ""
-    caption = f"{where}Ours: mean(spread over seeds)." + "".join(READING[name] for name in grid.limits)
+    unit = " PSNR in dB." if any(metric == "psnr" for metric, _ in grid.columns) else ""
+    caption = f"{where}Ours: mean(spread over seeds).{unit}" + "".join(READING[name] for name in grid.limits)
     more = ["Not in the paper:", ours(grid.others)] if grid.others else []
     words = explained(word for cell in cells for word in cell.side_information)
     return page(f"# {title}", caption, ours(grid.published), *more, words, "The paper's:", pipes(paper), *notes)
@@ -99,7 +103,7 @@ def counted(cells: list[Cell]) -> str:
 def multiple(cell: Cell, name: str = "bayes") -> str:
     """An MSE as a multiple of a limit, "–" where there is none."""
     times = cell.times(name)
-    return decimal(times[0] if times else None)
+    return printed.multiple(times[0] if times else None)
 
 
 def paper_format(cell: Cell) -> str:

@@ -44,12 +44,13 @@ COLUMNS = (
 SAID = """\
 The NMSE of each method's test images as a multiple of that of the limit under the same noise, seed by seed, and the mean over \
 seeds. × Bayes: over the posterior mean given the true volumes (`method=bayes`). × linear, where no Bayes limit was run: over \
-the best linear filter that turns with the image (`method=wiener`). NMSE, where neither is a limit (clipped noise, images \
-through a microscope that training images did not see): the NMSE itself. Other tables' multiples are those of the MSE, which \
-differ a little: there, images of large variance count for more. A method has one row, what one types for it in brackets, with \
-the settings of its yaml or, where no task has records of these, those that the most tasks have. Rows are in the order of the \
-geometric mean of their multiples of the linear limit under plain noise. ¹: one seed. What a method used beyond noisy images \
-stands to the right: methods that were told more are no rivals of those that were told less."""
+the best linear filter that turns with the image (`method=wiener`). NMSE, where there is no limit of these settings (clipped \
+noise, a microscope): the NMSE itself; what methods do that are told of the CTF is in `table microscope`. Other tables' \
+multiples are those of the MSE, which differ a little: there, images of large variance count for more. A method has one row, \
+what one types for it in brackets, with the settings of its yaml or, where no task has records of these, those that the most \
+tasks have. Rows are in the order of the geometric mean of their multiples of the linear limit under plain noise. ¹: one seed. \
+What a method used beyond noisy images stands to the right: methods that were told more are no rivals of those that were told \
+less."""
 
 
 @dataclass(frozen=True)
@@ -229,20 +230,21 @@ def lines(leaders: Board, tasks: Sequence[Task], least: int = 1) -> list[list[st
         row = [cells.get(task.where) for task in tasks]
         if sum(cell is not None for cell in row) >= least:
             first = next(cell for cell in row if cell).records[0]
-            name = one_line(titled(method, settings, first))
+            untold = any(task.config["noise"].get("ctf") for task in tasks) and "ctf" not in first.side_information
+            name = one_line(titled(method, settings, first)) + (", not told of a CTF" if untold else "")
             out.append([name, *map(shown, row), ", ".join(first.side_information) or "–"])
     return out
 
 
 def titled(method: str, settings: str, record: Record) -> str:
-    """A row's name: what tables call the method, and what one types for it where that is another word.
+    """A row's name: what tables call the method, with its net, and what one types for it where that is another word.
 
     >>> from cryobench.runs.record import Record
     >>> titled("nlm", "", Record("", "done", {"method": {"name": "nlm"}})), titled("mine", "h=2", Record("", "done"))
     ('Non-local means (nlm)', 'mine h=2')
     """
     config = record.config.get("method") or {"name": method}
-    name = named(method) if record.given else called(config)
+    name = named(method) if record.given else called(config) + (", ResNet" if config.get("net") == "resnet" else "")
     typed = "" if name.lower() == method.lower() else f" ({method})"
     return f"{name}{typed} {settings}".strip()
 
