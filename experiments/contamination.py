@@ -145,14 +145,14 @@ def to_tex(grids: dict[tuple[str, float], Grid]) -> str:
 
 @figure.styled
 def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
-    """A panel for each method, the one that suffers most first: a line for each type, every seed a dot."""
+    """A panel for each method, the one that suffers most first: a line for each type, every seed a dash."""
     kinds = [kind for kind in TYPES if any(cell.values for (_, k, s, _), cell in grid.items() if k == kind and s)]
     run = dict.fromkeys(row for (row, *_, metric), cell in grid.items() if metric == "mse" and cell.values)
     rows = sorted(run, key=lambda row: -max(suffering(grid, row, kinds).values(), default=0.0))
     lines = -(-len(rows) // COLUMNS_DRAWN)
     sheet = figure.new(9.0, 2.7 * lines + 1.1)
     below = f"; Bayes limit, far below: {short(limit, 2)}" if limit else ""
-    sheet.suptitle(f"MSE of ResNets on clean test pairs, SNR {snr:g}, noise {UNITS[unit]}; dots: single seeds{below}")
+    sheet.suptitle(f"MSE of ResNets on clean test pairs, SNR {snr:g}, noise {UNITS[unit]}; dashes: single seeds{below}")
     axes = sheet.subplots(lines, COLUMNS_DRAWN, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(rows) :]:
         axis.set_axis_off()

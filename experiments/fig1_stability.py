@@ -42,7 +42,7 @@ def draw(runs: dict[str, list[dict]]):
                 mse.mean(axis=0),
                 color=colour,
                 linewidth=1,
-                label=f"{named(row)} (the paper's {row.replace('l1', 'ℓ1')})",
+                label=f"{named(row)} (the paper's {row.replace('l1', 'ℓ1')}), {figure.counted([len(seeds)])}",
             )
             swings.append(f"{named(row)}: {short(std, 2)}")
         axis.set(title=title, yscale="log")
@@ -51,11 +51,11 @@ def draw(runs: dict[str, list[dict]]):
         )
     figure.log_ticks(axes[0].yaxis)
     axes[0].set_ylabel("MSE (images in [0, 1])")
-    n = max(map(len, runs.values()))
+    several = max(map(len, runs.values())) > 1
     sheet.legend(
         *axes[0].get_legend_handles_labels(),
         loc="outside upper center",
         ncols=2,
-        title=f"lines: mean over {n} seeds; bands: from the lowest seed to the highest" if n > 1 else "one seed",
+        title="of several seeds, lines: their mean; bands: from the lowest to the highest" if several else "",
     )
     return sheet

@@ -50,7 +50,8 @@ def write(store: Store) -> list[Path]:
         panels = [one for row in ordered(store, shown) for one in panel(store, shown[row], name(store, row, shown))]
         if panels:
             size = next((record.data.get("pixel_size") for some in shown.values() for record in some["record"]), None)
-            title = f"one test image at SNR {snr:g}, and its MSE by each method, the highest first"
+            last = ", the limit last" if LIMIT in shown else ""
+            title = f"one test image at SNR {snr:g}, and its MSE by each method: the highest first{last}"
             files += figure.save(figure.gallery(panels, size, title), store.results, f"fig2_gallery_snr{snr:g}")
     return files
 
@@ -65,10 +66,10 @@ def ordered(store: Store, shown: dict[str, pd.DataFrame]) -> list[str]:
 
 
 def name(store: Store, row: str, shown: dict[str, pd.DataFrame]) -> str:
-    """How a panel is called; of the limit, that it is the lowest on average, where this one image says otherwise."""
+    """How a panel is called; of the limit, that it is the lowest in expectation, where this one image says otherwise."""
     others = [error(store, some) for other, some in shown.items() if other not in ("oracle", LIMIT)]
     beaten = row == LIMIT and min(others, default=np.inf) < error(store, shown[row])
-    return NAMES.get(row, named(row)) + (", lowest on average" if beaten else "")
+    return NAMES.get(row, named(row)) + (",\nlowest in expectation" if beaten else "")
 
 
 def kept(store: Store, runs: pd.DataFrame) -> Record | None:

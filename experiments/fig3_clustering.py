@@ -20,6 +20,7 @@ from cryobench.tables import frame
 
 FILES = {"random": "fig3_clustering", "motion": "fig3_clustering_fixed_view"}
 COLUMNS, PANEL = 4, 2.15  # a line; inches
+SAME = 0.02  # of the whole extent: points of a kind that lie closer cannot be told apart
 
 
 def write(store: Store) -> list[Path]:
@@ -78,6 +79,11 @@ def scatter(axis, clustering: dict, embedding: str, title: str, paper: int | Non
             marker="x",
             linewidth=1.2,
             label=f"{label}, in the wrong cluster",
+        )
+    alike = all(np.ptp(points[:, group], axis=1).max() < SAME * np.ptp(points) for group in (~closed, closed))
+    if alike:
+        axis.text(
+            0.5, 0.25, "all images of a kind\ncoincide", ha="center", fontsize=figure.SMALL, transform=axis.transAxes
         )
     count = f"{clustering[embedding]['correct'][0]} of {len(closed)}"
     axis.set_title(f"{title}\n{count}" + (f" (paper {paper})" if paper else ""), fontsize=figure.SMALL)

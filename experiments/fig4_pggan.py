@@ -26,12 +26,12 @@ def write(store: Store) -> list[Path]:
         return []
     files = figure.save(training(trained), store.results, "fig4_pggan_training")
     lines = []
-    for row, letter in zip(ROWS, ("a", "c"), strict=True):
+    reference = images(store, clean(runs, next(iter(trained.values()))))  # the same images for both
+    for row, (letter, below) in zip(ROWS, ("ab", "cd"), strict=True):
         if (shown := images(store, trained.get(row, []))) is not None:
             lines.append((f"({letter}) {named(row)} (the paper's {NAMES[row]}), denoised", shown))
-    reference = clean(runs, next(iter(trained.values())))  # the same images for both
-    if lines and (shown := images(store, reference)) is not None:
-        lines.append(("(b, d) the same images, clean", shown))
+            if reference is not None:
+                lines.append((f"({below}) the same images, clean", reference))
     size = next(iter(trained.values()))[0].data.get("pixel_size")
     return [*files, *(figure.save(strips(lines, size), store.results, "fig4_pggan") if lines else [])]
 

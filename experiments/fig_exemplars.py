@@ -14,6 +14,8 @@ from cryobench.tables import frame
 METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF", "ab initio", "refined")
 STYLES = {name: (figure.COLOURS[k], figure.MARKS[k]) for k, name in enumerate(METHODS)}
 SNRS = (0.1, 0.05)
+NOISY_ALONE = ("CWF", "ab initio", "refined")  # what these learn from; the others learn from clean images
+ALONE = 8  # points: the mark of a method with one number of images, which no line leads the eye to
 
 
 @figure.styled
@@ -22,19 +24,30 @@ def write(store: Store) -> list[Path]:
     runs = frame.frame(store.all())
     canvas = figure.new(8.0, 4.2)
     axes = canvas.subplots(1, len(SNRS), sharey=True)
-    for axis, snr in zip(axes, SNRS, strict=True):
-        panel(axis, curves(runs, snr), frame.limit(runs, "bayes")(snr))
+    drawn = [curves(runs, snr) for snr in SNRS]
+    for axis, snr, by_method in zip(axes, SNRS, drawn, strict=True):
+        panel(axis, by_method, frame.limit(runs, "bayes")(snr))
         axis.set_title(f"SNR {snr:g}")
     figure.log_ticks(axes[0].yaxis)
     axes[0].set_ylabel("MSE (images in [0, 1])")
-    canvas.legend(
-        *axes[0].get_legend_handles_labels(),
-        loc="outside lower center",
-        ncols=4,
-        title="dots: single seeds; CWF, ab initio and refined learn from noisy images alone (refined is told their poses),\n"
-        "the others from clean ones",
-    )
+    entries = [entry for axis in axes for entry in zip(*axis.get_legend_handles_labels(), strict=True)]
+    handles = {name: one for one, name in [*entries, *entries[::-1]]}  # in this order, each as it is first drawn
+    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=4, title=in_words(drawn))
     return figure.save(canvas, store.results, "fig_exemplars")
+
+
+def in_words(drawn: list[dict[str, list[tuple[int, list[float]]]]]) -> str:
+    """Of the methods that are there, what they learn from; and what a mark stands for."""
+    methods = [name for name in METHODS if any(name in by_method for by_method in drawn)]
+    learn = {
+        "noisy images alone": [name for name in methods if name in NOISY_ALONE],
+        "clean images": [name for name in methods if name not in NOISY_ALONE],
+    }
+    said = [f"from {what}: {', '.join(map(named, names))}" for what, names in learn.items() if names]
+    several = any(len(some) > 1 for by_method in drawn for points in by_method.values() for _, some in points)
+    marks = "marks: means over seeds, dashes: single seeds" if several else "every mark is one seed"
+    poses = ["refined is told the poses of its training images"] if "refined" in methods else []
+    return "\n".join(["; ".join([marks, *poses]), f"learning {'; '.join(said)}"] if said else [marks])
 
 
 def curves(runs: pd.DataFrame, snr: float) -> dict[str, list[tuple[int, list[float]]]]:
@@ -49,11 +62,14 @@ def curves(runs: pd.DataFrame, snr: float) -> dict[str, list[tuple[int, list[flo
 
 
 def panel(axis, by_method: dict, limit: float | None) -> None:
-    """One noise level: a line for each method, every seed a dot, the limit dashed."""
+    """One noise level: a line for each method, the first of METHODS on top, every seed a dash, the limit dashed."""
     for method, points in by_method.items():
         colour, mark = STYLES[method]
         counts, values = zip(*points, strict=True)
-        figure.over_seeds(axis, counts, values, colour, mark, named(method))
+        look = {"zorder": 3 + 2 * (len(METHODS) - METHODS.index(method))}
+        if len(points) == 1:
+            look |= {"markersize": ALONE, "linestyle": "", "markeredgecolor": figure.PAPER}
+        figure.over_seeds(axis, counts, values, colour, mark, named(method), **look)
     if limit:
         axis.axhline(limit, color=figure.INK, linestyle="--", label="Bayes limit")
     axis.set(xscale="log", yscale="log", xlabel="training images")

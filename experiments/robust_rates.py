@@ -166,7 +166,7 @@ def rate(row: str, axis: str, fixed: float, p: int, by_x: dict[float, dict[int, 
 def figure(results: Iterable[dict], kind: str = "location") -> Figure:
     """Above, the error along each axis, the GANs in two groups by |α−β| < 1; below, the slope of each beside Theorem 1's."""
     results = list(results)
-    canvas = figures.new(9.0, 7.4)
+    canvas = figures.new(9.0, 8.0)
     axes = canvas.subplots(2, len(AXES), height_ratios=(1, 1.1))
     for (curves, slopes), axis in zip(axes.T, AXES, strict=True):
         lines = rates(results, kind, axis)
@@ -175,8 +175,16 @@ def figure(results: Iterable[dict], kind: str = "location") -> Figure:
         curves.set_title(TITLES[axis].format(n=lines[0].fixed, epsilon=lines[0].fixed))
     axes[1, 1].tick_params(labelleft=False)
     handles = {name: one for axis in axes.flat for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
-    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=2)
+    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=2, title=in_words(lines[0].p))
     return canvas
+
+
+def in_words(p: int) -> str:
+    """What the legend's signs and the verdicts mean."""
+    return (
+        f"Theorem 1: error² ≤ C (p/n ∨ ε²), where p = {p} is the dimension, C a constant, and ∨ takes the larger of the two\n"
+        "agrees: the whole interval is in the grey band; faster, slower: it is above, below the bound's slope; else undecided"
+    )
 
 
 def group(line: Rate) -> tuple[str, dict]:
@@ -188,7 +196,7 @@ def group(line: Rate) -> tuple[str, dict]:
             "linestyle": "-.",
         }
     if line.row.endswith(OUTSIDE):
-        return "(α,β)-GANs with |α−β| ≥ 1, of which Theorem 1 says nothing", {
+        return "(α,β)-GANs with |α−β| ≥ 1, outside Theorem 1", {
             "color": figures.COLOURS[1],
             "marker": figures.MARKS[1],
             "markerfacecolor": figures.PAPER,
@@ -205,7 +213,7 @@ def error_curves(panel, lines: list[Rate], axis: str, kind: str) -> None:
     first = lines[0]
     n, epsilon = (first.fixed, first.x) if axis == "epsilon" else (first.x, first.fixed)
     values = bound(first.p, n, epsilon)
-    panel.plot(first.x, values, ":", color=figures.INK, label="Theorem 1's bound, √(p/n ∨ ε²), with C = 1")
+    panel.plot(first.x, values, ":", color=figures.INK, label="above: Theorem 1's bound with C = 1")
     panel.set(xscale="log", yscale="log", xlabel=XLABELS[axis], ylabel=f"error of {kind}, {ERRORS[kind]}")
     figures.ticks(panel.xaxis, first.x, "{:,g}".format)
     figures.log_ticks(panel.yaxis, "{:g}".format)
@@ -225,12 +233,12 @@ def slope_marks(panel, gans: list[Rate]) -> None:
         color=figures.GRID,
         zorder=0,
         linewidth=0,
-        label=f"within {TOLERANCE:g} of its slope: agrees, if all of the interval is there",
+        label=f"below: within {TOLERANCE:g} of the bound's slope",
     )
-    beyond = "its slope: faster, slower, if the interval doesn't reach it; else undecided"
-    panel.axvline(theorem, color=figures.INK, linestyle=":", label=beyond)
+    panel.axvline(theorem, color=figures.INK, linewidth=0.9, label="below: the bound's slope")
     panel.set_yticks(range(len(gans)), [named(line.row.partition(" ")[0]) for line in reversed(gans)])
-    panel.set(xlabel="slope of log error, and its 95 % interval", ylim=(-0.6, len(gans) - 0.4))
+    seeds = figures.counted(line.seeds for line in gans)
+    panel.set(xlabel=f"slope of log error, its 95 % interval over {seeds}", ylim=(-0.6, len(gans) - 0.4))
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("-", "−"))
     panel.set_title(f"Slopes: Theorem 1 says {theorem:.2g},\n{counted(gans)}".replace("-", "−"))
 

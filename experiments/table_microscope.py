@@ -29,7 +29,12 @@ LIMIT = "Bayes limit"
 SNR = 0.1
 MARGIN = 0.05  # methods closer than that, significantly, are equivalent
 COLUMNS = ("method", "setting", "nmse", "spread", "n_seeds", "times_limit", "rank")
-LABELS = {"refined in given poses": "refined, told the pose (no limit is)", LIMIT: "Bayes limit (of centred particles)"}
+VARIANTS = (
+    "BM3D, Non-local means and nets are told nothing, unless their name says so; not told: neither the CTF nor the noise's\n"
+    "spectrum; not whitened: the CTF alone; whitened: the noise is made white by its spectrum in the corners; in given poses:\n"
+    "told each particle's pose, which the limit is not; flipped: the net is shown the image with the sign of every frequency\n"
+    "put right; with the CTF as a channel: the net is shown the CTF as a second image"
+)
 SIGNS = {"×": r"$\times$", "ℓ2": r"$\ell_2$", "ℓ1": r"$\ell_1$"}
 # Written before the runs: what a method that is told of the CTF has to reach. (method, setting, times, than which, words)
 CRITERIA = (
@@ -199,34 +204,40 @@ def in_words(answer: statistics.Answer) -> str:
 def draw(store: Store, lines: list[dict]) -> list[Path]:
     """A column for each setting, a row for each method, its variants, hollow, below it; NMSE to the right, the limit dashed."""
     methods = list(dict.fromkeys(line["method"] for line in lines))[::-1]
-    canvas = figure.new(9.0, 0.24 * len(methods) + 1.5)
+    canvas = figure.new(9.0, 0.24 * len(methods) + 2.4)
     for axis, setting in zip(canvas.subplots(1, len(SETTINGS), sharex=True, sharey=True), SETTINGS, strict=True):
         panel(axis, {line["method"]: line["nmse"] for line in lines if line["setting"] == setting}, methods)
         axis.set_title(setting.replace(" + ", "\n+ "))
-    axis.set_yticks(range(len(methods)), [LABELS.get(method, named(method)) for method in methods])
+    axis.set_yticks(range(len(methods)), [named(method) for method in methods])
     handles = {name: one for axis in canvas.axes for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
-    title = f"NMSE at SNR {SNR:g}, mean over seeds; no mark: not run"
-    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=4, title=title)
+    seeds = figure.counted(line["n_seeds"] for line in lines) if lines else "seeds"
+    title = f"NMSE at SNR {SNR:g}, mean over {seeds}; no mark: not run\n{VARIANTS}"
+    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=2, title=title)
     return figure.save(canvas, store.results, "fig_microscope")
 
 
 def base(method: str) -> str:
     """The method that another one is a variant of; itself, if it is none."""
-    return re.split(r" (?:not |whitened|flipped|with the CTF)", method)[0]
+    return re.split(r" (?:not |whitened|flipped|with the CTF|in given poses)", method)[0]
 
 
 def panel(axis, nmse: dict[str, float], methods: list[str]) -> None:
     """One setting: a mark for each method that was run, on the line of its place in `methods`."""
     looks = (
-        ("told of CTF and spectrum, if it can be", figure.COLOURS[0], figure.COLOURS[0], lambda m: m == base(m)),
-        ("told, or shown, less or something else", figure.COLOURS[1], "none", lambda m: m != base(m)),
+        (
+            "a method, told of the CTF and the noise's spectrum",
+            figure.COLOURS[0],
+            figure.COLOURS[0],
+            lambda m: m == base(m),
+        ),
+        ("a variant of the method above it", figure.COLOURS[1], "none", lambda m: m != base(m)),
     )
     for label, colour, inside, fits in looks:
         shown = [method for method in nmse if method != LIMIT and fits(method)]
         places = [methods.index(method) for method in shown]
         axis.plot([nmse[m] for m in shown], places, "o", color=colour, markerfacecolor=inside, label=label)
     if LIMIT in nmse:
-        axis.axvline(nmse[LIMIT], color=figure.INK, linestyle="--", linewidth=1, label=LIMIT)
+        axis.axvline(nmse[LIMIT], color=figure.INK, linestyle="--", linewidth=1, label=f"{LIMIT} of centred particles")
         axis.plot(nmse[LIMIT], methods.index(LIMIT), "D", color=figure.INK)
     axis.axvline(1.0, color=figure.FAINT, linewidth=0.8, label="a flat image")
     axis.set_xscale("log")

@@ -5,18 +5,27 @@ import math
 import re
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.colors
 import numpy as np
 import pytest
-from cryobench.experiments import fig3_clustering, fig_scale_up, scale_up
+from cryobench.experiments import fig1_stability, fig3_clustering, fig_exemplars, fig_scale_up, robust_rates, scale_up
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path as Outline
+from matplotlib.text import Text
 
 from cryobench import figure
+from cryobench.evaluation import metrics
 from cryobench.evaluation.chance import guessing
-from cryobench.figure import style
+from cryobench.figure import images, style
+from cryobench.figure.images import in_lines
+from cryobench.particles import verdict
+from cryobench.particles.recorrupted import Agreement
+from cryobench.particles.trust import Answers
+from cryobench.printed import called
+from cryobench.runs import denoising
 
 ROOT = Path(__file__).parents[1]
 STYLE = ROOT / "cryobench" / "figure" / "style.py"
@@ -166,6 +175,118 @@ def test_an_outline_holds_its_cluster_and_lines_have_none():
     for none in (np.zeros((2, 5)), points[:, :2], points[:, :1], points[:, :0], np.array([[0, 1, 2], [0, 2, 4.0]])):
         fig3_clustering.outline(axis, none, style.COLOURS[0], "b")
     assert len(axis.patches) == 1
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.5])
+def test_points_that_coincide_are_told_of(spread):
+    axis, rng = figure.new(3, 3).subplots(), np.random.default_rng(0)
+    points = np.repeat([[0.0, 1.0], [0.0, 0.0]], 30, axis=1) + spread * rng.normal(size=(2, 60))
+    shown = {"points": points.tolist(), "right": ["1" * 60], "correct": [60]}
+    fig3_clustering.scatter(axis, {"each": 30, "isomap": shown}, "isomap", "clean", None)
+    assert ["coincide" in text.get_text() for text in axis.texts] == ([] if spread else [True])
+
+
+def test_each_curve_of_figure_1_has_its_own_number_of_seeds():
+    step = np.arange(10, 110, 10)
+    run = {"step": step, **{curve: np.geomspace(0.1, 0.01, 10) for curve in fig1_stability.PANELS}}
+    (shown,) = fig1_stability.draw({"JSGAN": [run, run], "JSGAN + l1": [run]}).legends
+    assert [text.get_text().rpartition(", ")[2] for text in shown.get_texts()] == ["2 seeds", "one seed"]
+    assert "mean" in shown.get_title().get_text()
+    (alone,) = fig1_stability.draw({"JSGAN": [run]}).legends
+    assert not alone.get_title().get_text()
+    assert figure.counted([3, 1, 3]) == "1 to 3 seeds" and figure.counted([3, 3]) == "3 seeds"
+
+
+def test_a_single_number_of_images_is_seen_and_told():
+    """A small mark beneath another method's line was seen by nobody."""
+    axis = figure.new(3, 3).subplots()
+    by_method = {"exemplar": [(4000, [1e-3])], "CWF": [(500, [2e-3]), (4000, [1.01e-3, 1e-3])]}
+    fig_exemplars.panel(axis, by_method, None)
+    lines = {line.get_label(): line for line in axis.lines}
+    assert lines["exemplar"].get_zorder() > max(one.get_zorder() for one in axis.lines if one is not lines["exemplar"])
+    assert lines["exemplar"].get_markersize() > lines["CWF"].get_markersize()
+    assert fig_exemplars.in_words([by_method, {}]).splitlines() == [
+        "marks: means over seeds, dashes: single seeds",
+        "learning from noisy images alone: CWF; from clean images: exemplar",
+    ]
+    assert fig_exemplars.in_words([{"refined": [(500, [1e-3])]}]).startswith("every mark is one seed; refined is told")
+
+
+def test_the_bounds_curve_and_its_slope_are_told_apart_and_its_letters_named():
+    results = [
+        {
+            "settings": {
+                "epsilon": epsilon,
+                "n": n,
+                "p": 10,
+                "alpha": 0,
+                "beta": 0,
+                "widths": [20],
+                "discriminator": "bounded",
+            },
+            "location": {"gan": epsilon + n**-0.5 + seed / 1e3, "oracle": n**-0.5},
+            "seed": seed,
+        }
+        for epsilon, n in ((0.1, 100), (0.2, 100), (0.1, 1000), (0.2, 1000))
+        for seed in range(3)
+    ]
+    (shown,) = robust_rates.figure(results).legends
+    bound, slope = (
+        handle
+        for handle, text in zip(shown.legend_handles, shown.get_texts(), strict=True)
+        if "bound" in text.get_text() and "within" not in text.get_text()
+    )
+    assert bound.get_linestyle() != slope.get_linestyle()
+    title = shown.get_title().get_text()
+    assert "p = 10 is the dimension" in title and "C a constant" in title and "∨ takes the larger" in title
+
+
+@pytest.mark.parametrize("gaps", [0, 3])
+def test_gaps_of_the_frc_are_explained_and_a_ring_between_two_is_seen(gaps):
+    """Where the estimate of the particles' power is not above 0, there is no FRC."""
+    rng, rings = np.random.default_rng(0), 8
+    frc = np.linspace(0.9, 0.1, rings)
+    frc[[3, 5, 7][:gaps]] = np.nan
+    flat = np.zeros(rings)
+    seen = Agreement(frc, flat, flat, 2, True, True, flat + 1, None)
+    four = [rng.normal(size=(2, 16, 16)) for _ in range(4)]
+    frequency = np.arange(1, rings + 1) / 16
+    answers = Answers(*four, 2, 0.0, frequency, "px", seen, False, "", None, True, None)
+    sheet = verdict.draw("it", answers)
+    label = sheet.legends[0].get_texts()[0].get_text()
+    why = "; gaps: no power of particles is found in 3 of 8 rings"
+    assert label == "denoised image and particle" + (why if gaps else "")
+    curve = next(line for axis in sheet.axes for line in axis.lines if line.get_label() == label)
+    assert curve.get_marker() == "."
+    assert any(axis.get_title().endswith("(pure noise: 1)") for axis in sheet.axes)
+
+
+def test_a_strip_names_its_method_with_its_weight(tmp_path, monkeypatch):
+    blank, drawn = np.zeros((2, 8, 8), np.float32), {}
+    monkeypatch.setattr(figure, "strip", lambda rows, path, notes, size: drawn.update(rows=rows, notes=notes))
+    values = {name: np.ones(2) for name in metrics.NAMES}
+    shown = SimpleNamespace(clean=blank, noisy=blank, pairs=SimpleNamespace(pixel_size=3.2))
+    judged = SimpleNamespace(per_image=values, scores=[values], denoised=blank)
+    method = called({"name": "gan", "alpha": 0.5, "beta": -0.5, "lam": 500})
+    denoising.leave_files(tmp_path, shown, judged, method)
+    assert list(drawn["rows"]) == ["clean", "noisy", "denoised by (.5,-.5)-GAN + 500 ℓ1"]
+    assert list(drawn["notes"]) == list(drawn["rows"])[-1:]
+    lines = in_lines("denoised by (.5,-.5)-GAN + 500 ℓ1").replace("\u00a0", " ").split("\n")
+    assert lines == ["denoised by", "(.5,-.5)-GAN", "+ 500 ℓ1"]
+    assert in_lines("clean") == "clean" and in_lines("a_name_of_ones_own " * 9).count("\n") == 2
+
+
+@pytest.mark.parametrize(("k", "between"), [(2, ""), (3, "2:"), (5, "2 to 4:")])
+def test_conformations_are_named_from_open_to_closed(tmp_path, monkeypatch, k, between):
+    grid = np.mgrid[:16, :16, :16] - 8
+    volumes = np.stack([np.exp(-((grid[0] - i) ** 2 + grid[1] ** 2 + grid[2] ** 2) / 9) for i in range(k)])
+    drawn = []
+    monkeypatch.setattr(images, "write", lambda sheet, path: drawn.append(sheet) or path)
+    figure.conformations(volumes.astype(np.float32), tmp_path / "a.png")
+    titles = [axis.get_title() for axis in drawn[0].axes if axis.get_title()]
+    assert titles == ["1 (open)", *map(str, range(2, k)), f"{k} (closed)", "closed − open"]
+    assert drawn[0].get_supxlabel().startswith(between) and bool(drawn[0].get_supxlabel()) == bool(between)
+    assert any("arbitrary units" in text.get_text() for text in drawn[0].findobj(Text))
 
 
 def test_guessing_two_clusters_gets_more_than_half():

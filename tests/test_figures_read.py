@@ -1,6 +1,8 @@
 """Figures made from the committed records can be read: nothing covers anything, nothing is cut, names and axes are said."""
 
+import functools
 import importlib
+import io
 import re
 from itertools import combinations
 from pathlib import Path
@@ -8,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from cryobench import figure
@@ -16,20 +20,25 @@ from cryobench.runs.store import Store
 from cryobench.tables import text as tables
 
 RESULTS = Path(__file__).parents[1] / "results"
-DRAWN = {
-    "fig1_stability": "rnap_ecoli-desk",
-    "fig2_gallery": "rnap_ecoli-desk128",
-    "fig2_lambda": "rnap_ecoli-desk128",
-    "fig3_clustering": "rnap_ecoli-desk",
-    "fig4_pggan": "rnap_ecoli-desk",
-    "fig_exemplars": "rnap_ecoli-desk",
-    "fig_image_size": "rnap_ecoli-desk128",
-    "fig_reconstruction_fsc": "rnap_ecoli-desk",
-    "fig_scale_up": "rnap_ecoli-desk",
-    "contamination": "rnap_ecoli-desk",
-    "table_microscope": "rnap_ecoli-desk",
-    "robust_rates": "robust",
-}
+DESK, DESK128 = "rnap_ecoli-desk", "rnap_ecoli-desk128"
+DRAWN = [
+    ("fig1_stability", DESK),
+    ("fig1_stability", DESK128),
+    ("fig2_gallery", DESK128),
+    ("fig2_lambda", DESK128),
+    ("fig3_clustering", DESK),
+    ("fig3_clustering", DESK128),
+    ("fig4_pggan", DESK),
+    ("fig_exemplars", DESK),
+    ("fig_exemplars", DESK128),
+    ("fig_image_size", DESK128),
+    ("fig_reconstruction_fsc", DESK),
+    ("fig_scale_up", DESK),
+    ("contamination", DESK),
+    ("table_microscope", DESK),
+    ("robust_rates", "robust"),
+]
+MARGIN = 3  # px at the sheet's edge that nothing reaches into
 OTHER_NAMES = r"\b(cwf|ksvd|nlm|bm3d|K-SVD|abinitio|wgan_gp|autoencoder|linear limit|0\.5,|l[12])\b|e0\b"
 
 
@@ -39,7 +48,7 @@ def records():
     return {}
 
 
-@pytest.fixture(params=DRAWN)
+@pytest.fixture(params=DRAWN, ids="-".join)
 def drawn(request, records, monkeypatch) -> dict[str, Figure]:
     """What a module draws from the committed records: name → figure, laid out; no file is written."""
     figures: dict[str, Figure] = {}
@@ -54,7 +63,8 @@ def drawn(request, records, monkeypatch) -> dict[str, Figure]:
     monkeypatch.setattr(Store, "all", all_of)
     monkeypatch.setattr(tables, "write", lambda *_: [])
     monkeypatch.setattr(figure, "save", lambda sheet, _, name: figures.update({name: sheet}) or [])
-    importlib.import_module(f"cryobench.experiments.{request.param}").write(Store(RESULTS / DRAWN[request.param]))
+    module, folder = request.param
+    importlib.import_module(f"cryobench.experiments.{module}").write(Store(RESULTS / folder))
     assert figures
     for sheet in figures.values():
         figure.styled(sheet.draw_without_rendering)()
@@ -68,9 +78,55 @@ def test_it_can_be_read(drawn):
         assert not covered(sheet), name
         assert not unsaid(sheet), name
         assert not [one for one in words(sheet) if re.search(OTHER_NAMES, one)], name
+        assert not alike(sheet), name
+        assert not cut_as_svg(sheet), name
 
 
-def words(sheet: Figure) -> list[str]:
+only = functools.partial(pytest.mark.parametrize, "drawn", indirect=True)
+
+
+@only(argvalues=[("table_microscope", DESK)], ids="-".join)
+def test_the_microscopes_rows_are_the_tables_and_its_variants_are_explained(drawn):
+    sheet = drawn["fig_microscope"]
+    rows = [label.get_text() for label in sheet.axes[0].get_yticklabels()]
+    table = (RESULTS / DESK / "tables" / "table_microscope.md").read_text("utf-8")
+    assert rows and all(f"| {row} " in table for row in rows)
+    variants = {row.removeprefix(other).strip() for row in rows for other in rows if row.startswith(f"{other} ")}
+    title = " ".join(sheet.legends[0].get_title().get_text().split())
+    assert len(variants) > 4 and not [one for one in variants if f"{one}:" not in title and f"{one}," not in title]
+
+
+@only(argvalues=[("fig2_gallery", DESK128)], ids="-".join)
+def test_the_gallerys_order_is_told(drawn):
+    """By this image's MSE; the clean image first, the limit last."""
+    for sheet in drawn.values():
+        titles = [axis.get_title() for axis in sheet.axes if axis.get_title()]
+        values = [float(title.rpartition("MSE ")[2]) for title in titles[1:-1]]
+        assert titles[0] == "clean" and titles[-1].startswith("Bayes limit") and values == sorted(values)[::-1]
+        assert sheet.get_suptitle().endswith("the highest first, the limit last")
+
+
+@only(argvalues=[("fig4_pggan", DESK)], ids="-".join)
+def test_figure_4s_lines_are_in_the_papers_order(drawn):
+    lines = [axis for axis in drawn["fig4_pggan"].axes if any(one.startswith("(") for one in words(axis))]
+    found = [
+        re.match(r"\((.)\) .*(denoised|clean)$", next(one for one in words(axis) if one[0] == "(")) for axis in lines
+    ]
+    assert [one.groups() for one in found if one] == list(zip("abcd", ("denoised", "clean") * 2, strict=True))
+
+
+@only(argvalues=[("fig3_clustering", DESK128)], ids="-".join)
+def test_a_panel_whose_points_coincide_says_so(drawn):
+    for name, sheet in drawn.items():
+        noted = [
+            axis.get_title().split("\n")[0]
+            for axis in sheet.axes
+            if any("coincide" in t.get_text() for t in axis.texts)
+        ]
+        assert noted == (["clean"] if "fixed" in name else [])
+
+
+def words(sheet: Figure | Axes) -> list[str]:
     return [one.get_text() for one in sheet.findobj(Text) if one.get_visible() and one.get_text()]
 
 
@@ -84,7 +140,7 @@ def tick_labels(axis: Axes) -> list[Text]:
     return shown
 
 
-def boxes(sheet: Figure) -> dict[str, object]:
+def boxes(sheet: Figure, renderer=None) -> dict[str, object]:
     """What is written → the box it takes: legends whole, texts one by one, ticks that are in view."""
     legends = [*sheet.legends, *(axis.get_legend() for axis in sheet.axes if axis.get_legend())]
     within = {id(one) for legend in legends for one in legend.findobj(Text)}
@@ -97,15 +153,40 @@ def boxes(sheet: Figure) -> dict[str, object]:
     }
     texts = [one for one in sheet.findobj(Text) if id(one) not in within | of_ticks and one.get_text().strip()]
     texts += [label for axis in sheet.axes if axis.axison for label in tick_labels(axis)]
-    found = {f"legend {number}": legend.get_window_extent() for number, legend in enumerate(legends)}
+    found = {f"legend {number}": legend.get_window_extent(renderer) for number, legend in enumerate(legends)}
     visible = [one for one in texts if one.get_visible()]
-    return found | {f"{one.get_text()} {number}": one.get_window_extent() for number, one in enumerate(visible)}
+    return found | {f"{one.get_text()} {number}": one.get_window_extent(renderer) for number, one in enumerate(visible)}
 
 
-def cut(sheet: Figure) -> list[str]:
-    """What reaches beyond the sheet."""
-    room = sheet.bbox.padded(1)
-    return [name for name, box in boxes(sheet).items() if not all(room.contains(*corner) for corner in box.corners())]
+def cut(sheet: Figure, renderer=None) -> list[str]:
+    """What reaches beyond the sheet, or to its very edge."""
+    room, found = sheet.bbox.padded(-MARGIN * sheet.dpi / 130), boxes(sheet, renderer)
+    return [name for name, box in found.items() if not all(room.contains(*corner) for corner in box.corners())]
+
+
+def cut_as_svg(sheet: Figure) -> list[str]:
+    """What reaches beyond the view box of an SVG, whose letters are a little wider than a PNG's, which have whole pixels."""
+    sheet.dpi = 72
+    renderer = RendererSVG(*sheet.bbox.size, io.StringIO())
+    figure.styled(sheet.draw)(renderer)
+    return cut(sheet, renderer)
+
+
+def alike(sheet: Figure) -> list[str]:
+    """Entries of a legend that look like an earlier one."""
+    found = []
+    for legend in sheet.legends:
+        looks = [look(handle) for handle in legend.legend_handles]
+        found += [text.get_text() for n, text in enumerate(legend.get_texts()) if looks[n] in looks[:n]]
+    return found
+
+
+def look(handle) -> tuple:
+    """Colour, line and mark of an entry; handles of another kind are told apart by themselves."""
+    if isinstance(handle, Line2D):
+        mark = (handle.get_marker(), handle.get_markerfacecolor(), handle.get_markersize())
+        return (handle.get_color(), handle.get_linestyle(), handle.get_linewidth(), *mark)
+    return (type(handle).__name__, id(handle))
 
 
 def overlapping(sheet: Figure) -> list[tuple[str, str]]:

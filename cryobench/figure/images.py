@@ -15,6 +15,8 @@ from cryobench.files import writable
 
 NOISY = "noisy"  # such an image spans its own central 98 %, all others the [0, 1] of clean images
 
+LETTERS = 16  # of a row's name, along an image of `strip`
+
 
 def show(axis, image: np.ndarray, low: float = 0.0, high: float = 1.0, **more) -> None:
     """An image (h, w) in grey, black at `low` and white at `high`, without ticks and frame."""
@@ -115,11 +117,13 @@ def strip(
     notes: name → one short text under each image. pixel_size: in Å; given, the first image has a scale bar.
     """
     right, bottom = max(len(images) for images in rows.values()), len(rows) + 0.2
-    sheet = new(1.25 * (right + 0.85), 1.25 * bottom)
+    names = {name: in_lines(name) for name in rows}
+    left = 0.1 + 0.15 * max(name.count("\n") + 1 for name in names.values())
+    sheet = new(1.25 * (right + 0.6 + left), 1.25 * bottom)
     sheet.set_layout_engine("none")
     axis = sheet.add_axes((0, 0, 1, 1), frame_on=False)  # one for all images: an axis costs more than an image
     for line, (name, images) in enumerate(rows.items()):
-        axis.text(-0.05, line + 0.5, name, rotation=90, ha="right", va="center", fontsize=SMALL + 1)
+        axis.text(-0.05, line + 0.5, names[name], rotation=90, ha="right", va="center", ma="center")
         for column, image in enumerate(images):
             low, high = span(image, name == NOISY)
             place = (column, column + 0.95, line + 0.97, line + 0.02)
@@ -138,8 +142,14 @@ def strip(
         middle = list(rows).index(NOISY) + 0.5
         axis.text(right + 0.05, middle, "central\n98 % of\neach", color=FAINT, va="center")
     axis.grid(False)
-    axis.set(xticks=[], yticks=[], xlim=(-0.25, right + 0.6), ylim=(bottom, 0))
+    axis.set(xticks=[], yticks=[], xlim=(-left, right + 0.6), ylim=(bottom, 0))
     return write(sheet, path)
+
+
+def in_lines(name: str) -> str:
+    """A row's name in at most three lines, no longer than an image is high; the weight of ℓ1 stays with its method's sign."""
+    whole = name.replace(" + ", " +\u00a0").replace(" ℓ", "\u00a0ℓ")
+    return textwrap.fill(whole, LETTERS, max_lines=3, placeholder="…", break_on_hyphens=False)
 
 
 @styled
@@ -200,18 +210,21 @@ def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = No
     images = np.concatenate([Projector(volume)(best) for volume in volumes])
     difference = images[-1] - images[0]
 
-    sheet = new(1.5 * (len(images) + 1) + 1.4, 2.0)
+    sheet = new(1.5 * (len(images) + 1) + 1.8, 2.3)
     *axes, right = sheet.subplots(1, len(images) + 1)
     for number, (axis, image) in enumerate(zip(axes, images, strict=True), start=1):
         show(axis, image, images.min(), images.max())
-        place = {1: "1, open", len(images): f"{len(images)}, closed"}.get(number, f"{number}")
+        place = {1: "1 (open)", len(images): f"{len(images)} (closed)"}.get(number, f"{number}")
         axis.set_title(place, fontsize=SMALL)
     if pixel_size:
         scale_bar(axes[0], images.shape[-1], pixel_size)
-    grey_bar(sheet, axes, images.min(), images.max(), "projected density")
+    grey_bar(sheet, axes, images.min(), images.max(), "projected density\n(arbitrary units)")
     reach = float(np.abs(difference).max())
     show(right, difference, -reach, reach, cmap="RdBu_r")
     right.set_title("closed − open", fontsize=SMALL)
-    grey_bar(sheet, [right], -reach, reach, "difference in density", "RdBu_r")
+    grey_bar(sheet, [right], -reach, reach, "difference\n(the same units)", "RdBu_r")
+    if len(images) > 2:
+        between = "2" if len(images) == 3 else f"2 to {len(images) - 1}"
+        sheet.supxlabel(f"{between}: on the clamp's way from open to closed, in this order", fontsize=SMALL)
     path.parent.mkdir(parents=True, exist_ok=True)
     return write(sheet, path)

@@ -149,15 +149,30 @@ def aside(x: Iterable[float], number: int, of: int, by: float) -> list[float]:
     return [place * by**steps if by > 1 else place + by * steps for place in x]
 
 
-def over_seeds(
-    axis, x: Sequence[float], values: Sequence[Sequence[float]], colour: str, mark: str, label: str, line: str = "-"
-) -> None:
-    """Means over seeds joined by a line, a thin bar from the lowest seed to the highest, and every seed as a dot.
+def counted(seeds: Iterable[int]) -> str:
+    """How many seeds a line or a mark stands for: "one seed", "3 seeds", or, where that differs, "1 to 3 seeds"."""
+    fewest, most = min(numbers := set(seeds)), max(numbers)
+    return "one seed" if most == 1 else f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
 
-    Bars of a standard deviation would reach below zero, or a limit, where seeds scatter much.
+
+def over_seeds(
+    axis,
+    x: Sequence[float],
+    values: Sequence[Sequence[float]],
+    colour: str,
+    mark: str,
+    label: str,
+    line: str = "-",
+    **look: Any,
+) -> None:
+    """Means over seeds joined by a line, a thin bar from the lowest seed to the highest, and every seed as a dash.
+
+    Bars of a standard deviation would reach below zero, or a limit, where seeds scatter much. look: more of the means' line.
     """
-    axis.plot(x, [np.mean(some) for some in values], line, color=colour, marker=mark, label=label, zorder=3)
+    look = {"color": colour, "marker": mark, "linestyle": line, "label": label, "zorder": 3, **look}
+    axis.plot(x, [np.mean(some) for some in values], **look)
     axis.vlines(x, [min(some) for some in values], [max(some) for some in values], color=colour, linewidth=0.9)
     seeds = [(place, value) for place, some in zip(x, values, strict=True) for value in some if len(some) > 1]
     if seeds:
-        axis.plot(*zip(*seeds, strict=True), ".", color=colour, markersize=4, zorder=4)
+        # Wider than a mean's mark, so that a seed near the mean is seen, too.
+        axis.plot(*zip(*seeds, strict=True), "_", color=colour, markersize=11, zorder=look["zorder"] - 0.5)

@@ -192,7 +192,7 @@ def draw(name: str, answers: Answers):
     panels = grid[1].subgridspec(1, len(widths), width_ratios=widths).subplots(squeeze=False)[0]
     agreement, frequency = answers.agreement, answers.frequency
     curves = (
-        ("denoised image and particle", agreement.frc, "-"),
+        (frc_label(agreement), agreement.frc, ".-"),
         (chance_label(agreement), agreement.chance, ":"),
         ("two unrelated noises, denoised", agreement.floor, "--"),
     )
@@ -211,7 +211,7 @@ def draw(name: str, answers: Answers):
     inverse = f"spatial frequency (1/{answers.unit})"
     panels[0].set(xlabel=inverse, ylabel="Fourier ring correlation", ylim=(-0.1, 1.02), xlim=(0, frequency[-1]))
     panels[0].set_title("is what it shows in the particle?", fontsize=figure.SMALL)
-    shown.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    shown.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     panels[1].plot(frequency, agreement.remaining, color=figure.COLOURS[4])
     panels[1].axhline(1, color=figure.FAINT, linewidth=0.8)
     panels[1].set(
@@ -220,7 +220,7 @@ def draw(name: str, answers: Answers):
         xlim=(0, frequency[-1]),
         ylim=(0, max(1.5, float(np.nanmax(agreement.remaining)))),
     )
-    panels[1].set_title("what is left out\n(of pure noise: 1)", fontsize=figure.SMALL)
+    panels[1].set_title("residual: power over that of the noise\n(pure noise: 1)", fontsize=figure.SMALL)
     if answers.unseen:
         sides = {"known": "it was\ntrained on", "unseen": "it never\nsaw"}
         median = {"color": figure.COLOURS[1]}
@@ -232,6 +232,13 @@ def draw(name: str, answers: Answers):
         panels[2].set_title("error, of conformations\nthat …", fontsize=figure.SMALL)
         figure.log_ticks(panels[2].yaxis)
     return shown
+
+
+def frc_label(agreement: Agreement) -> str:
+    """Of the FRC, which has no value in a ring where y₁ and y₂ have nothing in common, S ≤ 0 (recorrupted.py)."""
+    gaps, rings = int(np.isnan(agreement.frc).sum()), len(agreement.frc)
+    why = f"; gaps: no power of particles is found in {gaps} of {rings} rings"
+    return "denoised image and particle" + (why if gaps else "")
 
 
 def chance_label(agreement: Agreement) -> str:

@@ -4,27 +4,38 @@ from __future__ import annotations
 
 import re
 
+from cryobench.printed import named
+
 CAPTIONS = (
-    (r"conformations", "The conformations of the data set from one direction, open to closed, and their difference."),
+    (
+        r"conformations",
+        "The conformations of the data set from one direction, the clamp on its way from open "
+        "to closed, and the difference of the two ends.",
+    ),
     (r"fig1_stability", "Figure 1: training and test MSE against iteration, the GAN alone and with ℓ1."),
     (
         r"fig2_gallery_snr(.+)",
-        "Figure 2a: one test image at SNR {0}, by the methods of Table 2 that kept their images, in the order of their mean MSE.",
+        "Figure 2a: one test image at SNR {0}, clean, and by the methods of Table 2 that kept their images, from the highest MSE "
+        "of this image to the lowest; the limit, which is the lowest in expectation, last.",
     ),
-    (r"fig2_lambda", "Figure 2b: one test image for each λ."),
+    (r"fig2_lambda", "Figure 2b: one test image, clean, and by the (.5,.5)-GAN + λ ℓ1 for each λ, in rising order."),
     (
         r"fig3_clustering",
         "Figure 3: open and closed conformations in two dimensions, by method and by embedding; one draw of 60 test images.",
     ),
     (r"fig3_clustering_fixed_view", "Figure 3 again, with all particles seen from the side on which the clamp shows."),
-    (r"fig4_pggan", "Figure 4: PGGAN with and without ℓ1 at SNR 0.05, denoised and reference."),
+    (r"fig4_pggan", "Figure 4: PGGAN with and without ℓ1 at SNR 0.05: what it denoises, above the clean images."),
     (r"fig4_pggan_training", "PGGAN while it is trained: validation MSE, and how varied its images are."),
     (
         r"contamination_snr(.+)",
         "MSE against the share of contaminated training pairs at SNR {0}; all nets are ResNets.",
     ),
-    (r"fig_exemplars", "MSE against the number of training images, for methods with and without training."),
-    (r"fig_microscope", "NMSE under the CTF, coloured noise and shifts, one step after another."),
+    (r"fig_exemplars", "MSE against the number of training images, for each method that was run."),
+    (
+        r"fig_microscope",
+        "NMSE in white noise, then with the CTF, coloured noise and shifts added one after another, for methods that are told of "
+        "them and for variants that are told less.",
+    ),
     (r"fig_scale_up", "MSE against the number of training images, the width and the epochs, toward the paper's scale."),
     (r"fig_image_size", "MSE, and the share of the variance that is lost, against the image size."),
     (r"fig_molecules", "The same methods on other molecules, each beside its own limit."),
@@ -32,14 +43,15 @@ CAPTIONS = (
         r"reconstruction_fsc",
         "Fourier shell correlation with the true volume of what is reconstructed from denoised images.",
     ),
-    (r"strip_gan_(.+)_(.+)", "Six test images: clean, noisy, and denoised by a ({0},{1})-GAN + ℓ1 (ResNet)."),
+    (r"strip_gan_(.+)_(.+)", "Six test images: clean, noisy, and denoised by the ({0},{1})-GAN + ℓ1, λ = 10 (ResNet)."),
     (r"strip_(.+)", "Six test images: clean, noisy, and denoised by {0}."),
     (
         r"trust_(.+)",
-        "What a denoiser adds at each resolution, measured without a clean image, and the verdict of trust.",
+        "What a denoiser adds at each resolution, measured without a clean image, and the verdict of trust on the method that "
+        "the picture names.",
     ),
     (
-        r"robust_rates",
+        r"robust_rates(?:_plain)?",
         "Error of robust estimators against the share of contamination and the sample size, and its slopes beside those of "
         "Theorem 1's bound: faster is an error that grows faster than the bound.",
     ),
@@ -51,5 +63,5 @@ def caption(name: str) -> str:
     """The sentence for the figure NAME.png or .svg."""
     for pattern, sentence in CAPTIONS:
         if match := re.fullmatch(pattern, name):
-            return sentence.format(*match.groups())
+            return named(sentence.format(*map(named, match.groups())))
     return f"A figure that is in the folder figures, called {name.replace('_', ' ')}."

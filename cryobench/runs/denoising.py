@@ -14,7 +14,7 @@ from cryobench.config.compose import build, cache_folder
 from cryobench.errors import BadImages, NotFinite, RunFailed
 from cryobench.evaluation import metrics
 from cryobench.evaluation.analysis import Evidence, analyse
-from cryobench.printed import short
+from cryobench.printed import called, short
 from cryobench.runs.environment import cores
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen), ctf))
     result = trial(method, images, config["method"]["name"])
     judged = Judged.of(images, result.outcomes, config["protocol"]["ssim_range"])
-    leave_files(folder, images, judged, method.weights())
+    leave_files(folder, images, judged, called(config["method"]), method.weights())
     method.leave(folder)
     judgement = judged.record(config, images, result.uncertainty, method.found)
     if method.found is not None:
@@ -278,8 +278,8 @@ def number(value, digits: int = 8) -> float | None:
     return float(f"{float(value):.{digits}g}") if np.isfinite(value) else None
 
 
-def leave_files(folder: Path, images: Images, judged: Judged, weights: dict | None = None) -> None:
-    """The run's files: the metrics of each image, pictures, and weights where there are any."""
+def leave_files(folder: Path, images: Images, judged: Judged, method: str, weights: dict | None = None) -> None:
+    """The run's files: the metrics of each image, pictures with the method's name, and weights where there are any."""
     from cryobench.figure import strip
 
     per_image, mse = judged.per_image, judged.scores[0]["mse"]  # the latter of the images shown
@@ -289,8 +289,9 @@ def leave_files(folder: Path, images: Images, judged: Judged, weights: dict | No
     (folder / "per_image.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     denoised = judged.denoised[:GALLERY]
     np.savez_compressed(folder / "gallery.npz", denoised=denoised.astype(np.float16))
-    shown = {"clean": images.clean[:GALLERY], "noisy": images.noisy[:GALLERY], "denoised": denoised}
-    notes = {"denoised": [f"MSE {short(value)}" for value in mse[:GALLERY]]}
+    by = f"denoised by {method}"
+    shown = {"clean": images.clean[:GALLERY], "noisy": images.noisy[:GALLERY], by: denoised}
+    notes = {by: [f"MSE {short(value)}" for value in mse[:GALLERY]]}
     strip(shown, folder / "strip.png", notes, images.pairs.pixel_size)
     if weights is not None:
         from safetensors.torch import save_file
