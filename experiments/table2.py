@@ -9,7 +9,10 @@ from cryobench.tables import frame, layout, printed, table, text
 
 RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 TITLE = "Deep convolution results: MSE and PSNR of different models under Gaussian noise"
-CONTROLS = "Controls: *noisy*, the noisy image as it is; *mean image*, that of all clean training images; *oracle*, the clean image itself."
+CONTROLS = (
+    "Controls: *noisy*, the noisy image as it is; *mean image*, that of all clean training images; *oracle*, the clean image "
+    "itself."
+)
 NAMES = {"l2-Autoencoder": r"$\ell_2$-Autoencoder", "GAN + l1": r"GAN + $\ell_1$", "WGANgp + l1": r"WGANgp + $\ell_1$"}
 
 
