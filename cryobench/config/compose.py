@@ -8,7 +8,7 @@ import math
 import os
 import re
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, make_dataclass
 from functools import cache
 from pathlib import Path
@@ -26,6 +26,7 @@ from cryobench.errors import InputError
 from cryobench.evaluation.analysis import check
 
 GROUPS = (*BUILT, *SETTINGS)
+TOP = (*GROUPS, "seed", "analysis", "watch", "row", "rows", "writes", "paths")  # what stands in a config without a dot
 
 
 def compose(overrides: list[str]) -> DictConfig:
@@ -231,7 +232,9 @@ def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
         key, known = match[1], known_beside(match[1], overrides)
-        return f"unknown key {key}: it is not in the config{known}; `python -m cryobench --cfg` prints all keys"
+        more = [one for one in unknown(overrides, TOP) if one != key] if "." not in key else []
+        some = f"keys {', '.join([key, *more])}: they are" if more else f"key {key}: it is"
+        return f"unknown {some} not in the config{known}; `python -m cryobench --cfg` prints all keys"
     if match := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
         options = re.findall(r"^\t([^\s_]\S*)$", match[3], re.M)  # a name that begins with _ is for others to build on
         group, _, name = match[1].partition("/")
@@ -265,11 +268,33 @@ def first_line(text: str) -> str:
 def known_beside(key: str, overrides: Sequence[str]) -> str:
     """The keys that stand where an unknown one was looked for, under the choices that were made, with the likeliest meant."""
     group, _, name = key.rpartition(".")
-    choices = [word for word in overrides if word.startswith("hydra.searchpath=") or "." not in word.split("=")[0]]
+    made = (
+        *(f"{one}=" for one in GROUPS),
+        "+sweep=",
+        "hydra.searchpath=",
+    )  # no other word: it may be as wrong as this one
     try:
-        config = compose(choices)
+        config = compose([word for word in overrides if word.startswith(made) and not word.startswith(f"{key}=")])
     except InputError:
         return ""
     node = OmegaConf.select(config, group) if group else config
     names = [str(k) for k in node if k not in ("_target_", "name", "hydra")] if isinstance(node, DictConfig) else []
-    return f" ({group or 'top level'}: {', '.join(names)}{suggestion(name, names)})" if names else ""
+    meant = suggestion(name, names) if group else likeliest(name, names, config)
+    return f" ({group or 'top level'}: {', '.join(names)}{meant})" if names else ""
+
+
+def likeliest(key: str, names: list[str], config: DictConfig) -> str:
+    """What a key without a dot was meant to be: the group `sweep`, which wants a +, one of these names, or a group's key."""
+    if key == "sweep":
+        return "; did you mean +sweep=…?"
+    groups = [*(name for name in names if name != "method"), "method"]  # of keys in several groups a method's
+    below = {
+        leaf: f"{group}.{leaf}" for group in groups if isinstance(config[group], DictConfig) for leaf in config[group]
+    }
+    return f"; did you mean {below[key]}?" if key in below else suggestion(key, names)
+
+
+def unknown(overrides: Sequence[str], names: Iterable[str]) -> list[str]:
+    """All keys of these overrides without a dot and a + that are none of these."""
+    keys = [word.partition("=")[0] for word in overrides if "=" in word]
+    return [key for key in keys if key.isidentifier() and key not in names]
