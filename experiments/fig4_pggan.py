@@ -27,7 +27,7 @@ def write(store: Store) -> list[Path]:
     files = figure.save(training(trained), store.results, "fig4_pggan_training")
     lines = []
     reference = images(store, clean(runs, next(iter(trained.values()))))  # the same images for both
-    for row, (letter, below) in zip(ROWS, ("ab", "cd"), strict=True):
+    for row, (letter, below) in zip(ROWS, (("a", "b"), ("c", "d")), strict=True):
         if (shown := images(store, trained.get(row, []))) is not None:
             lines.append((f"({letter}) {named(row)} (the paper's {NAMES[row]}), denoised", shown))
             if reference is not None:

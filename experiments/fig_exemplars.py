@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -66,7 +67,7 @@ def panel(axis, by_method: dict, limit: float | None) -> None:
     for method, points in by_method.items():
         colour, mark = STYLES[method]
         counts, values = zip(*points, strict=True)
-        look = {"zorder": 3 + 2 * (len(METHODS) - METHODS.index(method))}
+        look: dict[str, Any] = {"zorder": 3 + 2 * (len(METHODS) - METHODS.index(method))}
         if len(points) == 1:
             look |= {"markersize": ALONE, "linestyle": "", "markeredgecolor": figure.PAPER}
         figure.over_seeds(axis, counts, values, colour, mark, named(method), **look)

@@ -1,5 +1,6 @@
 """What people type, and what they get: exit status, one readable line, nothing damaged."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -158,6 +159,28 @@ def test_cfg_prints_a_config_that_yaml_reads_and_runs_nothing(cli, tmp_path):
     status, out, _ = cli("--cfg", "method.lam=3")
     assert status == 0 and yaml.safe_load(out)["method"]["lam"] == 3.0
     assert not (tmp_path / "results").exists()
+
+
+def test_a_finished_run_says_that_the_code_of_ones_own_has_changed_since(cli, tmp_path):
+    source = (
+        "from dataclasses import dataclass\nfrom cryobench.methods.base import Denoiser\n@dataclass\n"
+        "class Share(Denoiser):\n    share: float = 0.5\n    def denoise(self, noisy):\n        return self.share * noisy\n"
+    )
+    (tmp_path / "shared_part.py").write_text(source)
+    (tmp_path / "conf" / "method").mkdir(parents=True)
+    (tmp_path / "conf/method/share.yaml").write_text("name: share\n_target_: shared_part.Share\nshare: 0.25\n")
+    alone = ["--config-dir", "conf", "method=share", *TINY]
+    assert cli(*alone)[0] == 0
+    (file,) = (tmp_path / "results").rglob("record.json")
+    own = json.loads(file.read_text())["environment"]["own_code"]
+    assert own == {"method": {"file": "shared_part.py", "sha256": hashlib.sha256(source.encode()).hexdigest()}}
+    before = cli(*alone)[1]
+    (tmp_path / "shared_part.py").write_text(source + "# other\n")
+    status, out, _ = cli(*alone)
+    told = [line for line in out.splitlines() if "shared_part.py has changed since" in line]
+    assert status == 0 and len(told) == 1 and f"rerun {file.parent.name}" in told[0] and "has changed" not in before
+    out = cli(*alone, "-m", "seed=0,1")[1]
+    assert out.count("shared_part.py has changed since") == 1
 
 
 def test_a_denoiser_of_the_users_own_in_the_folder_they_stand_in(cli, tmp_path):

@@ -11,6 +11,7 @@ from cryobench.config.sweep import Job
 from cryobench.launch.progress import noise_label
 from cryobench.launch.workers import threads_alone
 from cryobench.printed import short
+from cryobench.runs.own_code import told
 from cryobench.runs.record import Record
 from cryobench.runs.run import run
 from cryobench.runs.store import Store
@@ -29,6 +30,8 @@ def run_alone(job: Job) -> int:
     if not outcome.fresh:
         console.print("This run was done before; its record is shown.")
     if record := store.read(outcome.run_id):
+        if not outcome.fresh and (words := told([(job.config, record)], store.runs)):
+            console.print(words, soft_wrap=True, highlight=False)
         console.print(metrics_table(record) if record.task == "denoising" else errors_table(record))
     for what, name in (("pictures", "strip.png"), ("record", "record.json")):
         if (folder / name).exists():

@@ -19,6 +19,7 @@ from cryobench.launch.loky import shut_workers, stop_workers
 from cryobench.launch.process import run_by_itself
 from cryobench.launch.progress import Sweep, SweepProgress, label, results_of
 from cryobench.launch.workers import side_by_side
+from cryobench.runs.own_code import own_code, told
 from cryobench.runs.run import now, run
 from cryobench.signals import going_on, stopping
 
@@ -41,6 +42,10 @@ def run_sweep(planned: Plan, overrides: list[str], summary: bool = True) -> int:
     done = sum(map(sweep.finished, jobs))
     together = min(side_by_side(jobs[0].config["trainer"]), max(1, len(jobs) - done))
     print(f"{len(jobs)} runs, {done} done before", flush=True)
+    for path, store in sweep.stores.items():
+        own = [job for job in jobs if results_of(job) == path and own_code(job.config) and sweep.finished(job)]
+        if words := told([(job.config, record) for job in own if (record := store.read(job.run_id))], store.runs):
+            print(words)
     if done < len(jobs):
         check_data([job for job in jobs if not sweep.finished(job)])
         with going_on():

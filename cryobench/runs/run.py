@@ -12,6 +12,7 @@ from cryobench.config.compose import build
 from cryobench.config.identity import PLACES, run_id, task_name
 from cryobench.errors import InputError, one_line, reason_of
 from cryobench.runs.environment import environment, peak_memory
+from cryobench.runs.own_code import OWN, own_code
 from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
 from cryobench.signals import going_on, time_limit
@@ -105,7 +106,7 @@ def first_part(config: dict, command: str | None) -> Record:
         config["seed"],
         command=command,
         started=now(),
-        environment=environment(),
+        environment={**environment(), **({OWN: own} if (own := own_code(config)) else {})},
     )
 
 
