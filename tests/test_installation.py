@@ -104,7 +104,7 @@ def test_the_readmes_ten_lines_are_a_sweep_with_workers_and_stand_beside_other_m
     out = done(python(*sweep[1:]))
     assert "9 runs, 0 done before" in out and "method.width=3" in out, out
     runs = {(one["config"]["method"]["width"], one["seed"]): one["metrics"]["mse"]["mean"] for one in records(tmp_path)}
-    assert set(runs) == {(width, seed) for width in (1, 2, 3) for seed in (0, 1, 2)}
+    assert set(runs) == {(width, seed) for width in (1, 1.5, 3) for seed in (0, 1, 2)}
     assert all(runs[3, seed] < runs[1, seed] for seed in (0, 1, 2))
     out = done(python(*compare[1:], CRYOBENCH_SIDE_BY_SIDE="1"))
     (table,) = (tmp_path / "results").glob("*/compare/*.md")

@@ -122,7 +122,7 @@ def coerced(values: dict, cls: type, group: str) -> dict:
             ", ".join(parameters)
             or f"none, as {cls.__module__}.{cls.__qualname__} has no settings (is it a @dataclass?)"
         )
-        raise InputError(f"unknown key {keys}: expected one of {known}{meant}")
+        raise InputError(f"unknown key {keys} of {cls.__name__}: expected one of {known}{meant}")
     needed = [key for key, parameter in parameters.items() if parameter.default is parameter.empty]
     if missing := [key for key in needed if key not in values]:
         raise InputError(

@@ -14,6 +14,7 @@ from cryobench.printed import multiple, named, short
 from cryobench.report.summary import LIMITS, NAMED, Row, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
+from cryobench.tables.table import TRIALS
 
 ANSWERS = {
     "holds": "hold",
@@ -62,7 +63,13 @@ def ran(runs: pd.DataFrame) -> str:
         f"{'one seed' if seeds == 1 else f'up to {seeds} seeds'}, {when}"
     )
     failed = len(runs) - len(done)
-    return words + (f"; {counted(failed, 'failed run')} named below." if failed else ".")
+    trial = set(done["scale"].dropna()) & set(TRIALS)
+    warning = (
+        f" So few images, as at {' and '.join(sorted(trial))} scale, show that all works; their numbers mean nothing."
+        if trial
+        else ""
+    )
+    return words + (f"; {counted(failed, 'failed run')} named below." if failed else ".") + warning
 
 
 def counted(n: int, word: str) -> str:

@@ -28,9 +28,10 @@ def in_words(runs: pd.DataFrame, ranked: list[Row]) -> list[dict]:
 
 
 def sentence(method: str) -> str:
-    """The first line of conf/method/NAME.yaml, which says what the method is; "" for a method from elsewhere."""
+    """The first line of conf/method/NAME.yaml, which says what the method is; "" for a method from elsewhere, or a yaml
+    that begins with no comment."""
     file = resources.files("cryobench.conf.method") / f"{method}.yaml"
     if not file.is_file():
         return ""
     first = file.read_text(encoding="utf-8").partition("\n")[0]
-    return first.removeprefix("#").partition(" Needs ")[0].strip()
+    return first.removeprefix("#").partition(" Needs ")[0].strip() if first.startswith("#") else ""

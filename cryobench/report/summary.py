@@ -93,9 +93,10 @@ def snrs(runs: pd.DataFrame) -> list[float]:
 
 
 def shown(runs: pd.DataFrame) -> dict:
-    """For the page: {"snrs", "limit", "rows": [{"name", "kind", "note", "cells"}], "words"}; {} without runs.
+    """For the page: {"snrs", "limit", "rows": [{"name", "kind", "note", "cells"}], "words", "left_out"}; {} without runs.
 
-    limit is "" if there is none; words: what each name of side information there means.
+    limit is "" if there is none; words: what each name of side information there means; left_out: how many finished runs at
+    these noise levels have settings of no row.
     """
     ranked, levels = rows(runs), snrs(runs)
     if not ranked:
@@ -112,7 +113,15 @@ def shown(runs: pd.DataFrame) -> dict:
     words = meanings(word for row in ranked for word in row.side_information)
     limited = any(row.times(snr) is not None for row in ranked for snr in levels)
     limit = NAMED[ranked[0].limit] if limited else ""
-    return {"snrs": [f"{snr:g}" for snr in levels], "limit": limit, "rows": lines, "words": words}
+    in_rows = {run for row in ranked for cell in row.cells.values() for run in cell.run_ids}
+    usable = runs["done"].astype(bool) & (runs["method"] != "oracle") & runs["snr"].isin(levels)
+    return {
+        "snrs": [f"{snr:g}" for snr in levels],
+        "limit": limit,
+        "rows": lines,
+        "words": words,
+        "left_out": int((usable & ~runs["run_id"].isin(in_rows)).sum()),
+    }
 
 
 def cell(row: Row, snr: float, best: bool) -> dict:

@@ -118,6 +118,14 @@ def sweep_rows(sweep: str) -> dict[str, dict[str, object]]:
     return {name: dict(setting(text) for text in overrides) for name, overrides in rows.items()}
 
 
+@cache
+def in_sweeps() -> frozenset[object]:
+    """The names of the methods that the rows of the shipped sweeps have."""
+    sweeps = (entry.name for entry in (resources.files("cryobench.conf") / "sweep").iterdir())
+    names = [name.removesuffix(".yaml") for name in sweeps if name.endswith(".yaml")]
+    return frozenset(wanted.get("method.name") for name in names for wanted in sweep_rows(name).values())
+
+
 def outside(runs: pd.DataFrame) -> dict[str, dict[str, object]]:
     """A row for each tool whose images were given from outside (verb score): name → its settings, as in `sweep_rows`."""
     given = [record for record in runs["record"] if record.given and record.done]
@@ -128,13 +136,14 @@ def outside(runs: pd.DataFrame) -> dict[str, dict[str, object]]:
 
 
 def own(runs: pd.DataFrame) -> dict[str, dict[str, object]]:
-    """A row for each setting of a method that is not shipped: name → its settings, as in `sweep_rows`.
+    """A row for each setting of a method that no shipped sweep has: name → its settings, as in `sweep_rows`.
 
-    The name is the method's, with the settings in which it differs from its yaml where that is at hand.
+    The name is the method's, with the settings in which it differs from its yaml where that is at hand. In a checkout one's own
+    yaml may lie beside those that are shipped.
     """
     by_name: dict[str, dict[str, object]] = {}
     for one in runs[runs["done"].astype(bool) & (runs["task"] == "denoising")].itertuples():
-        if one.record.given or one.method is None or shipped(f"method/{one.method}") is not None:
+        if one.record.given or one.method is None or one.method in in_sweeps():
             continue
         settings = {f"method.{key}": value for key, value in one.record.config["method"].items() if key != "_target_"}
         differs = (f"{key.removeprefix('method.')}={value}" for key, value in one.deviations.items() if key in settings)
