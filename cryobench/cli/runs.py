@@ -22,7 +22,7 @@ def runs(
     words: list[str] = Wanted,
     results: str = Everywhere,
 ) -> None:
-    """List runs, all or those with the settings that you name; or show one."""
+    """List runs, all or those with the settings that you name, the newest last; or show one."""
     from cryobench.cli.shown import list_of, one_of
     from cryobench.runs.filters import having, matching, stores
 
@@ -37,7 +37,7 @@ def runs(
     places = stores(results)
     records = [(store, record) for store in places for record in store.all(task=None)]
     chosen = {id(record) for record in matching((record for _, record in records), words)}
-    listed = [(store, record) for store, record in records if id(record) in chosen]
+    listed = sorted((one for one in records if id(one[1]) in chosen), key=lambda one: one[1].started)
     for line in list_of(listed):
         print(line)
     done = sum(record.done for _, record in listed)
