@@ -194,17 +194,17 @@ def to_markdown(results: list[Finding]) -> str:
                     "claim",
                     "claimed better",
                     "baseline",
+                    "answer",
                     "effect (95 % over seeds)",
                     "p",
                     "p within margin",
                     "seeds",
-                    "answer",
                     "could have shown",
                     "seeds that would decide",
                 ],
                 *(one_line(f) for f in results),
             ],
-            left=3,
+            left=4,
         ),
     )
 
@@ -217,11 +217,11 @@ def one_line(f: Finding) -> list[str]:
         return [
             f.claim.name,
             *names,
+            answer.says,
             effect,
             "–",
             "–",
             str(answer.comparison.seeds if answer.comparison else 0),
-            answer.says,
             "",
             "",
         ]
@@ -233,11 +233,11 @@ def one_line(f: Finding) -> list[str]:
     return [
         f.claim.name,
         *names,
+        answer.says,
         effect,
         plain(answer.p),
         plain(answer.p_equivalent),
         str(answer.comparison.seeds),
-        answer.says,
         *shown,
     ]
 

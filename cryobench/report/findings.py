@@ -116,7 +116,7 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
     kinds: tuple[tuple[str, Callable[[Row], bool]], ...] = (
         ("The best method is {}", lambda row: row.judged),
         ("Of methods without side information the best is {}", lambda row: row.judged and not row.side_information),
-        ("The best linear filter is the {}", lambda row: row.name == LIMITS[1] and row.limit == "bayes"),
+        ("Of linear filters the best possible is the {}", lambda row: row.name == LIMITS[1] and row.limit == "bayes"),
         ("Of the paper's nets the best is {}", is_net),
         ("Of the paper's classical methods the best is {}", lambda row: row.published and not is_net(row)),
     )
