@@ -18,6 +18,7 @@ from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from cryobench.config.classes import class_at, types_of
 from cryobench.config.hydra import composed
 from cryobench.config.identity import BUILT, PLACES, at_present, check_name, fault_of_config, own_folders, task_name
 from cryobench.config.kinds import in_words
@@ -27,6 +28,8 @@ from cryobench.evaluation.analysis import check
 
 GROUPS = (*BUILT, *SETTINGS)
 TOP = (*GROUPS, "seed", "analysis", "watch", "row", "rows", "writes", "paths")  # what stands in a config without a dot
+QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+BARE_COMMA = re.compile(r"[=,\[]\s*,|,\s*(\]|$)")  # with no value before or behind it
 
 
 def compose(overrides: list[str]) -> DictConfig:
@@ -93,12 +96,7 @@ def with_content(config: dict) -> dict:
 def typed(node: DictConfig, group: str) -> dict:
     """Check one group against the signature of its `_target_`, and coerce its values to the declared types."""
     target = node.get("_target_")
-    try:
-        cls = get_class(target)
-    except Exception as error:
-        raise InputError(
-            f"{group}: expected _target_ to name a class, got {target}: {str(error).splitlines()[-1]}"
-        ) from None
+    cls = class_at(target, group)
     chosen = {"name": node.get("name", cls.__name__.lower()), "_target_": target}
     check_name(group, chosen)
     return chosen | coerced({key: value for key, value in node.items() if key not in chosen}, cls, group)
@@ -112,7 +110,7 @@ def settings(node: DictConfig, group: str) -> dict:
 def coerced(values: dict, cls: type, group: str) -> dict:
     """Settings as the signature of `cls` has them: no unknown key, none missing, each of its declared type."""
     constructor = inspect.getattr_static(cls, "__init__")
-    hints = typing.get_type_hints(constructor)
+    hints = types_of(cls, constructor, group)
     _, *named = inspect.signature(constructor).parameters.values()
     # A class without settings has object's *args and **kwargs.
     parameters = {one.name: one for one in named if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)}
@@ -244,10 +242,13 @@ def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
     if (
         "missing EQUAL" in text
         or "mismatched input" in text
+        or "extraneous input" in text
         or "LexerNoViableAlt" in text
         or "no viable alternative" in text
     ):
         words = getattr(error, "override", None) or first_line(text)
+        if BARE_COMMA.search(QUOTED.sub("_", words)):
+            return f"expected a value on both sides of each comma, got {words}; a list is one word, as seed=0,1,2"
         quotes = (
             "" if "missing EQUAL" in text else "; values with other signs than letters, digits and / . _ - go in quotes"
         )
