@@ -1,12 +1,15 @@
 """Methods on one stack: the one recommended is the one with the lowest true NMSE, none where none can be trusted."""
 
 import re
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import mrcfile
 import numpy as np
 import pytest
 import scipy.ndimage
+from conftest import needs
 
 from cryobench.data.io.stack import Stack
 from cryobench.data.molecules.phantom import Phantom
@@ -17,7 +20,10 @@ from cryobench.methods.base import Denoiser
 from cryobench.noise.gaussian import Gaussian
 from cryobench.noise.microscope import Microscope
 from cryobench.particles import compare
-from cryobench.particles.model import Model
+from cryobench.particles.denoise import lost_detail
+from cryobench.particles.model import Model, from_file
+
+GAN = Path(__file__).parents[1] / "results/rnap_ecoli-desk/runs/gan-5afb16153176/model.safetensors"
 
 
 class Blur(Denoiser):
@@ -118,6 +124,55 @@ def test_the_verb_on_a_stack(cli, phantom, tmp_path):
     ):
         status, _, err = cli("compare", *arguments)
         assert status == 2 and words in err and len(err.strip().splitlines()) == 1, err
+
+
+@needs(GAN, "git lfs, or a whole checkout, has it")
+def test_a_file_is_called_by_its_title_and_two_of_one_title_by_their_names_too(cli, phantom, tmp_path):
+    stack_of(phantom.images("train", Gaussian(0.3), 0).noisy()[:20], tmp_path)
+    shutil.copy(GAN, tmp_path / "model.safetensors")
+    shutil.copy(GAN, tmp_path / "again.safetensors")
+    title = from_file(GAN, []).title
+    assert list(compare.models([], [], ["model.safetensors"])) == [title] and "GAN" in title
+    both = list(compare.models(["nlm"], [], ["model.safetensors", "again.safetensors"]))
+    assert both == ["nlm", f"{title} (model.safetensors)", f"{title} (again.safetensors)"]
+    status, out, err = cli("compare", "x.mrcs", "--model", "model.safetensors", "-o", "c.png")
+    assert status == 0 and f"| {title} |" in out and f"{title} (1 of 1)" in err, err
+    assert "32 px are resampled to 64 px, as in training, and back\n" in err, "nothing is lost where images get larger"
+    (tmp_path / "none.safetensors").write_bytes(b"x")
+    status, out, err = cli("compare", "x.mrcs", "method=nlm", "--model", "none.safetensors", "-o", "d.png")
+    assert status == 2 and not out and "written by cryobench export, got none.safetensors" in err, err
+    assert len(err.strip().splitlines()) == 1, "before any work"
+
+
+def test_a_run_in_the_place_of_a_setting_is_told_how_it_is_compared(cli, phantom, tmp_path):
+    stack_of(phantom.images("train", Gaussian(0.3), 0).noisy()[:20], tmp_path)
+    for words in (("--run", "gan-5afb16153176"), ("gan-5afb16153176", "method=nlm")):
+        status, out, err = cli("compare", "x.mrcs", *words)
+        assert status == 2 and not out and len(err.strip().splitlines()) == 1, err
+        assert "cryobench export gan-5afb16153176 -o net.safetensors, then --model net.safetensors" in err
+
+
+def test_what_columns_mean_stands_behind_the_table(phantom, tmp_path):
+    noisy = phantom.images("train", Gaussian(0.3), 0).noisy()
+    lines = compare.compare(ready({"blur": Blur(1.5)}), stack_of(noisy, tmp_path), np.arange(300), "white", 100)
+    table, meaning = compare.to_markdown(lines).rsplit("\n\n", 1)
+    head = next(line for line in table.splitlines() if line.startswith("| method"))
+    for column in (cell.strip().partition(" (")[0] for cell in head.strip("|").split("|")):
+        assert column == "method" or column in meaning.lower(), column
+
+
+@pytest.mark.parametrize(
+    ("pixel_size", "size", "words"),
+    [
+        (3.0, 64, ": detail finer than 18.8 Å is lost"),
+        (None, 64, ": detail finer than 6.25 px is lost"),
+        (3.0, 200, ""),
+        (3.0, 300, ""),
+    ],
+)
+def test_detail_is_lost_only_where_images_become_smaller(pixel_size, size, words):
+    """200 px resampled to 64 px hold what lies below the Nyquist frequency of 64 px: twice 200/64 old pixels."""
+    assert lost_detail(SimpleNamespace(size=200, pixel_size=pixel_size), size) == words
 
 
 def test_a_method_that_is_done_is_said_before_the_next_one_begins(phantom, tmp_path):

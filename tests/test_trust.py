@@ -1,5 +1,6 @@
 """A denoiser that invents, remembers or was fitted on what it is judged on is caught; one that is honest is not."""
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -307,11 +308,11 @@ def test_there_is_a_line_for_each_question(noisy):
     lines = found(noisy, losses=losses(0.42, 0.03), remaining=np.full(16, 1.0)).splitlines()
     assert lines[0].startswith("Yes: ") and "finer detail than that" in lines[0] and "below that" not in lines[0]
     heads = [line.partition(":")[0] for line in lines[1:]]
-    assert heads == ["- NMSE", "- left out", "- pure noise"] and max(map(len, lines)) < 250
-    assert "it loses 42% ± 3 of the particles' variance; a flat image loses 100%" in lines[1]
+    assert heads == ["- what to do", "- NMSE", "- left out", "- pure noise"] and max(map(len, lines)) < 250
+    assert "it loses 42% ± 3 of the particles' variance; a flat image loses 100%" in lines[2]
     assert (
         "1.00 times the variance of the noise (as pure noise has); 73% of the particles' power is in it (0% would"
-        in lines[2]
+        in lines[3]
     )
 
 
@@ -337,10 +338,41 @@ def test_one_ring_is_one_place(noisy):
     assert "alike in 2 of 16 rings, from 68.3 to 51.2 Å: " in found(noisy, floor=floor)
 
 
-def test_a_no_says_what_to_do_and_a_yes_does_not(noisy, white):
+def test_a_no_says_what_to_do_and_a_yes_what_it_allows_and_what_not(noisy, white):
     answers = trust.ask(model(blur), judged(white))
     assert verdict.findings("it", answers).splitlines()[1].startswith("- what to do: more particles, larger pixels")
-    assert "what to do" not in found(noisy)
+    lines = found(noisy, losses=losses(0.42, 0.03)).splitlines()
+    reach = re.search(r" to ([\d.]+ Å)", lines[0])[1]
+    assert lines[1].startswith(
+        f"- what to do: look, pick, sort and cluster with the denoised images, down to {reach}; "
+    )
+    assert "refine the recorded ones" in lines[1]
+
+
+def test_a_yes_says_where_a_flat_image_would_do_as_well(noisy):
+    """The images as they are: what they show is there, under more noise than particle."""
+    answers = trust.ask(model(lambda images: images), judged(noisy))
+    text = verdict.findings("it", answers)
+    lost, error = answers.agreement.losses.lost
+    assert lost - 2 * error > 1, "at an SNR of 0.3, noise has more than the particles' variance"
+    first, second = text.splitlines()[:2]
+    assert first.startswith("Yes: ") and first.endswith(
+        f"Yet a flat image would be nearer to them: it loses {lost:.0%} ± {100 * error:.0f} of their variance."
+    )
+    assert second.startswith("- what to do: another method") and "cluster" not in text
+
+
+@pytest.mark.parametrize(
+    ("share", "error", "words"),
+    [
+        (0.99, 0.02, " Yet a flat image would be as near to them: it loses 99% ± 2 of their variance."),
+        (1.05, 0.02, " Yet a flat image would be nearer to them: it loses 105% ± 2 of their variance."),
+        (0.90, 0.02, ""),
+        (2.21, 3.40, ""),
+    ],
+)
+def test_a_loss_is_held_against_that_of_a_flat_image_within_its_error(share, error, words):
+    assert verdict.beside_flat((share, error)) == words
 
 
 def test_the_picture_says_where_chance_reaches_an_frcs_highest_value(noisy):

@@ -34,8 +34,8 @@ def compare(
         None,
         "--out",
         "-o",
-        help="A folder, or a file that ends in .md, .csv, .html or .png.",
-        show_default="RESULTS/compare",
+        help="A folder, or a file that ends in .md, .csv, .html or .png; for a stack a .png.",
+        show_default="RESULTS/compare; for a stack compare.png where you stand",
     ),
     tasks: bool = typer.Option(
         False,
@@ -125,14 +125,18 @@ def on_stack(
         raise InputError(f"-o: expected a file that ends in .png for a stack, got {out}")
     names = [name for word in words if word.startswith("method=") for name in word.partition("=")[2].split(",") if name]
     settings = [word for word in words if not word.startswith("method=")]
+    if bare := [word for word in settings if "=" not in word]:
+        raise InputError(
+            f"compare: expected settings as key=value after the stack, got {' '.join(bare)}; to compare a run's net: "
+            f"cryobench export {bare[0]} -o net.safetensors, then --model net.safetensors"
+        )
     if not names and not files:
         raise InputError("compare: expected methods to compare, as method=cwf,nlm,bm3d, or --model FILE, got none")
     new_file(path, force)
+    ready = stacks.models(names, settings, files)
     source, rows = opened(stack, images, pixel_size)
     rows = usable(source, rows, skip_bad, say, progress, learns=True)
-    lines = stacks.compare(
-        stacks.models(names, settings, files), source, rows, contrast_of(contrast, source), number, say, progress
-    )
+    lines = stacks.compare(ready, source, rows, contrast_of(contrast, source), number, say, progress)
     figure.write(stacks.draw(lines), path)
     print(stacks.to_markdown(lines))
     print(f"written: {path}")

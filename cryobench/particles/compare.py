@@ -6,7 +6,6 @@ import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -24,6 +23,10 @@ from cryobench.printed import named
 
 RESAMPLED = 2000  # bootstrap samples of the images, for whether one method loses more than another
 LEVEL = 0.05
+COLUMNS = """\
+trust: whether what is shown is in the particles, from low frequencies to "agrees to"
+lost: the share of the particles' variance that is missing or wrong (NMSE); a flat image loses 100 %
+contrast of noise: the contrast of pure noise, denoised, over that of denoised particles; 0 % would be best"""
 
 
 @dataclass(frozen=True)
@@ -37,14 +40,18 @@ class Line:
 
 
 def models(names: list[str], settings: list[str], files: list[str]) -> dict[str, Callable[[], Model]]:
-    """What makes each method ready, by the name that it is shown under: methods by name, and exported files."""
+    """What makes each method ready, by the name that it is shown under: methods by name, and exported files by their titles.
+
+    Files are read at once. Raises InputError for one that is none of ours; two of one title are told apart by their names.
+    """
     ready: dict[str, Callable[[], Model]] = {}
     for name in names:
         ready[name] = lambda name=name: from_overrides([f"method={name}", *settings])  # type: ignore[misc]
-    for file in files:
-        ready[Path(file).parent.name if Path(file).stem == "model" else Path(file).stem] = lambda file=file: from_file(
-            file, []
-        )  # type: ignore[misc]
+    nets = {file: from_file(file, []) for file in files}
+    titles = [net.title for net in nets.values()]
+    for file, net in nets.items():
+        title = net.title if titles.count(net.title) == 1 else f"{net.title} ({file})"
+        ready[title] = lambda net=net: net  # type: ignore[misc]
     return ready
 
 
@@ -137,7 +144,7 @@ def loses_more(one: Losses, other: Losses) -> bool:
 
 
 def to_markdown(lines: list[Line]) -> str:
-    """A table, a line for each method in the order given, and the recommendation before it."""
+    """A table, a line for each method in the order given, the recommendation before it, what its columns mean behind it."""
     unit = next((line.answers.unit for line in lines if line.answers), "Å")
     rows = [
         recommendation(lines),
@@ -155,7 +162,7 @@ def to_markdown(lines: list[Line]) -> str:
             f"{lost(losses).removesuffix(' %')} | "
             f"{100 * line.answers.invented:.0f} | {line.seconds:.0f} |"
         )
-    return "\n".join(rows)
+    return "\n".join([*rows, "", COLUMNS])
 
 
 @figure.styled

@@ -135,8 +135,7 @@ def prepare(
     prepared = Prepared(source, rows, size, model.background or (0.0, 1.0), contrast, ctf, poses)
     if size != source.size:
         say(
-            f"images of {source.size} px are resampled to {size} px, as in training, and back: "
-            f"detail beyond {size} px is lost"
+            f"images of {source.size} px are resampled to {size} px, as in training, and back{lost_detail(source, size)}"
         )
     if (
         model.pixel_size
@@ -148,6 +147,14 @@ def prepare(
             "larger or smaller than those it knows"
         )
     return prepared
+
+
+def lost_detail(source: Stack | Listing, size: int) -> str:
+    """What is lost where images become smaller than they were: all beyond the Nyquist frequency of `size` px; else nothing."""
+    if size >= source.size:
+        return ""
+    finest = 2 * source.size / size * (source.pixel_size or 1.0)
+    return f": detail finer than {finest:.3g} {'Å' if source.pixel_size else 'px'} is lost"
 
 
 def fit_to(

@@ -39,7 +39,7 @@ def foreign(answers: Answers) -> bool:
 
 
 def verdict(name: str, answers: Answers) -> str:
-    """Yes or no, and why, in one sentence."""
+    """Yes or no, and why, in one sentence; a second one where a flat image would do as well."""
     agreement, n = answers.agreement, answers.number
     if (losses := agreement.losses) is not None and foreign(answers):
         whose = (
@@ -60,17 +60,18 @@ def verdict(name: str, answers: Answers) -> str:
         images = "" if agreement.seen else ", and neither is any particle in the images themselves"
         return f"No: nothing that {name} shows of these {n} images is above chance{images}."
     reach = f"Yes: what {name} shows agrees with these {n} particles to {resolution(answers):.3g} {answers.unit}"
+    yet = beside_flat(losses.lost) if losses else ""
     if agreement.reach == len(answers.frequency):
-        return f"{reach}, the finest detail that such pixels hold."
+        return f"{reach}, the finest detail that such pixels hold.{yet}"
     if agreement.above_chance:
-        return f"{reach}; in finer detail than that, its correlation with them is below one half."
-    return f"{reach}; finer detail than that is not above chance."
+        return f"{reach}; in finer detail than that, its correlation with them is below one half.{yet}"
+    return f"{reach}; finer detail than that is not above chance.{yet}"
 
 
 def findings(name: str, answers: Answers) -> str:
     """The verdict, and a line for each further question."""
     found = {
-        "what to do": instead(answers),
+        "what to do": advice(answers),
         "fitted on": answers.how and f"{answers.how}, never on those that it is judged on",
         "too few images": answers.few and answers.few.beside,
         "NMSE": lost(answers),
@@ -82,15 +83,35 @@ def findings(name: str, answers: Answers) -> str:
     return "\n".join([verdict(name, answers), *(f"- {what}: {text}" for what, text in found.items() if text)])
 
 
-def instead(answers: Answers) -> str:
-    """What to do where the verdict is no."""
+def advice(answers: Answers) -> str:
+    """What the verdict allows, and what it does not."""
     if foreign(answers):
         return (
             "train it longer"
             if answers.own
             else "a method that learns from these particles (method=cwf), or a net that did"
         )
-    return "" if answers.agreement.reach else INSTEAD
+    losses, reach = answers.agreement.losses, resolution(answers)
+    if reach is None:
+        return INSTEAD
+    if losses is not None and beside_flat(losses.lost):
+        return "another method: this one leaves too much noise, or too little of the particles"
+    return (
+        f"look, pick, sort and cluster with the denoised images, down to {reach:.3g} {answers.unit}; refine the recorded ones, "
+        "since what a method puts into all images comes back as structure"
+    )
+
+
+def beside_flat(lost: tuple[float, float]) -> str:
+    """In a sentence, where a loss is measured and not significantly below a flat image's, which is 1; else "".
+
+    The verdict's criterion is the correlation with the particles, which doesn't say how much noise is left beside them.
+    """
+    share, error = lost
+    if share + CERTAIN * error < 1 or not measured(lost):
+        return ""
+    near = "nearer to" if share - CERTAIN * error > 1 else "as near to"
+    return f" Yet a flat image would be {near} them: it loses {percent(lost)} ± {100 * error:.0f} of their variance."
 
 
 def measured(share: tuple[float, float]) -> bool:
