@@ -12,6 +12,7 @@ import pytest
 
 from cryobench.cli import missing
 from cryobench.config.compose import compose, resolve
+from cryobench.config.hydra import parsed
 from cryobench.config.sweep import Job, plan
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
@@ -83,6 +84,41 @@ def test_only_runs_under_the_same_conditions_stand_side_by_side():
         assert list(only.records.values()) == [other]
     where = comparison.compare(others[-1:], others[-1].config).where
     assert where.endswith("noise.name=contaminated, noise.share=0.1, noise.type=A")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["noise.snr=1", "data.n_test=300"],
+        ["noise=contaminated", "noise.share=0.3", "protocol=released", "scale=smoke"],
+        ["protocol.clip=true", "data.conformations=3", "+data.train_conformations=[0,2]"],
+        ["noise=microscope", "noise.ctf=true", "noise.shift=2", "noise.train=true", "data.seed=1"],
+    ],
+)
+def test_a_records_conditions_can_be_typed(words):
+    wanted = config(*words)
+    assert comparison.key_of(config(*comparison.overrides_of(wanted))) == comparison.key_of(wanted)
+
+
+def test_a_text_is_typed_so_that_hydra_reads_that_text():
+    for value in (
+        "described",
+        "true",
+        "1",
+        "a 'map', of \\ two.mrc",
+        ["~/x.mrc", "y,z"],
+        [0, 2],
+        1e-9,
+        None,
+        False,
+        "",
+        "a=b",
+        "a\\",
+        "\\\\'",
+        "a\\b",
+    ):
+        (read,) = parsed([f"key={comparison.typed(value)}"])
+        assert read.value() == value or list(map(str, read.value())) == value, value
 
 
 def test_a_run_that_differs_in_its_analyses_alone_is_no_second_one():
@@ -213,6 +249,7 @@ def test_what_is_not_asked_for_and_takes_long_is_left_to_be_asked_for(cli, tmp_p
         store.finish(one.run_id, one)
     status, out, err = cli("compare", *SMALL, "--results", "out")
     assert status == 0 and "method=bayes seed=0,1" in err and "| 1 | bayes |" in out
+    assert "without bayes for some seeds: it is not asked for, and it takes about 15 min; python -m" in err
     assert len(store.all()) == len(slow)
 
 
@@ -226,6 +263,33 @@ def test_nothing_is_simulated_for_what_nobody_asked_for(cli, tmp_path):
     status, out, err = cli("compare", *around, "--results", "out")
     assert status == 0 and "| 1 | cwf |" in out and len(store.all()) == 1
     assert all(f"without {name} for some seeds" in err for name in missing.REFERENCES)
+    assert err.count("its images are not simulated yet; python -m cryobench ") == len(missing.REFERENCES)
+
+
+def test_a_limit_of_unknown_cost_is_not_called_slow(monkeypatch):
+    """Images enough that measuring a method is worth it, and at hand; no finished run and no bench.json."""
+    monkeypatch.setattr(missing, "simulated", lambda config: True)
+    jobs = [planned(f"method={name}", "data.n_train=4000", "data.n_test=500") for name in ("wiener", "noisy")]
+    assert missing.not_quick("wiener", jobs[:1]) == "what it costs here isn't known"
+    assert missing.not_quick("noisy", jobs[1:]) == ""
+    few = planned("method=wiener", *SMALL)
+    assert missing.not_quick("wiener", [few]) == ""
+
+
+def test_a_comparison_that_is_written_over_another_says_so(cli, tmp_path):
+    store = Store(tmp_path / "out")
+    (one,) = seeds(["method=nlm", *SMALL], [0.1])
+    store.begin(one.run_id)
+    store.finish(one.run_id, one)
+    for words, before in (
+        ((), []),
+        (("-o", "c.csv"), []),
+        ((), ["compare.md", "compare.csv", "verdicts.csv", "compare.html"]),
+        (("-o", "c.csv"), ["c.csv"]),
+    ):
+        status, _, err = cli("compare", *SMALL, "--results", "out", "--no-run", *words)
+        over = [line.rpartition("/")[2].split()[-1] for line in err.splitlines() if line.startswith("written over: ")]
+        assert status == 0 and over == before and err.count("written") == (1 if words else 4), err
 
 
 def test_a_run_that_fails_is_named_and_leaves_the_others_theirs(cli, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """What a sweep will cost: against sums done by hand, and against a run that was timed."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,6 +120,7 @@ def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
     words = ["method=gan,nlm", *TINY]
     status, out, _ = cli("plan", *words)
     assert status == 0 and "2 runs: 0 done, 0 failed, 2 pending" in out and "python -m cryobench bench" in out
+    assert all(line.startswith("pending ") and line.endswith(": cost unknown") for line in out.splitlines()[:2])
     status, out, err = cli("bench", *words)
     assert status == 0, err
     bench = json.loads((tmp_path / "results" / "phantom-quick" / "bench.json").read_text())
@@ -131,6 +133,7 @@ def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
     status, out, _ = cli("plan", *words)
     assert status == 0 and "2 runs: 1 done, 0 failed, 1 pending" in out and "side by side" in out and "disk:" in out
     assert [line.split()[0] for line in out.splitlines()[:2]] == ["pending", "done"]
+    assert re.search(r": about \d+ s$", out.splitlines()[0]) and re.search(r": took \d+ s$", out.splitlines()[1])
 
 
 def test_the_weights_that_bench_counts_are_those_of_the_net():

@@ -168,7 +168,7 @@ def test_numbers_that_differ_are_told(made, tmp_path):
     record["metrics"]["mse"]["mean"] *= 1.01
     file.write_text(json.dumps(record))
     status, out, _ = made("rerun", record["run_id"])
-    assert status == 0 and "(0.0099 of it away)" in " ".join(out.split()) and "psnr" in out
+    assert status == 1 and "(differs by 0.99 %)" in " ".join(out.split()) and out.count(", the same") == 4
 
 
 def test_a_failed_run_is_done_again_in_its_place(made, tmp_path):

@@ -1,6 +1,8 @@
 """Images that were denoised elsewhere: what a stranger's tool is given, what is refused, and that its row is that of a run."""
 
 import json
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -73,6 +75,7 @@ def test_a_strangers_row_is_that_of_the_same_filter_run_as_a_method(cli, tmp_pat
         "score", "denoised.mrcs", "--data", "ds", "--name", "My tool", "--used", "sigma", "--results", "r"
     )
     assert status == 0 and "My tool" in out, err
+    command = re.search("beside other methods: python -m cryobench (.*)", out)[1]
     (tmp_path / "mine_scored.py").write_text(BLUR)
     (tmp_path / "conf" / "method").mkdir(parents=True)
     (tmp_path / "conf" / "method" / "blur.yaml").write_text("name: blur\n_target_: mine_scored.Blur\nwidth: 1.5\n")
@@ -90,6 +93,9 @@ def test_a_strangers_row_is_that_of_the_same_filter_run_as_a_method(cli, tmp_pat
     # compare shows it, marked; so do Table 2 and the report with its gallery.
     status, out, err = cli("--config-dir", "conf", "compare", *SMALL, "noise.snr=0.2", "--results", "r", "--no-run")
     assert status == 0 and "| My tool (given from outside, told sigma) |" in out
+    assert "noise.snr=0.2" in command and command.endswith("--results r")
+    status, out, err = cli("--config-dir", "conf", *shlex.split(command), "--no-run")
+    assert status == 0 and "| My tool (given from outside, told sigma) |" in out and "| blur |" in out, err
     runs = frame.frame(Store(tmp_path / "r").all())
     assert list(frame.outside(runs)) == ["My tool (given from outside, told sigma)"]
 

@@ -60,7 +60,7 @@ def compare(
 
     compare method=mine seed=0,1,2 does what is missing of these runs, after saying what that costs, and compares them with
     every finished run under the same conditions. Without a method it compares what there is. The noisy images and the two
-    limits (method=wiener, method=bayes) are done along where that takes less than a minute. Verdicts need three seeds.
+    limits (method=wiener, method=bayes) are done along where that is known to take less than a minute. Verdicts need three seeds.
     --tasks shows methods × (molecule, SNR, noise model), from the records of all results folders, and runs nothing.
     """
     if overrides and "=" not in overrides[0] and Path(overrides[0]).suffix.lower() in STACKS:
@@ -78,7 +78,7 @@ def compare(
         raise InputError(f"--out: expected a file, got {out}, which is a folder")
     words = list(overrides or [])
     words += [search_path(own_folders())] if own_folders() else []  # the processes of a sweep know of overrides alone
-    words += [f"paths.results={quoted(results)}"] if results else []
+    words += [f"paths.results={comparison.typed(results)}"] if results else []
     planned = sweep.plan(words)
     if other := sorted({task_name(job.config) for job in planned.jobs} - {"denoising"}):
         raise InputError(f"compare: expected runs that denoise, got task={', '.join(other)}")
@@ -172,14 +172,10 @@ def leaderboard(words: list[str], results: str | None, out: str | None) -> None:
         )
         for file, text in files.items():
             file.parent.mkdir(parents=True, exist_ok=True)
+            over = file.exists()
             with whole(file) as part:
                 part.write_text(text, encoding="utf-8")
-            print(f"written: {file}", file=sys.stderr)
-
-
-def quoted(text: str) -> str:
-    """A text as Hydra's grammar takes it, whatever is in it."""
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+            say(f"written{' over' if over else ''}: {file}")
 
 
 def write(compared: list, out: Path) -> None:
@@ -196,6 +192,7 @@ def write(compared: list, out: Path) -> None:
     with contextlib.ExitStack() as stack:
         stack.enter_context(writable(folder))
         folder.mkdir(parents=True, exist_ok=True)
+        before = set(folder.iterdir())
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory())) if one_file else folder
         names = {one.where: file_name(one) for one in comparisons}
         pictures = {
@@ -224,7 +221,7 @@ def write(compared: list, out: Path) -> None:
                 part.write_bytes(content)
     print(texts["compare.md"])
     for file in [*files, *(pictures.values() if not one_file else ())]:
-        print(f"written: {file}", file=sys.stderr)
+        say(f"written{' over' if file in before else ''}: {file}")
 
 
 def file_name(one) -> str:

@@ -37,7 +37,8 @@ From records, without any training (--results DIR, by default results/rnap_ecoli
   --config-dir DIR                       a folder with yamls of your own (method/mine.yaml, …)
 
 What a run leaves: RESULTS/runs/RUN_ID/record.json; RESULTS is results/DATA-SCALE unless paths.results=DIR.
-Exit status: 0 all done; 1 some run failed; 2 a mistake on the command line or in a config; 143 stopped by SIGTERM."""
+Exit status: 0 all done; 1 some run failed, or a rerun's numbers differ; 2 a mistake on the command line or in a config;
+143 stopped by SIGTERM."""
 
 
 def main(arguments: list[str] | None = None) -> int:

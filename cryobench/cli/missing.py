@@ -58,11 +58,10 @@ def run_references(words: list[str], asked: list, conditions: dict, stores: dict
         missing = [job for job in planned.jobs if state(job) != "done"]
         if not missing:
             continue
-        if not quick(method, missing):
+        if why := not_quick(method, missing):
             shown = " ".join(word for word in line if not word.startswith("hydra.searchpath="))
             print(
-                f"compare: without {method} for some seeds; it is not asked for and not quick: "
-                f"python -m cryobench {shown}",
+                f"compare: without {method} for some seeds: it is not asked for, and {why}; python -m cryobench {shown}",
                 file=sys.stderr,
             )
             continue
@@ -74,14 +73,19 @@ def run_references(words: list[str], asked: list, conditions: dict, stores: dict
             print(f"compare: without {method}: {error}", file=sys.stderr)
 
 
-def quick(method: str, jobs: list) -> bool:
-    """Whether runs that nobody asked for are done in a minute: their images are at hand or few, and they cost little."""
+def not_quick(method: str, jobs: list) -> str:
+    """Why runs that nobody asked for are not done in a minute: images that are not at hand, a cost unknown or high; or ""."""
     from cryobench.cost.foreseen import is_small
+    from cryobench.launch.progress import duration
 
     if not all(is_small(job.config) or simulated(job.config) for job in jobs):
-        return False
+        return "its images are not simulated yet"
+    if method == "noisy":
+        return ""
     cost = cost_of(jobs, measure=False)
-    return method == "noisy" or not (cost.unknown or cost.seconds > QUICK)
+    if cost.unknown:
+        return "what it costs here isn't known"
+    return f"it takes about {duration(cost.seconds)}" if cost.seconds > QUICK else ""
 
 
 def cost_of(jobs: list, measure: bool):

@@ -14,17 +14,23 @@ def plan(overrides: list[str] = Overrides) -> None:
     from cryobench.cost import estimate
     from cryobench.launch.progress import duration, label
     from cryobench.launch.workers import side_by_side
+    from cryobench.runs.store import Store
 
     jobs = sweep.plan(list(overrides or [])).jobs
-    states = {job.run_id: estimate.state(job) for job in jobs}
+    records = {job.run_id: Store(job.config["paths"]["results"]).read(job.run_id) for job in jobs}
+    states = {name: record.status if record else "pending" for name, record in records.items()}
     trainer = jobs[0].config["trainer"]
     together, threads = side_by_side(trainer), trainer["threads"] or 1
     path = Path(jobs[0].config["paths"]["results"]) / "bench.json"
     speeds = estimate.read_bench(path)
     for job in jobs:
         speed = estimate.speed_of(job.config, speeds, threads)
-        time = duration(estimate.run_seconds(job.config, speed)) if speed else "not measured"
-        print(f"{states[job.run_id]:<8}{label(job)}: {time}")
+        record = records[job.run_id]
+        if record and record.done:
+            time = f": took {duration(record.wall_s)}" if record.wall_s else ""
+        else:
+            time = f": about {duration(estimate.run_seconds(job.config, speed))}" if speed else ": cost unknown"
+        print(f"{states[job.run_id]:<8}{label(job)}{time}")
     waiting = [job for job in jobs if states[job.run_id] != "done"]
     counts = ", ".join(f"{list(states.values()).count(state)} {state}" for state in ("done", "failed", "pending"))
     print(f"{len(jobs)} runs: {counts}")

@@ -57,7 +57,7 @@ def rerun(
         show_default="results/rerun, or a failed run's own",
     ),
 ) -> None:
-    """Do a run once more with the settings of its record, and say whether the numbers are the same."""
+    """Do a run once more with the settings of its record, and say whether the numbers are the same: exit status 1 if not."""
     from cryobench.cli.shown import beside
     from cryobench.config.again import to_run
     from cryobench.config.sweep import Job
@@ -74,6 +74,8 @@ def rerun(
     words = ("rerun", run_id, *(overrides or []))
     status = run_alone(Job(None, config, run_id, words))
     if status == 0 and record.done and (now := Store(config["paths"]["results"]).read(run_id)):
-        print(beside(record, now))
+        text, alike = beside(record, now)
+        print(text)
+        status = 0 if alike else 1
     if status:
         raise typer.Exit(status)

@@ -26,9 +26,11 @@ def score(
     python -m cryobench data data=phantom --noisy -o FOLDER writes noisy test images; denoise FOLDER/test.mrcs, keep the order,
     and give the result. Number, size, order and the data set are checked, by content; its row is marked as given from outside.
     """
+    from cryobench.config.command import as_command
     from cryobench.launch.alone import metrics_table
     from cryobench.runs import outside
     from cryobench.runs.store import Store
+    from cryobench.tables.comparison import overrides_of
 
     words = [word.strip() for word in used.split(",") if word.strip()]
     about = outside.read_about(Path(data))
@@ -43,3 +45,6 @@ def score(
         console.print("These images were scored before; their record is shown.")
     console.print(metrics_table(record))
     console.print(f"record: {Store(folder).folder(record.run_id) / 'record.json'}", soft_wrap=True, highlight=False)
+    place = () if str(folder) == outside.usual_results(about) else ("--results", str(folder))
+    shown = as_command(("compare", *overrides_of(record.config), *place))
+    console.print(f"beside other methods: {shown}", soft_wrap=True, highlight=False, markup=False)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import yaml
 
 from cryobench.launch.progress import duration
-from cryobench.printed import short
+from cryobench.printed import plain, short
 from cryobench.runs.damage import is_number
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
@@ -138,13 +138,15 @@ def metrics(record: Record) -> list[str]:
     return lines
 
 
-def beside(before: Record, now: Record) -> str:
-    """What a run gives now beside its record, metric by metric."""
-    parts = []
+def beside(before: Record, now: Record) -> tuple[str, bool]:
+    """What a run gives now beside its record, metric by metric, and whether all of it is the same."""
+    parts, alike = [], True
     for name in before.metrics if denoised(before) else ():
         old, new = before.mean(name), now.mean(name)
         if old is None or new is None:
             continue
         away = abs(new - old) / max(abs(old), 1e-30)
-        parts.append(f"{name} {new:.6g}, " + ("the same" if away < SAME else f"was {old:.6g} ({away:.2g} of it away)"))
-    return "beside its record: " + ("; ".join(parts) or "no numbers to compare")
+        alike = alike and away < SAME
+        differs = f"was {old:.6g} (differs by {plain(100 * away)} %)"
+        parts.append(f"{name} {new:.6g}, {'the same' if away < SAME else differs}")
+    return "beside its record: " + ("; ".join(parts) or "no numbers to compare"), alike

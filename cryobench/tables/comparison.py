@@ -7,6 +7,7 @@ a method with its settings, named by those in which it differs from its yaml; it
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ TIMES = tuple(f"times_{name}" for name in LIMITS)
 MEASURES = (*METRICS, *TIMES, "image_s", "training_s")
 SHOWN = ("type", "share", "shift", "ctf")  # settings of a noise model that stand in the words for it
 PLAIN_AT_TEST = ("gaussian", "contaminated")  # noise models whose test images are those of plain Gaussian noise
+WORDS = ("null", "true", "false", "nan", "inf")  # that Hydra takes for something else than a text
 SAME_CLEAN = (*PLAIN_AT_TEST, "microscope")  # whose clean images have the data set's own variances
 
 
@@ -90,6 +92,34 @@ def key_of(config: dict) -> str:
         return json.dumps(
             {group: config.get(group) for group in ("data", "noise", "protocol", "scale")}, sort_keys=True
         )
+
+
+def overrides_of(config: dict) -> list[str]:
+    """What one would type to have the conditions of a run (`key_of`), but for folders. config: resolved, or a record's."""
+    words = [f"{group}={config[group]['name']}" for group in ("data", "noise", "protocol", "scale")]
+    differs = {"noise.snr": config["noise"]["snr"]} if "snr" in config["noise"] else {}
+    for name, value in {**differs, **frame.deviations(config)}.items():
+        group, _, key = name.partition(".")
+        if group not in ("data", "noise", "protocol") or key in ("name", "content"):
+            continue
+        added = "" if name in differs or key in frame.defaults(group, config) else "+"
+        words.append(f"{added}{name}={typed(value)}")
+    return words
+
+
+def typed(value) -> str:
+    """A setting's value as Hydra's grammar has it.
+
+    >>> typed(1.0), typed(None), typed([True, "a map.mrc"]), typed("described")
+    ('1.0', 'null', "[true,'a map.mrc']", 'described')
+    """
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(typed, value))}]"
+    if isinstance(value, str):
+        # A backslash is one, but for those right before a quote.
+        escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+        return value if re.fullmatch(r"[A-Za-z_][\w.-]*", value) and value.lower() not in WORDS else f"'{escaped}'"
+    return json.dumps(value)
 
 
 def compare(records: Sequence[Record], config: dict, asked: Iterable[str] = ()) -> Comparison:
