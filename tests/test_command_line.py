@@ -3,12 +3,16 @@
 import hashlib
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
+import typer
 from conftest import TINY
 
+from cryobench.cli.app import app
 from cryobench.cli.main import help_text
 from cryobench.launch import workers
 
@@ -281,6 +285,22 @@ def test_the_record_of_a_run_alone_says_how_many_threads_it_had(cli, tmp_path):
     assert cli("method=noisy", *TINY)[0] == 0
     (record,) = (json.loads(p.read_text()) for p in tmp_path.rglob("record.json"))
     assert record["config"]["trainer"]["threads"] == 1
+
+
+VERBS = {command.name: command for command in typer.main.get_command(app).commands.values()}
+NEEDY = [name for name, verb in VERBS.items() if any(one.required for one in verb.params)]
+
+
+@pytest.mark.parametrize("verb", NEEDY)
+def test_what_a_verb_lacks_comes_with_an_example_that_has_it(cli, verb):
+    status, out, err = cli(verb)
+    assert status == 2 and not out and len(lines(err)) == 1 and err.startswith("cryobench: Missing "), err
+    command = re.search(r"an example: (.*); see --help", err)[1]
+    words = shlex.split(command)
+    assert words[:4] == ["python", "-m", "cryobench", verb]
+    VERBS[verb].make_context(verb, words[4:])  # raises for what is missing or unknown
+    shown = " ".join(cli(verb, "--help")[1].split())
+    assert command in shown
 
 
 @pytest.mark.parametrize("verb", ["denoise", "trust", "compare"])

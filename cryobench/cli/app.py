@@ -75,8 +75,18 @@ def run_verb(arguments: list[str]) -> int:
         raise KeyboardInterrupt from None
     except UsageError as error:
         verbs = ", ".join(sorted(str(c.name) for c in app.registered_commands))
-        hint = f"; verbs: {verbs}" if "No such command" in error.format_message() else "; see --help"
+        hint = (
+            f"; verbs: {verbs}" if "No such command" in error.format_message() else f"{example(arguments)}; see --help"
+        )
         raise InputError(f"{error.format_message().rstrip('.')}{hint}") from None
+
+
+def example(arguments: list[str]) -> str:
+    """ "; an example: …", the one in the help of the verb that the arguments begin with; "" where it has none."""
+    (verb,) = arguments[:1] or [""]
+    texts = [command.callback.__doc__ or "" for command in app.registered_commands if command.name == verb]
+    lines = (line.strip() for text in texts for line in text.splitlines())
+    return next((f"; an example: {line}" for line in lines if line.startswith(f"python -m cryobench {verb} ")), "")
 
 
 def verb_lines() -> str:

@@ -17,7 +17,11 @@ def export(
     results: str = RunResults,
     force: bool = Force,
 ) -> None:
-    """Write a trained method into one file: weights, config, and what its images look like."""
+    """Write a trained method into one file: weights, config, and what its images look like.
+
+    \b
+      python -m cryobench export gan-5afb16153176 -o net.safetensors
+    """
     from cryobench.particles import model
 
     path, suffix = Path(out), ".onnx" if onnx else ".safetensors"

@@ -21,6 +21,9 @@ def new(
     """Begin a method of your own, where you stand: a Python file, a yaml and a test, all of which work.
 
     A filter, unless --net or --noise2noise asks for a small DnCNN.
+
+    \b
+      python -m cryobench new mine
     """
     if net and noise2noise:
         raise InputError("expected --net or --noise2noise, got both; a net trained on noisy images is --noise2noise")

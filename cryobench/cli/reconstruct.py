@@ -21,7 +21,11 @@ def reconstruct(
     conformation: int = typer.Option(1, "--conformation", help="Which conformation, from 1."),
     results: str = RunResults,
 ) -> None:
-    """Back-project noisy, denoised and clean test images with known angles, and compare with the true volume."""
+    """Back-project noisy, denoised and clean test images with known angles, and compare with the true volume.
+
+    \b
+      python -m cryobench reconstruct --run gan-5afb16153176 -o maps
+    """
     from cryobench.particles import model
     from cryobench.particles import reconstruct as maker
 

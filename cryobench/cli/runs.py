@@ -57,7 +57,11 @@ def rerun(
         show_default="results/rerun, or a failed run's own",
     ),
 ) -> None:
-    """Do a run once more with the settings of its record, and say whether the numbers are the same: exit status 1 if not."""
+    """Do a run once more with the settings of its record, and say whether the numbers are the same: exit status 1 if not.
+
+    \b
+      python -m cryobench rerun gan-5afb16153176
+    """
     from cryobench.cli.shown import beside
     from cryobench.config.again import to_run
     from cryobench.config.sweep import Job

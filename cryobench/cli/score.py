@@ -25,6 +25,9 @@ def score(
 
     python -m cryobench data data=phantom --noisy -o FOLDER writes noisy test images; denoise FOLDER/test.mrcs, keep the order,
     and give the result. Number, size, order and the data set are checked, by content; its row is marked as given from outside.
+
+    \b
+      python -m cryobench score denoised.mrcs --data FOLDER --name "My tool"
     """
     from cryobench.config.command import as_command
     from cryobench.launch.alone import metrics_table

@@ -20,7 +20,11 @@ def table(
         False, "--as-printed", help="Just the paper's rows and columns, with our numbers (1 to 3)."
     ),
 ) -> None:
-    """Make a table from records and print it."""
+    """Make a table from records and print it.
+
+    \b
+      python -m cryobench table 1
+    """
     known = typed("(?!fig|_).*", "table_?")
     (module,) = asked(name, known)
     regenerate(name, module, results, "as_printed" if as_printed else "write", show=True)
@@ -29,7 +33,11 @@ def table(
 def figure(
     name: str = typer.Argument(help="1, 2, 3 or 4, or a figure's name, as exemplars."), results: str = Results
 ) -> None:
-    """Make a figure from records."""
+    """Make a figure from records.
+
+    \b
+      python -m cryobench figure 2
+    """
     for module in asked(name, typed("fig.*", r"fig_|fig(?=\d)")):
         regenerate(name, module, results, "write", show=False)
 
