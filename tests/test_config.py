@@ -49,7 +49,9 @@ def test_building_makes_what_the_config_says():
 
 
 def test_a_target_that_is_no_class_is_named():
-    with pytest.raises(InputError, match=r"method: expected _target_ to name a class, got nowhere\.Nothing"):
+    with pytest.raises(
+        InputError, match=r"method: expected nowhere\.Nothing in nowhere\.py in the folder where you stand"
+    ):
         resolve(compose(["method._target_=nowhere.Nothing"]))
 
 
