@@ -72,15 +72,16 @@ def short(value: float | None, digits: int = 3) -> str:
 
 
 def multiple(value: float | None) -> str:
-    """How many times something a number is, in three digits, and no decimals from 100 on; a dash for None.
+    """How many times something a number is: two decimals, one from 10 on, from 100 on three digits; a dash for None.
 
-    >>> multiple(1.1824), multiple(69.77), multiple(5109.59), multiple(None)
-    ('1.18', '69.8', '5110', '–')
+    >>> multiple(0.504747), multiple(1.1824), multiple(69.77), multiple(5109.59), multiple(None)
+    ('0.50', '1.18', '69.8', '5110', '–')
     """
     if value is None:
         return "–"
-    digits = f"{value:.2e}"
-    return f"{float(digits):.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
+    if value >= 99.95:
+        return f"{float(f'{value:.2e}'):.0f}"
+    return f"{value:.{2 if value < 9.995 else 1}f}"
 
 
 def plain(value: float, digits: int = 2) -> str:

@@ -66,14 +66,19 @@ def run(grid: Grid, kind: str, share: float) -> bool:
     return any(cell.values for (_, one, part, _), cell in grid.items() if (one, part) == (kind, share))
 
 
+def in_place(grids: dict[tuple[str, float], Grid]) -> str:
+    """What the noise stands in place of, in the types that were run; in all of them before any was."""
+    words = {"A": "the clean reference (type A)", "B": "the noisy input (B)", "C": "either, independently (C)"}
+    known = [kind for kind in TYPES if any(run(grid, kind, share) for grid in grids.values() for share in SHARES[1:])]
+    return " or of ".join(words[kind] for kind in known or TYPES)
+
+
 def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
     """For each unit and SNR the MSE, and the same as a multiple of the MSE on clean pairs."""
     parts = [
         "# Contaminated training pairs",
-        "A share of the training pairs has U[0, 1] noise in place of the clean reference (type A), of the noisy input (B), "
-        "or of either, independently (C), as far as they were run; test images have not. ResNet nets. MSE: mean(spread over "
-        "seeds); below it, the "
-        "same as a multiple of what the method reaches on clean pairs (share 0).",
+        f"A share of the training pairs has U[0, 1] noise in place of {in_place(grids)}; test images have not. ResNet nets. MSE: "
+        "mean(spread over seeds); below it, the same as a multiple of what the method reaches on clean pairs (share 0).",
     ]
     for (unit, snr), grid in grids.items():
         kinds = [kind for kind in TYPES if any(c.values for (_, k, s, _), c in grid.items() if k == kind and s)]

@@ -69,7 +69,12 @@ def panel(axis, by_method: dict, limit: float | None) -> None:
         counts, values = zip(*points, strict=True)
         look: dict[str, Any] = {"zorder": 3 + 2 * (len(METHODS) - METHODS.index(method))}
         if len(points) == 1:
-            look |= {"markersize": ALONE, "linestyle": "", "markeredgecolor": figure.PAPER}
+            look |= {
+                "markersize": ALONE,
+                "linestyle": "",
+                "markeredgecolor": figure.PAPER,
+                "zorder": look["zorder"] + 1,
+            }
         figure.over_seeds(axis, counts, values, colour, mark, named(method), **look)
     if limit:
         axis.axhline(limit, color=figure.INK, linestyle="--", label="Bayes limit")

@@ -24,6 +24,7 @@ RESULTS = "results/robust"
 TASK = ("target", "tail", "scatter", "contamination", "p", "n", "epsilon")
 ERRORS = {"location": "‖θ̂−θ‖₂", "scatter": "‖Σ̂−Σ‖op"}
 LAWS = {"gaussian": "N", "student3": "t₃", "cauchy": "Cauchy"}
+CALLED = {"mcd": "MCD", "tyler": "Tyler", "kendall": "Kendall"}
 OUTSIDE = "†"  # marks pairs with |α−β| ≥ 1, of which Theorem 1 says nothing
 # The demonstrations published with the cited work: one run each, ‖θ̂−θ‖₂.
 PUBLISHED = {
@@ -162,9 +163,7 @@ def grid(shown: Sequence[Cell]) -> list[list[str]]:
     tasks, rows = (list(dict.fromkeys(getattr(cell, name) for cell in shown)) for name in ("task", "row"))
     at = {(cell.task, cell.row): cell for cell in shown}
     lines = [["", *map(heading, tasks)]]
-    lines += [
-        [named(row) if row != "mcd" else "MCD", *(str(at.get((task, row), "–")) for task in tasks)] for row in rows
-    ]
+    lines += [[CALLED.get(row) or named(row), *(str(at.get((task, row), "–")) for task in tasks)] for row in rows]
     published = {cell.task: f"{cell.published:.4f}" for cell in shown if cell.published}
     if published:
         lines.append(["published (0,0)-GAN", *(published.get(task, "–") for task in tasks)])
@@ -173,13 +172,14 @@ def grid(shown: Sequence[Cell]) -> list[list[str]]:
 
 def to_markdown(shown: Sequence[Cell], kind: str) -> str:
     """The page of one kind: the grid, and notes on how to read it."""
+    strong = any(cell.task[3] == "strong" for cell in shown)
     notes = [
         "A column is what is estimated from: the uncontaminated law, where its centre is θ = 0 and its scatter Σ is I or AR, the "
         "covariance of neighbours that depend on each other (first-order autoregression, Σᵢⱼ = ½^|i−j|); how the share ε of the "
         "points is contaminated (far: the same law, moved by 5 in each coordinate; cauchy: a Cauchy law there); p coordinates, n "
         "points. A GAN's name has its α and β, and the widths of its discriminator's layers.",
         f"{ERRORS[kind]}, mean(spread over seeds). The oracle is the maximum likelihood estimate from the uncontaminated "
-        "points (under strong contamination: from the sample before it).",
+        "points" + (" (under strong contamination, an adversary's: from the sample before it)." if strong else "."),
     ]
     if any(OUTSIDE in cell.row for cell in shown):
         notes.append(f"{OUTSIDE} |α−β| ≥ 1: outside Theorem 1.")

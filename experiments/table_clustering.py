@@ -187,7 +187,8 @@ def by_posterior(records: list[Record]) -> list[str]:
     return (
         [
             f"Not clustering but classification: the conformation that the exemplar method's posterior thinks likeliest lies on "
-            f"the right side of the middle one in {100 * right / images:.0f} % of {images} images (on the middle one: half), "
+            f"the right side of the middle one in {100 * right / images:.0f} % of the {images} test images of these two, over "
+            "all seeds (on the middle one: half), "
             f"that is {SIXTY * right / images:.0f} of 60."
         ]
         if images

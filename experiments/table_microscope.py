@@ -225,7 +225,7 @@ def panel(axis, nmse: dict[str, float], methods: list[str]) -> None:
     """One setting: a mark for each method that was run, on the line of its place in `methods`."""
     looks = (
         (
-            "a method, told of the CTF and the noise's spectrum",
+            "a method, told of the CTF and the noise's spectrum if it can be",
             figure.COLOURS[0],
             figure.COLOURS[0],
             lambda m: m == base(m),

@@ -33,7 +33,7 @@ def fsc(
         xlabel="spatial frequency (1/Å)",
         ylabel="FSC with the true volume",
         ylim=(min(-0.05, *map(min, curves.values())), 1.02),
-        title=f"back-projection of {views} images with known angles",
+        title=f"back-projection of {views} test images of one conformation, with known angles",
     )
     handles, labels = axis.get_legend_handles_labels()
     sheet.legend(

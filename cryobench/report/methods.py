@@ -6,6 +6,7 @@ from importlib import resources
 
 import pandas as pd
 
+from cryobench.printed import named
 from cryobench.report.summary import Row
 
 
@@ -21,7 +22,7 @@ def in_words(runs: pd.DataFrame, ranked: list[Row]) -> list[dict]:
         names.setdefault(method_of[runs_of[0]], []).append(row.name)
     known = {method: sentence(method) for method in names}
     return [
-        {"name": method, "rows": rows[0] if len(rows) == 1 and rows[0] != method else "", "is": known[method]}
+        {"name": method, "rows": named(rows[0]) if len(rows) == 1 and rows[0] != method else "", "is": known[method]}
         for method, rows in names.items()
         if known[method]
     ]

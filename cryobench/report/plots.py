@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryobench import figure
-from cryobench.printed import short
+from cryobench.printed import named, short
 from cryobench.report.captions import OPEN, caption
 from cryobench.report.tables import standard
 from cryobench.runs.store import Store
@@ -81,7 +81,7 @@ def curves(runs: pd.DataFrame) -> dict | None:
                 color=COLOURS[number % len(COLOURS)],
                 linestyle=figure.LINES[number // len(COLOURS) % 4],
                 marker=figure.MARKS[number % 8],
-                label=name,
+                label=named(name),
             )
         axis.set(xlabel="epoch", yscale="log", title=f"{title}, SNR 0.1, first seed")
         figure.log_ticks(axis.yaxis)

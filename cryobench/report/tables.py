@@ -46,7 +46,7 @@ def one(file: Path, runs: pd.DataFrame) -> dict:
     lines = standard(file.with_suffix(".csv"))
     if lines:
         return {**shown, **grid(lines, runs_of(file.stem, runs))}
-    return {**shown, "html": markdown.rendered(body, title), "runs": " ".join(sources(file.stem, runs))}
+    return {**shown, "html": markdown.rendered(body, title)}
 
 
 def standard(file: Path) -> list[dict]:
@@ -66,13 +66,6 @@ def writers(name: str) -> list[str]:
     return [sweep for sweep in sweeps if name in ((frame.shipped(f"sweep/{sweep}") or {}).get("writes") or [])]
 
 
-def sources(name: str, runs: pd.DataFrame) -> list[str]:
-    """The runs that have the settings of a row of the table's sweep; all of the folder where no one sweep writes it."""
-    rows = [wanted for sweep in writers(name) for wanted in frame.sweep_rows(sweep).values()]
-    fits = [frame.fits(runs, wanted) for wanted in rows]
-    return list(runs["run_id"] if not rows else runs.loc[pd.concat(fits, axis=1).any(axis=1), "run_id"])
-
-
 def runs_of(name: str, runs: pd.DataFrame) -> dict[tuple[str, float], list[str]]:
     """(row, SNR) → the runs behind it, through the sweep that writes the table."""
     by_place: dict[tuple[str, float], list[str]] = {}
@@ -88,7 +81,9 @@ def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
     columns = list(dict.fromkeys((line["metric"], line["snr"]) for line in lines if line["metric"] in layout.HEADINGS))
     by_place = {(line["row"], line["metric"], line["snr"]): line for line in lines}
     rows: list[dict] = []
-    for row in dict.fromkeys(line["row"] for line in lines):
+    for row in dict.fromkeys(line["row"] for line in lines if line["row"] != "oracle"):  # the clean image itself
+        if not any(line["mean"] or line["paper"] for line in lines if line["row"] == row):
+            continue
         cells = [
             cell(by_place.get((row, *column)), {n: by_place.get((row, f"times_{n}", column[1])) for n in LIMITS}, runs)
             for column in columns
@@ -96,7 +91,11 @@ def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
         rows.append({"name": named(row), "control": row in NO_DENOISER, "cells": cells})
     for place, (metric, _) in enumerate(columns):
         mark_best([row["cells"][place] for row in rows if not row["control"]], metric)
-    return {"head": [f"{layout.HEADINGS[metric]} {float(snr):g}" for metric, snr in columns], "rows": rows}
+    units = {"psnr": " (dB)"}
+    return {
+        "head": [f"{layout.HEADINGS[metric]} {float(snr):g}{units.get(metric, '')}" for metric, snr in columns],
+        "rows": rows,
+    }
 
 
 def mark_best(cells: list[dict], metric: str) -> None:

@@ -12,7 +12,7 @@ COLUMNS = ("row", "snr", "metric", "mean", "spread", "n_seeds", "paper", "paper_
 HEADINGS = {"mse": "MSE", "psnr": "PSNR", "ssim": "SSIM"}  # NMSE stands in the csv alone
 TIMES = {"bayes": ("× Bayes", r"$\times$ limit"), "linear": ("× linear", r"$\times$ linear")}
 READING = {
-    "bayes": " × Bayes: over the Bayes limit's MSE under the same noise, seed by seed.",
+    "bayes": " × Bayes: over the Bayes limit's MSE under the same noise, seed by seed; where it has fewer, over their mean.",
     "linear": " × linear: over that of the best linear filter that turns with the image.",
 }
 

@@ -42,15 +42,15 @@ COLUMNS = (
     "runs",
 )
 SAID = """\
-The NMSE of each method's test images as a multiple of that of the limit under the same noise, seed by seed, and the mean over \
-seeds. × Bayes: over the posterior mean given the true volumes (`method=bayes`). × linear, where no Bayes limit was run: over \
-the best linear filter that turns with the image (`method=wiener`). NMSE, where there is no limit of these settings (clipped \
-noise, a microscope): the NMSE itself; what methods do that are told of the CTF is in `table microscope`. Other tables' \
-multiples are those of the MSE, which differ a little: there, images of large variance count for more. A method has one row, \
-what one types for it in brackets, with the settings of its yaml or, where no task has records of these, those that the most \
-tasks have. Rows are in the order of the geometric mean of their multiples of the linear limit under plain noise. ¹: one seed. \
-What a method used beyond noisy images stands to the right: methods that were told more are no rivals of those that were told \
-less."""
+The NMSE of each method's test images as a multiple of that of the limit under the same noise, seed by seed (where that has \
+fewer seeds, of their mean), and the mean over seeds. × Bayes: over the posterior mean given the true volumes \
+(`method=bayes`). × linear, where no Bayes limit was run: over the best linear filter that turns with the image \
+(`method=wiener`). NMSE, where there is no limit of these settings (clipped noise, a microscope): the NMSE itself; what \
+methods do that are told of the CTF is in `table microscope`. Other tables' multiples are those of the MSE, which differ a \
+little: there, images of large variance count for more. A method has one row, what one types for it in brackets, with the \
+settings of its yaml or, where no task has records of these, those that the most tasks have. Rows are in the order of the \
+geometric mean of their multiples of the linear limit under plain noise. ¹: one seed. What a method used beyond noisy images \
+stands to the right: methods that were told more are no rivals of those that were told less."""
 
 
 @dataclass(frozen=True)
