@@ -35,7 +35,7 @@ VARIANTS = (
     "told each particle's pose, which the limit is not; flipped: the net is shown the image with the sign of every frequency\n"
     "put right; with the CTF as a channel: the net is shown the CTF as a second image"
 )
-SIGNS = {"×": r"$\times$", "ℓ2": r"$\ell_2$", "ℓ1": r"$\ell_1$"}
+SIGNS = {"×": r"$\times$"}
 # Written before the runs: what a method that is told of the CTF has to reach. (method, setting, times, than which, words)
 CRITERIA = (
     ("CWF", "CTF", 0.5, "CWF not told", "CWF told of the CTF has at most half the NMSE of CWF that is not"),

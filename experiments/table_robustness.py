@@ -14,7 +14,7 @@ from cryobench.tables import frame, table, text
 TITLE = "What happens when an assumption fails"
 COLUMNS = ("row", "snr", "mse", "spread", "n_seeds", "times_own", "times_bayes", "within_one", "accuracy", "mse_unseen")
 LATER = ("nmse", "times_linear")  # columns where records have them
-SIGNS = {"%": r"\%", "τ": r"$\tau$", "×": r"$\times$", "l2-": r"$\ell_2$-"}
+SIGNS = {"%": r"\%", "τ": r"$\tau$", "×": r"$\times$"}
 NOTES = (
     "*× own* is the MSE over that of the same method with every assumption kept; *within one* the share of particle pixels "
     "whose error is at most one posterior standard deviation (0.68 if Gaussian and right); *accuracy* how often the most "

@@ -117,7 +117,7 @@ def test_rows_of_robustness_stand_beside_their_own_method(tmp_path):
     assert "| exemplar | 1.00e-3(–) | 1.00 | 2.00 | 0.60 | 0.50 | – | 1 |" in files[".md"]
     assert "| exemplar, up to 4 px off centre | 2.00e-3(–) | 2.00 | 4.00 |" in files[".md"]
     assert "| exemplar, closed conformation unseen | 3.00e-3(–) | 3.00 | 6.00 | – | – | 9.00e-3 | 1 |" in files[".md"]
-    assert "| CWF, clipped | 8.00e-3(–) | 2.00 | 16.00 |" in files[".md"]
+    assert "| CWF, clipped | 8.00e-3(–) | 2.00 | 16.0 |" in files[".md"]
     assert r"CWF, clipped & 8.00e-3(--) & 2.00" in files[".tex"] and files[".csv"].count("\n") == 6
 
 
