@@ -13,7 +13,12 @@ from cryobench.methods.base import SIDE_INFORMATION
 from cryobench.printed import short
 from cryobench.runs.store import Store
 
-SIGNS = {"–": "--", "σ": r"$\sigma$", "ℓ1": r"$\ell_1$", "ℓ2": r"$\ell_2$"}  # what LaTeX wants in their place, in every table
+SIGNS = {
+    "–": "--",
+    "σ": r"$\sigma$",
+    "ℓ1": r"$\ell_1$",
+    "ℓ2": r"$\ell_2$",
+}  # what LaTeX wants in their place, in every table
 
 
 def write(store: Store, name: str, texts: dict[str, str]) -> list[Path]:
