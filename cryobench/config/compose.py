@@ -8,7 +8,7 @@ import math
 import os
 import re
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, make_dataclass
 from functools import cache
 from pathlib import Path
@@ -230,7 +230,8 @@ def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
         key, known = match[1], known_beside(match[1], overrides)
-        more = [one for one in unknown(overrides, TOP) if one != key] if "." not in key else []
+        given = [word.partition("=")[0] for word in overrides if "=" in word and "." not in key]
+        more = [one for one in given if one.isidentifier() and one not in (*TOP, key)]
         some = f"keys {', '.join([key, *more])}: they are" if more else f"key {key}: it is"
         return f"unknown {some} not in the config{known}; `python -m cryobench --cfg` prints all keys"
     if match := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
@@ -293,9 +294,3 @@ def likeliest(key: str, names: list[str], config: DictConfig) -> str:
         leaf: f"{group}.{leaf}" for group in groups if isinstance(config[group], DictConfig) for leaf in config[group]
     }
     return f"; did you mean {below[key]}?" if key in below else suggestion(key, names)
-
-
-def unknown(overrides: Sequence[str], names: Iterable[str]) -> list[str]:
-    """All keys of these overrides without a dot and a + that are none of these."""
-    keys = [word.partition("=")[0] for word in overrides if "=" in word]
-    return [key for key in keys if key.isidentifier() and key not in names]
