@@ -1,5 +1,8 @@
 """The linear limit against linear algebra on pixels, its own prediction, and the filter that has not seen clean images."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -111,3 +114,12 @@ def test_other_sizes_and_too_few_images_are_refused(phantoms):
         method.denoise(np.zeros((1, 16, 16), np.float32))
     with pytest.raises(InputError, match=r"n_fit: expected at least 2, got"):
         Wiener(n_fit=1)
+
+
+def test_a_basis_is_made_once_for_all_that_use_it_and_let_go_after_them():
+    basis = fourier_bessel(16)
+    assert fourier_bessel(16) is basis is basis.to("cpu") and fourier_bessel(16, band=0.25) is not basis
+    left = weakref.ref(basis)
+    del basis
+    gc.collect()
+    assert left() is None

@@ -270,11 +270,8 @@ def first_line(text: str) -> str:
 def known_beside(key: str, overrides: Sequence[str]) -> str:
     """The keys that stand where an unknown one was looked for, under the choices that were made, with the likeliest meant."""
     group, _, name = key.rpartition(".")
-    made = (
-        *(f"{one}=" for one in GROUPS),
-        "+sweep=",
-        "hydra.searchpath=",
-    )  # no other word: it may be as wrong as this one
+    # No word but a choice: another may be as wrong as this one.
+    made = (*(f"{one}=" for one in GROUPS), "+sweep=", "hydra.searchpath=")
     try:
         config = compose([word for word in overrides if word.startswith(made) and not word.startswith(f"{key}=")])
     except InputError:

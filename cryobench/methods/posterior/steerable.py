@@ -108,9 +108,8 @@ def _sampled(size: int, band: float) -> SteerableBasis:
     radius = size // 2
     y, x = np.mgrid[:size, :size].reshape(2, -1) - radius
     inside, theta = np.hypot(x, y) < radius, np.arctan2(y, x)
-    distances, which = np.unique(
-        np.hypot(x, y)[inside], return_inverse=True
-    )  # Bessel functions are dear, and few radii differ
+    # Bessel functions are dear, and few radii differ.
+    distances, which = np.unique(np.hypot(x, y)[inside], return_inverse=True)
     radial = np.zeros(size * size)
     limit = 2 * np.pi * band * radius
     orders, cosines, sines = [], [], []
