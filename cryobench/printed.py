@@ -48,13 +48,13 @@ def called(method: dict) -> str:
     >>> called({"name": "gan", "alpha": 0.5, "beta": 0.5, "lam": 10}), called({"name": "autoencoder", "loss": "l2"})
     ('(.5,.5)-GAN + ℓ1', 'ℓ2-Autoencoder')
     >>> called({"name": "wgan_gp", "lam": 500}), called({"name": "nlm"})
-    ('WGANgp + 500 ℓ1', 'Non-local means')
+    ('WGANgp + ℓ1 (λ = 500)', 'Non-local means')
     """
     name, lam = method["name"], method.get("lam")
     words = named(f"({method['alpha']:g},{method['beta']:g})-GAN") if name == "gan" else named(name)
     if name == "autoencoder":
         words = named(f"{method['loss']}-Autoencoder")
-    return words + (f" + {'' if lam == LAM[name] else f'{lam:g} '}ℓ1" if name in LAM and lam else "")
+    return words + (f" + ℓ1{'' if lam == LAM[name] else f' (λ = {lam:g})'}" if name in LAM and lam else "")
 
 
 def short(value: float | None, digits: int = 3) -> str:

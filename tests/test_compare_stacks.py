@@ -121,6 +121,9 @@ def test_the_verb_on_a_stack(cli, phantom, tmp_path):
         (("x.mrcs", "-o", "e.png"), "method=cwf,nlm,bm3d"),
         (("x.mrcs", "method=nlm", "-o", "c.png"), "--force"),
         (("x.mrcs", "method=nlm", "-o", "c.pdf"), ".png"),
+        (("x.mrcs", "method=nlm,cwf", "method.patch=3", "-o", "e.png"), "cwf: unknown key method.patch"),
+        (("x.mrcs", "method=nlm,cwf", "metod.h=3", "-o", "e.png"), "nlm: unknown key metod.h"),
+        (("x.mrcs", "method=nlm,cwff", "-o", "e.png"), "cwff"),
     ):
         status, _, err = cli("compare", *arguments)
         assert status == 2 and words in err and len(err.strip().splitlines()) == 1, err

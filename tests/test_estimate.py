@@ -36,7 +36,7 @@ def test_a_gans_time_is_start_fit_validation_and_test(monkeypatch, tmp_path):
     by_hand = 3.0 + 6 * 3800 * 0.01 + 6 * 200 * 0.002 + 500 * 0.002 + estimate.START
     assert estimate.run_seconds(job.config, bench["methods"][0]) == pytest.approx(by_hand)
     jobs = plan(["method=gan", "scale=desk", "seed=0,1,2,3"]).jobs
-    cost = estimate.cost(jobs, bench, together=2, cores=1)
+    cost = estimate.cost(jobs, bench, 2, 1, {})
     assert cost.simulation_s == pytest.approx(4500 * 0.003), "one data set, simulated once"
     assert cost.seconds == pytest.approx(2 * by_hand + 4500 * 0.003) and not cost.unmeasured
     assert cost.cache == 4500 * 64 * 64 * 4
@@ -96,7 +96,7 @@ def test_rows_that_differ_in_the_score_cost_the_same_and_others_do_not():
 
 def test_what_was_not_measured_is_said(tmp_path):
     jobs = plan(["method=gan,nlm", "scale=desk"]).jobs
-    cost = estimate.cost(jobs, bench_of(jobs[0]), 1, 1)
+    cost = estimate.cost(jobs, bench_of(jobs[0]), 1, 1, {})
     assert cost.unmeasured == [jobs[1].run_id]
     (tmp_path / "bench.json").write_text("[]")
     with pytest.raises(InputError, match="remove it"):
@@ -131,7 +131,7 @@ def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
     assert bench["metrics"]["32"]["ssim"] > 0 and len(bench["ratios"]) >= 6
     assert cli("method=nlm", *TINY)[0] == 0
     status, out, _ = cli("plan", *words)
-    assert status == 0 and "2 runs: 1 done, 0 failed, 1 pending" in out and "side by side" in out and "disk:" in out
+    assert status == 0 and "2 runs: 1 done, 0 failed, 1 pending" in out and "1 thread each" in out and "disk:" in out
     assert [line.split()[0] for line in out.splitlines()[:2]] == ["pending", "done"]
     assert re.search(r": about \d+ s$", out.splitlines()[0]) and re.search(r": took \d+ s$", out.splitlines()[1])
 
@@ -142,3 +142,19 @@ def test_the_weights_that_bench_counts_are_those_of_the_net():
     (job,) = plan(["method=gan"]).jobs
     net = build(job.config, "method").build_generator(32)
     assert sum(v.nbytes for v in net.state_dict().values()) >= 4 * parameters(net)
+
+
+def test_a_plan_without_a_bench_goes_by_finished_runs_like_its_own(cli, tmp_path):
+    """Seeds cost the same; other sizes and other settings of the method don't."""
+    assert cli("method=nlm", *TINY)[0] == 0
+    folder = next((tmp_path / "results" / "phantom-quick" / "runs").glob("nlm-*"))
+    record = json.loads((folder / "record.json").read_text())
+    (folder / "record.json").write_text(json.dumps(record | {"wall_s": 3720.0}))
+    status, out, _ = cli("plan", "method=nlm", "seed=0,1,2", *TINY)
+    assert status == 0 and out.count(": about 62 min, as runs like it took") == 2, out
+    assert (
+        "took 62 min" in out and "about 2.1 h, one run at a time, 1 thread each" in out and "isn't known" not in out
+    ), out
+    for other in (["method=nlm", "method.patch=3"], ["method=nlm", "data.n_test=5"], ["method=noisy"]):
+        out = cli("plan", "seed=1", *TINY, *other)[1]
+        assert "cost unknown" in out and "isn't known here" in out, out

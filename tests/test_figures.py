@@ -269,10 +269,10 @@ def test_a_strip_names_its_method_with_its_weight(tmp_path, monkeypatch):
     judged = SimpleNamespace(per_image=values, scores=[values], denoised=blank)
     method = called({"name": "gan", "alpha": 0.5, "beta": -0.5, "lam": 500})
     denoising.leave_files(tmp_path, shown, judged, method)
-    assert list(drawn["rows"]) == ["clean", "noisy", "denoised by (.5,-.5)-GAN + 500 ℓ1"]
+    assert list(drawn["rows"]) == ["clean", "noisy", "denoised by (.5,-.5)-GAN + ℓ1 (λ = 500)"]
     assert list(drawn["notes"]) == list(drawn["rows"])[-1:]
-    lines = in_lines("denoised by (.5,-.5)-GAN + 500 ℓ1").replace("\u00a0", " ").split("\n")
-    assert lines == ["denoised by", "(.5,-.5)-GAN", "+ 500 ℓ1"]
+    lines = in_lines("denoised by (.5,-.5)-GAN + ℓ1 (λ = 500)").replace("\u00a0", " ").split("\n")
+    assert lines == ["denoised by", "(.5,-.5)-GAN", "+ ℓ1 (λ = 500)"]
     assert in_lines("clean") == "clean" and in_lines("a_name_of_ones_own " * 9).count("\n") == 2
 
 

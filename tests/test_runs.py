@@ -159,7 +159,8 @@ def test_a_run_is_done_again_with_the_settings_of_its_record_and_gives_the_same_
     assert now["command"] == f"python -m cryobench rerun {before['run_id']} trainer.threads=1"
     assert {**now["config"], "trainer": 0} == {**before["config"], "trainer": 0}
     assert the(tmp_path, "results/phantom-quick/runs/*/record.json") == before
-    assert "done before" in cli("rerun", before["run_id"], "trainer.threads=1")[1]
+    status, out, err = cli("rerun", before["run_id"], "trainer.threads=1")
+    assert "done before" in out and f"has it from {now['started'][:10]}" in err and "-o another folder" in err, err
 
 
 def test_numbers_that_differ_are_told(made, tmp_path):

@@ -8,7 +8,7 @@ from cryobench.cli.options import Overrides
 
 
 def plan(overrides: list[str] = Overrides) -> None:
-    """What a sweep would do and cost: its runs, which are done, time and disk from measured speeds; starts nothing."""
+    """What a sweep would do and cost: runs, which are done, time and disk by measured speeds or finished runs; starts nothing."""
 
     from cryobench.config import sweep
     from cryobench.cost import estimate
@@ -21,29 +21,33 @@ def plan(overrides: list[str] = Overrides) -> None:
     states = {name: record.status if record else "pending" for name, record in records.items()}
     trainer = jobs[0].config["trainer"]
     together, threads = side_by_side(trainer), trainer["threads"] or 1
-    path = Path(jobs[0].config["paths"]["results"]) / "bench.json"
-    speeds = estimate.read_bench(path)
+    results = Path(jobs[0].config["paths"]["results"])
+    speeds = estimate.read_bench(results / "bench.json")
+    waiting = [job for job in jobs if states[job.run_id] != "done"]
+    strange = any(estimate.speed_of(job.config, speeds, threads) is None for job in waiting)
+    cost = estimate.cost(waiting, speeds, together, threads, estimate.taken(Store(results).all()) if strange else {})
     for job in jobs:
-        speed = estimate.speed_of(job.config, speeds, threads)
-        record = records[job.run_id]
+        record, seconds = records[job.run_id], cost.runs.get(job.run_id)
         if record and record.done:
             time = f": took {duration(record.wall_s)}" if record.wall_s else ""
         else:
-            time = f": about {duration(estimate.run_seconds(job.config, speed))}" if speed else ": cost unknown"
+            time = f": about {duration(seconds)}" if seconds is not None else ": cost unknown"
+            time += ", as runs like it took" if job.run_id in cost.by_records else ""
         print(f"{states[job.run_id]:<8}{label(job)}{time}")
-    waiting = [job for job in jobs if states[job.run_id] != "done"]
     counts = ", ".join(f"{list(states.values()).count(state)} {state}" for state in ("done", "failed", "pending"))
     print(f"{len(jobs)} runs: {counts}")
-    cost = estimate.cost(waiting, speeds, together, threads)
     if cost.unmeasured:
         print(
             f"{len(cost.unmeasured)} runs are of methods and sizes whose speed isn't known here: "
             f"python -m cryobench bench {' '.join(overrides or [])}"
         )
     if waiting and len(cost.unmeasured) < len(waiting):
-        device = speeds["environment"]["gpu"] if trainer["accelerator"] != "cpu" else speeds["environment"]["cpu"]
+        known = speeds.get("environment", {}).get("gpu" if trainer["accelerator"] != "cpu" else "cpu")
+        device = f" on {known}" if known and not cost.by_records else ""
+        per_run = "1 thread" if threads == 1 else f"{threads} threads"
+        at_once = "one run at a time" if together == 1 else f"{together} runs side by side"
         print(
-            f"about {duration(cost.seconds)} on {device}, {together} runs side by side, {threads} threads each "
+            f"about {duration(cost.seconds)}{device}, {at_once}, {per_run} each "
             f"(the longest takes {duration(cost.longest_s)}; simulation {duration(cost.simulation_s)})"
         )
         print(

@@ -76,8 +76,15 @@ def rerun(
     config = to_run(record.config, run_id, list(overrides or []))
     config["paths"]["results"] = out or ("results/rerun" if record.done else str(store.results))
     words = ("rerun", run_id, *(overrides or []))
+    there = Store(config["paths"]["results"])
+    if (again := there.read(run_id)) and again.done:
+        when = again.started[:16].replace("T", " ")
+        print(
+            f"rerun: {there.results} has it from {when}, which is compared; -o another folder does it once more",
+            file=sys.stderr,
+        )
     status = run_alone(Job(None, config, run_id, words))
-    if status == 0 and record.done and (now := Store(config["paths"]["results"]).read(run_id)):
+    if status == 0 and record.done and (now := there.read(run_id)):
         text, alike = beside(record, now)
         print(text)
         status = 0 if alike else 1

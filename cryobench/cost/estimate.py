@@ -1,4 +1,5 @@
-"""What a sweep will cost, before it starts: time and disk from the speeds that `bench` measured on this machine.
+"""What a sweep will cost, before it starts: time and disk from the speeds that `bench` measured on this machine, or time from
+finished runs like them.
 
     run = fit_s + images · fit_s_once_per_image
           + epochs · (images · fit_s_per_image + validation images · denoise_s_per_image)
@@ -11,6 +12,7 @@ simulated once for each data set that is not in the cache. Runs go side by side 
 from __future__ import annotations
 
 import json
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from cryobench.data.cache import content_hash, is_whole
 from cryobench.errors import InputError
 from cryobench.methods.learned.growth import schedule
 from cryobench.methods.learned.trained import validation_part
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 
 START = 2.0  # seconds of a run around fit and denoise: metrics, pictures, record
@@ -31,14 +34,24 @@ RECORD_BYTES_PER_IMAGE = 150
 
 @dataclass(frozen=True)
 class Cost:
-    """What the runs that are not done will take; `unmeasured` names those of which no speed is known."""
+    """What the runs that are not done will take.
+
+    runs: seconds of each whose cost is known; by_records: those of them of which finished runs like them told it, and no
+    measured speed; unmeasured: those of which nothing is known.
+    """
 
     seconds: float
     simulation_s: float
     disk: int
     cache: int
-    longest_s: float
+    runs: dict[str, float]
+    by_records: list[str]
     unmeasured: list[str]
+
+    @property
+    def longest_s(self) -> float:
+        """Of the runs whose cost is known."""
+        return max(self.runs.values(), default=0.0)
 
 
 def state(job: Job) -> str:
@@ -83,26 +96,43 @@ def run_seconds(config: dict, speed: dict) -> float:
     return fit + config["data"]["n_test"] * speed["denoise_s_per_image"] + START
 
 
-def cost(jobs: Sequence[Job], bench: dict, together: int, cores: int) -> Cost:
-    """Of the runs given, `together` at a time on `cores` cores each."""
-    seconds, disk, unmeasured = [], 0, []
+def taken(records: Sequence[Record]) -> dict[str, float]:
+    """What runs took, by what decides their cost (`work_of`): the median seconds of the finished ones among these."""
+    seconds: dict[str, list[float]] = {}
+    for one in records:
+        if one.done and one.wall_s and "trainer" in one.config:
+            seconds.setdefault(work_of(one.config), []).append(one.wall_s)
+    return {work: statistics.median(each) for work, each in seconds.items()}
+
+
+def work_of(config: dict) -> str:
+    """What decides the cost of a run on one machine."""
+    sizes = (config["data"].get("n_train"), config["data"].get("n_test"))
+    steps = tuple(config["method"].get(name) for name in ("epochs", "phase_images"))
+    return json.dumps([cost_key(config), sizes, steps], sort_keys=True)
+
+
+def cost(jobs: Sequence[Job], bench: dict, together: int, cores: int, took: dict[str, float]) -> Cost:
+    """Of the runs given, `together` at a time on `cores` cores each; took: as `taken` has it, for runs unknown to bench."""
+    runs: dict[str, float] = {}
+    by_records, disk = [], 0
     for job in jobs:
         speed = speed_of(job.config, bench, cores)
-        if speed is None:
-            unmeasured.append(job.run_id)
+        if speed is not None:
+            runs[job.run_id] = run_seconds(job.config, speed)
+        elif (like := took.get(work_of(job.config))) is not None:
+            runs[job.run_id] = like
+            by_records.append(job.run_id)
+        else:
             continue
-        seconds.append(run_seconds(job.config, speed))
-        disk += speed["weights_bytes"] + RECORD_BYTES + RECORD_BYTES_PER_IMAGE * job.config["data"]["n_test"]
+        disk += speed["weights_bytes"] if speed else 0
+        disk += RECORD_BYTES + RECORD_BYTES_PER_IMAGE * job.config["data"]["n_test"]
     checkpoints = sorted((s["checkpoint_bytes"] for job in jobs if (s := speed_of(job.config, bench))), reverse=True)
     simulation, cache = simulations(jobs, bench)
-    longest = max(seconds, default=0.0)
+    seconds = max(*runs.values(), sum(runs.values()) / together) if runs else 0.0
+    unmeasured = [job.run_id for job in jobs if job.run_id not in runs]
     return Cost(
-        max(longest, sum(seconds) / together) + simulation,
-        simulation,
-        disk + sum(checkpoints[:together]),
-        cache,
-        longest,
-        unmeasured,
+        seconds + simulation, simulation, disk + sum(checkpoints[:together]), cache, runs, by_records, unmeasured
     )
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cryobench.config.sweep import Job
-from cryobench.cost.estimate import run_seconds, speed_of
-from cryobench.cost.speed import SLICES, cost_key
+from cryobench.cost.estimate import run_seconds, speed_of, taken, work_of
+from cryobench.cost.speed import SLICES
 from cryobench.runs.record import Record
 
 SMALL = 2 * SLICES[-1]  # pairs; with fewer a run takes less than measuring it
@@ -28,9 +27,10 @@ def foreseen(jobs: Sequence[Job], records: Sequence[Record], bench: dict, thread
     known of, which takes seconds for each method."""
     known: dict[str, float] = {}
     small = 0
+    took = taken(records)
     measured = dict(bench, methods=list(bench["methods"]))
     for job in jobs:
-        if (alike := seconds_like(job.config, records)) is not None:
+        if (alike := took.get(work_of(job.config))) is not None:
             known[job.run_id] = alike
             continue
         speed = speed_of(job.config, measured, threads)
@@ -49,25 +49,3 @@ def foreseen(jobs: Sequence[Job], records: Sequence[Record], bench: dict, thread
 def is_small(config: dict) -> bool:
     """Whether a run has so few images that measuring its method would take longer than the run."""
     return config["data"]["n_train"] + config["data"]["n_test"] <= SMALL
-
-
-def seconds_like(config: dict, records: Sequence[Record]) -> float | None:
-    """Median seconds of the finished runs that cost what this one does; None where there is none."""
-    wanted = work_of(config)
-    alike = [
-        one.wall_s
-        for one in records
-        if one.done
-        and one.wall_s
-        and "trainer" in one.config
-        and one.name("method") == config["method"]["name"]
-        and work_of(one.config) == wanted
-    ]
-    return statistics.median(alike) if alike else None
-
-
-def work_of(config: dict) -> tuple:
-    """What decides the cost of a run on one machine."""
-    sizes = (config["data"].get("n_train"), config["data"].get("n_test"))
-    steps = tuple(config["method"].get(name) for name in ("epochs", "phase_images"))
-    return cost_key(config), sizes, steps

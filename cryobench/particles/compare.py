@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cryobench import figure
+from cryobench.config.compose import compose, resolve
 from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack
-from cryobench.errors import one_line
+from cryobench.errors import InputError, one_line
 from cryobench.particles import verdict
 from cryobench.particles.denoise import prepare
 from cryobench.particles.model import Model, from_file, from_overrides
@@ -42,11 +43,20 @@ class Line:
 def models(names: list[str], settings: list[str], files: list[str]) -> dict[str, Callable[[], Model]]:
     """What makes each method ready, by the name that it is shown under: methods by name, and exported files by their titles.
 
-    Files are read at once. Raises InputError for one that is none of ours; two of one title are told apart by their names.
+    Settings are looked at and files read at once. Raises InputError for a setting that some of the methods don't have, and for a
+    file that is none of ours; two of one title are told apart by their names.
     """
     ready: dict[str, Callable[[], Model]] = {}
+    wrong = []
     for name in names:
-        ready[name] = lambda name=name: from_overrides([f"method={name}", *settings])  # type: ignore[misc]
+        overrides = [f"method={name}", *settings]
+        try:
+            resolve(compose(overrides))
+        except InputError as error:
+            wrong.append(f"{name}: {error}")
+        ready[name] = lambda overrides=overrides: from_overrides(overrides)  # type: ignore[misc]
+    if wrong:
+        raise InputError("; ".join(wrong))
     nets = {file: from_file(file, []) for file in files}
     titles = [net.title for net in nets.values()]
     for file, net in nets.items():

@@ -131,7 +131,7 @@ def cell(row: Row, snr: float, best: bool) -> dict:
         return {"mse": "–", "mean": "–", "times": "–", "sort": "", "sort_times": "", "runs": "", "best": False}
     return {
         "mse": formatted("mse", value.mean, value.spread),
-        "mean": short(value.mean),
+        "mean": short(value.mean) + ("¹" if value.spread is None else ""),  # where there is no room for a spread
         "times": multiple(times),
         "sort": f"{value.mean:.8g}",
         "sort_times": "" if times is None else f"{times:.8g}",
