@@ -168,24 +168,22 @@ class PoseMixture:
         kappa = 1 / (pixels * once + variance / vb)
         share = kappa * once  # of the level
         precision = (self.norms_seen(band) - share[:, None] * masses**2) / variance[:, None] + 1 / va
+        # Few passes over what is large: â = A⟨T(y − hμ), x⟩ + B, and log p = Câ² + D, as told above.
+        factor = 1 / (variance[:, None] * precision)
+        offset = 1 / (va * precision) - (share * total)[:, None] * masses * factor
+        constant = -(va * precision).log() / (2 * heat) + (0.0 if self.prior is None else self.prior)
         scales = self.inner_products(centred.flatten(0, 1)).unflatten(0, centred.shape[:2])
-        scales.sub_(((share * total)[:, None] * masses)[:, None, None, None])  # q
-        scales.div_(variance[:, None, None, None, None]).add_(1 / va).div_(precision[:, None, None, None])
-        log = scales.square().mul_(precision[:, None, None, None] / 2)
-        log = log.sub_((va * precision).log()[:, None, None, None] / 2).div_(heat)
-        if self.prior is not None:
-            log.add_(self.prior)
+        scales = torch.addcmul(over_poses(offset), scales, over_poses(factor), out=scales)
+        log = torch.addcmul(over_poses(constant), scales.square(), over_poses(precision / (2 * heat)))
         among = torch.full_like(total, log[0].numel())
         if band.places is not None:
             log.masked_fill_(~band.places.allowed[:, :, None, None, None], -torch.inf)
             among *= band.places.allowed.float().mean(dim=1)
-        log = log.flatten(1)
-        norm = torch.logsumexp(log, dim=1)
-        weights = log.sub_(norm[:, None]).clamp_(min=LEAST).exp_()
-        weights = torch.threshold_(weights, NOTHING, 0.0).view_as(scales)
+        weights, norm = normalised(log.flatten(1))
+        weights = weights.view_as(scales)
         rest = (square - share * total**2) / variance
-        constant = torch.log1p(pixels * vb * once / variance) / 2 + 1 / (2 * va) + heat * among.log()
-        return Posterior(weights, scales, precision, gain, kappa, total, norm * heat - rest / 2 - constant)
+        same = torch.log1p(pixels * vb * once / variance) / 2 + 1 / (2 * va) + heat * among.log()
+        return Posterior(weights, scales, precision, gain, kappa, total, norm * heat - rest / 2 - same)
 
     def seen_masses(self, gain: torch.Tensor) -> torch.Tensor:
         """⟨1, T x⟩ as images of these gains (b,) see it: (b, n)."""
@@ -244,3 +242,16 @@ class PoseMixture:
         out[:, 0, 0] += (self.contrast.level + level) * self.whole
         images = self.basis.render(out.flatten(0, 1)).unflatten(0, out.shape[:2])
         return images[:, 0] if band.places is None else band.places.together(images), views
+
+
+def over_poses(values: torch.Tensor) -> torch.Tensor:
+    """Of images and views (b, n), as something that is of all poses (b, S, 2, angles, n) takes them."""
+    return values[:, None, None, None]
+
+
+def normalised(log: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights exp(log) of sum 1, made in place, and the log of what their sum was: (b, m) → (b, m), (b,)."""
+    largest = log.amax(dim=1, keepdim=True)
+    weights = torch.threshold_(log.sub_(largest).clamp_(min=LEAST).exp_(), NOTHING, 0.0)
+    total = weights.sum(dim=1, keepdim=True)
+    return weights.div_(total), (largest + total.log())[:, 0]
