@@ -11,6 +11,7 @@ import yaml
 
 import cryobench
 from cryobench.config.compose import GROUPS
+from cryobench.methods.base import SIDE_INFORMATION
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -98,6 +99,13 @@ def test_the_version_stands_in_one_place_and_the_changelog_begins_with_what_is_n
     assert versions[0] == "Unreleased" and versions[1:2] in ([], [cryobench.__version__])
     kinds = set(re.findall(r"^### (.+)$", changes, re.MULTILINE))
     assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}, "as Keep a Changelog names them"
+
+
+def test_the_glossary_has_every_key_of_side_information_and_every_simulated_molecule():
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert all(f"\n| {key} | {means} |\n" in text for key, means in SIDE_INFORMATION.items())
+    molecules = {path.stem for path in (ROOT / "conf" / "data").glob("[!_]*.yaml")} - {"particles", "empiar10028"}
+    assert all(f"\n| {name} | " in text for name in molecules), molecules
 
 
 def test_github_can_read_the_templates():
