@@ -71,20 +71,6 @@ def test_what_readmes_commands_write_is_ignored_by_git():
         assert subprocess.run(words).returncode == 0, name
 
 
-def test_the_ten_lines_are_the_same_in_readme_and_in_the_documentation():
-    """The method, its yaml, and the sweep of it; what README's are worth test_installation.py sees."""
-    sections = [
-        (ROOT / page).read_text(encoding="utf-8").split(f"## {title}\n")[1].split("\n## ")[0]
-        for page, title in (
-            ("README.md", "A method of your own, in ten lines"),
-            ("docs/adding.md", "A denoiser in ten lines"),
-        )
-    ]
-    for kind in ("python", "yaml", "sh"):
-        ours, theirs = (re.search(rf"```{kind}\n(.*?)```", text, re.DOTALL)[1] for text in sections)
-        assert theirs == (ours.splitlines(keepends=True)[0] if kind == "sh" else ours)
-
-
 def test_the_citation_names_the_version_of_the_package():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == cryobench.__version__ and citation["preferred-citation"]["authors"]
