@@ -155,6 +155,18 @@ def test_a_run_in_the_place_of_a_setting_is_told_how_it_is_compared(cli, phantom
         assert "cryobench export gan-5afb16153176 -o net.safetensors, then --model net.safetensors" in err
 
 
+def test_options_of_the_other_kind_of_comparison_are_refused_all_at_once(cli, tmp_path):
+    words = ("--model", "no.safetensors", "--contrast", "purple", "--images", "1-99999", "--number", "200", "--force")
+    status, _, err = cli("compare", "data=phantom", "scale=smoke", "--no-run", *words)
+    assert status == 2 and err.count("\n") == 1 and "without a stack" in err
+    assert all(word in err for word in words if word.startswith("--")) and "--no-run" not in err
+    status, _, err = cli("compare", "--tasks", "--skip-bad")
+    assert status == 2 and "an option of the other kind: --skip-bad\n" in err
+    status, _, err = cli("compare", "no.star", "method=nlm", "--tasks", "--no-run", "--results", "elsewhere", "--force")
+    assert status == 2 and err.count("\n") == 1 and "options for a stack with no.star" in err
+    assert all(word in err for word in ("--tasks", "--no-run", "--results")) and "--force" not in err
+
+
 def test_what_columns_mean_stands_behind_the_table(phantom, tmp_path):
     noisy = phantom.images("train", Gaussian(0.3), 0).noisy()
     lines = compare.compare(ready({"blur": Blur(1.5)}), stack_of(noisy, tmp_path), np.arange(300), "white", 100)

@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import tempfile
+from dataclasses import fields
 from pathlib import Path
 
 import typer
 
-from cryobench.cli.options import (
-    Contrast,
-    Force,
-    Images,
-    Overrides,
-    PixelSize,
-    SkipBad,
-    contrast_of,
-    opened,
-    say,
-)
+from cryobench.cli.compare_stack import STACKS, StackOptions, on_stack
+from cryobench.cli.compare_stack import asked as asked_of_stack
+from cryobench.cli.options import Contrast, Force, Images, Overrides, PixelSize, SkipBad, say
 from cryobench.errors import InputError
 
 KINDS = (".md", ".csv", ".html", ".png")
 Models = typer.Option([], "--model", help="With a stack: a file written by `cryobench export`; repeatable.")
-STACKS = (".star", ".cs", ".mrcs", ".mrc")
+OF_STACKS = tuple(field.name for field in fields(StackOptions))
+OF_RECORDS = ("results", "tasks", "run")
 
 
 def compare(
+    context: typer.Context,
     overrides: list[str] = Overrides,
     results: str = typer.Option(None, "--results", help="The results folder.", show_default="results/DATA-SCALE"),
     out: str = typer.Option(
@@ -62,9 +56,14 @@ def compare(
     every finished run under the same conditions. Without a method it compares what there is. The noisy images and the two
     limits (method=wiener, method=bayes) are done along where that is known to take less than a minute. Verdicts need three seeds.
     --tasks shows methods × (molecule, SNR, noise model), from the records of all results folders, and runs nothing.
+    --results, --run and --tasks are for records; --model and those below it for a stack.
     """
     if overrides and "=" not in overrides[0] and Path(overrides[0]).suffix.lower() in STACKS:
-        return on_stack(overrides[0], overrides[1:], model, out, images, contrast, pixel_size, number, skip_bad, force)
+        names, settings = asked_of_stack(overrides[1:])
+        only(context, OF_RECORDS, f"options for a stack with {overrides[0]}")
+        options = StackOptions(model, images, contrast, pixel_size, number, skip_bad, force)
+        raise typer.Exit(on_stack(overrides[0], names, settings, out, options))
+    only(context, OF_STACKS, f"options for records without a stack ({', '.join(STACKS)}) as the first word")
     from cryobench.cli.missing import keys, run_missing, run_references
     from cryobench.config import sweep
     from cryobench.config.compose import search_path
@@ -102,45 +101,13 @@ def compare(
     raise typer.Exit(failed)
 
 
-def on_stack(
-    stack: str,
-    words: list[str],
-    files: list[str],
-    out: str | None,
-    images: str | None,
-    contrast: str | None,
-    pixel_size: float | None,
-    number: int,
-    skip_bad: bool,
-    force: bool,
-) -> None:
-    """Methods on a stack of one's own: a table on standard output, a picture where `out` says. Exit status 1 if one failed."""
-    from cryobench import figure
-    from cryobench.particles import compare as stacks
-    from cryobench.particles.denoise import usable
-    from cryobench.particles.model import new_file
-
-    path, progress = Path(out or "compare.png"), sys.stderr.isatty()
-    if path.suffix != ".png":
-        raise InputError(f"-o: expected a file that ends in .png for a stack, got {out}")
-    names = [name for word in words if word.startswith("method=") for name in word.partition("=")[2].split(",") if name]
-    settings = [word for word in words if not word.startswith("method=")]
-    if bare := [word for word in settings if "=" not in word]:
-        raise InputError(
-            f"compare: expected settings as key=value after the stack, got {' '.join(bare)}; to compare a run's net: "
-            f"cryobench export {bare[0]} -o net.safetensors, then --model net.safetensors"
-        )
-    if not names and not files:
-        raise InputError("compare: expected methods to compare, as method=cwf,nlm,bm3d, or --model FILE, got none")
-    new_file(path, force)
-    ready = stacks.models(names, settings, files)
-    source, rows = opened(stack, images, pixel_size)
-    rows = usable(source, rows, skip_bad, say, progress, learns=True)
-    lines = stacks.compare(ready, source, rows, contrast_of(contrast, source), number, say, progress)
-    figure.write(stacks.draw(lines), path)
-    print(stacks.to_markdown(lines))
-    print(f"written: {path}")
-    raise typer.Exit(int(any(line.answers is None for line in lines)))
+def only(context: typer.Context, options: tuple[str, ...], expected: str) -> None:
+    """Raise InputError, naming all of them, if the command line has options of the other kind of comparison."""
+    given = [name for name in options if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+    shown = ["no-run" if name == "run" and not context.params["run"] else name.replace("_", "-") for name in given]
+    if shown:
+        what = "an option" if len(shown) == 1 else "options"
+        raise InputError(f"compare: expected {expected}, got {what} of the other kind: --{', --'.join(shown)}")
 
 
 def leaderboard(words: list[str], results: str | None, out: str | None) -> None:
