@@ -60,6 +60,10 @@ WRONG = {
         ["unknown keys sede, lamb", "did you mean seed"],
     ),
     "a sweep without its plus": (["sweep=alpha_beta"], ["unknown key sweep", "did you mean +sweep="]),
+    "a key within a setting": (
+        ["data=rnap_ecoli", "data.clamp={A:[[1,20]]}"],
+        ["unknown key data.clamp.A:", "(data.clamp: C, D)", "+data.clamp="],
+    ),
     "a misspelt key in a sweep": (["+sweep=alpha_beta", "seeds=0,1"], ["unknown key seeds", "did you mean seed"]),
     "a key without its group": (["snr=0.05"], ["unknown key snr", "did you mean noise.snr"]),
     "a method's key without its group": (["method=gan", "width=2"], ["unknown key width", "did you mean method.width"]),
@@ -159,6 +163,18 @@ def test_help_teaches_every_group_and_verb(cli):
     assert status == 0 and out.strip() == help_text()
     for word in ("+sweep=alpha_beta", "rnap_ecoli", "wgan_gp", "table", "Exit status"):
         assert word in out
+
+
+def test_what_stands_above_the_verbs_is_true_of_each(cli):
+    heading = help_text().split("\n  python -m cryobench compare ")[0].splitlines()[-1]
+    assert heading.startswith("Verbs") and "without any training" not in heading
+    for name, verb in typer.main.get_command(app).commands.items():
+        options = {
+            option
+            for one in verb.get_params(verb.make_context(name, [], resilient_parsing=True))
+            for option in one.opts
+        }
+        assert set(re.findall(r"--[a-z]+", heading)) <= options, name
 
 
 def test_cfg_prints_a_config_that_yaml_reads_and_runs_nothing(cli, tmp_path):

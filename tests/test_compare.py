@@ -93,6 +93,7 @@ def test_only_runs_under_the_same_conditions_stand_side_by_side():
         ["noise=contaminated", "noise.share=0.3", "protocol=released", "scale=smoke"],
         ["protocol.clip=true", "data.conformations=3", "+data.train_conformations=[0,2]"],
         ["noise=microscope", "noise.ctf=true", "noise.shift=2", "noise.train=true", "data.seed=1"],
+        ["data=rnap_ecoli", "data.clamp={C:[[1322,1340]],D:[[1,330]]}"],
     ],
 )
 def test_a_records_conditions_can_be_typed(words):
@@ -116,6 +117,9 @@ def test_a_text_is_typed_so_that_hydra_reads_that_text():
         "a\\",
         "\\\\'",
         "a\\b",
+        {"C": [[1, 20], [30, 40]], "D": {"x": None, "y": "a, b"}},
+        {"a b": 1.5, "c:d,e": True, "{f}": "", "g\\(h)": []},
+        {},
     ):
         (read,) = parsed([f"key={comparison.typed(value)}"])
         assert read.value() == value or list(map(str, read.value())) == value, value

@@ -27,7 +27,7 @@ Runs and sweeps (any key of the config can be given as key=value):
 Groups:
 {groups}
 
-From records, without any training (--results DIR, by default results/rnap_ecoli-desk128 or results/rnap_ecoli-desk):
+Verbs (--help after one names its options and its default folder; compare, rerun and bench do runs of their own):
 {verbs}
 
   python -m cryobench --cfg              print the config that a command line makes

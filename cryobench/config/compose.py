@@ -229,7 +229,10 @@ def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
     """Hydra's and OmegaConf's errors, of these overrides, in one line: what was expected, what came, what to do."""
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
-        key, known = match[1], known_beside(match[1], overrides)
+        key = inner_key(error) or match[1]
+        known = known_beside(key, overrides)
+        if key.startswith(f"{match[1]}."):  # of a group of key: value, which is merged into the config's own
+            return f"unknown key {key}: it is not in the config{known}; +{match[1]}=… adds keys, ~{match[1]} +{match[1]}=… replaces all"
         given = [word.partition("=")[0] for word in overrides if "=" in word and "." not in key]
         more = [one for one in given if one.isidentifier() and one not in (*TOP, key)]
         some = f"keys {', '.join([key, *more])}: they are" if more else f"key {key}: it is"
@@ -260,6 +263,12 @@ def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
     if match := re.search(r"raised while resolving interpolation: (.*)\n\s+full_key: (\S+)", text):
         return f"{match[2]}: {match[1]}"
     return f"config: {first_line(text)}"
+
+
+def inner_key(error: Exception) -> str:
+    """The whole name of the key that OmegaConf missed where Hydra's error names the override alone; "" where it says none."""
+    found = re.search(r"full_key: (\S+)", str(error.__cause__ or ""))
+    return found[1] if found else ""
 
 
 def first_line(text: str) -> str:

@@ -110,9 +110,12 @@ def overrides_of(config: dict) -> list[str]:
 def typed(value) -> str:
     """A setting's value as Hydra's grammar has it.
 
-    >>> typed(1.0), typed(None), typed([True, "a map.mrc"]), typed("described")
-    ('1.0', 'null', "[true,'a map.mrc']", 'described')
+    >>> typed(1.0), typed(None), typed([True, "a map.mrc"]), typed("described"), typed({"C": [[1, 20]]})
+    ('1.0', 'null', "[true,'a map.mrc']", 'described', '{C:[[1,20]]}')
     """
+    if isinstance(value, dict):  # a key has no quotes there, and a backslash before what would end it
+        keys = (re.sub(r"([\\()\[\]{}:=, \t])", r"\\\1", str(key)) for key in value)
+        return f"{{{','.join(f'{key}:{typed(one)}' for key, one in zip(keys, value.values(), strict=True))}}}"
     if isinstance(value, list | tuple):
         return f"[{','.join(map(typed, value))}]"
     if isinstance(value, str):
