@@ -1,4 +1,4 @@
-"""cryobench: where cryo-EM denoisers are compared, by the physical limit and by the paper that started it.
+"""cryobench: where cryo-EM denoisers are compared, by the Bayes limit and by the paper that started it.
 
 What Python code may build on is here, and comes when it is asked for: importing cryobench loads neither torch nor numpy.
 

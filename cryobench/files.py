@@ -12,12 +12,21 @@ from pathlib import Path
 from cryobench.errors import InputError
 
 
+def is_elsewhere(error: OSError, *places: Path) -> bool:
+    """Whether what the system refused lies neither at nor in nor above these places; one that names no file may be theirs."""
+    named = (name for name in (error.filename, error.filename2) if isinstance(name, str | bytes))
+    names, own = ([Path(os.path.realpath(os.fsdecode(one))) for one in some] for some in (named, places))
+    return bool(names) and not any(a.is_relative_to(b) or b.is_relative_to(a) for a in names for b in own)
+
+
 @contextlib.contextmanager
 def writable(folder: Path):
-    """Turn the system's refusals to write into one line."""
+    """Turn the system's refusals to write into one line; those about files elsewhere, which a body reads, are passed on."""
     try:
         yield
     except OSError as error:
+        if is_elsewhere(error, folder):
+            raise
         reason = error.strerror or str(error)
         raise InputError(
             f"{folder}: expected a folder that can be written, got '{reason}'; "
@@ -48,9 +57,10 @@ def whole(path: Path | str, needs: int = 0) -> Iterator[Path]:
     """`replacing` where a user said where to.
 
     needs: bytes that must be free. Raises InputError, before the body, for too little room, a name that the system
-    refuses or a folder in the file's place; and for whatever the system refuses later.
+    refuses or a folder in the file's place; and for whatever the system refuses later, but for files elsewhere.
     """
     path = Path(path)
+    places = [path]
     try:
         if path.is_dir():
             raise InputError(f"expected a file to write to, got {path}, which is a folder")
@@ -62,8 +72,11 @@ def whole(path: Path | str, needs: int = 0) -> Iterator[Path]:
                 "make room or write elsewhere"
             )
         with replacing(path) as partial:
+            places.append(partial)
             yield partial
     except OSError as error:
+        if is_elsewhere(error, *places):
+            raise
         raise InputError(
             f"{path}: expected a place to write to, got '{error.strerror or error}'; make room or write elsewhere"
         ) from None

@@ -207,6 +207,13 @@ def test_a_place_that_can_not_be_written_to(tmp_path):
     refused(lambda: open_pairs(make(), tmp_path / "file"), str(tmp_path / "file"), "paths.cache")
 
 
+def test_a_file_that_a_data_set_lacks_is_not_taken_for_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(Blobs, "volumes", lambda self: np.load(tmp_path / "elsewhere" / "map.npy"))
+    with pytest.raises(FileNotFoundError, match=r"map\.npy"):
+        open_pairs(make(), tmp_path / "cache")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
 def test_memory_is_that_of_a_block(tmp_path, monkeypatch):
     """40 MB of images, made by a fast stand-in for the projector, pass through less than 4 MB."""
 

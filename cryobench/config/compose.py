@@ -232,7 +232,8 @@ def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
         key = inner_key(error) or match[1]
         known = known_beside(key, overrides)
         if key.startswith(f"{match[1]}."):  # of a group of key: value, which is merged into the config's own
-            return f"unknown key {key}: it is not in the config{known}; +{match[1]}=… adds keys, ~{match[1]} +{match[1]}=… replaces all"
+            how = f"+{match[1]}=… adds keys, ~{match[1]} +{match[1]}=… replaces all"
+            return f"unknown key {key}: it is not in the config{known}; {how}"
         given = [word.partition("=")[0] for word in overrides if "=" in word and "." not in key]
         more = [one for one in given if one.isidentifier() and one not in (*TOP, key)]
         some = f"keys {', '.join([key, *more])}: they are" if more else f"key {key}: it is"

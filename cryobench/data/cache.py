@@ -12,6 +12,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from cryobench.errors import InputError
+from cryobench.files import is_elsewhere
 
 
 def content_hash(key: dict) -> str:
@@ -32,7 +33,8 @@ def build_once(folder: Path, write: Callable[[Path], None], *, key: dict, needs:
     """`folder`, filled by `write(temporary_folder)` unless it is there already; `key` is kept in its meta.json.
 
     needs: bytes that must be free. The first process builds, the others wait for it; what a killed one left behind is
-    removed by the next. Raises InputError if there is no room, or the place can't be written to.
+    removed by the next. Raises InputError if there is no room, or the place can't be written to; errors about files elsewhere,
+    which `write` reads, are passed on.
     """
     if is_whole(folder):
         return folder
@@ -43,6 +45,8 @@ def build_once(folder: Path, write: Callable[[Path], None], *, key: dict, needs:
             if not is_whole(folder):
                 _build(folder, write, key, needs)
     except OSError as error:
+        if is_elsewhere(error, folder.parent):  # what the builder reads
+            raise
         raise InputError(
             f"expected a cache folder with room to write in, got '{error.strerror or error}' for "
             f"{folder.parent}; make room or give another one with paths.cache"
