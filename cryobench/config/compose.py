@@ -229,9 +229,9 @@ def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
     """Hydra's and OmegaConf's errors, of these overrides, in one line: what was expected, what came, what to do."""
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
-        key = inner_key(error) or match[1]
+        key = inner_key(error, match[1])
         known = known_beside(key, overrides)
-        if key.startswith(f"{match[1]}."):  # of a group of key: value, which is merged into the config's own
+        if key != match[1]:  # of a group of key: value, which is merged into the config's own
             how = f"+{match[1]}=… adds keys, ~{match[1]} +{match[1]}=… replaces all"
             return f"unknown key {key}: it is not in the config{known}; {how}"
         given = [word.partition("=")[0] for word in overrides if "=" in word and "." not in key]
@@ -266,10 +266,10 @@ def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
     return f"config: {first_line(text)}"
 
 
-def inner_key(error: Exception) -> str:
-    """The whole name of the key that OmegaConf missed where Hydra's error names the override alone; "" where it says none."""
-    found = re.search(r"full_key: (\S+)", str(error.__cause__ or ""))
-    return found[1] if found else ""
+def inner_key(error: Exception, given: str) -> str:
+    """The key that OmegaConf missed, where it lies within the one that is given and that Hydra's error names; else that."""
+    found = re.search(rf"full_key: ({re.escape(given)}\.\S+)", str(error.__cause__ or ""))
+    return found[1] if found else given
 
 
 def first_line(text: str) -> str:
