@@ -19,7 +19,7 @@ from cryobench.data.rotations import random_rotations, rotations_from_euler
 from cryobench.evaluation.analysis import Evidence
 from cryobench.evaluation.analysis.structure import analyse
 from cryobench.methods.base import Setting
-from cryobench.methods.posterior import abinitio
+from cryobench.methods.posterior import abinitio, pose_mixture
 from cryobench.methods.posterior.abinitio import AbInitio
 from cryobench.methods.posterior.align import align, hand, turned
 from cryobench.methods.posterior.band import Band, Places, band_of
@@ -301,8 +301,8 @@ def images_of(volume: torch.Tensor, n: int, sigma: float, seed: int = 0) -> tupl
 def test_known_poses_give_what_back_projection_gives():
     volume = lumps(24)
     images, rotations = (torch.from_numpy(a).float() for a in images_of(volume, 600, sigma=0.0))
-    parts = [Part(images[half::2], torch.ones(300)) for half in (0, 1)]
-    halves = [half_maps([part] * 2, rotations[half::2]).both for half, part in enumerate(parts)]
+    parts = [Part(images[half::2], torch.ones(300), rotations[half::2]) for half in (0, 1)]
+    halves = [half_maps([part] * 2).both for part in parts]
     for half, found in enumerate(halves):
         plain = masked(back_project([(images[half::2], rotations[half::2])]))
         assert fourier_shell_correlation(found, plain)[1:10].min() > 0.99
@@ -322,9 +322,8 @@ def test_known_poses_give_the_volume_from_images_seen_through_ctfs():
     for _ in range(2):
         views = band.basis.coefficients(Projector(found[-1])(turns))
         mix = PoseMixture(band.basis, views, 0, CONTRAST, rings_of(24).power(band.basis.render(views)))
-        found.append(
-            half_maps([part(found[-1], mix, sums, 1.0)] * 2, turns).both
-        )  # its own partner: nothing is regularised
+        # its own partner: nothing is regularised
+        found.append(half_maps([part(found[-1], mix, sums, turns, 1.0)] * 2).both)
     plain = masked(back_project([(torch.from_numpy(images), turns)]))
     once, twice, without = (float((one - volume).square().sum()) for one in (*found[1:], plain))
     assert twice < 1.1 * without < 0.01 * float(volume.square().sum())
@@ -355,6 +354,23 @@ def test_rings_have_an_images_power_and_a_round_functions_values():
     torch.testing.assert_close(values[0, ::2, 0], torch.fft.fftshift(transfer[0, :, 0]), atol=1e-5, rtol=0)
 
 
+def test_views_that_next_to_nothing_came_to_are_left_out_and_change_nothing(monkeypatch):
+    """Of three quarters of the views the weight is 1e-11 of the others': the map is the same, from a quarter of the work."""
+    volume, seen = lumps(24), []
+    turns = torch.from_numpy(random_rotations(200, np.random.default_rng(0))).float()
+    basis = fourier_bessel(24)
+    mix = PoseMixture(basis, basis.coefficients(Projector(volume)(turns)), 0, CONTRAST)
+    weights = torch.where(torch.arange(200) % 4 == 0, 1.0, 1e-11)
+    parts = []
+    for unseen in (pose_mixture.UNSEEN, 0.0):
+        monkeypatch.setattr(pose_mixture, "UNSEEN", unseen)
+        parts.append(part(volume, mix, Sums(mix.views * weights[:, None], weights), turns, 1.0))
+        seen.append(len(parts[-1].images))
+    assert seen == [50, 200]
+    few, all_of_them = (half_maps([one] * 2).both for one in parts)
+    assert (few - all_of_them).abs().max() < 1e-6 * all_of_them.abs().max()
+
+
 def test_a_shell_without_signal_is_left_out_and_one_with_it_is_kept():
     volume = lumps(24)
     poses = torch.from_numpy(random_rotations(400, np.random.default_rng(0))).float()
@@ -362,7 +378,7 @@ def test_a_shell_without_signal_is_left_out_and_one_with_it_is_kept():
     noise = torch.from_numpy(np.random.default_rng(1).normal(0, 3 * float(clean.std()), (2, 400, 24, 24))).float()
     power = []
     for signal in (0.0, 1.0):
-        maps = half_maps([Part(signal * clean + noise[half], torch.ones(400)) for half in (0, 1)], poses, shared=0)
+        maps = half_maps([Part(signal * clean + noise[half], torch.ones(400), poses) for half in (0, 1)], shared=0)
         power.append(float(maps.both.square().mean()))
         assert (maps.fsc[2:6].mean() > 0.8) == bool(signal)
     assert power[0] < 0.05 * power[1]

@@ -177,9 +177,8 @@ def departing(
         for number, z in enumerate(along.tolist()):
             rows = torch.arange(number * m, (number + 1) * m, device=known.device)
             of_one = Sums(total.images[rows], total.weights[rows])
-            sample, weight = part(before.several[number].halves[half], mix.of(rows), of_one, 1.0).inserted(
-                poses.rotations
-            )
+            volume = before.several[number].halves[half]
+            sample, weight = part(volume, mix.of(rows), of_one, poses.rotations, 1.0).inserted()
             samples += z * (sample - weight * known)
             weights += z**2 * weight
         left.append((samples, weights))

@@ -43,7 +43,7 @@ class HalfMaps:
 
 @dataclass(frozen=True)
 class Part:
-    """What a half is made of: images (n, L, L) that are sums over many, and their weights, (n,).
+    """What a half is made of: images (n, L, L) that are sums over many, their weights, (n,), and rotations, (n, 3, 3).
 
     Of images seen through a CTF: weights (n, D) of each of their rings (seen.py), and the map before; images are then what is
     left of the sums without that map's views of these weights. A CTF spreads a particle beyond the disc that sums are kept on,
@@ -52,14 +52,15 @@ class Part:
 
     images: torch.Tensor
     weights: torch.Tensor
+    rotations: torch.Tensor
     before: torch.Tensor | None = None
 
-    def inserted(self, rotations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def inserted(self) -> tuple[torch.Tensor, torch.Tensor]:
         """What comes to each Fourier sample, and its weight."""
         if self.before is None:
-            return insert_weighted(self.images, self.weights, rotations)
+            return insert_weighted(self.images, self.weights, self.rotations)
         plane = rings_of(self.images.shape[-1]).padded
-        left, weight = insert_weighted(self.images, self.weights, rotations, plane=plane)
+        left, weight = insert_weighted(self.images, self.weights, self.rotations, plane=plane)
         return left + weight * spectrum_of(self.before), weight
 
 
@@ -86,9 +87,9 @@ class Samples:
         return self.total, self.weight
 
 
-def half_maps(parts: list[Part], rotations: torch.Tensor, shared: int | None = None) -> HalfMaps:
-    """The maps of two halves, whose images are seen in `rotations` (n, 3, 3); shared: as for from_samples."""
-    return from_samples([part.inserted(rotations) for part in parts], shared)
+def half_maps(parts: list[Part], shared: int | None = None) -> HalfMaps:
+    """The maps of two halves; shared: as for from_samples."""
+    return from_samples([part.inserted() for part in parts], shared)
 
 
 def from_samples(

@@ -25,6 +25,7 @@ from cryobench.methods.posterior.steerable import SteerableBasis
 
 # Weights below NOTHING are 0: numbers that are no longer normal (exp of less than −87) take processors many times as long.
 LEAST, NOTHING = -80.0, 1e-34
+UNSEEN = 1e-10  # of the largest weight of a view: less changes no digit of single precision, even where few views fall
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,12 @@ class Sums:
         self.weights[views] += other.weights
         for f in fields(self)[2:]:
             setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
+
+    @property
+    def counting(self) -> torch.Tensor:
+        """(n,) bool: which views something came to."""
+        weights = self.weights if self.weights.ndim == 1 else self.weights.sum(dim=1)
+        return weights > UNSEEN * weights.max()
 
     def contrast(self, before: Contrast) -> tuple[float, Contrast]:
         """The images' mean scale, and the contrast with which they are likeliest once that is 1."""

@@ -193,8 +193,8 @@ def iterate(
     both = sums[0] + sums[1]
     scale, contrast = both.contrast(before.contrast)
     # maps in the unit in which the images' mean scale is 1
-    parts = [part(*each, scale) for each in zip(maps, mixtures, sums, strict=True)]
-    after = half_maps(parts, poses.rotations, shared)
+    parts = [part(*each, poses.rotations, scale) for each in zip(maps, mixtures, sums, strict=True)]
+    after = half_maps(parts, shared)
     rotations, shifts = poses.orientations(best[:, :3], mixtures[0].angles), shifts_of(band, best[:, 3])
     return Structure(after, contrast, poses, likely, rotations, shifts, both.log_likelihood / both.count)
 
@@ -206,13 +206,17 @@ def shifts_of(band: Band, place: torch.Tensor) -> np.ndarray:
     return (band.places.centres + band.places.steps[place]).cpu().numpy() / band.size
 
 
-def part(before: torch.Tensor, mix: PoseMixture, sums: Sums, scale: float) -> Part:
-    """What comes of the sums under the mixture of a map, times `scale`."""
-    basis, images = mix.basis, mix.basis.render(sums.images)
+def part(before: torch.Tensor, mix: PoseMixture, sums: Sums, rotations: torch.Tensor, scale: float) -> Part:
+    """What comes of the sums under the mixture of a map, whose views have these rotations, times `scale`.
+
+    Views that next to nothing came to are left out: the finer views are, the more of them.
+    """
+    basis, some = mix.basis, sums.counting
+    images, weights, rotations = basis.render(sums.images[some]), sums.weights[some], rotations[some]
     if mix.power is None:
-        return Part(images * scale, sums.weights)
-    known = rings_of(basis.size).filtered(basis.render(mix.views), sums.weights)
-    return Part((images - basis.render(basis.coefficients(known))) * scale, sums.weights, before * scale)
+        return Part(images * scale, weights, rotations)
+    known = rings_of(basis.size).filtered(basis.render(mix.views[some]), weights)
+    return Part((images - basis.render(basis.coefficients(known))) * scale, weights, rotations, before * scale)
 
 
 def blob(size: int, rng: np.random.Generator) -> torch.Tensor:
