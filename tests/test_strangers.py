@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import shutil
 import sys
 
 import mrcfile
@@ -40,8 +41,8 @@ def trained(cache, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CRYOBENCH_CACHE", str(cache))
         patch.setenv("CRYOBENCH_SIDE_BY_SIDE", "1")
-        assert main(["method=autoencoder", f"paths.results={results}", *TINY]) == 0
-        (name,) = (p.name for p in (results / "runs").glob("[!.]*"))
+        assert main(["method=autoencoder,noisy", f"paths.results={results}", *TINY]) == 0
+        (name,) = (p.name for p in (results / "runs").glob("autoencoder-*"))
         assert main(["export", name, "--results", str(results), "-o", str(results / "model.safetensors")]) == 0
     return results, name
 
@@ -149,9 +150,70 @@ def test_a_pickle_in_the_place_of_weights_is_not_loaded(cli, trained, own_folder
     (own_folder / "theirs" / "runs" / name / "record.json").write_bytes(
         (results / "runs" / name / "record.json").read_bytes()
     )
-    np.savez(own_folder / "theirs" / "runs" / name / "gallery.npz", denoised=np.array([Bomb()], dtype=object))
+    (kept,) = (results / "runs").glob("noisy-*")  # the page shows its images
+    shutil.copytree(kept, own_folder / "theirs" / "runs" / kept.name)
+    for run in (name, kept.name):
+        np.savez(own_folder / "theirs" / "runs" / run / "gallery.npz", denoised=np.array([Bomb()], dtype=object))
+    for verb in SHOWING:
+        assert harmless(cli, own_folder, *verb, "--results", "theirs") == 0
     assert harmless(cli, own_folder, "denoise", "in.mrcs", "--model", "model.safetensors", "-o", "out.mrcs") == 2
     assert harmless(cli, own_folder, "denoise", "in.mrcs", "--run", name, "--results", "theirs", "-o", "out.mrcs") == 2
+
+
+SHOWING = (["report"], ["compare", *TINY, "--no-run", "-o", "compared"])  # what reads the images that a run kept
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_kept_images_that_were_cut_off_are_left_out_with_a_word(cli, trained, own_folder, share):
+    results, name = trained
+    shutil.copytree(results / "runs", own_folder / "theirs" / "runs")
+    (file,) = (own_folder / "theirs" / "runs").glob("noisy-*/gallery.npz")  # which the page shows, too
+    file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+    for verb in SHOWING:
+        status, out, err = cli(*verb, "--results", "theirs")
+        assert status == 0 and "gallery.npz: counts as none, since it holds no images" in err, out + err
+
+
+ODD = {
+    "environment.cpu": 5,
+    "environment.gpu": ["a"],
+    "environment.commit": 7,
+    "environment.cores": "many",
+    "data.pixel_size": "x",
+    "data.key": {"a": 1},
+    "images_per_s": "fast",
+    "fit_s": [1],
+    "config.data.n_test": "six",
+    "config.data.image_size": -1,
+    "config.noise.snr": [0.1],
+    "config.method.lam": "ten",
+    "config.trainer.precision": {"a": 1},
+    "per_image.mse": None,
+    "per_image.nmse": [0.5],
+}
+
+
+def test_records_with_something_else_in_a_place_that_is_shown_count_as_none(cli, trained, own_folder):
+    """Each beside a whole one, which is shown."""
+    results, name = trained
+    runs = own_folder / "theirs" / "runs"
+    shutil.copytree(results / "runs", runs)
+    for number, (place, value) in enumerate(ODD.items(), start=1):
+        record = json.loads((results / "runs" / name / "record.json").read_text())
+        record |= {"seed": number, "run_id": f"odd-{number}"}
+        *groups, last = place.split(".")
+        node = record
+        for group in groups:
+            node = node[group]
+        node[last] = value
+        shutil.copytree(runs / name, runs / f"odd-{number}")
+        (runs / f"odd-{number}" / "record.json").write_text(json.dumps(record))
+    for verb in (*SHOWING, ["compare", "--tasks"], ["table", "2"], ["runs"]):
+        status, out, err = cli(*verb, "--results", "theirs")
+        assert status == (2 if "--tasks" in verb else 0) and "Traceback" not in out + err, out + err
+        missed = [place for number, place in enumerate(ODD, start=1) if f"odd-{number}/record.json: counts" not in err]
+        assert not missed, missed
+    assert "odd-" not in (own_folder / "theirs" / "report.html").read_text(encoding="utf-8")
 
 
 def test_weights_of_another_net_are_one_line(cli, trained, own_folder):

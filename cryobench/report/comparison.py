@@ -43,7 +43,7 @@ def picture(one: Comparison, store: Store, path: Path, pairs=None) -> Path | Non
 
 def has_images(store: Store, record: Record) -> bool:
     """Whether a run kept its first test images."""
-    return (store.folder(record.run_id) / "gallery.npz").is_file()
+    return store.gallery(record.run_id) is not None
 
 
 def images_of(store: Store, record: Record) -> np.ndarray:

@@ -33,8 +33,8 @@ def fault_of(record) -> str | None:
     for group in ("bad_images", "variants", "contaminated", "data", "method", "analysis", "environment"):
         if not isinstance(record.get(group) or {}, dict):
             return f"{group} is no table of names and values"
-    if not is_number(record.get("wall_s"), or_none=True):
-        return "wall_s is no number"
+    if fault := fault_of_leaves(record):
+        return fault
     if record["status"] == "failed" or task_name(config) != "denoising":
         return None
     for group in ("metrics", "noisy_metrics"):
@@ -44,8 +44,6 @@ def fault_of(record) -> str | None:
         for name, value in metrics.items():
             if not isinstance(value, dict) or not all(is_number(value.get(part, ""), True) for part in ("mean", "std")):
                 return f"{group}.{name} has no mean and std"
-    if not is_number(config["noise"].get("snr", 0.0), True):
-        return "noise.snr is no number"
     if not all(isinstance(reason, str) for reason in (record.get("bad_images") or {}).values()):
         return "bad_images has something else than reasons"
     method = config["method"]
@@ -56,12 +54,32 @@ def fault_of(record) -> str | None:
         isinstance(values, list) and are_numbers(values) for values in lists.values()
     ):
         return "per_image holds something else than lists of numbers"
+    if "mse" not in lists or len({len(values) for values in lists.values()}) != 1:
+        return "per_image has no mse, or metrics of different numbers of images"
+    return None
+
+
+def fault_of_leaves(record: dict) -> str | None:
+    """Which of LEAVES is of another kind. The groups are known to be mappings."""
+    for kind, is_one, places in LEAVES:
+        for place in places.split():
+            *groups, name = place.split(".")
+            node = record
+            for group in groups:
+                node = node.get(group) or {}
+            if (value := node.get(name)) is not None and not is_one(value):
+                return f"{place} is no {kind}"
     return None
 
 
 def is_word(value) -> bool:
     """Whether it may name a folder."""
     return isinstance(value, str) and NAME.fullmatch(value) is not None
+
+
+def is_text(value) -> bool:
+    """Whether it is a text, of any kind."""
+    return isinstance(value, str)
 
 
 def is_whole(value) -> bool:
@@ -79,3 +97,18 @@ def is_number(value, or_none: bool = False) -> bool:
     return (or_none and value is None) or (
         isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     )
+
+
+def is_size(value) -> bool:
+    """Whether it is a finite number above 0."""
+    return is_number(value) and value > 0
+
+
+LEAVES = (  # what tables, pages and pictures take to be of a kind; each may be missing, or null
+    ("text", is_text, "environment.cpu environment.gpu environment.commit data.key config.trainer.precision"),
+    ("text", is_text, "config.method.loss config.method.net"),
+    ("number", is_number, "wall_s fit_s images_per_s peak_memory_mib realised_snr config.noise.snr config.noise.share"),
+    ("number", is_number, "config.method.alpha config.method.beta config.method.lam"),
+    ("whole number", is_whole, "environment.cores config.data.image_size config.data.n_train config.data.n_test"),
+    ("number above 0", is_size, "data.pixel_size"),
+)

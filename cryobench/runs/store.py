@@ -11,12 +11,14 @@ import contextlib
 import os
 import shutil
 import tempfile
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
 
-from cryobench.errors import InputError
+from cryobench.errors import InputError, note
 from cryobench.files import flush, writable
 from cryobench.runs.record import Record, read_record, write_record
 
@@ -52,12 +54,19 @@ class Store:
         return [record for record in records if task in (None, record.task)]
 
     def gallery(self, run_id: str) -> np.ndarray | None:
-        """The denoised test images (n, L, L) float32 that a run kept; None if it kept none."""
+        """The denoised test images (n, L, L) float32 that a run kept; None if it kept none, or with a word if they are damaged."""
         path = self.folder(run_id) / "gallery.npz"
         if not path.exists():
             return None
-        with np.load(path, allow_pickle=False) as arrays:
-            return arrays["denoised"].astype(np.float32)
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                images = arrays["denoised"].astype(np.float32)
+            if images.ndim == 3 and len(images) and images.shape[1] == images.shape[2] > 0:
+                return images
+        except (OSError, EOFError, ValueError, TypeError, KeyError, IndexError, zipfile.BadZipFile, zlib.error):
+            pass  # cut off, a pickle, no archive, or one of other arrays
+        note(f"{path}: counts as none, since it holds no images")
+        return None
 
     @contextlib.contextmanager
     def claim(self, run_id: str, wait: bool = False):
