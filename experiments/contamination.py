@@ -11,6 +11,7 @@ from cryobench import figure
 from cryobench.printed import multiple, named, short
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
+from cryobench.tables.limits import limit as limit_of
 from cryobench.tables.table import Cell
 
 TYPES = {"A": "clean references", "B": "noisy inputs", "C": "both, independently"}
@@ -26,7 +27,7 @@ Grid = dict[tuple[str, str, float, str], Cell]  # (row, type, share, metric) →
 def write(store: Store) -> list[Path]:
     """Write tables/contamination.{md,csv,tex}, and figures/contamination_*.{png,svg} for each unit and SNR with records."""
     runs = frame.frame(store.all())
-    limit = frame.limit(runs, "bayes")
+    limit = limit_of(runs, "bayes")
     grids, notes = {}, []
     for snr in SNRS:
         for unit in UNITS:

@@ -75,7 +75,7 @@ def name(store: Store, row: str, shown: dict[str, pd.DataFrame]) -> str:
 def kept(store: Store, runs: pd.DataFrame) -> Record | None:
     """The run with the lowest seed that kept its images."""
     records = runs.sort_values("seed", kind="stable")["record"]
-    return next((record for record in records if store.gallery(record.run_id) is not None), None)
+    return next((record for record in records if record.per_image and store.gallery(record.run_id) is not None), None)
 
 
 def error(store: Store, runs: pd.DataFrame) -> float:

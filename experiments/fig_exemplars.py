@@ -11,6 +11,7 @@ from cryobench import figure
 from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame
+from cryobench.tables.limits import limit as limit_of
 
 METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF", "ab initio", "refined")
 STYLES = {name: (figure.COLOURS[k], figure.MARKS[k]) for k, name in enumerate(METHODS)}
@@ -27,7 +28,7 @@ def write(store: Store) -> list[Path]:
     axes = canvas.subplots(1, len(SNRS), sharey=True)
     drawn = [curves(runs, snr) for snr in SNRS]
     for axis, snr, by_method in zip(axes, SNRS, drawn, strict=True):
-        panel(axis, by_method, frame.limit(runs, "bayes")(snr))
+        panel(axis, by_method, limit_of(runs, "bayes")(snr))
         axis.set_title(f"SNR {snr:g}")
     figure.log_ticks(axes[0].yaxis)
     axes[0].set_ylabel("MSE (images in [0, 1])")

@@ -10,6 +10,7 @@ import pandas as pd
 from cryobench.printed import multiple
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, table, text
+from cryobench.tables.limits import LIMITS, limit
 
 INTRODUCTION = """# What explains the published classical numbers
 
@@ -25,10 +26,10 @@ def write(store: Store) -> list[Path]:
     """Write published_gap.md from the records of `+sweep=gap`."""
     runs = frame.frame(store.all())
     runs = runs[runs["done"].astype(bool)]
-    limits = {name: frame.limit(runs, method) for name, method in table.LIMITS.items()}
+    limits = {name: limit(runs, name) for name in LIMITS}
     parts = [INTRODUCTION, frame.measured_on(runs)]
     for snr in (0.1, 0.05):
-        known = {name: limit for name, limit in limits.items() if limit(snr) or name == "bayes"}
+        known = {name: at for name, at in limits.items() if at(snr) or name == "bayes"}
         times = [layout.TIMES[name][0] for name in known]
         lines = [["method", "σ", "images", "MSE", *times, "published", "share explained", "seeds"]]
         for method in ("BM3D", "KSVD", "Non-local means", "CWF"):
@@ -54,7 +55,7 @@ def method_lines(runs: pd.DataFrame, method: str, snr: float, limits: list) -> l
             continue
         setting = row.removeprefix(f"{method}, ")
         ours = mean(errors.values())
-        times = [mean([mse / limit(snr, seed) for seed, mse in errors.items() if limit(snr)]) for limit in limits]
+        times = [mean([mse / at(snr, seed) for seed, mse in errors.items() if at(snr)]) for at in limits]
         lines.append(
             [
                 method,

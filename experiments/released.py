@@ -8,6 +8,7 @@ from pathlib import Path
 from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, table, text
+from cryobench.tables.limits import LIMITS
 from cryobench.tables.table import Cell
 
 PROTOCOLS = ("described", "released")
@@ -76,7 +77,7 @@ def bracket(cell: Cell, brackets: dict[str, dict]) -> float | None:
 
 def lines(by_place: dict, brackets: dict, rows: dict, snr: float):
     """The head of one SNR's table, then its rows."""
-    limits = [name for name in table.LIMITS if snr in layout.limited(list(by_place.values()), name)]
+    limits = [name for name in LIMITS if snr in layout.limited(list(by_place.values()), name)]
     times = (f"{layout.TIMES[name][0]} {p}" for name in limits for p in PROTOCOLS)
     yield [
         "method",
@@ -115,7 +116,7 @@ def nearer(means: dict[str, float | None], paper: float | None) -> str:
 
 def to_csv(by_place: dict, brackets: dict) -> str:
     """One line a cell and protocol; spread is over seeds, spread_over_epochs over the epochs kept."""
-    known = [name for name in table.LIMITS if any(cell.times(name) for cell in by_place.values()) or name == "bayes"]
+    known = [name for name in LIMITS if any(cell.times(name) for cell in by_place.values()) or name == "bayes"]
     lines = []
     for (row, snr, metric, protocol), cell in by_place.items():
         epochs = bracket(cell, brackets) if any(cell.metric in brackets.get(run, {}) for run in cell.run_ids) else None

@@ -10,6 +10,7 @@ import pandas as pd
 from cryobench.printed import multiple, named
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
+from cryobench.tables.limits import LIMITS
 
 TITLE = "What happens when an assumption fails"
 COLUMNS = ("row", "snr", "mse", "spread", "n_seeds", "times_own", "times_bayes", "within_one", "accuracy", "mse_unseen")
@@ -70,7 +71,7 @@ def summary(runs: pd.DataFrame, snr: float) -> list[dict]:
             continue
         analyses = [by_id[name].analysis for name in cell.run_ids]
         least = own.get(cell.row.partition(",")[0])
-        times = {f"times_{name}": times[0] if (times := cell.times(name)) else None for name in table.LIMITS}
+        times = {f"times_{name}": times[0] if (times := cell.times(name)) else None for name in LIMITS}
         lines.append(
             {
                 "row": cell.row,

@@ -16,7 +16,8 @@ from cryobench.config.hydra import parsed
 from cryobench.config.sweep import Job, plan
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables import comparison, comparison_text
+from cryobench.tables import comparison, comparison_text, frame, table
+from cryobench.tables import limits as limits_of
 from cryobench.tables.comparison_text import ranges
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -128,8 +129,10 @@ def test_a_text_is_typed_so_that_hydra_reads_that_text():
 def test_a_run_that_differs_in_its_analyses_alone_is_no_second_one():
     first = record(["method=nlm"], [0.1, 0.2], started="2026-01-01")
     again = record(["method=nlm", "analysis=[clustering]"], [0.1, 0.2], started="2026-01-02")
-    (line,) = comparison.compare([again, first], config()).lines
-    assert list(line.records.values()) == [again]
+    for records in ([again, first], [first, again]):
+        (line,) = comparison.compare(records, config(), [again.run_id]).lines
+        assert list(line.records.values()) == [first], "the earliest, as in every table"
+        assert line.asked, "which is what was asked about, too"
 
 
 def test_multiples_of_the_limits_are_taken_seed_by_seed_on_the_same_noisy_images():
@@ -163,6 +166,52 @@ def test_the_nmse_of_a_record_from_before_it_is_found_by_the_variances_of_the_sa
     assert rows["nlm"].cells["nmse"][0] == pytest.approx((0.3 / 0.1 + 0.1 / 0.2) / 2)
     (alone,) = comparison.compare([old], config()).lines
     assert "nmse" not in alone.cells
+
+
+def test_the_clean_image_itself_tells_no_variance_and_hides_none():
+    """The oracle's MSE and NMSE are 0; of an image that one record refused another knows it."""
+    truth = record(["method=oracle"], [0.0, 0.0], told=["truth"])
+    new, old = record(["method=cwf"], [0.1, 0.2]), record(["method=nlm"], [0.3, 0.1], nmse=False)
+    refusing = record(["method=bm3d"], [0.1, 0.2])
+    refusing.per_image["mse"], refusing.per_image["nmse"] = [None, 0.2], [None, 1.0]
+    for records in ([truth, refusing, new, old], [old, new, refusing, truth]):
+        rows = {one.name: one for one in comparison.compare(records, config()).lines}
+        assert rows["nlm"].cells["nmse"][0] == pytest.approx((0.3 / 0.1 + 0.1 / 0.2) / 2)
+    for records in ([truth, old], [truth, refusing, old]):  # of the first image nobody tells
+        rows = {one.name: one for one in comparison.compare(records, config()).lines}
+        assert "nmse" not in rows["nlm"].cells
+
+
+def test_methods_that_differ_in_one_setting_of_many_are_two_rows():
+    """Ten settings before it fill a line."""
+    both = []
+    for width in (8, 24):
+        for seed in range(3):
+            one = record(["method=gan", f"method.width={width}", f"seed={seed}"], [0.1 * width, 0.2])
+            one.config["method"] |= {f"setting_{k}": "long enough" for k in range(10)}
+            both.append(one)
+    found = comparison.compare(both, config())
+    assert [list(line.records.values()) for line in found.lines] == [both[:3], both[3:]]
+    names = [line.name for line in found.lines]
+    assert names[0] != names[1] and all(len(name) <= comparison.LONGEST for name in names)
+    said = comparison_text.to_markdown([found])
+    assert all(f"| {name} |" in said for name in names)
+
+
+def test_other_conditions_are_other_words_and_other_pictures():
+    """However many settings stand before the one in which they differ."""
+    from cryobench.cli.compare import file_name
+
+    where = []
+    for last in (1, 2):
+        one = config("noise=microscope", "noise.ctf=true", "data.n_test=300")
+        one["data"] |= {f"setting_{k}": "long" for k in range(12)} | {"the_last": last}
+        where.append(comparison.compare([], one))
+    first, second = where
+    assert comparison.key_of(first.config) != comparison.key_of(second.config)
+    assert first.where != second.where and max(len(one.where) for one in where) <= comparison.LONGEST
+    assert file_name(first) != file_name(second) and len(file_name(first)) <= 84
+    assert comparison.one_line("a|b") != comparison.one_line("a¦b"), "what had to be changed is told apart, too"
 
 
 def test_verdicts_need_three_seeds_and_say_so():
@@ -338,3 +387,17 @@ def test_times_of_methods_are_plain_numbers():
     )
     place = comparison_text.HEAD.index("training s")
     assert [comparison_text.cells(found, row)[place] for row in (0, 1)] == ["1409", "0"]
+
+
+def test_a_limit_that_was_repeated_is_its_earliest_run_in_every_table():
+    mine = record(["method=nlm"], [0.3, 0.3])
+    first = record(["method=wiener"], [0.1, 0.1], started="2026-01-01")
+    again = record(["method=wiener", "analysis=[clustering]"], [0.2, 0.2], started="2026-01-02")
+    for limits in ([first, again], [again, first]):
+        rows = {one.name: one for one in comparison.compare([*limits, mine], config()).lines}
+        assert rows["nlm"].cells["times_linear"][0] == pytest.approx(3)
+        assert rows["wiener"].cells["mse"][0] == pytest.approx(0.1)
+        wanted = {"Non-local means": {"method.name": "nlm"}}
+        cells, _ = table.cells(frame.frame([*limits, mine]), wanted, None, (0.1,), ("mse",))
+        assert cells[0].times("linear")[0] == pytest.approx(3)
+        assert limits_of.limit(frame.frame([*limits, mine]), "linear")(0.1) == pytest.approx(0.1)

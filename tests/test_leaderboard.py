@@ -96,6 +96,33 @@ def test_a_method_has_one_row_with_settings_that_no_result_chose(tmp_path):
     )
 
 
+def test_folders_with_runs_of_the_same_images_are_one(tmp_path):
+    """Seeds and methods lie in two folders; a run that lies in both counts once."""
+    seeds = {seed: record(["method=nlm", f"seed={seed}"], mse) for seed, mse in enumerate(([0.05, 0.06], [0.01, 0.02]))}
+    rest = [record([f"method={name}"], PLAIN[name]) for name in ("bayes", "cwf")]
+    one, other = keep(tmp_path / "one", [seeds[0], rest[0]]), keep(tmp_path / "other", [seeds[1], seeds[0], rest[1]])
+    for stores in ([one, other], [other, one]):
+        found = leaderboard.board(stores)
+        assert len(found.tasks) == 1 and "1 tasks" in leaderboard.to_markdown(found)
+        (cell,) = found.rows["nlm", ""].values()
+        assert {run.run_id for run in cell.records} == {run.run_id for run in seeds.values()}
+        assert cell.nmse[0] == pytest.approx((nmse([0.05, 0.06]) + nmse([0.01, 0.02])) / 2)
+    assert not leaderboard.board([one]).tasks, "two methods alone"
+
+
+def test_tasks_of_the_same_words_are_two(tmp_path):
+    """Two people's noise models of one name: no cell of one stands in the place of the other's."""
+    stores = []
+    for who in ("mine", "theirs"):
+        some = runs(**PLAIN)
+        for one in some:
+            one.config["noise"] |= {"name": "haze", "_target_": f"{who}.Haze"}
+        stores.append(keep(tmp_path / who, some))
+    found = leaderboard.board(stores)
+    assert len({task.key for task in found.tasks}) == len({task.where for task in found.tasks}) == 2
+    assert len(found.rows) == len(PLAIN) and all(len(cells) == 2 for cells in found.rows.values())
+
+
 def test_the_verb_shows_all_folders_and_writes_where_it_is_told(cli, tmp_path):
     keep(tmp_path / "results" / "one", runs(**PLAIN))
     keep(tmp_path / "results" / "two", runs("data=rnap_ecoli", "noise.snr=0.05", **PLAIN))

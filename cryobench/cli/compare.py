@@ -192,9 +192,11 @@ def write(compared: list, out: Path) -> None:
 
 
 def file_name(one) -> str:
-    """Of a comparison's picture."""
+    """Of a comparison's picture: of other conditions another."""
+    from cryobench.tables.comparison import digest
+
     plain = "".join(c if c.isalnum() or c in ".-" else "_" for c in one.where.replace(", ", "-").replace(" ", ""))
-    return f"{plain[:80]}.png"
+    return f"{plain if len(plain) <= 80 else f'{plain[:71]}-{digest(one.where)}'}.png"
 
 
 def at_hand(config: dict):

@@ -11,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from cryobench.printed import multiple, named, short
-from cryobench.report.summary import LIMITS, NAMED, Row, rows, snrs
+from cryobench.report.summary import Row, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
+from cryobench.tables.limits import CALLED, ROWS
 from cryobench.tables.table import TRIALS
 
 ANSWERS = {
@@ -89,7 +90,7 @@ def limit(ranked: Sequence[Row], levels: Sequence[float]) -> str:
         f"{short(mse)} at SNR {snr:g}"
         for row in ranked
         for snr in levels
-        if row.name == LIMITS[not bayes] and (mse := row.mse(snr))
+        if row.name == ROWS[not bayes] and (mse := row.mse(snr))
     ]
     if not floors:
         return ""
@@ -116,7 +117,7 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
     kinds: tuple[tuple[str, Callable[[Row], bool]], ...] = (
         ("The best method is {}", lambda row: row.judged),
         ("Of methods without side information the best is {}", lambda row: row.judged and not row.side_information),
-        ("Of linear filters the best possible is the {}", lambda row: row.name == LIMITS[1] and row.limit == "bayes"),
+        ("Of linear filters the best possible is the {}", lambda row: row.name == ROWS[1] and row.limit == "bayes"),
         ("Of the paper's nets the best is {}", is_net),
         ("Of the paper's classical methods the best is {}", lambda row: row.published and not is_net(row)),
     )
@@ -136,13 +137,13 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
 
 def called(row: Row) -> str:
     """A row's name within a sentence."""
-    return row.name[0].lower() + row.name[1:] if row.name in LIMITS else named(row.name)
+    return row.name[0].lower() + row.name[1:] if row.name in ROWS else named(row.name)
 
 
 def multiples(row: Row, levels: Sequence[float]) -> str:
     """1.66 × limit at SNR 0.1 and 1.18 × limit at SNR 0.05; 0.46 × linear limit where nothing has a Bayes limit."""
     known = [(times, snr) for snr in levels if (times := row.times(snr)) is not None]
-    return " and ".join(f"{multiple(times)} × {NAMED[row.limit]} at SNR {snr:g}" for times, snr in known)
+    return " and ".join(f"{multiple(times)} × {CALLED[row.limit]} at SNR {snr:g}" for times, snr in known)
 
 
 def no_better_than_the_mean(ranked: Sequence[Row], levels: Sequence[float]) -> str:

@@ -59,7 +59,7 @@ def panel_of(store: Store, record: Record, name: str) -> dict | None:
     return {
         "name": name,
         "run": record.run_id,
-        "mse": record.per_image["mse"][: len(images[:IMAGES])],
+        "mse": [*record.per_image.get("mse", []), *[None] * IMAGES][: len(images[:IMAGES])],
         "bar": {"percent": 100 * length / (size * pixel_size), "text": f"{length:g} Å"} if pixel_size else None,
         "images": [png(image, wide=record.name("method") == "noisy") for image in images[:IMAGES]],
     }

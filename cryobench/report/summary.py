@@ -8,22 +8,18 @@ import numpy as np
 import pandas as pd
 
 from cryobench.printed import multiple, named, short
-from cryobench.tables import frame, table
+from cryobench.tables import frame, limits, table
 from cryobench.tables.table import Cell
 from cryobench.tables.text import formatted, meanings
 
 SNRS = (0.1, 0.05)  # the paper's noise levels; a folder without them shows its own
-LIMITS = ("Bayes limit", "Linear limit")
 CONTROLS = ("noisy", "mean image", "oracle")
-NAMED = {
-    "bayes": "limit",
-    "linear": "linear limit",
-}  # what multiples are of; the latter where nothing has a Bayes limit
 
 
 @dataclass(frozen=True)
 class Row:
-    """A method: cells by SNR; published, whether the paper has such a row; side_information, what it used; limit: of NAMED."""
+    """A method: cells by SNR; published, whether the paper has such a row; side_information, what it used; limit: of
+    LIMITS, the linear one where nothing has a Bayes limit."""
 
     name: str
     cells: dict[float, Cell]
@@ -43,7 +39,7 @@ class Row:
     @property
     def judged(self) -> bool:
         """Whether it stands for a denoiser: neither a limit nor a control."""
-        return self.name not in (*LIMITS, *CONTROLS)
+        return self.name not in (*limits.ROWS, *CONTROLS)
 
 
 def rows(runs: pd.DataFrame) -> list[Row]:
@@ -107,12 +103,12 @@ def shown(runs: pd.DataFrame) -> dict:
     }
     lines = []
     for row in ranked:
-        kind = "limit" if row.name in LIMITS else "control" if row.name in CONTROLS else ""
+        kind = "limit" if row.name in limits.ROWS else "control" if row.name in CONTROLS else ""
         cells = [cell(row, snr, row.judged and row.mse(snr) == best[snr]) for snr in levels]
         lines.append({"name": named(row.name), "kind": kind, "note": ", ".join(row.side_information), "cells": cells})
     words = meanings(word for row in ranked for word in row.side_information)
     limited = any(row.times(snr) is not None for row in ranked for snr in levels)
-    limit = NAMED[ranked[0].limit] if limited else ""
+    limit = limits.CALLED[ranked[0].limit] if limited else ""
     in_rows = {run for row in ranked for cell in row.cells.values() for run in cell.run_ids}
     usable = runs["done"].astype(bool) & (runs["method"] != "oracle") & runs["snr"].isin(levels)
     return {

@@ -11,11 +11,10 @@ import pandas as pd
 from cryobench.printed import multiple, named
 from cryobench.report import summary
 from cryobench.runs.store import Store
-from cryobench.tables import frame, layout
+from cryobench.tables import frame, layout, limits
 from cryobench.tables.text import formatted
 
-LIMITS = {"bayes": "limit", "linear": "linear limit"}
-NO_DENOISER = (*summary.LIMITS, *summary.CONTROLS)
+NO_DENOISER = (*limits.ROWS, *summary.CONTROLS)
 OPEN = ("table1", "table2", "table3")  # the others fold
 FIRST = ("table1", "table2", "table3", "claims", "released", "published_gap")
 
@@ -85,7 +84,11 @@ def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
         if not any(line["mean"] or line["paper"] for line in lines if line["row"] == row):
             continue
         cells = [
-            cell(by_place.get((row, *column)), {n: by_place.get((row, f"times_{n}", column[1])) for n in LIMITS}, runs)
+            cell(
+                by_place.get((row, *column)),
+                {n: by_place.get((row, f"times_{n}", column[1])) for n in limits.LIMITS},
+                runs,
+            )
             for column in columns
         ]
         rows.append({"name": named(row), "control": row in NO_DENOISER, "cells": cells})
@@ -119,7 +122,7 @@ def cell(line: dict | None, times: dict[str, dict | None], runs: dict[tuple[str,
         "text": formatted(metric, mean, spread),
         "sort": "" if mean is None else f"{mean:.8g}",
         "paper": formatted(metric, paper, paper_spread) if paper is not None else "",
-        "times": [f"{multiple(float(line['mean']))} × {LIMITS[name]}" for name, line in times.items() if line]
+        "times": [f"{multiple(float(line['mean']))} × {limits.CALLED[name]}" for name, line in times.items() if line]
         if metric == "mse"
         else [],
         "verdict": line["verdict"],

@@ -54,7 +54,7 @@ def fault_of(record) -> str | None:
         isinstance(values, list) and are_numbers(values) for values in lists.values()
     ):
         return "per_image holds something else than lists of numbers"
-    if "mse" not in lists or len({len(values) for values in lists.values()}) != 1:
+    if lists and ("mse" not in lists or len({len(values) for values in lists.values()}) != 1):
         return "per_image has no mse, or metrics of different numbers of images"
     return None
 

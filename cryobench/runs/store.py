@@ -54,7 +54,8 @@ class Store:
         return [record for record in records if task in (None, record.task)]
 
     def gallery(self, run_id: str) -> np.ndarray | None:
-        """The denoised test images (n, L, L) float32 that a run kept; None if it kept none, or with a word if they are damaged."""
+        """The denoised test images (n, L, L) float32 that a run kept; None if it kept none, and, with a word, if they are
+        damaged."""
         path = self.folder(run_id) / "gallery.npz"
         if not path.exists():
             return None

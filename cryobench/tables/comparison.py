@@ -6,6 +6,7 @@ a method with its settings, named by those in which it differs from its yaml; it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,12 +19,13 @@ from cryobench.errors import InputError
 from cryobench.evaluation.statistics import Answer, mean_and_spread
 from cryobench.runs.record import Record
 from cryobench.tables import frame, verdicts
-from cryobench.tables.table import complete
+from cryobench.tables.limits import Limits, complete, mse
 from cryobench.tables.verdicts import as_numbers
 
-LIMITS = {"linear": "wiener", "bayes": "bayes"}
 METRICS = ("nmse", "mse", "psnr", "ssim")
-TIMES = tuple(f"times_{name}" for name in LIMITS)
+DIVIDED = ("linear", "bayes")  # the limits, in the order in which their columns stand
+TIMES = tuple(f"times_{name}" for name in DIVIDED)
+LONGEST = 120  # letters of a name in a table
 MEASURES = (*METRICS, *TIMES, "image_s", "training_s")
 SHOWN = ("type", "share", "shift", "ctf")  # settings of a noise model that stand in the words for it
 PLAIN_AT_TEST = ("gaussian", "contaminated")  # noise models whose test images are those of plain Gaussian noise
@@ -33,7 +35,8 @@ SAME_CLEAN = (*PLAIN_AT_TEST, "microscope")  # whose clean images have the data 
 
 @dataclass(frozen=True)
 class Line:
-    """One row. records: by seed; cells: of MEASURES those that are known → mean and spread over seeds (None for one seed)."""
+    """One row. name: as it is printed; records: by seed, of a run that was repeated the earliest; cells: of MEASURES those that
+    are known → mean and spread over seeds (None for one seed); asked: whether the comparison is about it."""
 
     name: str
     records: Mapping[int, Record]
@@ -55,7 +58,8 @@ class Line:
 class Comparison:
     """All rows under the same conditions, the lowest MSE first, and the answers of pairs of them by place, corrected together.
 
-    config: of the conditions; answer: seed → the run, if any, of the clean images themselves (method=oracle), which has no line.
+    where: the conditions in words, of other conditions others; config: of the conditions; answer: seed → the run, if any, of the
+    clean images themselves (method=oracle), which has no line.
     """
 
     where: str
@@ -132,21 +136,16 @@ def compare(records: Sequence[Record], config: dict, asked: Iterable[str] = ()) 
     """
     done = [one for one in records if one.done and one.task == "denoising"]
     key, asked = key_of(config), set(asked)
-    rows: dict[str, dict[int, Record]] = {}
-    answer: dict[int, Record] = {}
-    for record in sorted(done, key=lambda one: one.started):  # of runs that differ in analyses alone the last one
-        if key_of(record.config) == key:
-            by_seed = answer if "truth" in record.side_information else rows.setdefault(label(record), {})
-            by_seed[record.seed] = record
+    here = [one for one in done if key_of(one.config) == key]
+    answer = frame.earliest_of((one for one in here if "truth" in one.side_information), lambda one: one.seed)
+    rows = by_row(one for one in here if "truth" not in one.side_information)
+    about_rows = {
+        row_of(one) for one in here if one.run_id in asked
+    }  # of a repeated run an earlier one may stand there
     measure = Measure(done)
     lines = [
-        Line(
-            name,
-            dict(sorted(by_seed.items())),
-            measure.cells(list(by_seed.values())),
-            any(record.run_id in asked for record in by_seed.values()),
-        )
-        for name, by_seed in rows.items()
+        Line(one_line(row), by_seed, measure.cells(list(by_seed.values())), row in about_rows)
+        for row, by_seed in rows.items()
     ]
     lines.sort(key=lambda line: line.cells["mse"][0] if "mse" in line.cells else np.inf)
     about = [place for place, line in enumerate(lines) if line.asked]
@@ -155,67 +154,90 @@ def compare(records: Sequence[Record], config: dict, asked: Iterable[str] = ()) 
     return Comparison(place_of(config), config, lines, answer, answers)
 
 
-def label(record: Record) -> str:
-    """A row's name: the method, and the settings in which it differs from its yaml."""
+def by_row(records: Iterable[Record]) -> dict[str, dict[int, Record]]:
+    """Row (`row_of`) → seed, in order, → the earliest run of it. The rows are in the order in which they were begun."""
+    rows: dict[str, dict[int, Record]] = {}
+    for (row, seed), record in frame.earliest_of(records, lambda one: (row_of(one), one.seed)).items():
+        rows.setdefault(row, {})[seed] = record
+    return {row: dict(sorted(by_seed.items())) for row, by_seed in rows.items()}
+
+
+def row_of(record: Record) -> str:
+    """Which row a record belongs to: the method, and all settings in which it differs from its yaml (`one_line` prints it)."""
     if record.given:
         return record.given
-    differs = frame.deviations(record.config)
-    own = {
-        name.removeprefix("method."): value
-        for name, value in differs.items()
-        if name.startswith("method.") or name == "trainer.precision"
-    }
-    return one_line(
-        " ".join([str(record.name("method")), *(f"{name}={shown(value)}" for name, value in sorted(own.items()))])
-    )
+    own = {name.removeprefix("method."): value for name, value in frame.of_method(record).items()}
+    return " ".join([str(record.name("method")), *(f"{name}={shown(value)}" for name, value in sorted(own.items()))])
 
 
 def shown(value) -> str:
-    """A setting as people write it: 1, not 1.0."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """A setting as people write it, without a loss.
+
+    >>> shown(1.0), shown(0.1), shown(0.1234567), shown([0, 2])
+    ('1', '0.1', '0.1234567', '[0, 2]')
+    """
+    return short if isinstance(value, float) and float(short := f"{value:g}") == value else str(value)
 
 
-def one_line(text: str) -> str:
-    """A text of a record that may come from elsewhere, as it can stand in a table's cell."""
-    return " ".join(text.split()).replace("|", "¦")[:120]
+def one_line(text: str, key: str | None = None) -> str:
+    """A text of a record that may come from elsewhere, as it can stand in a table's cell.
+
+    One that had to be changed or cut for that ends in a digest of itself, or of `key`: two different ones are never alike.
+    """
+    line = " ".join(text.split()).replace("|", "¦")
+    if line == text and len(line) <= LONGEST:
+        return line
+    return f"{line[: LONGEST - 11]} … {digest(text if key is None else key)}"
+
+
+def digest(text: str) -> str:
+    """Eight letters that stand for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def place_of(config: dict) -> str:
-    """Conditions in words."""
+    """Conditions in words, of other conditions (`key_of`) others, as far as these are of one user's yamls."""
     noise, words = config["noise"], [config["data"]["name"], f"{config['scale']['name']} scale"]
-    words.append(f"SNR {noise['snr']:g}" if "snr" in noise else f"noise {noise['name']}")
-    kept = ("data.", "noise.", "protocol.")
-    around: dict[str, object] = {
-        name: shown(value) for name, value in frame.deviations(config).items() if name.startswith(kept)
-    }
+    words.append(f"SNR {shown(noise['snr'])}" if "snr" in noise else f"noise {noise['name']}")
+    return one_line(", ".join(filter(None, [*words, frame.in_words(around(config))])), key_of(config))
+
+
+def around(config: dict) -> dict[str, object]:
+    """Settings of data, noise and protocol that stand in the words for conditions: dotted name → as people write it."""
+    noise, kept = config["noise"], ("data.", "noise.", "protocol.")
+    settings = {name: shown(value) for name, value in frame.deviations(config).items() if name.startswith(kept)}
     if noise["name"] != "gaussian":  # what its yaml says isn't known to everybody
-        around |= {f"noise.{name}": shown(noise[name]) for name in SHOWN if name in noise}
-    return one_line(", ".join(filter(None, [*words, frame.in_words(around)])))
+        settings |= {f"noise.{name}": shown(noise[name]) for name in SHOWN if name in noise}
+    return dict(settings)
 
 
 class Measure:
     """The numbers of a row, from its records and those of the limits and of the same images among `records`."""
 
     def __init__(self, records: Iterable[Record]):
+        records = list(records)
+        self.limits = Limits(records)
         self.variances: dict[str, np.ndarray] = {}
-        self.limits: dict[tuple, dict[int, Record]] = {}
         for record in records:
             moved = record.config.get("noise", {}).get("shift")  # by parts of a pixel
             key: str | None = record.data.get("key") if record.name("noise") in SAME_CLEAN and not moved else None
-            if "nmse" in record.per_image and key and key not in self.variances:
-                mse, nmse = (as_numbers(record.per_image[name]) for name in ("mse", "nmse"))
-                with np.errstate(divide="ignore", invalid="ignore"):
-                    self.variances[key] = mse / nmse
-            if (name := record.name("method")) in LIMITS.values() and record.name("noise") == "gaussian":
-                if (images := test_images(record)) and label(record) == name:
-                    self.limits.setdefault((name, *images), {})[record.seed] = record
+            if "nmse" not in record.per_image or not key:
+                continue
+            mses, shares = (as_numbers(record.per_image[name]) for name in ("mse", "nmse"))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                variances = mses / shares
+            known = self.variances.setdefault(key, variances)
+            if (
+                known.shape == variances.shape
+            ):  # 0/0 of the clean image itself, or an image that was refused, tells nothing
+                self.variances[key] = np.where(np.isfinite(known), known, variances)
 
     def cells(self, records: Sequence[Record]) -> dict[str, tuple[float, float | None]]:
         """Of MEASURES those that each of these records, one for each seed, has."""
         values = {name: [record.mean(name) for record in records] for name in METRICS}
         values["nmse"] = [self.nmse(record) for record in records]
-        for name, method in LIMITS.items():
-            values[f"times_{name}"] = [self.times(record, method) for record in records]
+        for name in DIVIDED:
+            values[f"times_{name}"] = [self.times(record, name) for record in records]
         values["image_s"] = [1 / record.images_per_s if record.images_per_s else None for record in records]
         values["training_s"] = [record.fit_s for record in records]
         return {
@@ -234,28 +256,25 @@ class Measure:
         images that others of the same images imply; None without these."""
         if "nmse" in record.per_image:
             return as_numbers(record.per_image["nmse"])
-        variances, mse = self.variances.get(str(record.data.get("key"))), as_numbers(record.per_image.get("mse", []))
-        if variances is None or record.name("noise") not in SAME_CLEAN or variances.shape != mse.shape:
+        variances, mses = self.variances.get(str(record.data.get("key"))), as_numbers(record.per_image.get("mse", []))
+        if variances is None or record.name("noise") not in SAME_CLEAN or variances.shape != mses.shape:
+            return None
+        if np.isnan(variances[np.isfinite(mses)]).any():  # of some image no other record tells
             return None
         with np.errstate(divide="ignore", invalid="ignore"):
-            return mse / variances
+            return mses / variances
 
-    def limit(self, record: Record, method: str) -> list[Record]:
+    def limit(self, record: Record, name: str) -> list[Record]:
         """The runs of a limit on the very noisy test images of a record; where that seed has none, on those of all seeds."""
-        images = test_images(record)
-        by_seed = self.limits.get((method, *images), {}) if images else {}
-        return [by_seed[record.seed]] if record.seed in by_seed else list(by_seed.values())
+        return self.limits.of(record, name) if has_limit(record) else []
 
-    def times(self, record: Record, method: str, value: Callable[[Record], float | None] | None = None) -> float | None:
+    def times(self, record: Record, name: str, value: Callable[[Record], float | None] = mse) -> float | None:
         """A record's MSE (or another value) as a multiple of that of a limit; None where there is none."""
-        value = value or (lambda one: one.mean("mse"))
-        ours, floors = value(record), complete([value(one) for one in self.limit(record, method)])
-        return ours / float(np.mean(floors)) if floors and ours is not None else None
+        ours, floor = value(record), self.limits.under(record, name, value) if has_limit(record) else None
+        return None if ours is None or floor is None else ours / floor
 
 
-def test_images(record: Record) -> tuple | None:
-    """What names the noisy test images of a record, apart from the seed, where the limits are limits: white Gaussian noise,
-    not clipped. Contaminated pairs are training pairs alone."""
-    if record.name("noise") not in PLAIN_AT_TEST or record.config["noise"].get("clip") or not record.data.get("key"):
-        return None
-    return record.data["key"], record.snr
+def has_limit(record: Record) -> bool:
+    """Whether the limits are limits of a record's test images: in white Gaussian noise, not clipped. Contaminated pairs are
+    training pairs alone."""
+    return record.name("noise") in PLAIN_AT_TEST and not record.config["noise"].get("clip")

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -26,6 +26,7 @@ from cryobench.config.identity import DENOISING, FULL, PLACES, own_folders, sett
 from cryobench.runs.filters import same, setting
 from cryobench.runs.record import Record
 
+Key = TypeVar("Key", bound=Hashable)
 FREE = {"noise.snr"}  # a table's columns, as the seeds are its replicates: no deviation
 WHERE = {f"{group}.{key}" for group, keys in PLACES.items() for key in keys}  # say where, not what
 COLUMNS = tuple("run_id task done data scale noise snr clip protocol method seed deviations record".split())
@@ -81,6 +82,12 @@ def deviations(config: dict) -> dict[str, object]:
             if key not in usual or not same(value, usual[key]):
                 differing[name] = value
     return differing
+
+
+def of_method(record: Record) -> dict[str, object]:
+    """The deviations of a record that are its method's: those of its own settings, and of the precision it computes with."""
+    differs = deviations(record.config)
+    return {key: value for key, value in differs.items() if key.startswith("method.") or key == "trainer.precision"}
 
 
 def defaults(group: str, config: dict) -> dict:
@@ -225,6 +232,14 @@ def earliest(runs: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
     return runs.iloc[np.argsort([record.started for record in runs["record"]], kind="stable")].drop_duplicates(by)
 
 
+def earliest_of(records: Iterable[Record], by: Callable[[Record], Key]) -> dict[Key, Record]:
+    """The same of records that are in no frame: what `by` says of one → the earliest of which it says so."""
+    found: dict[Key, Record] = {}
+    for record in sorted(records, key=lambda one: one.started):
+        found.setdefault(by(record), record)
+    return found
+
+
 def by_row(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The chosen runs of each row that has any."""
     return dict(iter(runs.groupby("row", sort=False)))
@@ -234,19 +249,3 @@ def measured_on(runs: pd.DataFrame) -> str:
     """A sentence: the data sets and scales of these runs."""
     places = sorted({f"{data}, {scale} scale" for data, scale in zip(runs["data"], runs["scale"], strict=True)})
     return f"Measured on: {'; '.join(places) or 'nothing yet'}."
-
-
-def limit(runs: pd.DataFrame, method: str) -> Callable[..., float | None]:
-    """(SNR, seed) → the MSE of the finished run of `bayes` or `wiener` there, with the shipped settings; the mean over seeds
-    where that seed has none, or none is given; None where there is no limit at all."""
-    by_snr: dict[float, dict[int, float]] = {}
-    for one in usual(runs, {"method.name": method}).itertuples():
-        by_snr.setdefault(one.snr, {})[one.seed] = one.mse
-
-    def at(snr: float, seed: int | None = None) -> float | None:
-        by_seed = by_snr.get(snr)
-        if not by_seed:
-            return None
-        return by_seed[seed] if seed in by_seed else float(np.mean(list(by_seed.values())))
-
-    return at

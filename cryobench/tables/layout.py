@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cryobench import printed
-from cryobench.tables.table import LIMITS, Cell
+from cryobench.tables.limits import LIMITS
+from cryobench.tables.table import Cell
 from cryobench.tables.text import booktabs, explained, formatted, page, pipes, sheet, significant
 
 COLUMNS = ("row", "snr", "metric", "mean", "spread", "n_seeds", "paper", "paper_spread", "verdict")

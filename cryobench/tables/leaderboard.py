@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,7 +19,8 @@ from cryobench.printed import called, named, plain
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
-from cryobench.tables.comparison import LIMITS, Measure, complete, key_of, label, one_line, place_of
+from cryobench.tables.comparison import Measure, around, by_row, digest, key_of, one_line, place_of
+from cryobench.tables.limits import LIMITS, complete
 from cryobench.tables.text import explained, page, pipes, sheet
 
 LEAST = 3  # methods that make a task
@@ -55,8 +56,10 @@ stands to the right: methods that were told more are no rivals of those that wer
 
 @dataclass(frozen=True)
 class Task:
-    """where: in words; config: of one of its runs; unit: "bayes", "linear" or "" (NMSE itself)."""
+    """key: what its runs agree in (`key_of`); where: that in words, of another task others; config: of one of its runs; unit:
+    "bayes", "linear" or "" (NMSE itself)."""
 
+    key: str
     where: str
     config: dict
     unit: str
@@ -70,9 +73,8 @@ class Task:
             "" if scale == "desk" else scale,
             f"{noise['snr']:g}" if "snr" in noise else "",
         ]
-        more = self.where.split(", ")[3:]
-        settings = [word.removeprefix("noise.") for word in more if not word.startswith("noise.name=")]
-        noise_settings = ", ".join(filter(None, map(in_words, settings)))
+        settings = {key.removeprefix("noise."): value for key, value in sorted(around(self.config).items())}
+        noise_settings = ", ".join(filter(None, (in_words(*one) for one in settings.items() if one[0] != "name")))
         return " ".join(filter(None, [*words, f"({noise_settings})" if noise_settings else ""]))
 
     @property
@@ -82,13 +84,13 @@ class Task:
         return f"{noise['name']}, clipped" if noise.get("clip") else noise["name"]
 
 
-def in_words(setting: str) -> str:
-    """A setting of a noise model at the head of a column; nothing for what is not there.
+def in_words(key: str, value) -> str:
+    """A setting of a noise model, as `around` has it, at the head of a column; nothing for what is not there.
 
-    >>> [in_words(setting) for setting in ("ctf=True", "shift=0", "shift=2", "train=True", "share=0.3", "gain=2")]
+    >>> settings = {"ctf": "True", "colour": "0", "shift": "2", "train": "True", "share": "0.3", "gain": "2"}
+    >>> [in_words(*setting) for setting in settings.items()]
     ['CTF', '', 'shifts of up to 2 px', 'training images alike', '30 %', 'gain=2']
     """
-    key, _, value = setting.partition("=")
     if value in ("0", "0.0", "False"):
         return ""
     words = {
@@ -99,7 +101,7 @@ def in_words(setting: str) -> str:
         "train": "training images alike",
         "type": f"type {value}",
     }
-    return f"{100 * float(value):.3g} %" if key == "share" else words.get(key, setting)
+    return f"{100 * float(value):.3g} %" if key == "share" else words.get(key, f"{key}={value}")
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Board:
-    """tasks, and rows (method, its settings or "") → task by `where` → cell."""
+    """tasks, and rows (method, its settings or "") → task by `key` → cell."""
 
     tasks: list[Task]
     rows: dict[tuple[str, str], dict[str, Cell]]
@@ -125,27 +127,29 @@ def beside(folder) -> list[Store]:
 
 
 def board(stores: Iterable[Store]) -> Board:
-    """The leaderboard of the finished runs of these folders."""
+    """The leaderboard of the finished runs of these folders, whichever of them each lies in."""
+    done = [one for store in stores for one in store.all() if one.done and "truth" not in one.side_information]
+    measure = Measure(done)
     tasks: list[Task] = []
     cells: dict[tuple[str, str], dict[str, Cell]] = {}
-    for store in stores:
-        done = [one for one in store.all() if one.done and "truth" not in one.side_information]
-        measure = Measure(done)
-        for records in by_task(done).values():
-            task = Task(place_of(records[0].config), records[0].config, unit_of(records, measure))
-            tasks.append(task)
-            for name, runs in by_label(records).items():
-                if cell := cell_of(task, runs, measure):
-                    cells.setdefault((records_name(runs[0]), name), {})[task.where] = cell
+    for key, records in by_task(done).items():
+        task = Task(key, place_of(records[0].config), records[0].config, unit_of(records, measure))
+        tasks.append(task)
+        for name, by_seed in by_row(records).items():
+            runs = list(by_seed.values())
+            if cell := cell_of(task, runs, measure):
+                cells.setdefault((records_name(runs[0]), name), {})[key] = cell
+    often = Counter(task.where for task in tasks)  # two people's noise models of one name
+    tasks = [replace(one, where=f"{one.where} ({digest(one.key)})") if often[one.where] > 1 else one for one in tasks]
     tasks.sort(key=place)
     chosen = {method: settings_of(method, cells) for method, _ in cells}
     rows = {(method, name.removeprefix(method).strip()): cells[method, name] for method, name in chosen.items()}
-    tasks = [task for task in tasks if sum(task.where in by_where for by_where in rows.values()) > 1]
+    tasks = [task for task in tasks if sum(task.key in by_key for by_key in rows.values()) > 1]
     linear = {
-        task.where: cell.nmse[0]
+        task.key: cell.nmse[0]
         for task in tasks
         if task.noise == "gaussian"
-        if (cell := rows.get((LIMITS["linear"], ""), {}).get(task.where))
+        if (cell := rows.get((LIMITS["linear"], ""), {}).get(task.key))
     }
     return Board(tasks, dict(sorted(rows.items(), key=lambda row: standing(row[1], linear))))
 
@@ -167,36 +171,28 @@ def records_name(record: Record) -> str:
     return record.given or str(record.name("method"))
 
 
-def by_label(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Method with its settings → its runs, of each seed the earliest."""
-    labelled: dict[str, dict[int, Record]] = {}
-    for record in sorted(records, key=lambda one: one.started):
-        labelled.setdefault(label(record), {}).setdefault(record.seed, record)
-    return {name: [runs[seed] for seed in sorted(runs)] for name, runs in labelled.items()}
-
-
 def unit_of(records: Sequence[Record], measure: Measure) -> str:
     """What a task's numbers are multiples of."""
-    return next((name for name in ("bayes", "linear") if measure.limit(records[0], LIMITS[name])), "")
+    return next((name for name in LIMITS if measure.limit(records[0], name)), "")
 
 
 def cell_of(task: Task, runs: Sequence[Record], measure: Measure) -> Cell | None:
     """None where the NMSE isn't known."""
     shares = complete([measure.nmse(one) for one in runs])
-    values = complete([measure.times(one, LIMITS[task.unit], measure.nmse) for one in runs]) if task.unit else shares
+    values = complete([measure.times(one, task.unit, measure.nmse) for one in runs]) if task.unit else shares
     return Cell(mean_and_spread(values), mean_and_spread(shares), runs) if shares and values else None
 
 
 def settings_of(method: str, cells: dict[tuple[str, str], dict]) -> str:
     """The label of a method with the settings of its yaml; without records of these, the one that the most tasks have, and of
     several the shortest."""
-    counts = {name: len(by_where) for (one, name), by_where in cells.items() if one == method}
+    counts = {name: len(by_key) for (one, name), by_key in cells.items() if one == method}
     return min(counts, key=lambda name: (name != method, -counts[name], len(name), name))
 
 
 def standing(cells: dict[str, Cell], linear: dict[str, float]) -> float:
     """By which rows are ordered: the geometric mean of their NMSE over the linear limit's, task by task; without any, last."""
-    values = [cell.nmse[0] / linear[where] for where, cell in cells.items() if where in linear]
+    values = [cell.nmse[0] / linear[key] for key, cell in cells.items() if key in linear]
     return float(np.exp(np.mean(np.log(values)))) if values else np.inf
 
 
@@ -227,7 +223,7 @@ def lines(leaders: Board, tasks: Sequence[Task], least: int = 1) -> list[list[st
     """A table's texts: a line for each method that has records of `least` of these tasks, which are of one unit."""
     out = [[UNITS[tasks[0].unit], *(task.short for task in tasks), "side information"]]
     for (method, settings), cells in leaders.rows.items():
-        row = [cells.get(task.where) for task in tasks]
+        row = [cells.get(task.key) for task in tasks]
         if sum(cell is not None for cell in row) >= least:
             first = next(cell for cell in row if cell).records[0]
             untold = any(task.config["noise"].get("ctf") for task in tasks) and "ctf" not in first.side_information
@@ -270,7 +266,7 @@ def to_csv(leaders: Board) -> str:
     out = []
     for (method, settings), cells in leaders.rows.items():
         for task in leaders.tasks:
-            if (cell := cells.get(task.where)) is None:
+            if (cell := cells.get(task.key)) is None:
                 continue
             config, (mean, spread) = task.config, cell.value
             out.append(

@@ -19,9 +19,8 @@ import pandas as pd
 from cryobench.evaluation.statistics import LEVEL, against_published, mean_and_spread
 from cryobench.runs.record import Record
 from cryobench.tables import frame
+from cryobench.tables.limits import LIMITS, Limits, complete, mse
 
-# What an MSE is a multiple of: the method whose finished run, of the same SNR and seed, is the limit.
-LIMITS = {"bayes": "bayes", "linear": "wiener"}
 TRIALS = ("smoke", "quick")  # scales whose numbers are worth nothing
 LATER = ("nmse",)  # metrics that older records lack: no cell where none has it
 
@@ -103,11 +102,7 @@ def cells(
     """All cells of a table, row by row, and notes; a run that is missing or failed leaves its seed out, counted."""
     chosen, notes = frame.chosen(runs, rows)
     notes += refused(chosen)
-    for name in (
-        ("data", "scale") if len(chosen) else ()
-    ):  # one folder may hold several: the limit is that of its own images
-        runs = runs[runs[name] == chosen[name].iloc[0]]
-    limits = {name: frame.limit(runs, method) for name, method in LIMITS.items()}
+    limits = Limits(runs["record"])
     different = ", other settings" if notes and notes[0].startswith("Settings") else ""
     places, none = dict(iter(chosen.groupby(["row", "snr"], sort=False))), chosen[:0]
     out = []
@@ -121,7 +116,7 @@ def cells(
                     continue
                 value, spread = (published(paper).get((row, snr, metric)) if paper else None) or (None, None)
                 first = None if group.empty else group.iloc[0]
-                floors = {name: complete([at(snr, seed) for seed in group["seed"]]) for name, at in limits.items()}
+                floors = {name: complete(limits.under(one, name, mse) for one in group["record"]) for name in LIMITS}
                 out.append(
                     Cell(
                         row,
@@ -146,12 +141,6 @@ def images_of(record: Record) -> str:
     numbers = f"{data['image_size']} px, {data['n_train']:,} training and {data['n_test']:,} test images"
     warning = "; so few show that all works, their numbers mean nothing" if scale in TRIALS else ""
     return f"{data['name']}, {scale} scale: {numbers}{warning}"
-
-
-def complete(values: Sequence[float | None]) -> list[float] | None:
-    """The values where there are all of them, else None."""
-    numbers = [value for value in values if value is not None]
-    return numbers if len(numbers) == len(values) else None
 
 
 def refused(chosen: pd.DataFrame) -> list[str]:

@@ -31,7 +31,7 @@ class Measured(Generic[Row]):
 def measured(shown: Mapping[Row, Mapping[int, Record]]) -> Measured[Row]:
     """Row → seed → record; a row's spread is moderated by all rows of its kind, each set of runs once."""
     values = {
-        row: {seed: as_numbers(record.per_image["mse"]) for seed, record in by_seed.items()}
+        row: {seed: as_numbers(record.per_image["mse"]) for seed, record in by_seed.items() if record.per_image}
         for row, by_seed in shown.items()
     }
     names = {row: tuple(record.run_id for record in by_seed.values()) for row, by_seed in shown.items()}
