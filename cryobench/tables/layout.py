@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from cryobench import printed
 from cryobench.tables.limits import LIMITS
 from cryobench.tables.table import Cell
-from cryobench.tables.text import booktabs, explained, formatted, page, pipes, sheet, significant
+from cryobench.tables.text import booktabs, escaped, explained, formatted, page, pipes, sheet, significant
 
 COLUMNS = ("row", "snr", "metric", "mean", "spread", "n_seeds", "paper", "paper_spread", "verdict")
 HEADINGS = {"mse": "MSE", "psnr": "PSNR", "ssim": "SSIM"}  # NMSE stands in the csv alone
@@ -125,7 +125,8 @@ def to_tex(cells: list[Cell], caption: str, corner: str, label: str, names: dict
     top = ["", *(rf"\multicolumn{{{len(under)}}}{{c}}{{{name}}}" for name, under in blocks)]
     second = [corner, *(name if one else f"{snr:g}" for name, under in blocks for snr in under)]
     parts = [
-        [[(names or {}).get(row, row), *grid.texts(row)] for row in rows] for rows in (grid.published, grid.others)
+        [[(names or {}).get(row) or escaped(row), *grid.texts(row)] for row in rows]
+        for rows in (grid.published, grid.others)
     ]
     columns = 1 + sum(len(under) for _, under in blocks)
     return booktabs(caption, label, columns, [second] if one else [top, second], parts)

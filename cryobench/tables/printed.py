@@ -33,7 +33,7 @@ def write(
     caption = f"{frame.measured_on(runs[runs['done'].astype(bool)])} Mean(spread over seeds)."
     top = ["", *(rf"\multicolumn{{{len(snrs)}}}{{c}}{{{HEADINGS[metric]}}}" for metric in metrics)]
     below = [corner, *(f"{snr:g}" if several else HEADINGS[metric] for snr, metric in columns)]
-    body = [[(names or {}).get(row, row), *line] for row, *line in lines]
+    body = [[(names or {}).get(row) or text.escaped(row), *line] for row, *line in lines]
     head = [top, below] if several else [below]
     return text.write(
         store,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -19,6 +20,24 @@ SIGNS = {
     "ℓ1": r"$\ell_1$",
     "ℓ2": r"$\ell_2$",
 }  # what LaTeX wants in their place, in every table
+SPECIAL = {
+    **{sign: rf"\{sign}" for sign in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "ℓ": r"$\ell$",
+}  # what LaTeX takes for something else than a letter
+GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξπρτυφχψω",
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho tau upsilon phi chi psi omega".split(),
+        strict=True,
+    )
+)
+LATIN = "\u017f"  # the last letter that LaTeX knows by itself
 
 
 def write(store: Store, name: str, texts: dict[str, str]) -> list[Path]:
@@ -108,6 +127,24 @@ def page(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def escaped(name: str) -> str:
+    """A name that anybody may have given, as LaTeX prints it; SIGNS are left to `booktabs`.
+
+    >>> print(escaped("my_net 50% a&b"), escaped("λ=1, σ"), escaped("漢 {x}"))
+    my\\_net 50\\% a\\&b $\\lambda$=1, σ U+6F22 \\{x\\}
+    """
+
+    def letter(found: re.Match) -> str:
+        sign = found[0]
+        if sign in SIGNS:
+            return sign
+        if sign in GREEK:
+            return rf"$\{GREEK[sign]}$"
+        return SPECIAL.get(sign) or (sign if sign <= LATIN else f"U+{ord(sign):04X}")
+
+    return re.sub("|".join([*map(re.escape, SIGNS), "."]), letter, " ".join(name.split()))
+
+
 def booktabs(
     caption: str,
     label: str,
@@ -119,7 +156,7 @@ def booktabs(
 ) -> str:
     """A LaTeX table: the lines of its head, then each of `parts` below a rule of its own, under its title where it has one.
 
-    signs: what LaTeX wants in the place of these texts, in the lines beside SIGNS.
+    signs: what LaTeX wants in the place of these texts, in the lines beside SIGNS. Texts are LaTeX: `escaped` makes it of names.
     """
     body = []
     for part, title in zip(parts, titles or [""] * len(parts), strict=True):
