@@ -158,3 +158,27 @@ def test_a_plan_without_a_bench_goes_by_finished_runs_like_its_own(cli, tmp_path
     for other in (["method=nlm", "method.patch=3"], ["method=nlm", "data.n_test=5"], ["method=noisy"]):
         out = cli("plan", "seed=1", *TINY, *other)[1]
         assert "cost unknown" in out and "isn't known here" in out, out
+
+
+def test_runs_that_do_not_denoise_go_by_their_own_settings(cli, tmp_path):
+    """Whatever bench knows of the methods and images that their config names, too: they use none of these."""
+    words = ["task=robust_estimation", "task.n=400", "task.p=4", "task.steps=20", "paths.results=res"]
+    gan = bench_of(*plan(["method=gan"]).jobs)
+    gan["methods"][0]["key"] = cost_key(plan(words).jobs[0].config)
+    (tmp_path / "res").mkdir()
+    (tmp_path / "res" / "bench.json").write_text(json.dumps({**gan, "simulation_s": {"32": 9.0}}))
+    status, out, _ = cli("plan", *words, "seed=0,1,2")
+    assert (
+        status == 0 and out.count(": cost unknown") == 3 and "3 runs don't denoise" in out and "isn't known" not in out
+    )
+    assert cli(*words)[0] == 0
+    (file,) = (tmp_path / "res").rglob("record.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"wall_s": 3720.0}))
+    status, out, _ = cli("plan", *words, "seed=0,1,2")
+    assert status == 0 and out.count(": about 62 min, as runs like it took") == 2, out
+    assert "simulation 0 s" in out and "0 GB of simulated images" in out and "don't denoise" not in out, out
+    assert cli("plan", *words, "task.n=500")[1].count("cost unknown") == 1
+    status, _, err = cli("bench", *words)
+    assert (
+        status == 2 and err.count("\n") == 1 and "expected runs that denoise" in err and "task=robust_estimation" in err
+    )

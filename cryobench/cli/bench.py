@@ -19,11 +19,18 @@ def bench(overrides: list[str] = Overrides) -> None:
     from rich.table import Table
 
     from cryobench.config import sweep
+    from cryobench.config.identity import task_name
     from cryobench.cost import bench as benchmark
     from cryobench.cost.ratios import Ratio
+    from cryobench.errors import InputError
 
     words = list(overrides or [])
     jobs = [job for asked in benchmark.asked_for(words) for job in sweep.plan(asked).jobs]
+    if others := sorted({task_name(job.config) for job in jobs} - {"denoising"}):
+        raise InputError(
+            f"bench: expected runs that denoise, which is all that it measures, got task={', '.join(others)}; plan goes by "
+            "finished runs like them"
+        )
     measured = benchmark.everything(jobs, progress=sys.stderr.isatty())
     table = Table(title="images per second")
     for column in ("method", "px", "cores", "training", "denoising"):

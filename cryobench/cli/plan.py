@@ -25,7 +25,9 @@ def plan(overrides: list[str] = Overrides) -> None:
     speeds = estimate.read_bench(results / "bench.json")
     waiting = [job for job in jobs if states[job.run_id] != "done"]
     strange = any(estimate.speed_of(job.config, speeds, threads) is None for job in waiting)
-    cost = estimate.cost(waiting, speeds, together, threads, estimate.taken(Store(results).all()) if strange else {})
+    cost = estimate.cost(
+        waiting, speeds, together, threads, estimate.taken(Store(results).all(task=None)) if strange else {}
+    )
     for job in jobs:
         record, seconds = records[job.run_id], cost.runs.get(job.run_id)
         if record and record.done:
@@ -36,9 +38,14 @@ def plan(overrides: list[str] = Overrides) -> None:
         print(f"{states[job.run_id]:<8}{label(job)}{time}")
     counts = ", ".join(f"{list(states.values()).count(state)} {state}" for state in ("done", "failed", "pending"))
     print(f"{len(jobs)} runs: {counts}")
-    if cost.unmeasured:
+    unknown = [job for job in waiting if job.run_id in cost.unmeasured]
+    if others := [job for job in unknown if not estimate.denoises(job.config)]:
         print(
-            f"{len(cost.unmeasured)} runs are of methods and sizes whose speed isn't known here: "
+            f"{len(others)} runs don't denoise, which is what bench measures: their cost is known once one like each is done"
+        )
+    if len(others) < len(unknown):
+        print(
+            f"{len(unknown) - len(others)} runs are of methods and sizes whose speed isn't known here: "
             f"python -m cryobench bench {' '.join(overrides or [])}"
         )
     if waiting and len(cost.unmeasured) < len(waiting):

@@ -7,6 +7,9 @@ finished runs like them.
 
 A method without epochs has one; for PGGAN images are those of a growth phase, and a phase has parts for epochs. Images are
 simulated once for each data set that is not in the cache. Runs go side by side as `launch` would have them.
+
+That is of runs that denoise. Another task simulates nothing that is kept and has no method: what its runs cost is known from
+finished ones with its own settings, and from nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryobench.config.compose import build, cache_folder
+from cryobench.config.identity import task_name
 from cryobench.config.sweep import Job
 from cryobench.cost.speed import cost_key, grows, images_seen, learned
 from cryobench.data.cache import content_hash, is_whole
@@ -71,8 +75,15 @@ def read_bench(path: Path) -> dict:
         raise InputError(f"{path}: expected what `cryobench bench` wrote, got something else; remove it") from None
 
 
+def denoises(config: dict) -> bool:
+    """Whether a run has images and a method, which is what bench measures."""
+    return task_name(config) == "denoising"
+
+
 def speed_of(config: dict, bench: dict, cores: int = 1) -> dict | None:
-    """The measured speed of this run's method, size and device."""
+    """The measured speed of this run's method, size and device; None where there is none, as of a run that doesn't denoise."""
+    if not denoises(config):
+        return None
     key = cost_key(config)
     entries = [entry for entry in bench["methods"] if entry["key"] == key and "error" not in entry]
     return min(entries, key=lambda entry: abs(entry["cores"] - cores), default=None)
@@ -107,6 +118,9 @@ def taken(records: Sequence[Record]) -> dict[str, float]:
 
 def work_of(config: dict) -> str:
     """What decides the cost of a run on one machine."""
+    if not denoises(config):
+        settings = {key: value for key, value in config["task"].items() if key != "_target_"}
+        return json.dumps([settings, config["trainer"]["accelerator"]], sort_keys=True)
     sizes = (config["data"].get("n_train"), config["data"].get("n_test"))
     steps = tuple(config["method"].get(name) for name in ("epochs", "phase_images"))
     return json.dumps([cost_key(config), sizes, steps], sort_keys=True)
@@ -126,9 +140,9 @@ def cost(jobs: Sequence[Job], bench: dict, together: int, cores: int, took: dict
         else:
             continue
         disk += speed["weights_bytes"] if speed else 0
-        disk += RECORD_BYTES + RECORD_BYTES_PER_IMAGE * job.config["data"]["n_test"]
+        disk += RECORD_BYTES + (RECORD_BYTES_PER_IMAGE * job.config["data"]["n_test"] if denoises(job.config) else 0)
     checkpoints = sorted((s["checkpoint_bytes"] for job in jobs if (s := speed_of(job.config, bench))), reverse=True)
-    simulation, cache = simulations(jobs, bench)
+    simulation, cache = simulations([job for job in jobs if denoises(job.config)], bench)
     seconds = max(*runs.values(), sum(runs.values()) / together) if runs else 0.0
     unmeasured = [job.run_id for job in jobs if job.run_id not in runs]
     return Cost(
