@@ -189,6 +189,18 @@ def test_what_seeds_share_is_taken_out_and_chance_is_not_taken_for_it():
     assert np.mean(np.array(lucky) == 0) > 0.8 and statistics.correlation(same[:2]) == 0.0
 
 
+@pytest.mark.parametrize("seeds", [3, 5, 10, 20])
+def test_what_is_taken_off_a_mean_correlation_is_its_standard_error_at_any_number_of_seeds(seeds):
+    """Of unrelated rows, by simulation; and the mean itself is that of numpy's correlations."""
+    rng, n = np.random.default_rng(16), ROWS_OF_A_KIND
+    draws = rng.normal(size=(3000, n, seeds))
+    means = np.array([(np.corrcoef(rows).sum() - n) / (n * (n - 1)) for rows in draws])
+    assert means.std() == pytest.approx(statistics.chance_error(n, seeds), rel=0.06)
+    taken = [statistics.correlation([dict(enumerate(row)) for row in rows]) for rows in draws[:300]]
+    expected = np.maximum(means[:300] - means.std(), 0)
+    assert taken == pytest.approx(expected, abs=0.06 * means.std()) and np.mean(np.array(taken) == 0) > 0.8
+
+
 def test_holm_on_a_worked_example():
     """Four tests: 0.005·4, 0.01·3, 0.03·2, and 0.04, which may not come before it."""
     assert statistics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])

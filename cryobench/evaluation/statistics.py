@@ -7,6 +7,7 @@ row's σ_r, the rows of its kind say more: variances are moderated (Smyth 2004),
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -86,8 +87,10 @@ def trigamma_inverse(x: float) -> float:
 def correlation(rows: Sequence[Mapping[int, float]]) -> float:
     """Mean correlation over seeds between any two rows: what the same noise and starting weights share.
 
-    From the seeds that all rows have, less its standard error 1/(n − 1) for n unrelated rows, at least 0; 0 with fewer than
-    three such seeds or three rows that vary.
+    From the S seeds that all rows have, less its standard error for n unrelated rows, at least 0; 0 with fewer than three such
+    seeds or three rows that vary. Centred rows of unit length are directions in S − 1 dimensions: two random ones have an inner
+    product of mean 0 and variance 1/(S − 1), and the n(n − 1)/2 pairs are uncorrelated, so that their mean has a standard error
+    of √(2 / (n(n − 1)(S − 1))).
     """
     seeds = sorted(set.intersection(*(set(row) for row in rows)))
     if len(seeds) < SEEDS:
@@ -96,7 +99,15 @@ def correlation(rows: Sequence[Mapping[int, float]]) -> float:
     values -= values.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(values, axis=1, keepdims=True)
     values, n = (values / np.where(norms > 0, norms, 1))[norms[:, 0] > 0], int((norms > 0).sum())
-    return max(0.0, float(np.square(values.sum(axis=0)).sum() / n - 2) / (n - 1)) if n >= 3 else 0.0
+    if n < 3:
+        return 0.0
+    mean = (float(np.square(values.sum(axis=0)).sum()) / n - 1) / (n - 1)
+    return max(0.0, mean - chance_error(n, len(seeds)))
+
+
+def chance_error(n: int, seeds: int) -> float:
+    """The standard error of the mean correlation over seeds between any two of n unrelated rows."""
+    return math.sqrt(2 / (n * (n - 1) * (seeds - 1)))
 
 
 @dataclass(frozen=True)
