@@ -45,7 +45,7 @@ def write(store: Store) -> list[Path]:
     rows = {row: wanted for row, wanted in (frame.sweep_rows("methods") | more).items() if row in (*SHOWN, *more)}
     files = []
     for snr in (0.1, 0.05):
-        chosen = frame.by_row(frame.chosen(runs[runs["snr"] == snr], rows)[0])
+        chosen = frame.by_row(frame.chosen(runs[runs["snr"] == snr], rows).runs)
         shown = {row: some for row, some in chosen.items() if kept(store, some)}
         panels = [one for row in ordered(store, shown) for one in panel(store, shown[row], name(store, row, shown))]
         if panels:

@@ -20,7 +20,7 @@ def write(store: Store) -> list[Path]:
     """Write fig2_lambda.png and .svg: the paper's nine panels in its order, then the limit λ → ∞."""
     rows = frame.sweep_rows("lambda")
     runs = frame.frame(store.all())
-    chosen = frame.by_row(frame.chosen(runs[runs["snr"] == SNR], rows)[0])
+    chosen = frame.by_row(frame.chosen(runs[runs["snr"] == SNR], rows).runs)
     names = {
         "oracle": "clean",
         **{row: f"λ = {row}" for row in rows if row not in ("oracle", LIMIT)},

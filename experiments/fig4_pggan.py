@@ -20,7 +20,7 @@ NAMES = {"PGGAN + l1": "WGANgp + ℓ1, grown", "PGGAN": "WGANgp, grown"}  # the 
 def write(store: Store) -> list[Path]:
     """Write fig4_pggan and fig4_pggan_training, .png and .svg, of what has records; the lowest seed shows its images."""
     runs, rows = frame.frame(store.all()), frame.sweep_rows("pggan")
-    chosen, _ = frame.chosen(runs[runs["snr"] == SNR], {row: rows[row] for row in ROWS})
+    chosen = frame.chosen(runs[runs["snr"] == SNR], {row: rows[row] for row in ROWS}).runs
     trained = {row: list(group["record"]) for row, group in frame.by_row(chosen).items()}
     if not trained:
         return []

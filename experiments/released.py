@@ -44,9 +44,10 @@ def write(store: Store) -> list[Path]:
     notes = []
     for protocol in PROTOCOLS:
         wanted = {row: {**settings, "protocol.name": protocol} for row, settings in rows.items()}
-        computed, row_notes = table.cells(runs, wanted, None, SNRS, METRICS)
+        computed, _ = table.cells(runs, wanted, None, SNRS, METRICS)
         by_place |= {(cell.row, cell.snr, cell.metric, protocol): cell for cell in computed}
-        notes += [f"{protocol.capitalize()}: {note}" for note in row_notes if note.startswith("Settings")]
+        settings = frame.chosen(runs, wanted).settings
+        notes += [f"{protocol.capitalize()}: {settings}"] if settings else []
     brackets = {record.run_id: record.variants for record in runs["record"] if record.variants}
     parts = [INTRODUCTION, frame.measured_on(runs)]
     for snr in SNRS:

@@ -21,7 +21,7 @@ def write(store: Store) -> list[Path]:
     runs = frame.frame(store.all())
     rows = {row: wanted for row, wanted in frame.sweep_rows("lambda").items() if row != "oracle"}
     cells, notes = table.cells(runs, rows, 3, (SNR,), ("mse", "psnr", "ssim", "nmse"))
-    notes = [*reading(frame.chosen(runs, rows)[0]), *notes]
+    notes = [*reading(frame.chosen(runs, rows).runs), *notes]
     in_paper = [cell for cell in cells if cell.row != LIMIT]
     return text.write(
         store,

@@ -111,8 +111,8 @@ def records_of(runs: pd.DataFrame, view: str) -> tuple[dict[str, list[Record]], 
     clustered = runs["record"].map(lambda record: bool(record.analysis.get("clustering")))
     extra = {} if view == "random" else {"data.test_view": view}
     rows = {row: {**wanted, **extra} for row, wanted in frame.sweep_rows("clustering").items()}
-    chosen, notes = frame.chosen(runs[(runs["snr"] == SNR) & clustered & (views == view)], rows)
-    return {row: list(group["record"]) for row, group in frame.by_row(chosen).items()}, notes
+    chosen = frame.chosen(runs[(runs["snr"] == SNR) & clustered & (views == view)], rows)
+    return {row: list(group["record"]) for row, group in frame.by_row(chosen.runs).items()}, chosen.notes
 
 
 def clusterings(records: list[Record]) -> dict[str, Clustering]:

@@ -71,8 +71,8 @@ def write(store: Store) -> list[Path]:
     """Write table_microscope.md, .csv and .tex, and fig_microscope.png and .svg."""
     runs = frame.frame(store.all())
     wanted = frame.sweep_rows("microscope")
-    chosen, notes = frame.chosen(runs[runs["snr"] == SNR], wanted)
-    values = nmse_of(chosen, runs)
+    chosen = frame.chosen(runs[runs["snr"] == SNR], wanted)
+    values = nmse_of(chosen.runs, runs)
     lines = summary(values, wanted)
     parts = [f"# {TITLE}", text.pipes(grid(lines)), "## What this table was to show", *asked(values)]
     if len(order := order_of(lines, "white")) > 1:
@@ -82,7 +82,7 @@ def write(store: Store) -> list[Path]:
             store,
             "table_microscope",
             {
-                "md": text.page(*parts, *NOTES, *notes),
+                "md": text.page(*parts, *NOTES, *chosen.notes),
                 "csv": text.sheet(COLUMNS, lines),
                 "tex": text.booktabs(TITLE, "tab:microscope", len(grid([])[0]), grid([]), [grid(lines)[1:]], SIGNS),
             },

@@ -29,7 +29,7 @@ def write(store: Store) -> list[Path]:
     runs = frame.frame(store.all())
     rows = {row: wanted for row, wanted in frame.sweep_rows("pggan").items() if row != "oracle"}
     cells, notes = table.cells(runs, rows, "pggan", (SNR,), ("mse", "psnr", "ssim", "nmse"))
-    chosen, _ = frame.chosen(runs, rows)
+    chosen = frame.chosen(runs, rows).runs
     chosen = frame.by_row(chosen[chosen["snr"] == SNR])
     records = {row: list(chosen[row]["record"]) if row in chosen else [] for row in rows}
     sharp = {row: spreads(map(sharpness, records[row])) for row in rows}

@@ -80,9 +80,9 @@ def watched(store: Store) -> tuple[dict[str, list[dict]], list[str]]:
     runs = frame.frame(store.all())
     seen = runs[(runs["snr"] == 0.1) & runs["record"].map(lambda record: bool(record.method.get("watch")))]
     rows = frame.sweep_rows("stability")
-    chosen, notes = frame.chosen(seen, {row: rows[row] for row in ROWS})
+    chosen = frame.chosen(seen, {row: rows[row] for row in ROWS})
     curves = {
-        row: [record.method["watch"] for record in group["record"]] for row, group in frame.by_row(chosen).items()
+        row: [record.method["watch"] for record in group["record"]] for row, group in frame.by_row(chosen.runs).items()
     }
     return {
         row: [
@@ -91,7 +91,7 @@ def watched(store: Store) -> tuple[dict[str, list[dict]], list[str]]:
             if c["step"] == row_curves[0]["step"]
         ]
         for row, row_curves in curves.items()
-    }, notes
+    }, chosen.notes
 
 
 def oscillation(step: np.ndarray, mse: np.ndarray) -> tuple[float, float, float]:

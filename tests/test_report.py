@@ -153,7 +153,7 @@ def test_the_gallery_is_sorted_by_mse_and_says_what_the_limit_is_the_lowest_of(t
     for method, mse in (("oracle", 0.0), ("exemplar", 0.009), ("noisy", 0.3), ("bayes", 0.01), ("nlm", 0.02)):
         keep(store, resolve(compose([f"method={method}"])), mse)
     runs = frame.frame(store.all())
-    found = frame.by_row(frame.chosen(runs, frame.sweep_rows("methods"))[0])
+    found = frame.by_row(frame.chosen(runs, frame.sweep_rows("methods")).runs)
     order = fig2_gallery.ordered(store, found)
     assert order == ["oracle", "noisy", "Non-local means", "exemplar", "Bayes limit"]
     assert fig2_gallery.name(store, order[-1], found) == "Bayes limit,\nlowest in expectation"

@@ -185,6 +185,7 @@ ODD = {
     "fit_s": [1],
     "config.data.n_test": "six",
     "config.data.image_size": -1,
+    "config.data.n_train": None,
     "config.noise.snr": [0.1],
     "config.method.lam": "ten",
     "config.trainer.precision": {"a": 1},

@@ -74,6 +74,7 @@ def test_runs_with_other_settings_never_enter_a_mean(other):
     alone, notes = cell([strange])
     assert alone.values == (9.0,), "and where they are all there is, they are shown, with a note of what they are"
     assert other == "scale=desk" or notes[0].startswith("Settings other than the shipped ones")
+    assert alone.scale == ("desk" if other == "scale=desk" else "smoke, other settings"), "which no verdict compares"
 
 
 def test_a_trial_of_another_scale_setting_does_not_hide_a_run_that_it_does_not_change():
@@ -182,8 +183,11 @@ def test_particles_with_other_settings_never_enter_a_mean(setting):
     runs = frame.frame(
         [Record(str(n), "done", config, n, metrics=metrics) for n, config in enumerate((plain, strange))]
     )
-    chosen, notes = frame.chosen(runs, {"nlm": wanted})
-    assert list(chosen["run_id"]) == ["0"] and setting.strip("+").partition("=")[0] in notes[0]
+    chosen = frame.chosen(runs, {"nlm": wanted})
+    assert list(chosen.runs["run_id"]) == ["0"] and setting.strip("+").partition("=")[0] in chosen.left_out
+    assert not chosen.variant and chosen.notes == [chosen.left_out]
+    alone = frame.chosen(runs[1:], {"nlm": wanted})
+    assert setting.strip("+").partition("=")[0] in alone.variant and alone.notes == [alone.settings]
     assert cells([*runs["record"], record("(1,1)")])[0][0].values == (0.01,)
 
 

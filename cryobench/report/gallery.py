@@ -25,7 +25,7 @@ def panels(store: Store, runs: pd.DataFrame) -> dict[str, list[dict]]:
     """SNR → methods, clean and noisy first, then by MSE, the limit last: what `panel_of` says of each."""
     shown: dict[str, list[dict]] = {}
     rows = {
-        sweep: frame.chosen(runs, frame.sweep_rows(sweep) | more)[0]
+        sweep: frame.chosen(runs, frame.sweep_rows(sweep) | more).runs
         for sweep, more in zip(SWEEPS, (frame.outside(runs) | frame.own(runs), {}), strict=True)
     }
     for snr in summary.snrs(runs):

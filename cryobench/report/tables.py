@@ -69,7 +69,7 @@ def runs_of(name: str, runs: pd.DataFrame) -> dict[tuple[str, float], list[str]]
     """(row, SNR) → the runs behind it, through the sweep that writes the table."""
     by_place: dict[tuple[str, float], list[str]] = {}
     for sweep in writers(name):
-        chosen, _ = frame.chosen(runs, frame.sweep_rows(sweep))
+        chosen = frame.chosen(runs, frame.sweep_rows(sweep)).runs
         for place, group in chosen.groupby(["row", "snr"], sort=False):
             by_place.setdefault(place, []).extend(group["run_id"])
     return by_place

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -197,8 +198,28 @@ def usual(runs: pd.DataFrame, wanted: dict[str, object]) -> pd.DataFrame:
     return earliest(matching[matching["variant"] == ""], ["data", "scale", "snr", "seed"])
 
 
-def chosen(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> tuple[pd.DataFrame, list[str]]:
-    """The runs of one and the same variant, row by row by seed, a seed and SNR once in each; and notes for the reader.
+@dataclass(frozen=True)
+class Chosen:
+    """runs: as `rows` has them, all of one `variant`: in words, "" for the shipped settings; left_out: a note on the others, ""
+    where there are none."""
+
+    runs: pd.DataFrame
+    variant: str = ""
+    left_out: str = ""
+
+    @property
+    def settings(self) -> str:
+        """A note on what is not as shipped; "" where all is."""
+        return f"Settings other than the shipped ones: {self.variant}." if self.variant else ""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a reader has to know."""
+        return [note for note in (self.settings, self.left_out) if note]
+
+
+def chosen(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> Chosen:
+    """The runs of one and the same variant, row by row by seed, a seed and SNR once in each.
 
     Runs with the shipped settings win; where there are none, the variant with the most runs; of a seed the earliest.
     """
@@ -213,18 +234,18 @@ def chosen(runs: pd.DataFrame, wanted: dict[str, dict[str, object]]) -> tuple[pd
         ]
     counts = matching["variant"].value_counts(sort=False)
     if counts.empty:
-        return matching, []
-    one = "" if "" in counts else counts.idxmax()
-    notes = [f"Settings other than the shipped ones: {one}."] if one else []
+        return Chosen(matching)
+    one = "" if "" in counts else str(counts.idxmax())
     others = matching[~matching["run_id"].isin(matching.loc[matching["variant"] == one, "run_id"])]
+    left_out = ""
     if left := sorted(set(others["variant"])):
         some = "; ".join(left[:3]) + ("; …" if len(left) > 3 else "")
-        notes.append(
-            f"{others['run_id'].nunique()} runs with other settings are left out ({some or 'the shipped ones'})."
-        )
+        number = others["run_id"].nunique()
+        left_out = f"{number} runs with other settings are left out ({some or 'the shipped ones'})."
     once = earliest(matching[matching["variant"] == one], ["row", "snr", "seed"])
     place = {row: number for number, row in enumerate(wanted)}
-    return once.sort_values(["row", "seed"], key=lambda c: c.map(place) if c.name == "row" else c, kind="stable"), notes
+    once = once.sort_values(["row", "seed"], key=lambda c: c.map(place) if c.name == "row" else c, kind="stable")
+    return Chosen(once, one, left_out)
 
 
 def earliest(runs: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:

@@ -100,10 +100,10 @@ def cells(
     runs: pd.DataFrame, rows: dict[str, dict], paper: int | str | None, snrs: Sequence[float], metrics: Sequence[str]
 ) -> tuple[list[Cell], list[str]]:
     """All cells of a table, row by row, and notes; a run that is missing or failed leaves its seed out, counted."""
-    chosen, notes = frame.chosen(runs, rows)
-    notes += refused(chosen)
+    found = frame.chosen(runs, rows)
+    chosen, notes = found.runs, [*found.notes, *refused(found.runs)]
     limits = Limits(runs["record"])
-    different = ", other settings" if notes and notes[0].startswith("Settings") else ""
+    different = ", other settings" if found.variant else ""
     places, none = dict(iter(chosen.groupby(["row", "snr"], sort=False))), chosen[:0]
     out = []
     for row in rows:
