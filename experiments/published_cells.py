@@ -138,7 +138,7 @@ def half_width_of_sum(errors: Sequence[tuple[float, int]]) -> float:
 
 
 def reading(cell: Cell, known: dict) -> tuple[str, str]:
-    """One of "agrees", "protocol", "scale", "unexplained", "missing", and the reason in words."""
+    """One of `table.BECAME`, and the reason in words."""
     if cell.mean is None or cell.paper is None:
         return "missing", "not run"
     if cell.metric == "ssim":
@@ -191,14 +191,7 @@ def predicted(metric: str, value: float, factor: float) -> float:
 def to_markdown(lines: list) -> str:
     """The page: counts, order, then every cell of the three tables with its reason."""
     counts = Counter(status for *_, status, _ in lines)
-    phrases = {
-        "agrees": "agree in size",
-        "protocol": "are explained by a protocol switch",
-        "scale": "are put down to scale",
-        "unexplained": "are unexplained",
-        "missing": "are not run",
-    }
-    summary = ", ".join(f"{counts[key]} {text}" for key, text in phrases.items() if counts[key])
+    summary = ", ".join(f"{counts[key]} {words}" for key, words in table.BECAME.items() if counts[key])
     parts = [
         "# Every published cell",
         f"{len(lines)} cells: {summary}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "

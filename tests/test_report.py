@@ -17,10 +17,10 @@ from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
 from cryobench.methods.base import SIDE_INFORMATION
 from cryobench.printed import short
-from cryobench.report import captions, markdown, summary
+from cryobench.report import captions, findings, markdown, summary
 from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
-from cryobench.tables import frame
+from cryobench.tables import frame, table
 
 COMMITTED = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk"
 HOSTILE = "</script><script>document.title = 'broken'</script> <img src=x onerror=alert(1)>"
@@ -122,6 +122,9 @@ def test_every_method_of_the_first_table_is_told_in_a_line_by_the_names_that_are
 def test_days_and_numbers_with_units_stay_on_one_line():
     for whole in ("2026-11-26", "25.30(0.05)", "37.0 × linear limit", "SNR 0.05", "5 %", "(.5,-.5)-GAN"):
         assert markdown.unbroken(f"a {whole} b") == f'a <span class="n">{whole}</span> b'
+    cell = markdown.rendered('| a |\n| --- |\n| [x 3e-4 <b>](http://e/2026-01-01 "25.30(0.05)") `1e-3` **2e-5** |', "T")
+    assert '<a href="http://e/2026-01-01" title="25.30(0.05)">x <span class="n">3e-4</span> &lt;b&gt;</a>' in cell
+    assert '<code>1e-3</code> <strong><span class="n">2e-5</span></strong>' in cell
     assert "5\u00a0% of 3" in markdown.rendered("A loss of 5 % of 3.", "T")
 
 
@@ -375,3 +378,12 @@ def test_no_serious_accessibility_violation(tab):
     tab.add_script_tag(path=str(AXE))
     violations = tab.evaluate("axe.run()")["violations"]
     assert [(v["id"], v["nodes"][0]["html"]) for v in violations if v["impact"] in ("serious", "critical")] == []
+
+
+def test_the_parts_of_the_published_numbers_add_up(tmp_path):
+    """Whatever became of them: each verdict that the table gives has its words, and the sum is of these."""
+    verdicts = [verdict for number, verdict in enumerate(table.BECAME, start=1) for _ in range(number)]
+    (tmp_path / "cells.csv").write_text("row,verdict\n" + "".join(f"r,{verdict}\n" for verdict in verdicts))
+    said = findings.published(tmp_path / "cells.csv")
+    total, *parts = map(int, re.findall(r"\d+", said))
+    assert total == sum(parts) == len(verdicts) and "put down to scale" in said and "not run" in said

@@ -15,7 +15,7 @@ from cryobench.report.summary import Row, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables.limits import CALLED, ROWS
-from cryobench.tables.table import TRIALS
+from cryobench.tables.table import BECAME, TRIALS
 
 ANSWERS = {
     "holds": "hold",
@@ -26,7 +26,6 @@ ANSWERS = {
     "not run": "are not run",
 }
 FEW = 3  # methods that are named in a line
-CELLS = {"agrees": "agree in size", "protocol": "are explained by a protocol switch", "unexplained": "are unexplained"}
 
 
 def lines(store: Store, runs: pd.DataFrame) -> list[str]:
@@ -180,11 +179,11 @@ def claims(file: Path) -> str:
 def published(file: Path) -> str:
     """From published_cells.csv: what became of the paper's numbers."""
     counts = Counter(line["verdict"] for line in lines_of(file))
-    known = {verdict: words for verdict, words in CELLS.items() if counts[verdict]}
+    known = {verdict: words for verdict, words in BECAME.items() if counts[verdict]}
     if not known:
         return ""
     words = ", ".join(f"{counts[verdict]} {text}" for verdict, text in known.items())
-    return f"Of {sum(counts.values())} published numbers {words}."
+    return f"Of {sum(counts[verdict] for verdict in known)} published numbers {words}."
 
 
 def lines_of(file: Path) -> list[dict]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 from markdown_it.token import Token
 
 PROSE = 40  # letters: a column with a longer cell holds sentences
@@ -37,9 +38,19 @@ def rendered(text: str, title: str) -> str:
     return "".join([*out, reader.renderer.render(tokens[start:], reader.options, {})])
 
 
-def unbroken(markup: str) -> str:
-    """HTML whose numbers stay on one line, with their units: 3.74e-3 would be broken after its sign, 37 % before it."""
-    return NUMBER.sub(lambda match: f'<span class="n">{match[0]}</span>', markup)
+def unbroken(text: str) -> str:
+    """Escaped text → HTML whose numbers stay on one line, with their units: 3.74e-3 would be broken after its sign, 37 % before
+    it. text has no tags, whose attributes may have numbers, too."""
+    return NUMBER.sub(lambda match: f'<span class="n">{match[0]}</span>', text)
+
+
+def with_whole_numbers(inline: Token) -> Token:
+    """A cell's token whose texts are `unbroken`; code, and where a link leads to, stay as they are."""
+    children = [
+        Token("html_inline", "", 0, content=unbroken(escapeHtml(child.content))) if child.type == "text" else child
+        for child in inline.children or []
+    ]
+    return inline.copy(children=children)
 
 
 def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
@@ -58,7 +69,7 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
     plain = [i for i in range(len(head)) if i not in prose]
 
     def shown(token: Token) -> str:
-        return unbroken(reader.renderer.render([token], reader.options, {}))
+        return reader.renderer.render([with_whole_numbers(token)], reader.options, {})
 
     sentence = "<p><b>{}:</b> {}</p>" if len(body) <= LONG else "<details><summary>{}</summary><p>{}</p></details>"
     headings = "".join(f'<th scope="col">{shown(head[i]) or "row"}</th>' for i in plain)

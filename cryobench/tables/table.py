@@ -22,6 +22,13 @@ from cryobench.tables import frame
 from cryobench.tables.limits import LIMITS, Limits, complete, mse
 
 TRIALS = ("smoke", "quick")  # scales whose numbers are worth nothing
+BECAME = {  # of a published number (table published_cells): verdict → in words, after how many
+    "agrees": "agree in size",
+    "protocol": "are explained by a protocol switch",
+    "scale": "are put down to scale",
+    "unexplained": "are unexplained",
+    "missing": "are not run",
+}
 LATER = ("nmse",)  # metrics that older records lack: no cell where none has it
 
 
