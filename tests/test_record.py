@@ -1,6 +1,9 @@
 """Records: whole or not at all, one process a run, a damaged one counts as none."""
 
+import contextlib
+import fcntl
 import json
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -137,6 +140,42 @@ def test_one_process_holds_a_run(tmp_path):
     with store.claim("gan-1") as again:
         assert again
     assert list(store.runs.iterdir()) == []
+
+
+def test_one_process_holds_a_run_while_another_lets_go_of_it(tmp_path, monkeypatch):
+    """The first removes its lock; others come between each two of its steps. The lowest filelock that is declared has to do."""
+    first, second, third = (contextlib.ExitStack() for _ in range(3))
+    store, flock, unlink = Store(tmp_path), fcntl.flock, os.unlink
+    assert first.enter_context(store.claim("gan-1"))
+
+    def once(step, done: list[bool], then):
+        """A call of the system, before or after which another process does something, the first time."""
+
+        def call(*words):
+            if done:
+                return step(*words)
+            done.append(True)
+            return then(lambda: step(*words))
+
+        return call
+
+    def opened_too_early(lock):  # it has opened the file; the first lets go; the second begins anew
+        first.close()
+        assert second.enter_context(store.claim("gan-1"))
+        return lock()
+
+    def removed(remove):  # the name is free, and the second still has its lock
+        remove()
+        assert third.enter_context(store.claim("gan-1"))
+
+    with second, third:
+        monkeypatch.setattr(fcntl, "flock", once(flock, [], opened_too_early))
+        with store.claim("gan-1") as late:
+            assert not late, "the file that it opened was removed; the second has the run"
+        monkeypatch.setattr(os, "unlink", once(unlink, [], removed))
+        second.close()
+        with store.claim("gan-1") as late:
+            assert not late, "what the second let go of was its own lock, not the third's"
 
 
 def test_a_sweep_waits_for_runs_that_others_have(tmp_path):

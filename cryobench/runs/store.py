@@ -83,6 +83,8 @@ class Store:
         try:
             yield True
         finally:
+            # Removed while it is held. Whoever opened it before locks a file without a name, which filelock sees and lets go of
+            # (from 3.21 on), and it removes no file itself, which might be the next one's by now (from 3.29.5 on).
             with contextlib.suppress(OSError):
                 os.unlink(lock.lock_file)
             lock.release()
