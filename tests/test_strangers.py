@@ -188,6 +188,7 @@ ODD = {
     "config.data.n_train": None,
     "config.noise.snr": [0.1],
     "config.method.lam": "ten",
+    "config.method.loss": None,  # which an autoencoder is called by
     "config.trainer.precision": {"a": 1},
     "per_image": {"psnr": [20.0]},
     "per_image.nmse": [0.5],

@@ -12,6 +12,7 @@ from cryobench.config.identity import NAME, fault_of_config, task_name
 from cryobench.methods.given import GIVEN, TITLE
 
 SIZES = ("image_size", "n_train", "n_test")  # that every data set has
+CALLED_BY = {"gan": ("alpha", "beta"), "autoencoder": ("loss",)}  # settings that a method is called by in tables
 
 
 def fault_of(record) -> str | None:
@@ -46,8 +47,10 @@ def fault_of(record) -> str | None:
         for name, value in metrics.items():
             if not isinstance(value, dict) or not all(is_number(value.get(part, ""), True) for part in ("mean", "std")):
                 return f"{group}.{name} has no mean and std"
-    if absent := [name for name in SIZES if config["data"].get(name) is None]:
-        return f"config.data.{absent[0]} is missing"
+    needed = {"data": SIZES, "method": CALLED_BY.get(config["method"]["name"], ())}
+    for group, names in needed.items():
+        if absent := [name for name in names if config[group].get(name) is None]:
+            return f"config.{group}.{absent[0]} is missing"
     if not all(isinstance(reason, str) for reason in (record.get("bad_images") or {}).values()):
         return "bad_images has something else than reasons"
     method = config["method"]

@@ -207,7 +207,7 @@ def around(config: dict) -> dict[str, object]:
     noise, kept = config["noise"], ("data.", "noise.", "protocol.")
     settings = {name: shown(value) for name, value in frame.deviations(config).items() if name.startswith(kept)}
     if noise["name"] != "gaussian":  # what its yaml says isn't known to everybody
-        settings |= {f"noise.{name}": shown(noise[name]) for name in SHOWN if name in noise}
+        settings |= {f"noise.{name}": shown(noise[name]) for name in SHOWN if noise.get(name) is not None}
     return dict(settings)
 
 

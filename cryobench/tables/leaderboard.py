@@ -71,7 +71,7 @@ class Task:
         words = [
             self.config["data"]["name"],
             "" if scale == "desk" else scale,
-            f"{noise['snr']:g}" if "snr" in noise else "",
+            f"{noise['snr']:g}" if noise.get("snr") is not None else "",
         ]
         settings = {key.removeprefix("noise."): value for key, value in sorted(around(self.config).items())}
         noise_settings = ", ".join(filter(None, (in_words(*one) for one in settings.items() if one[0] != "name")))
@@ -200,7 +200,14 @@ def place(task: Task) -> tuple:
     """The order of tasks: plain noise first, scale by scale, molecule by molecule, less noise first."""
     noise, config = task.config["noise"], task.config
     kind = ("gaussian", "gaussian, clipped").index(task.noise) if task.noise.startswith("gaussian") else 2
-    return kind, noise["name"], config["data"]["image_size"], config["data"]["name"], -noise.get("snr", 0.0), task.where
+    return (
+        kind,
+        noise["name"],
+        config["data"]["image_size"],
+        config["data"]["name"],
+        -(noise.get("snr") or 0.0),
+        task.where,
+    )
 
 
 def to_markdown(leaders: Board) -> str:
