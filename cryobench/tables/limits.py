@@ -7,7 +7,6 @@ and where that seed has none by the mean over those that have one.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -55,12 +54,13 @@ def is_limit(record: Record) -> bool:
         and record.name("noise") == "gaussian"
         and not record.config["noise"].get("clip")
         and not frame.of_method(record)
+        and bool(record.data.get("key") or not any(key.startswith("data.") for key in frame.deviations(record.config)))
     )
 
 
 def images_of(record: Record) -> str:
-    """What names the clean images of a record; of one from before their key its settings."""
-    return record.data.get("key") or json.dumps(record.config.get("data"), sort_keys=True)
+    """What names the clean images of a record; of one without their key the data set and the scale."""
+    return record.data.get("key") or f"{record.name('data')} {record.name('scale')}"
 
 
 def limit(runs: pd.DataFrame, name: str) -> Callable[..., float | None]:
