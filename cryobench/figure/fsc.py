@@ -39,11 +39,10 @@ def fsc(
     sheet.legend(
         handles[: len(curves)], labels[: len(curves)], loc="outside right upper", title="images that were used"
     )
-    axis.legend(
+    sheet.legend(
         handles[len(curves) :],
         labels[len(curves) :],
-        loc="upper center",
-        bbox_to_anchor=(0.5, -0.16),
+        loc="outside lower center",
         ncols=2,
         title="thresholds at which a resolution is read off",
     )
