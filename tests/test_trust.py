@@ -44,7 +44,10 @@ def white():
 
 def model(denoise, fits_stack=True):
     return SimpleNamespace(
-        name="it", method=SimpleNamespace(denoise=denoise), config={"data": {}}, fits_stack=fits_stack
+        name="it",
+        method=SimpleNamespace(denoise=denoise, side_information=frozenset()),
+        config={"data": {}},
+        fits_stack=fits_stack,
     )
 
 

@@ -24,7 +24,7 @@ from cryobench.evaluation.metrics import mse
 from cryobench.methods.imaging import Imaging
 from cryobench.noise.background import outside_circle
 from cryobench.noise.ctf import Ctf, through
-from cryobench.particles.denoise import Prepared, bar, evenly, fit_to
+from cryobench.particles.denoise import Prepared, bar, evenly, fit_to, sigma_hint
 from cryobench.particles.few import Part, TooFew, refuse_few
 from cryobench.particles.model import Model
 from cryobench.particles.recorrupted import Agreement, agreement, noise_like, recorrupt
@@ -113,9 +113,10 @@ def ask(model: Model, judged: Judged, unseen: dict | None = None, progress: bool
 
 def seen(model: Model, images: np.ndarray, ctf: Ctf | None) -> np.ndarray:
     """What the method makes of images (b, L, L), as a microscope would have recorded it without noise."""
+    told = sigma_hint(model, images)
     if ctf is None:
-        return model.method.denoise(images)
-    denoised = model.method.denoise(images, ctf=ctf)
+        return model.method.denoise(images, **told)
+    denoised = model.method.denoise(images, ctf=ctf, **told)
     return denoised if isinstance(model.method, Imaging) else through(denoised, ctf.transfer(images.shape[-1]))
 
 
