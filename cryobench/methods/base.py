@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -205,6 +205,23 @@ def check_images(noisy: np.ndarray, size: int | None = None) -> None:
     finite = np.isfinite(noisy).all(axis=(1, 2))
     if not finite.all():
         raise BadImages(np.flatnonzero(~finite), "expected finite pixels, got NaN or Inf; leave that image out")
+
+
+def without_bad(rows: np.ndarray, use: Callable[[np.ndarray], None]) -> tuple[np.ndarray, dict[str, str]]:
+    """use(rows) of positions (n,), again without those that it refuses as BadImages, until it takes the rest.
+
+    Returns those taken, and the others: position → why not.
+    """
+    bad: dict[str, str] = {}
+    while len(rows):
+        try:
+            use(rows)
+            break
+        except BadImages as error:
+            refused = error.within(len(rows))
+            bad |= {str(rows[i]): error.reason for i in refused}
+            rows = np.delete(rows, refused)
+    return rows, bad
 
 
 @dataclass

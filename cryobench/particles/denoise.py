@@ -288,7 +288,8 @@ def denoise_block(model: Model, prepared: Prepared, block: slice, applied: bool 
     try:
         denoised = model.method.denoise(images, **hints)
     except BadImages as bad:
-        raise InputError(f"{prepared.source.path}: {prepared.source.named(rows[bad.indices])}: {bad.reason}") from None
+        refused = rows[bad.within(len(rows))]
+        raise InputError(f"{prepared.source.path}: {prepared.source.named(refused)}: {bad.reason}") from None
     if applied and not isinstance(model.method, Imaging):
         denoised = through(denoised, hints["ctf"].transfer(prepared.size))
     with np.errstate(over="ignore", invalid="ignore"):
