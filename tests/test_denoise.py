@@ -126,7 +126,7 @@ def test_a_star_file_of_several_stacks_in_the_projects_folders(cli, images, trai
     np.testing.assert_array_equal(mrcfile.read("straight-out.mrcs"), mrcfile.read("out.mrcs"))
 
 
-@pytest.mark.parametrize("method", ["cwf", "nlm"])
+@pytest.mark.parametrize("method", ["cwf", "nlm", "ksvd"])
 def test_a_method_without_training_is_fitted_on_the_stack(cli, images, tmp_path, method):
     noisy, clean = images
     write(tmp_path / "in.mrcs", np.float32(50 * noisy + 8))

@@ -152,6 +152,12 @@ class Denoiser(ABC):
     def fit(self, train: NoisyImages) -> None:  # noqa: B027 (an empty fit is what most classical methods want)
         """Learn from training images; sees no more of them than `side_information` declares."""
 
+    def from_fit(self, name: str) -> Any:
+        """The attribute of this name, which `fit` gives a value. Raises NotFitted where it has none, or None, yet."""
+        if (value := getattr(self, name, None)) is None:
+            raise NotFitted(self)
+        return value
+
     @property
     def learns(self) -> bool:
         """Whether `fit` does anything, so that what an image becomes depends on the training images."""
