@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +15,7 @@ from cryobench.data.cache import new_array
 from cryobench.data.dataset import DataSet
 from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_size
 from cryobench.errors import InputError
+from cryobench.files import sha256_of
 
 if TYPE_CHECKING:
     from cryobench.data.io.listing import Listing
@@ -168,7 +168,8 @@ class Particles(DataSet):
             "data": type(self).__name__,
             "image_size": self.image_size,
             "crop": self.cropped,
-            "maps": [_sha256(self._find(name)) for name in self.maps],
+            "maps": [sha256_of(self._find(name)) for name in self.maps],
+            **self.code_key(),
         }
 
     def given_files(self) -> list[Path]:
@@ -195,7 +196,7 @@ class Particles(DataSet):
             **own,
             **corrected,
             "spacing": self.spacing,
-            "star": _sha256(self.particles.path),
+            "star": sha256_of(self.particles.path),
             "stacks": stacks,
         }
 
@@ -270,7 +271,3 @@ class Particles(DataSet):
             if folder is not None and (path := Path(folder).expanduser() / Path(name).expanduser()).is_file():
                 return path
         raise InputError(f"expected the file {name} in paths.data or where you stand, it is in neither")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
