@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from cryobench.checks import one_of, refuse
+from cryobench.checks import one_of, refuse, wrong_of
 from cryobench.data.cache import new_array
 from cryobench.data.dataset import DataSet
 from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_size
@@ -58,7 +59,8 @@ class Particles(DataSet):
     def __post_init__(self) -> None:
         super().__post_init__()
         choices = {"contrast": ("white", "dark"), "normalise": ("background", "none")}
-        refuse("data", one_of(self, **choices, reference=("recorded", "corrected")))
+        pixel = wrong_of(self, ("pixel_size_angstrom",), lambda value: 0 < value < math.inf, "a number of Å above 0")
+        refuse("data", one_of(self, **choices, reference=("recorded", "corrected")), pixel)
         if self.reference == "corrected" and not self.ctf:
             raise InputError("data.reference=corrected: expected data.ctf=true, whose CTF is corrected for, got false")
         if not self.maps:
