@@ -74,7 +74,8 @@ def transfer_filter(optics: np.ndarray | None, whitener: np.ndarray | None):
         alpha = side * np.sin(theta)
         parts += [RadialCTFFilter(voltage, (u + v) / 2, aberration, alpha), ScalarFilter(value=-side)]
     if whitener is not None:
-        frequency, gain = np.linspace(0, np.pi, whitener.shape[1]), whitener[0]
+        size, n = whitener.shape
+        frequency, gain = np.linspace(0, np.pi * (2 * (n - 1) / size), n), whitener[0]  # odd L have no frequency π
         parts.append(FunctionFilter(lambda x, y: np.interp(np.hypot(x, y), frequency, gain)))
     return MultiplicativeFilter(*parts) if parts else IdentityFilter()
 

@@ -39,7 +39,7 @@ class MeanImage(Denoiser):
 
     def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → n times the mean image. Raises InputError for another L than in training, BadImages for NaN or Inf."""
-        check_images(noisy, len(self.image))
+        check_images(noisy, len(self.from_fit("image")))
         return np.tile(self.image, (len(noisy), 1, 1))
 
 

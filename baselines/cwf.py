@@ -138,8 +138,9 @@ class CWF(WithSigma, Imaging):
 
         Raises InputError for another L than that of the fit, BadImages for NaN, Inf, or constant images.
         """
+        size = self.from_fit("_filter").basis.nres
         check_varied(noisy, *SMALLEST)
-        check_images(noisy, self._filter.basis.nres)
+        check_images(noisy, size)
         denoised = np.empty(noisy.shape, np.float32)
         starts = track(
             range(0, len(noisy), BATCH), "denoising", console=Console(stderr=True), disable=not self.setting.progress

@@ -13,7 +13,7 @@ from rich.progress import track
 
 from cryobench.data.images import NoisyImages
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.base import Setting, WithSigma, check_images
+from cryobench.methods.base import Setting, WithSigma, check_images, without_bad
 from cryobench.methods.imaging import Whitening
 
 
@@ -44,13 +44,7 @@ def good_ones(train: NoisyImages, check: Callable, block: int) -> tuple[NoisyIma
     bad: dict[str, str] = {}
     for start in range(0, len(train), block):
         rows = np.arange(start, min(start + block, len(train)))
-        while len(rows):
-            try:
-                check(train.noisy(rows), rows)
-                break
-            except BadImages as error:
-                bad |= {str(rows[i]): error.reason for i in error.indices}
-                rows = np.delete(rows, error.indices)
+        bad |= without_bad(rows, lambda rows: check(train.noisy(rows), rows))[1]
     return train.subset(np.setdiff1d(np.arange(len(train)), np.array(list(bad), dtype=int))), bad
 
 

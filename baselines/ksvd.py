@@ -13,7 +13,7 @@ and each pixel is the mean of all patches over it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -63,6 +63,11 @@ class KSVD(ImageByImage):
     def side_information(self) -> frozenset[str]:
         """σ, where it is told and the coding goes by it."""
         return super().side_information - (set() if self.coding == "error" else {"sigma"})
+
+    @property
+    def learns(self) -> bool:
+        """The dictionary, whether or not noise is whitened."""
+        return True
 
     @property
     def smallest(self) -> tuple[int, str]:
@@ -139,6 +144,11 @@ class KSVD(ImageByImage):
         check_varied(noisy, *self.smallest)
         white = self.whitened(noisy)
         return white / self.used_sigma(white, train.hints(self.side_information, rows))[:, None, None]
+
+    def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
+        """As ImageByImage.denoise. Raises NotFitted before there is a dictionary."""
+        self.from_fit("dictionary")
+        return super().denoise(noisy, **hints)
 
     def encode(self, patches: np.ndarray, dictionary: np.ndarray) -> np.ndarray:
         """Codes (n, atoms) of patches (n, patch²) with zero mean, and noise of σ = 1 if the coding is to an error."""

@@ -53,6 +53,8 @@ class Topaz(Denoiser):
         """(n, L, L) float32 → (n, L, L) float32; L of 32 or more."""
         import torch
 
+        self.require()
+        self.from_fit("network")
         check_varied(noisy, 32, "the network halves an image five times")
         denoised = np.empty(noisy.shape, np.float32)
         console = Console(stderr=True)

@@ -1,8 +1,10 @@
 """The errors that people are meant to read: one line each, never a traceback; `reason` sorts failed records."""
 
 import contextlib
+import operator
 import sys
 import warnings
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -48,14 +50,34 @@ class Killed(RunFailed):
 
 
 class BadImages(InputError):
-    """Some images of a batch can't be denoised; `indices` are their positions in it, and the others can."""
+    """Some images of a batch can't be denoised; `indices` are their positions in it, one or more whole numbers from 0 on, and
+    the others can. Raises InputError for anything else, which would have whoever leaves them out ask for ever."""
 
     def __init__(self, indices, reason: str):
-        self.indices = [int(i) for i in indices]
+        given = list(indices) if isinstance(indices, Iterable) else [indices]
+        wrong = [i for i in given if not is_position(i)]
+        if wrong or not given:
+            got = ", ".join(map(str, wrong[:5])) if wrong else "none"
+            raise InputError(f"BadImages: expected positions of images in their batch, whole numbers from 0, got {got}")
+        self.indices = [int(i) for i in given]
         self.reason = reason
         super().__init__(
             f"image {', '.join(map(str, self.indices[:5]))}{' …' if len(self.indices) > 5 else ''}: {reason}"
         )
+
+    def within(self, n: int) -> list[int]:
+        """The positions. Raises InputError where a batch of n images has no such ones."""
+        if beyond := [i for i in self.indices if i >= n]:
+            raise InputError(f"BadImages: expected positions in a batch of {n} images, got {beyond[0]} ({self.reason})")
+        return self.indices
+
+
+def is_position(value) -> bool:
+    """Whether something is a whole number from 0 on; a number of a mask is none."""
+    try:
+        return not isinstance(value, bool) and operator.index(value) >= 0
+    except TypeError:
+        return False
 
 
 class Stopped(BaseException):

@@ -19,7 +19,9 @@ def write(store: Store) -> list[Path]:
         return []
     about = json.loads(file.read_text(encoding="utf-8"))
     curves = {name: np.array(curve) for name, curve in about["fsc"].items()}
-    denoised = zip(list(curves)[2:], map(store.read, about["runs"]), strict=True)  # after clean and noisy
-    names = {label: called(record.config["method"]) for label, record in denoised if record}
+    found = [(run, record.config["method"]) for run in about["runs"] if (record := store.read(run))]
+    names = {
+        run if run in curves else method["name"]: called(method) for run, method in found
+    }  # as `reconstruct` names them
     drawn = figure.fsc(np.array(about["frequency"]), curves, about["views"], names)
     return figure.save(drawn, store.results, "reconstruction_fsc")

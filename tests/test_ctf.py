@@ -284,14 +284,27 @@ def test_coloured_noise_has_the_spectrum_that_it_says_and_the_same_variance(pair
     assert np.abs(ratio - 1).mean() < 0.1, "400 images: 5 % each"
 
 
-def test_the_spectrum_in_the_corners_is_that_of_the_noise(pairs):
+@pytest.mark.parametrize("size", [63, 64, 65])
+def test_the_spectrum_in_the_corners_is_that_of_the_noise(size):
     for colour in (1.0, 8.0):
         noise = Microscope(0.1, colour=colour, train=True)
         rng = np.random.default_rng(0)
-        power = noise.spectrum(64, split="train") if colour != 1 else np.ones((64, 33), np.float32)
-        pure = through(rng.standard_normal((1000, 64, 64)), np.sqrt(power))
+        power = noise.spectrum(size, split="train") if colour != 1 else np.ones((size, size // 2 + 1), np.float32)
+        pure = through(rng.standard_normal((1000, size, size)), np.sqrt(power))
         found = border_spectrum(iter([pure[:500], pure[500:]]))
+        assert found.shape == power.shape
         assert np.abs(found / power - 1).max() < 0.25 and np.abs(found / power - 1).mean() < 0.06
+
+
+@pytest.mark.parametrize("size", [32, 33])
+def test_a_whitening_filter_has_its_frequencies_for_aspire_too(size):
+    """ASPIRE is told the frequency in rad per pixel: 2π k/L for the L/2+1 frequencies k of rfft2."""
+    import_aspire()
+    radius = np.hypot(scipy.fft.fftfreq(size)[:, None], scipy.fft.rfftfreq(size))
+    found = transfer_filter(None, 1 + radius.astype(np.float64)).evaluate(
+        2 * np.pi * np.array([[0.125, 0.25, 0.45], [0] * 3])
+    )
+    np.testing.assert_allclose(found, [1.125, 1.25, 1.45], rtol=1e-6)
 
 
 @pytest.mark.parametrize("whiten", ["border", "known"])

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import mrcfile
 import numpy as np
@@ -12,9 +13,11 @@ import starfile
 from conftest import ASPIRE, PATIENCE, SHARED, TINY, needs
 
 from cryobench import figure
+from cryobench.config.compose import compose, resolve
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.methods.posterior.abinitio import AbInitio
+from cryobench.noise.background import border_sigma
 from cryobench.noise.ctf import through
 from cryobench.noise.gaussian import Gaussian
 from cryobench.noise.microscope import Microscope
@@ -123,7 +126,7 @@ def test_a_star_file_of_several_stacks_in_the_projects_folders(cli, images, trai
     np.testing.assert_array_equal(mrcfile.read("straight-out.mrcs"), mrcfile.read("out.mrcs"))
 
 
-@pytest.mark.parametrize("method", ["cwf", "nlm"])
+@pytest.mark.parametrize("method", ["cwf", "nlm", "ksvd"])
 def test_a_method_without_training_is_fitted_on_the_stack(cli, images, tmp_path, method):
     noisy, clean = images
     write(tmp_path / "in.mrcs", np.float32(50 * noisy + 8))
@@ -131,6 +134,75 @@ def test_a_method_without_training_is_fitted_on_the_stack(cli, images, tmp_path,
     assert status == 0, err
     denoised = (mrcfile.read("out.mrcs") - 8) / 50
     assert ((denoised - clean) ** 2).mean() < 0.5 * ((noisy - clean) ** 2).mean()
+
+
+METHODS = sorted(p.stem for p in (Path(__file__).parents[1] / "conf" / "method").glob("[!_]*.yaml"))
+REFUSED = "has to be trained", "needs the clean image itself", "expected a .star or .cs file", "pip install"
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_takes_a_stack_or_is_refused_in_one_line(cli, images, tmp_path, name):
+    """Told the true σ and spectrum in its settings, which a stack has not, it goes by the corners of the images."""
+    settings = resolve(compose([f"method={name}"]))["method"]
+    known = [f"method.{key}=known" for key in ("sigma", "whiten") if key in settings]
+    quick = [word for word in ("method.starts=1", "method.max_draws=256") if word[7:].partition("=")[0] in settings]
+    write(tmp_path / "in.mrcs", images[0][:8])
+    status, _, err = cli("denoise", "in.mrcs", f"method={name}", "scale=smoke", *known, *quick, "-o", "out.mrcs")
+    assert "Traceback" not in err
+    if status == 0:
+        assert np.isfinite(mrcfile.read("out.mrcs")).all()
+    else:
+        assert status == 2 and any(words in err for words in REFUSED), err
+        assert len(err.strip().splitlines()) == 1 and not (tmp_path / "out.mrcs").exists(), err
+
+
+@pytest.mark.trains
+def test_the_limit_is_told_the_sigma_of_the_corners(cli, images, tmp_path):
+    """`bayes` has no setting for σ: it denoises well as soon as it is told one, by `denoise` and by `trust`."""
+    noisy, clean = images
+    write(tmp_path / "in.mrcs", noisy)
+    quick = ("method=bayes", "scale=smoke", "method.max_draws=256")
+    status, _, err = cli("denoise", "in.mrcs", *quick, "-o", "out.mrcs")
+    assert status == 0, err
+    assert ((mrcfile.read("out.mrcs") - clean) ** 2).mean() < 0.25 * ((noisy - clean) ** 2).mean()
+    status, out, err = cli("trust", "in.mrcs", *quick, "-o", "out.png", "--number", "6")
+    assert status == 0 and out.startswith(("Yes: ", "No: ")), err
+
+
+OWN = """
+import numpy as np
+from cryobench.methods.base import Denoiser
+
+
+class Told(Denoiser):
+    side_information = frozenset({told})
+
+    def fit(self, train):
+        self.level = train.sigma() if "sigma" in self.side_information else train.spectrum()
+
+    def denoise(self, noisy, **hints):
+        assert np.allclose(self.level, hints["sigma"])
+        return noisy / hints["sigma"][:, None, None].astype(np.float32)
+"""
+
+
+@pytest.mark.parametrize("told", ["sigma", "spectrum"])
+def test_a_method_of_ones_own_is_told_sigma_by_the_corners_and_no_spectrum(cli, images, tmp_path, monkeypatch, told):
+    (tmp_path / "conf" / "method").mkdir(parents=True)
+    (tmp_path / "conf" / "method" / "told.yaml").write_text("name: told\n_target_: told.Told\n")
+    (tmp_path / "told.py").write_text(OWN.replace("{told}", '{"' + told + '"}'))
+    write(tmp_path / "in.mrcs", images[0] * np.arange(1, 25, dtype=np.float32)[:, None, None])
+    try:
+        status, _, err = cli("denoise", "in.mrcs", "--config-dir", "conf", "method=told", "-o", "out.mrcs")
+    finally:
+        sys.modules.pop("told", None)
+    if told == "spectrum":
+        assert status == 2 and "true power spectrum of the noise" in err and len(err.strip().splitlines()) == 1, err
+        return
+    assert status == 0, err
+    corners = border_sigma(mrcfile.read("in.mrcs"))
+    np.testing.assert_allclose(border_sigma(mrcfile.read("out.mrcs")), corners, rtol=1e-4)
 
 
 def test_another_size_is_resampled_and_said(cli, images, trained, tmp_path):

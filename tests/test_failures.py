@@ -8,7 +8,9 @@ import signal
 import subprocess
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import mrcfile
 import numpy as np
@@ -18,9 +20,11 @@ from conftest import TINY
 from filelock import FileLock
 
 from cryobench.data.cache import build_once, is_whole
-from cryobench.errors import InputError, Killed, MissingPackage, NotFinite, RunFailed, TimeLimit, reason_of
+from cryobench.errors import BadImages, InputError, Killed, MissingPackage, NotFinite, RunFailed, TimeLimit, reason_of
 from cryobench.launch.workers import own_gpu
+from cryobench.methods.base import Denoiser
 from cryobench.methods.learned.checkpoints import Checkpoints
+from cryobench.runs.denoising import denoise
 from cryobench.runs.store import Store
 from cryobench.signals import time_limit
 
@@ -44,6 +48,37 @@ MISTAKES = [
 @pytest.mark.parametrize(("error", "reason"), MISTAKES, ids=lambda value: str(value)[:20] or "error")
 def test_each_failure_has_its_reason(error, reason):
     assert reason_of(error) == reason
+
+
+@pytest.mark.parametrize(
+    "indices", [[], np.flatnonzero([False, False]), np.array([True, False]), [True], [0.5], [-1], 3.0, ["1"], [[1]]]
+)
+def test_bad_images_are_told_by_whole_numbers_from_0_and_there_is_one(indices):
+    """With none, whoever leaves them out and asks again would do so for ever."""
+    with pytest.raises(InputError, match="BadImages: expected positions of images") as caught:
+        BadImages(indices, "no reason")
+    assert not isinstance(caught.value, BadImages) and "\n" not in str(caught.value)
+
+
+@dataclass
+class Refuses(Denoiser):
+    indices: tuple = ()
+
+    def denoise(self, noisy, **hints):
+        if len(noisy) > 3:
+            raise BadImages(self.indices, "not this one")
+        return noisy
+
+
+@pytest.mark.parametrize("indices", [(), (9,), (0, -1)])
+def test_a_method_that_refuses_no_image_that_is_there_ends_its_run(indices):
+    noisy = np.zeros((5, 8, 8), np.float32)
+    test = SimpleNamespace(hints=lambda side_information: {})
+    with pytest.raises(InputError, match="BadImages: expected positions"):
+        denoise(Refuses(indices), test, noisy, noisy)
+    denoised, bad = denoise(Refuses((1,)), test, noisy, noisy)
+    assert bad == {"1": "not this one", "2": "not this one"} and np.isnan(denoised[[1, 2]]).all()
+    assert np.isfinite(denoised[[0, 3, 4]]).all()
 
 
 def test_memory_that_cant_be_had_really_says_so():

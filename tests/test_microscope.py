@@ -63,3 +63,20 @@ def test_training_pairs_and_plain_settings_are_gaussian(clean):
 def test_settings_that_cant_be_used_are_named(wrong):
     with pytest.raises(InputError, match=f"noise.{next(iter(wrong))}"):
         Microscope(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("voltage=-5", "voltage"),
+        ("box=-1", "box"),
+        ("defocus=[3,1]", "defocus"),
+        ("amplitude=2", "amplitude"),
+        ("snr=0", "snr"),
+    ],
+)
+def test_settings_that_cant_be_used_are_named_where_they_come_to_nothing(cli, word, name):
+    """Without a shift, a CTF or a colour it is Gaussian noise, but what was typed is looked at."""
+    status, _, err = cli("noise=microscope", f"noise.{word}", "--cfg")
+    assert status == 2 and f"noise.{name}: expected" in err and len(err.strip().splitlines()) == 1, err
+    assert cli("noise=microscope", "--cfg")[0] == 0

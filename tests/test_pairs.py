@@ -1,6 +1,7 @@
 """The simulated pairs: what they are, that how they were made does not matter, and that the cache is never half."""
 
 import errno
+import importlib
 import os
 import resource
 import subprocess
@@ -15,7 +16,9 @@ import pytest
 
 from cryobench.data import cache as cache_module
 from cryobench.data import simulate as module
+from cryobench.data.cache import content_hash
 from cryobench.data.dataset import DataSet
+from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.data.project import project
 from cryobench.data.simulate import draw_poses, rescale
@@ -242,3 +245,45 @@ def test_memory_is_that_of_a_block(tmp_path, monkeypatch):
 
 def test_an_empty_volume_is_refused():
     refused(lambda: rescale(np.zeros((2, 4, 4), np.float32)), "contrast")
+
+
+OWN = """
+from dataclasses import dataclass
+
+import numpy as np
+from cryobench.data.dataset import DataSet
+
+
+@dataclass
+class A(DataSet):
+    def volumes(self):
+        y, x = np.mgrid[-8:8, -8:8]
+        return np.tile(np.exp(-(x**2 + y**2) / {width}), (1, 16, 1, 1)).astype(np.float32)
+"""
+
+
+def test_volumes_are_those_of_a_class_and_not_of_another_of_its_name(tmp_path, monkeypatch):
+    """Two classes called A in files of their own, one of them edited, and one that is derived from it."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    derived = "from one_a import A as Base\n\n\nclass A(Base):\n    pass\n"
+    written = [("one_a", OWN, 4), ("two_a", OWN, 9), ("one_a", OWN, 16), ("three_a", derived, 0), ("one_a", OWN, 25)]
+    keys = []
+    for name, text, width in written:
+        (tmp_path / f"{name}.py").write_text(text.replace("{width}", str(width)))
+        importlib.invalidate_caches()
+        sys.modules.pop(name, None)
+        data = importlib.import_module(name).A(image_size=16, n_train=2, n_test=1)
+        pairs = open_pairs(data, tmp_path / "cache")
+        np.testing.assert_array_equal(pairs.volumes, data.volumes())
+        keys.append(pairs.key)
+    del sys.modules["three_a"]
+    base = importlib.import_module("three_a").A(image_size=16, n_train=2, n_test=1)
+    assert len({*keys, open_pairs(base, tmp_path / "cache").key}) == 6, "the last one's base has changed"
+    for name, _, _ in written:
+        sys.modules.pop(name, None)
+
+
+def test_the_keys_of_cryobenchs_own_data_sets_are_what_they_were():
+    assert Phantom(image_size=32, n_train=1, n_test=1).key().keys().isdisjoint({"code"})
+    assert content_hash(Phantom(image_size=32, n_train=36, n_test=6).key()) == "4708d23d619c476a62a9"

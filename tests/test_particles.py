@@ -3,15 +3,19 @@
 import mrcfile
 import numpy as np
 import pytest
+import scipy.ndimage
 import starfile
 
+from cryobench.data.images import NoisyImages
 from cryobench.data.io import relion as particles
+from cryobench.data.io.images import open_listing
 from cryobench.data.io.relion import write_split, write_stack
 from cryobench.data.pairs import Pairs, Split
 from cryobench.data.project import project
 from cryobench.data.rotations import random_rotations, rotations_from_euler
 from cryobench.data.simulate import rescale
 from cryobench.errors import InputError
+from cryobench.noise.microscope import Microscope
 
 L, N, PIXEL = 16, 7, 3.2
 
@@ -90,3 +94,21 @@ def test_blocks_may_be_any_size(pairs, tmp_path):
     write_stack(tmp_path / "out", (part.clean[i : i + 2] for i in range(0, N, 2)), part.rotations, part.labels, PIXEL)
     np.testing.assert_array_equal(mrcfile.read(tmp_path / "out" / "particles.mrcs"), part.clean)
     assert not list((tmp_path / "out").glob("*.mrc"))
+
+
+def test_shifted_particles_are_written_with_the_origins_that_put_them_back(pairs, tmp_path):
+    """Read again, and by the signs: moving each image by its origin, as RELION does, gives the one in the centre."""
+    noise = Microscope(1e9, shift=3.0, train=True)
+    noisy = NoisyImages(
+        "train", pairs.train.clean, pairs.train.labels, pairs.train.rotations, pairs.volumes, PIXEL, noise, 0
+    )
+    star = open_listing(write_split(tmp_path / "out", pairs, "train", noisy))
+    off = noisy.poses().displaced
+    assert np.abs(off).max() > 1
+    np.testing.assert_allclose(star.origins(PIXEL), -off, atol=1e-4)
+    np.testing.assert_allclose(star.poses(PIXEL).displaced, off, atol=1e-4)
+    for image, (x, y), centred in zip(star.raw(np.arange(N)), star.origins(PIXEL), pairs.train.clean, strict=True):
+        back = scipy.ndimage.fourier_shift(np.fft.fft2(image), (y, x))
+        np.testing.assert_allclose(np.fft.ifft2(back).real, centred, atol=0.02)
+    still = open_listing(write_split(tmp_path / "clean", pairs, "train"))
+    assert not still.origins(PIXEL).any()

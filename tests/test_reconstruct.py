@@ -101,3 +101,38 @@ def test_runs_of_one_data_set_go_together_whatever_the_age_of_their_records(cach
     other = Model("other", build(config, "method"), {**config, "data": {**config["data"], "seed": 5}})
     with pytest.raises(InputError, match="another data in other"):
         module.reconstruct([models[0], other], n_test=6, conformation=1)
+
+
+def test_curves_have_names_of_their_own_whatever_methods_are_called(cli, tmp_path):
+    """The method that changes nothing is called as the noisy images are; its curve is theirs, beside theirs."""
+    for words in (["method=noisy"], ["method=nlm"], ["method=nlm", "method.sigma=known"]):
+        assert cli(*words, *TINY)[0] == 0
+    folder = tmp_path / "results" / "phantom-quick" / "runs"
+    (noisy,), nlm = ([path.name for path in sorted(folder.glob(f"{name}-*"))] for name in ("noisy", "nlm"))
+    results, few = (
+        ("--results", "results/phantom-quick"),
+        ("--images", "60", "-o", "results/phantom-quick/reconstruction"),
+    )
+    given = [word for name in (noisy, *nlm) for word in ("--run", name)]
+    status, out, err = cli("reconstruct", *given, *results, *few)
+    assert status == 0, err
+    about = json.loads((tmp_path / "results/phantom-quick/reconstruction/fsc.json").read_text())
+    assert list(about["fsc"]) == ["clean", "noisy", noisy, *nlm] and about["runs"] == [noisy, *nlm]
+    assert about["fsc"][noisy] == about["fsc"]["noisy"] and f"{noisy} changed nothing" in out
+    status, out, err = cli("figure", "reconstruction_fsc", *results)
+    assert status == 0 and (tmp_path / "results/phantom-quick/figures/reconstruction_fsc.png").exists(), err
+    status, _, err = cli("reconstruct", "--run", nlm[0], "--run", nlm[0], *results, "-o", "twice")
+    assert status == 2 and f"got {nlm[0]} more than once" in err and len(err.strip().splitlines()) == 1, err
+
+
+@pytest.mark.parametrize("name", ["clean", "noisy", "truth"])
+def test_a_model_does_not_take_the_name_of_what_it_is_compared_with(name):
+    def named(run, method):
+        return Model(run, None, {"method": {"name": method}})
+
+    labels = module.by_label(
+        [named("run-1", name), named("run-2", "cwf"), named("run-3", "gan"), named("run-4", "gan")]
+    )
+    assert {label: model.name for label, model in labels.items()} == {
+        "run-1": "run-1", "cwf": "run-2", "run-3": "run-3", "run-4": "run-4"
+    }  # fmt: skip

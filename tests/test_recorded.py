@@ -405,3 +405,9 @@ def test_the_real_worlds_star_file_is_read():
     np.testing.assert_array_equal(star.read(np.array([16, 0])), mrcfile.read(folder / "sample.mrcs")[[16, 0]])
     np.testing.assert_array_equal(ctf_of(star, 1.0).values[[0, 16], 3], [300, 200])  # by optics group
     assert star.origins(1.4)[0] == pytest.approx([0.1996 / 1.4] * 2)
+
+
+@pytest.mark.parametrize("size", [0, -1, float("inf"), float("nan")])
+def test_a_pixel_size_is_a_number_above_0(size):
+    with pytest.raises(InputError, match=r"data\.pixel_size_angstrom: expected a number of Å above 0"):
+        Particles(image_size=16, n_train=1, n_test=1, star="a.star", maps=["a.mrc"], pixel_size_angstrom=size)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import starfile
 import torch
 from cryobench.baselines.cwf import CWF
 from torch_fourier_shell_correlation import fourier_shell_correlation
@@ -125,10 +124,6 @@ def test_a_refined_stack_is_denoised_and_a_stack_without_poses_is_one_line(pairs
     """By its star file, whose origins say where particles lie."""
     noise = Microscope(snr=1.0, shift=2.0, train=True)
     star = write_split(tmp_path / "in", pairs, "train", pairs.images("train", noise, seed=0))
-    table = starfile.read(star)
-    displaced = pairs.images("train", noise, seed=0).poses().displaced * pairs.pixel_size
-    table["particles"]["rlnOriginXAngst"], table["particles"]["rlnOriginYAngst"] = -displaced.T
-    starfile.write(table, star, overwrite=True)
     out = tmp_path / "out.mrcs"
     words = ("method=refined", "method.pose=given", "--images", "1-300")
     assert cli("denoise", str(star), *words, "-o", str(out))[0] == 0

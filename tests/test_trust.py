@@ -11,13 +11,14 @@ import pytest
 import scipy.ndimage
 from conftest import ASPIRE, SHARED, TINY, needs
 
-from cryobench.config.compose import compose, resolve
+from cryobench.config.compose import build, compose, resolve
 from cryobench.data.io.stack import Stack
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.evaluation.analysis import Evidence, sharpness
-from cryobench.evaluation.metrics import nmse
+from cryobench.evaluation.metrics import mse, nmse
 from cryobench.methods.base import Denoiser
+from cryobench.noise.ctf import through
 from cryobench.noise.gaussian import Gaussian
 from cryobench.particles import recorrupted, trust, verdict
 from cryobench.particles.denoise import Prepared
@@ -44,7 +45,10 @@ def white():
 
 def model(denoise, fits_stack=True):
     return SimpleNamespace(
-        name="it", method=SimpleNamespace(denoise=denoise), config={"data": {}}, fits_stack=fits_stack
+        name="it",
+        method=SimpleNamespace(denoise=denoise, side_information=frozenset()),
+        config={"data": {}},
+        fits_stack=fits_stack,
     )
 
 
@@ -280,16 +284,52 @@ def test_errors_are_sorted_by_whether_the_conformation_was_trained_on(cache):
     def denoise(images):
         return np.where((nine.labels % 2 == 0)[:, None, None], nine.clean, 0).astype(np.float32)
 
-    errors = trust.unseen_conformation(SimpleNamespace(config=config, method=SimpleNamespace(denoise=denoise)), 30)[
-        "mse"
-    ]
+    errors = trust.unseen_conformation(
+        SimpleNamespace(config=config, method=SimpleNamespace(denoise=denoise, side_information=frozenset())), 30
+    )["mse"]
     assert len(errors["known"]) == (nine.labels % 2 == 0).sum() and max(errors["known"]) == 0 < min(errors["unseen"])
     config["data"]["train_conformations"] = [0, 1]
-    left_out = trust.unseen_conformation(SimpleNamespace(config=config, method=SimpleNamespace(denoise=denoise)), 30)[
-        "mse"
-    ]
+    left_out = trust.unseen_conformation(
+        SimpleNamespace(config=config, method=SimpleNamespace(denoise=denoise, side_information=frozenset())), 30
+    )["mse"]
     five = open_pairs(Phantom(image_size=32, n_train=1, n_test=30), cache).test
     assert len(left_out["known"]) == (five.labels < 2).sum() and len(left_out["known"]) + len(left_out["unseen"]) == 30
+
+
+SEEN = ["noise=microscope", "noise.ctf=true", "noise.train=true", "scale=smoke"]
+
+
+def test_the_limit_is_told_the_sigma_of_unseen_conformations(cache):
+    """It knows the volumes of every second conformation, and does better on these."""
+    limit = from_overrides(["method=bayes", "method.max_draws=256", "scale=smoke", f"paths.cache={cache}"])
+    errors = trust.unseen_conformation(limit, 30)["mse"]
+    assert len(errors["known"]) + len(errors["unseen"]) == 30
+    assert np.mean(errors["known"]) < np.mean(errors["unseen"])
+
+
+def test_where_denoised_images_have_the_ctf_so_has_the_truth_of_unseen_conformations(cache):
+    words = ["method=wiener", "method.ctf=corrected", *SEEN, f"paths.cache={cache}"]
+    wiener, config = from_overrides(words), resolve(compose(words))
+    corrected = trust.unseen_conformation(wiener, 30)["mse"]
+    data = Phantom(image_size=32, n_train=1, n_test=30, conformations=9)
+    test = open_pairs(data, cache).images("test", build(config, "noise"), config["seed"])
+    clean, denoised, known = test.clean(), wiener.method.denoise(test.noisy(), ctf=test.ctf()), test.labels % 2 == 0
+    wiener.method.ctf = "applied"
+    applied = trust.unseen_conformation(wiener, 30)["mse"]
+    transfer = test.ctf().transfer(32)
+    for errors, expected in (
+        (corrected, mse(clean, denoised)),
+        (applied, mse(*(through(x, transfer) for x in (clean, denoised)))),
+    ):
+        np.testing.assert_allclose(errors["known"], expected[known], rtol=1e-4)
+        np.testing.assert_allclose(errors["unseen"], expected[~known], rtol=1e-4)
+
+
+@pytest.mark.trains
+@pytest.mark.parametrize("name", ["wiener", "cwf"])
+def test_the_verb_on_simulated_images_seen_through_a_ctf(cli, tmp_path, name):
+    status, out, err = cli("trust", f"method={name}", "method.ctf=corrected", *SEEN, "-o", "a.png")
+    assert status == 0 and "never trained on" in out, err
 
 
 def found(noisy, **changes) -> str:

@@ -32,7 +32,7 @@ def reconstruct(
     progress = sys.stderr.isatty()
     models = [model.from_run(name, results, [], progress) for name in run]
     result = maker.reconstruct(models, n_test=n_test, conformation=conformation, progress=progress)
-    files, lines = maker.write(result, Path(out), models)
+    files, lines = maker.write(result, Path(out))
     print(
         f"{result.views} images of conformation {conformation}, {result.pixel_size:g} Å/px; resolution in Å where the FSC "
         "with the true volume falls below 0.143 and 0.5:"

@@ -16,6 +16,7 @@ import numpy as np
 
 from cryobench.checks import at_least, one_of, refuse
 from cryobench.errors import InputError
+from cryobench.files import code_of
 
 if TYPE_CHECKING:
     from cryobench.noise.ctf import Ctf
@@ -43,6 +44,7 @@ class DataSet(ABC):
     """
 
     recorded: ClassVar[bool] = False
+    code: ClassVar[list[list[str]]] = []
 
     image_size: int
     n_train: int
@@ -52,6 +54,10 @@ class DataSet(ABC):
     test_view: str = field(default="random", kw_only=True)
     train_conformations: list[int] | None = field(default=None, kw_only=True, metadata={"later": True})
     content: str | None = field(default=None, kw_only=True, metadata={"later": True})
+
+    def __init_subclass__(cls, **kwargs) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.code = code_of(cls)  # as it is loaded: its file may be edited while this process goes on
 
     def __post_init__(self) -> None:
         if self.image_size < 16 or self.image_size % 8:
@@ -112,9 +118,14 @@ class DataSet(ABC):
         )
 
     def volume_key(self) -> dict:
-        """Everything that decides the volumes, JSON-able."""
+        """Everything that decides the volumes, JSON-able: of a class of somebody's own its code, too."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in NOT_THE_VOLUMES}
-        return {"data": type(self).__name__, "format": FORMAT, **own}
+        return {"data": type(self).__name__, "format": FORMAT, **own, **self.code_key()}
+
+    def code_key(self) -> dict:
+        """Which class this is, by module, name and file, of one that is not cryobench's: others may be called the same, and what
+        it makes changes with its file."""
+        return {"code": self.code} if self.code else {}
 
     def key(self) -> dict:
         """Everything that decides the clean images, JSON-able; no paths, nothing of the machine."""

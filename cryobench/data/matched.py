@@ -20,7 +20,7 @@ from cryobench.data.poses import Poses, shift_phases
 from cryobench.data.project import Projector
 from cryobench.data.recorded import BLOCK, Particles
 from cryobench.errors import InputError
-from cryobench.noise.background import outside_circle
+from cryobench.noise.background import border_level, outside_circle
 from cryobench.noise.ctf import Ctf
 
 REGRESSED = 500  # training images that decide the factor a
@@ -50,7 +50,7 @@ class PairMaker:
         low, high = clean.min(axis=(1, 2), keepdims=True), clean.max(axis=(1, 2), keepdims=True)
         if not (high > low).all():
             raise InputError("data.maps: expected maps with something in them, got a projection without any contrast")
-        level = self._background(clean) - low
+        level = border_level(clean) - low
         if corrected and self.ctf is not None:  # what is left of a level after the CTF
             level = level * self.ctf[rows].transfer(self.data.image_size)[:, :1, :1]
         images = [(clean - low) / (high - low)]
@@ -68,7 +68,7 @@ class PairMaker:
         for start in range(0, len(rows), BLOCK):
             block = rows[start : start + BLOCK]
             x, y = (images.astype(np.float64) for images in (self.projections(block), self.recorded(block, source)))
-            x -= self._background(x)
+            x -= border_level(x)
             products, squares, norms = products + (x * y).sum(), squares + (x * x).sum(), norms + (y * y).sum()
         if not products > 0:
             correlation = products / max((squares * norms) ** 0.5, 1e-30)
@@ -92,9 +92,7 @@ class PairMaker:
         if self.ctf is not None or self.poses.displaced[rows].any():
             # In the whole recorded box, since the CTF spreads the molecule beyond the crop.
             pad = (box - size) // 2
-            images = np.pad(
-                images - self._background(images), [(0, 0), (pad, box - size - pad), (pad, box - size - pad)]
-            )
+            images = np.pad(images - border_level(images), [(0, 0), (pad, box - size - pad), (pad, box - size - pad)])
             spectrum = scipy.fft.rfft2(images) * shift_phases(self.poses.displaced[rows], box)
             if self.ctf is not None and applied:
                 spectrum *= self.ctf[rows].transfer(box)
@@ -114,7 +112,7 @@ class PairMaker:
                 f"{source.path}: expected noise around the particle, got one value there, after cropping, in "
                 f"{source.named(rows[~(deviation > 0)])}; leave it out"
             )
-        return (images - self._background(images)) / deviation[:, None, None]
+        return (images - border_level(images)) / deviation[:, None, None]
 
     def refuse_shared_noise(self, rows: np.ndarray, *halves: Stack | Listing) -> None:
         """Raise InputError if the noise around the particles is alike in both halves: a stack given twice, or the whole one."""
@@ -125,10 +123,6 @@ class PairMaker:
                 "data.halves: expected two halves of the exposure, each with noise of its own, got a correlation of "
                 f"{correlation:.2f} around the particles of {halves[0].path} and {halves[1].path}"
             )
-
-    def _background(self, images: np.ndarray) -> np.ndarray:
-        """Mean outside the circle, (b, 1, 1)."""
-        return images[:, outside_circle(images.shape[-1])].mean(axis=1)[:, None, None]
 
 
 def pose_of(star: Listing, spacing: float, maps: int) -> tuple[Poses, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from cryobench.checks import one_of, refuse
+from cryobench.checks import one_of, refuse, wrong_of
 from cryobench.data.cache import new_array
 from cryobench.data.dataset import DataSet
 from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_size
 from cryobench.errors import InputError
+from cryobench.files import sha256_of
 
 if TYPE_CHECKING:
     from cryobench.data.io.listing import Listing
@@ -58,7 +59,8 @@ class Particles(DataSet):
     def __post_init__(self) -> None:
         super().__post_init__()
         choices = {"contrast": ("white", "dark"), "normalise": ("background", "none")}
-        refuse("data", one_of(self, **choices, reference=("recorded", "corrected")))
+        pixel = wrong_of(self, ("pixel_size_angstrom",), lambda value: 0 < value < math.inf, "a number of Å above 0")
+        refuse("data", one_of(self, **choices, reference=("recorded", "corrected")), pixel)
         if self.reference == "corrected" and not self.ctf:
             raise InputError("data.reference=corrected: expected data.ctf=true, whose CTF is corrected for, got false")
         if not self.maps:
@@ -168,7 +170,8 @@ class Particles(DataSet):
             "data": type(self).__name__,
             "image_size": self.image_size,
             "crop": self.cropped,
-            "maps": [_sha256(self._find(name)) for name in self.maps],
+            "maps": [sha256_of(self._find(name)) for name in self.maps],
+            **self.code_key(),
         }
 
     def given_files(self) -> list[Path]:
@@ -195,7 +198,7 @@ class Particles(DataSet):
             **own,
             **corrected,
             "spacing": self.spacing,
-            "star": _sha256(self.particles.path),
+            "star": sha256_of(self.particles.path),
             "stacks": stacks,
         }
 
@@ -270,7 +273,3 @@ class Particles(DataSet):
             if folder is not None and (path := Path(folder).expanduser() / Path(name).expanduser()).is_file():
                 return path
         raise InputError(f"expected the file {name} in paths.data or where you stand, it is in neither")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -152,6 +152,12 @@ class Denoiser(ABC):
     def fit(self, train: NoisyImages) -> None:  # noqa: B027 (an empty fit is what most classical methods want)
         """Learn from training images; sees no more of them than `side_information` declares."""
 
+    def from_fit(self, name: str) -> Any:
+        """The attribute of this name, which `fit` gives a value. Raises NotFitted where it has none, or None, yet."""
+        if (value := getattr(self, name, None)) is None:
+            raise NotFitted(self)
+        return value
+
     @property
     def learns(self) -> bool:
         """Whether `fit` does anything, so that what an image becomes depends on the training images."""
@@ -205,6 +211,23 @@ def check_images(noisy: np.ndarray, size: int | None = None) -> None:
     finite = np.isfinite(noisy).all(axis=(1, 2))
     if not finite.all():
         raise BadImages(np.flatnonzero(~finite), "expected finite pixels, got NaN or Inf; leave that image out")
+
+
+def without_bad(rows: np.ndarray, use: Callable[[np.ndarray], None]) -> tuple[np.ndarray, dict[str, str]]:
+    """use(rows) of positions (n,), again without those that it refuses as BadImages, until it takes the rest.
+
+    Returns those taken, and the others: position → why not.
+    """
+    bad: dict[str, str] = {}
+    while len(rows):
+        try:
+            use(rows)
+            break
+        except BadImages as error:
+            refused = error.within(len(rows))
+            bad |= {str(rows[i]): error.reason for i in refused}
+            rows = np.delete(rows, refused)
+    return rows, bad
 
 
 @dataclass

@@ -13,6 +13,11 @@ def border_sigma(noisy: np.ndarray) -> np.ndarray:
     return np.asarray(noisy, dtype=np.float64)[:, outside_circle(noisy.shape[-1])].std(axis=-1)
 
 
+def border_level(images: np.ndarray) -> np.ndarray:
+    """Mean of each image (n, L, L) outside the circle, (n, 1, 1) of their dtype, to be taken off."""
+    return images[:, outside_circle(images.shape[-1])].mean(axis=1)[:, None, None]
+
+
 def outside_circle(size: int) -> np.ndarray:
     """(L, L) bool: the pixels outside the circle inscribed in an image of L = `size` px, where no particle is.
 

@@ -59,6 +59,7 @@ class Microscope(Gaussian):
         """Neither a shift nor a CTF nor a colour is Gaussian noise, and the same run."""
         if settings["shift"] or settings["ctf"] or settings.get("colour", 1.0) != 1.0:
             return settings
+        Microscope(**{name: value for name, value in settings.items() if name not in ("name", "_target_")})  # checks
         kept = {name: settings[name] for name in ("snr", "clip")}
         return {"name": "gaussian", "_target_": "cryobench.noise.gaussian.Gaussian", **kept}
 

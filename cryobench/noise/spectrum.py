@@ -43,7 +43,7 @@ def border_spectrum(batches: Iterable[np.ndarray]) -> np.ndarray:
     of_mean = (window * sums).sum() / (outside.sum() ** 2 - (window * pairs).sum())
     covariance = window * (sums / np.maximum(pairs, 1) + of_mean)
     # Lags reach a quarter of the image, so those of its own size are all that there are.
-    near = np.r_[0 : size // 2, -(size // 2) : 0]
+    near = np.r_[0 : (size + 1) // 2, -(size // 2) : 0]
     by_ring = scipy.fft.fft2(covariance[np.ix_(near, near)]).real
     frequency = scipy.fft.fftfreq(size, 1 / size)
     radius = np.hypot(frequency[:, None], frequency)

@@ -25,7 +25,7 @@ from cryobench.data.poses import Poses
 from cryobench.errors import BadImages, InputError
 from cryobench.files import whole
 from cryobench.methods.imaging import Imaging
-from cryobench.noise.background import outside_circle
+from cryobench.noise.background import border_sigma, outside_circle
 from cryobench.noise.ctf import Ctf, through
 from cryobench.noise.recorded import Recorded
 from cryobench.particles.few import TooFew, refuse_few
@@ -36,6 +36,14 @@ from cryobench.signals import going_on
 LEAVE_OUT = "leave out what is wrong, by --images"
 SHOWN = 8  # images in a picture
 FITTED = 4000  # images of a stack that a method is fitted on, evenly spaced: as many as a desk-scale run has
+
+
+class OfStack(Recorded):
+    """Images as recorded, which stand where simulated ones have clean ones: σ is what their corners tell."""
+
+    def sigma(self, clean: np.ndarray) -> np.ndarray:
+        """(n, L, L), the images themselves → (n,)."""
+        return border_sigma(clean)
 
 
 @dataclass
@@ -94,7 +102,7 @@ class Prepared:
             None if poses is None else poses.rotations,
             None,
             self.source.pixel_size or 1.0,
-            Recorded(),
+            OfStack(),
             0,
             recorded=few,
             optics=ctf,
@@ -276,11 +284,12 @@ def denoise_block(model: Model, prepared: Prepared, block: slice, applied: bool 
     """
     images, gain, level = prepared.take(block)
     rows = prepared.rows[block]
-    hints = prepared.hints(block)
+    hints = prepared.hints(block) | sigma_hint(model, images)
     try:
         denoised = model.method.denoise(images, **hints)
     except BadImages as bad:
-        raise InputError(f"{prepared.source.path}: {prepared.source.named(rows[bad.indices])}: {bad.reason}") from None
+        refused = rows[bad.within(len(rows))]
+        raise InputError(f"{prepared.source.path}: {prepared.source.named(refused)}: {bad.reason}") from None
     if applied and not isinstance(model.method, Imaging):
         denoised = through(denoised, hints["ctf"].transfer(prepared.size))
     with np.errstate(over="ignore", invalid="ignore"):
@@ -291,6 +300,11 @@ def denoise_block(model: Model, prepared: Prepared, block: slice, applied: bool 
             f"{prepared.source.named(rows[~finite])}; leave it out with --images"
         )
     return denoised
+
+
+def sigma_hint(model: Model, images: np.ndarray) -> dict[str, np.ndarray]:
+    """σ of images (b, L, L) by their corners, for a method that is told it; nothing for others."""
+    return {"sigma": border_sigma(images)} if "sigma" in model.method.side_information else {}
 
 
 def bar(shown: bool) -> Progress:

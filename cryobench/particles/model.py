@@ -19,7 +19,8 @@ from cryobench.config.again import at_home
 from cryobench.config.compose import build, cache_folder, compose, resolve, suggestion
 from cryobench.errors import InputError, one_line
 from cryobench.files import whole
-from cryobench.methods.base import Denoiser
+from cryobench.methods.base import Denoiser, WithSigma
+from cryobench.methods.imaging import Whitening
 from cryobench.noise.background import outside_circle
 from cryobench.printed import called
 from cryobench.runs.damage import is_number, is_whole
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from cryobench.methods.learned.trained import Trained
 
 MEASURED = 200  # training images that the background is measured on
+OF_A_STACK = {
+    "ctf",
+    "rotations",
+    "poses",
+    "sigma",
+}  # side information that a stack has itself, σ in its images' corners
 HEADER = "cryobench"  # where an exported file keeps what is no tensor
 AnyDenoiser = TypeVar("AnyDenoiser", bound=Denoiser)
 
@@ -178,14 +185,19 @@ def fitted(config: dict, name: str, progress: bool) -> Model:
         raise InputError(
             f"method={config['method']['name']} needs the clean image itself, which nobody has; choose another"
         )
-    if "sigma" in method.side_information:  # the true σ of recorded images is not known; each image's own corners are
+    if "spectrum" in method.side_information and not isinstance(method, Whitening):
+        raise InputError(
+            f"method={config['method']['name']} needs the true power spectrum of the noise, which nobody knows of recorded "
+            "images; derive its class from cryobench.methods.imaging.Whitening, which takes it from their corners"
+        )
+    # Nor is their true σ known, but what their corners tell: by a setting, or as a hint to who has none (denoise.py).
+    if "sigma" in method.side_information and isinstance(method, WithSigma):
         config["method"]["sigma"] = "border"
-        method = build(config, "method")
-    if "spectrum" in method.side_information:  # nor is the spectrum
+    if "spectrum" in method.side_information:
         config["method"]["whiten"] = "border"
-        method = build(config, "method")
+    method = build(config, "method")
     method = set_up(method, config, progress)
-    if not method.side_information - {"ctf", "rotations", "poses"}:  # which the stack itself has
+    if not method.side_information - OF_A_STACK:
         return Model(name, method, config)
     pairs = open_pairs(build(config, "data"), cache_folder(config), progress=progress)
     train = pairs.images("train", build(config, "noise"), config["seed"])

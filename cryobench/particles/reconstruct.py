@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,17 +34,20 @@ from cryobench.printed import called
 
 AT_ONCE = 32  # images inserted, or denoised, at a time
 THRESHOLDS = tuple(sorted(figure.THRESHOLDS))
+BESIDE = "clean", "noisy", "truth"  # names of what methods are compared with
 EDGE = 0.1  # of the radius: the soft edge of the sphere
 
 
 @dataclass(frozen=True)
 class Reconstructions:
-    """volumes: name → (L, L, L), "clean" and "noisy" first; truth (L, L, L); views: how many images; pixel_size in Å."""
+    """volumes: name → (L, L, L), "clean" and "noisy" first; truth (L, L, L); views: how many images; pixel_size in Å; models: the
+    name of each other volume → the model that denoised its images."""
 
     volumes: dict[str, np.ndarray]
     truth: np.ndarray
     views: int
     pixel_size: float
+    models: dict[str, Model] = field(default_factory=dict)
 
     def curves(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Frequencies (L/2,) in 1/Å from shell 1 on, and for each name the shell correlation with the truth."""
@@ -62,9 +65,9 @@ def reconstruct(models: list[Model], *, n_test: int, conformation: int, progress
     """Reconstruct one conformation (from 1) from n_test test images of the models' common data set, noise and seed.
 
     The first images of a longer test set are those of a shorter one; no training image is among them.
-    Raises InputError for models of different data, or a conformation that is not there.
+    Raises InputError for models of different data, one that comes twice, or a conformation that is not there.
     """
-    first = models[0].config
+    named, first = by_label(models), models[0].config
     for model in models[1:]:
         # What is built is compared: an older record's config is without the settings that came later, at their defaults.
         differs = {group: build(model.config, group) != build(first, group) for group in ("data", "noise")}
@@ -89,15 +92,26 @@ def reconstruct(models: list[Model], *, n_test: int, conformation: int, progress
             f"--images: expected enough test images to have conformation {conformation} among them, got {n_test}"
         )
     rotations = test.rotations[rows]
-    methods = [model.config["method"]["name"] for model in models]
-    labels = {m.name: name if methods.count(name) == 1 else m.name for m, name in zip(models, methods, strict=True)}
     sources: dict[str, Callable[[np.ndarray], np.ndarray]] = {"clean": test.clean, "noisy": test.noisy}
-    for model in models:
+    for label, model in named.items():
         if model.fits_stack:
             model.method.fit(train.only(model.method.side_information))
-        sources[labels[model.name]] = denoised_by(model.method, test)
+        sources[label] = denoised_by(model.method, test)
     volumes = {name: backproject(take, rows, rotations, name if progress else None) for name, take in sources.items()}
-    return Reconstructions(volumes, np.array(pairs.volumes[conformation - 1]), len(rows), pairs.pixel_size)
+    return Reconstructions(volumes, np.array(pairs.volumes[conformation - 1]), len(rows), pairs.pixel_size, named)
+
+
+def by_label(models: list[Model]) -> dict[str, Model]:
+    """What each model's volume is called → the model: its method's name, or its run's where several or BESIDE have that name.
+
+    Raises InputError for a run that comes twice.
+    """
+    runs = [model.name for model in models]
+    if twice := sorted({name for name in runs if runs.count(name) > 1}):
+        raise InputError(f"--run: expected each run once, got {', '.join(twice)} more than once")
+    methods = [model.config["method"]["name"] for model in models]
+    taken = {*BESIDE, *(name for name in methods if methods.count(name) > 1)}
+    return {run if name in taken else name: model for run, name, model in zip(runs, methods, models, strict=True)}
 
 
 def denoised_by(method: Denoiser, test: NoisyImages) -> Callable[[np.ndarray], np.ndarray]:
@@ -124,7 +138,7 @@ def soft_sphere(size: int) -> np.ndarray:
     return (0.5 + 0.5 * np.cos(np.pi * np.clip((radius - 1 + EDGE) / EDGE, 0, 1))).astype(np.float32)
 
 
-def write(result: Reconstructions, folder: Path, models: list[Model]) -> tuple[list[Path], list[dict]]:
+def write(result: Reconstructions, folder: Path) -> tuple[list[Path], list[dict]]:
     """FOLDER/NAME.mrc, figures/fsc.png and .svg, and fsc.json; returns the files and a line for each reconstruction."""
     frequency, curves = result.curves()
     lines = [
@@ -137,13 +151,13 @@ def write(result: Reconstructions, folder: Path, models: list[Model]) -> tuple[l
     about = {
         "views": result.views,
         "pixel_size": result.pixel_size,
-        "runs": [m.name for m in models],
+        "runs": [model.name for model in result.models.values()],
         "resolutions": lines,
         "frequency": [float(f"{f:.6g}") for f in frequency],
         "fsc": {name: [float(f"{value:.5g}") for value in curve] for name, curve in curves.items()},
     }
     (folder / "fsc.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    names = {label: called(model.config["method"]) for label, model in zip(list(curves)[2:], models, strict=True)}
+    names = {label: called(model.config["method"]) for label, model in result.models.items()}
     drawn = figure.fsc(frequency, curves, result.views, names)
     return [*files, folder / "fsc.json", *figure.save(drawn, folder, "fsc")], lines
 
@@ -155,7 +169,7 @@ def verdict(lines: list[dict]) -> str:
         return "the noisy images alone give no reconstruction that agrees with the truth"
     sentences = []
     for line in lines:
-        if line["name"] in ("clean", "noisy"):
+        if line["name"] in BESIDE:
             continue
         resolution = line["resolution_0.5"]
         if resolution is None or resolution > noisy / 0.98:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import irfft2, rfft2
 
-from cryobench.noise.background import outside_circle
+from cryobench.noise.background import border_level, outside_circle
 
 ALPHA = 0.5  # y₁ has 1 + α² times the noise of y: little more, since a net knows one level
 SIGMAS = 3.0  # of chance: as van Heel & Schatz (J. Struct. Biol. 151, 2005) draw it
@@ -142,7 +142,7 @@ def seen_through(window: np.ndarray) -> np.ndarray:
 def recorrupt(images: np.ndarray, rng: np.random.Generator) -> Recorrupted:
     """y₁ and y₂ of images (n, L, L) whose corners hold nothing but noise, all brought to one level there."""
     noise, spread = noise_like(images, rng)
-    level = images[:, outside_circle(images.shape[-1])].mean(axis=1)[:, None, None]
+    level = border_level(images)
     noise, images = noise - level, images - level + level.mean()
     return Recorrupted((images + ALPHA * noise).astype(np.float32), (images - noise / ALPHA).astype(np.float32), spread)
 

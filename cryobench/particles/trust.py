@@ -24,7 +24,7 @@ from cryobench.evaluation.metrics import mse
 from cryobench.methods.imaging import Imaging
 from cryobench.noise.background import outside_circle
 from cryobench.noise.ctf import Ctf, through
-from cryobench.particles.denoise import Prepared, bar, evenly, fit_to
+from cryobench.particles.denoise import Prepared, bar, evenly, fit_to, sigma_hint
 from cryobench.particles.few import Part, TooFew, refuse_few
 from cryobench.particles.model import Model
 from cryobench.particles.recorrupted import Agreement, agreement, noise_like, recorrupt
@@ -113,9 +113,10 @@ def ask(model: Model, judged: Judged, unseen: dict | None = None, progress: bool
 
 def seen(model: Model, images: np.ndarray, ctf: Ctf | None) -> np.ndarray:
     """What the method makes of images (b, L, L), as a microscope would have recorded it without noise."""
+    told = sigma_hint(model, images)
     if ctf is None:
-        return model.method.denoise(images)
-    denoised = model.method.denoise(images, ctf=ctf)
+        return model.method.denoise(images, **told)
+    denoised = model.method.denoise(images, ctf=ctf, **told)
     return denoised if isinstance(model.method, Imaging) else through(denoised, ctf.transfer(images.shape[-1]))
 
 
@@ -202,7 +203,7 @@ def unseen_conformation(model: Model, n: int, progress: bool = False) -> dict:
     """What the method makes of simulated conformations that it was not trained on.
 
     Those that its run left out (data.train_conformations), else ones half-way between those of its data set.
-    "mse": {"known", "unseen"}: lists, one value an image.
+    "mse": {"known", "unseen"}: lists, one value an image, against the clean one, through the CTF where denoised ones have it.
     """
     config = model.config
     few, trained = config["data"].get("conformations"), config["data"].get("train_conformations")
@@ -213,7 +214,11 @@ def unseen_conformation(model: Model, n: int, progress: bool = False) -> dict:
         data["conformations"], trained = 2 * few - 1, range(0, 2 * few - 1, 2)
     pairs = open_pairs(build({**config, "data": data}, "data"), cache_folder(config), progress=progress)
     test = pairs.images("test", build(config, "noise"), config["seed"])
-    labels, errors = test.labels, mse(test.clean(), model.method.denoise(test.noisy()))
+    labels, hints, truth = test.labels, test.hints(model.method.side_information), test.clean()
+    denoised = model.method.denoise(test.noisy(), **hints)
+    if isinstance(model.method, Imaging) and model.method.ctf == "applied":
+        truth = through(truth, hints["ctf"].transfer(test.image_size))
+    errors = mse(truth, denoised)
     known = np.isin(labels, list(trained))
     if known.all() or not known.any():
         raise InputError(f"--number: expected enough images for known and unseen conformations, got {n}; ask for more")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryobench.config.compose import build, cache_folder
-from cryobench.errors import BadImages, NotFinite, RunFailed
+from cryobench.errors import NotFinite, RunFailed
 from cryobench.evaluation import metrics
 from cryobench.evaluation.analysis import Evidence, analyse
 from cryobench.printed import called, short
@@ -214,20 +214,18 @@ def setting(config: dict, folder: Path | None, progress: bool) -> Setting:
 
 def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
     """All test images; one that the method refuses becomes NaN and is named with the reason, the others go on."""
+    from cryobench.methods.base import without_bad
+
     hints = test.hints(method.side_information) | ({"truth": clean} if "truth" in method.side_information else {})
-    good = np.arange(len(noisy))
-    bad: dict[str, str] = {}
     denoised = np.full(noisy.shape, np.nan, dtype=np.float32)
-    while len(good):
-        try:
-            result = method.denoise(noisy[good], **{name: values[good] for name, values in hints.items()})
-            if np.shape(result) != noisy[good].shape:
-                raise RunFailed(f"expected denoised images of shape {noisy[good].shape}, got {np.shape(result)}")
-            denoised[good] = result
-            break
-        except BadImages as error:
-            bad |= {str(good[i]): error.reason for i in error.indices}
-            good = np.delete(good, error.indices)
+
+    def take(rows: np.ndarray) -> None:
+        result = method.denoise(noisy[rows], **{name: values[rows] for name, values in hints.items()})
+        if np.shape(result) != noisy[rows].shape:
+            raise RunFailed(f"expected denoised images of shape {noisy[rows].shape}, got {np.shape(result)}")
+        denoised[rows] = result
+
+    good, bad = without_bad(np.arange(len(noisy)), take)
     if not len(good):
         raise RunFailed(f"no image could be denoised; image 0: {bad.get('0')}")
     broken = ~np.isfinite(denoised[good]).all(axis=(1, 2))

@@ -6,12 +6,11 @@ code a record has the commit; of somebody's class, in a file beside, the hash of
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
-from importlib.util import find_spec
 from pathlib import Path
 
 from cryobench.config.identity import BUILT
+from cryobench.files import file_of, is_own, sha256_of
 from cryobench.runs.record import Record
 
 OWN = "own_code"  # in a record's environment
@@ -22,18 +21,9 @@ def own_code(config: dict) -> dict[str, dict[str, str]]:
     found = {}
     for group in BUILT:
         module = str((config.get(group) or {}).get("_target_", "")).rpartition(".")[0]
-        if module and module.partition(".")[0] != "cryobench" and (file := file_of(module)):
-            found[group] = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        if module and is_own(module) and (file := file_of(module)):
+            found[group] = {"file": file.name, "sha256": sha256_of(file)}
     return found
-
-
-def file_of(module: str) -> Path | None:
-    """Where a module is written; None where it is not found, or is no file."""
-    try:
-        spec = find_spec(module)
-    except (ImportError, ValueError):
-        return None
-    return Path(spec.origin) if spec and spec.origin and Path(spec.origin).is_file() else None
 
 
 def changed(config: dict, record: Record) -> list[str]:

@@ -32,12 +32,14 @@ def write_stack(
     name: str = "particles",
     texts: Callable[[str], Mapping[str, str]] | None = None,
     ctf: Ctf | None = None,
+    displaced: np.ndarray | None = None,
 ) -> Path:
     """Write a new folder with NAME.mrcs, NAME.star and, if volumes are given, conformation_1.mrc and so on.
 
     blocks: the images in order, any number (b, L, L) at a time, so that a stack larger than memory can be written;
     rotations (n, 3, 3), labels (n,) from 0 (rlnClassNumber counts from 1), pixel_size in Å, volumes (k, L, L, L); texts: the
-    `digest` of the images → further files, name → text; ctf: of each image, by one microscope, None where there is none.
+    `digest` of the images → further files, name → text; ctf: of each image, by one microscope, None where there is none;
+    displaced (n, 2): how far particles are off the centre, x and y in px, as data.poses has it, None where they are not.
     Returns the path of the .star file. The folder appears when it is whole, and is never written over. Raises
     InputError if it exists, for a wrong number or size of images, or if there is no room.
     """
@@ -57,7 +59,7 @@ def write_stack(
             (partial / file).write_text(text, encoding="utf-8")
         for number, volume in enumerate(volumes if volumes is not None else (), start=1):
             write_map(partial / f"conformation_{number}.mrc", volume, pixel_size)
-        starfile.write(_tables(name, size, pixel_size, rotations, labels, ctf), partial / f"{name}.star")
+        starfile.write(_tables(name, size, pixel_size, rotations, labels, ctf, displaced), partial / f"{name}.star")
         partial.chmod(0o755)
         partial.rename(folder)
     except OSError as error:
@@ -80,10 +82,8 @@ def write_poses(
 ) -> Path:
     """A .star file that RELION reads: images 1@NAME.mrcs and so on, of L = `size` px and pixel_size Å, seen under rotations
     (n, 3, 3); shifts (n, 2): how far particles are off the centre, (down, right) in px, of which origins are the opposite."""
-    tables = _tables(name, size, pixel_size, rotations, np.zeros(len(rotations), np.int64))
-    if shifts is not None:
-        origins = {"rlnOriginXAngst": -pixel_size * shifts[:, 1], "rlnOriginYAngst": -pixel_size * shifts[:, 0]}
-        tables["particles"] = tables["particles"].assign(**{name: values + 0.0 for name, values in origins.items()})
+    displaced = None if shifts is None else shifts[:, ::-1]
+    tables = _tables(name, size, pixel_size, rotations, np.zeros(len(rotations), np.int64), displaced=displaced)
     with whole(path) as partial:
         starfile.write(tables, partial)
     return path
@@ -106,7 +106,8 @@ def write_split(folder: Path | str, pairs, split: str, noisy=None, texts=None) -
     starts = range(0, len(part.clean), 256)
     blocks = (noisy.noisy(slice(s, s + 256)) if noisy is not None else part.clean[s : s + 256] for s in starts)
     ctf = noisy.ctf() if noisy is not None and noisy.has_ctf else None
-    about = {"volumes": pairs.volumes, "name": split, "texts": texts, "ctf": ctf}
+    displaced = part.displaced if noisy is None else noisy.poses().displaced  # recorded particles lie off in both
+    about = {"volumes": pairs.volumes, "name": split, "texts": texts, "ctf": ctf, "displaced": displaced}
     return write_stack(folder, blocks, part.rotations, part.labels, pairs.pixel_size, **about)
 
 
@@ -126,8 +127,16 @@ def _write_images(path: Path, blocks: Iterable[np.ndarray], n: int, pixel_size: 
 
 
 def _tables(
-    name: str, size: int, pixel_size: float, rotations: np.ndarray, labels: np.ndarray, ctf: Ctf | None = None
+    name: str,
+    size: int,
+    pixel_size: float,
+    rotations: np.ndarray,
+    labels: np.ndarray,
+    ctf: Ctf | None = None,
+    displaced: np.ndarray | None = None,
 ) -> dict[str, pd.DataFrame]:
+    # RELION's origins are what puts a particle in the centre; + 0.0, so that none is −0.
+    origins = np.zeros((len(labels), 2)) if displaced is None else -pixel_size * np.asarray(displaced, np.float64) + 0.0
     rot, tilt, psi = euler_from_rotations(rotations).T
     # RELION will not read a file without a microscope, whether or not the images have a CTF.
     microscope = [300.0, 2.7, 0.1] if ctf is None else ctf.values[0, 3:6].tolist()
@@ -144,8 +153,8 @@ def _tables(
         "rlnAngleRot": rot,
         "rlnAngleTilt": tilt,
         "rlnAnglePsi": psi,
-        "rlnOriginXAngst": 0.0,
-        "rlnOriginYAngst": 0.0,
+        "rlnOriginXAngst": origins[:, 0],
+        "rlnOriginYAngst": origins[:, 1],
         "rlnClassNumber": np.asarray(labels) + 1,
         "rlnOpticsGroup": 1,
     }

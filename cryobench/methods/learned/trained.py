@@ -20,7 +20,7 @@ import numpy as np
 from cryobench.checks import above_zero, one_of, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.base import Denoiser, NotFitted, check_images
+from cryobench.methods.base import Denoiser, check_images
 from cryobench.methods.device import compute_device, single_precision
 from cryobench.methods.imaging import given
 from cryobench.methods.learned.nets import NETS
@@ -183,9 +183,7 @@ class Trained(Denoiser):
     @property
     def net_in_place(self) -> torch.nn.Module:
         """The net that was trained or loaded. Raises InputError before either."""
-        if self.generator is None:
-            raise NotFitted(self)
-        return self.generator
+        return self.from_fit("generator")
 
     def variants(self) -> Iterator[Trained]:
         """With checkpoint=five_best, one denoiser for each epoch chosen, lowest training MSE first; else itself alone."""

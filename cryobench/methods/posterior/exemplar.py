@@ -21,7 +21,7 @@ from rich.progress import track
 from cryobench.checks import above_zero, at_least, one_of, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.base import NotFitted, Uncertainty, WithSigma, check_images
+from cryobench.methods.base import Uncertainty, WithSigma, check_images
 from cryobench.methods.imaging import Imaging
 
 if TYPE_CHECKING:
@@ -114,9 +114,7 @@ class Exemplar(WithSigma, Imaging):
     @property
     def fitted(self) -> Mixture:
         """The exemplars with what was chosen for them. Raises InputError before a fit."""
-        if self.mixture is None:
-            raise NotFitted(self)
-        return self.mixture
+        return self.from_fit("mixture")
 
     def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32; `uncertainty` is the posterior's.

@@ -15,7 +15,7 @@ import numpy as np
 from cryobench.checks import at_least, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.base import NotFitted, WithSigma, check_images
+from cryobench.methods.base import WithSigma, check_images
 from cryobench.methods.imaging import BATCH, Imaging
 from cryobench.methods.posterior.halves import Halves
 
@@ -128,8 +128,7 @@ class FromStack(WithSigma, Imaging):
         and conformation_probability. Raises NotFitted before a fit, InputError for another L than that of the fit, BadImages for
         NaN or Inf.
         """
-        if not hasattr(self, "crossed"):
-            raise NotFitted(self)
+        self.from_fit("crossed")
         check_images(noisy, self.size)
         images, ctf = self.whitened(noisy), hints.get("ctf")
         sigma, transfers = self.noise_level(images, hints), self.transfers(ctf, len(noisy), self.size)

@@ -23,7 +23,7 @@ from cryobench.checks import at_least, one_of, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.data.io.stack import resample
 from cryobench.errors import note
-from cryobench.methods.base import Found, NotFitted, check_images
+from cryobench.methods.base import Found, check_images
 from cryobench.methods.posterior.from_stack import FIRST, FirstLook, FromStack, agreed_shells
 
 if TYPE_CHECKING:
@@ -122,8 +122,7 @@ class Refined(FromStack):
         from cryobench.data.project import Projector
         from cryobench.methods.posterior.at_pose import Centred
 
-        if not hasattr(self, "structure"):
-            raise NotFitted(self)
+        self.from_fit("structure")
         check_images(noisy, self.size)
         images, ctf, poses, maps = self.whitened(noisy), hints.get("ctf"), hints["poses"], self.structure.maps
         sigma, transfers = self.noise_level(images, hints), self.transfers(ctf, len(noisy), self.size)

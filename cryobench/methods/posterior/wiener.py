@@ -71,7 +71,7 @@ class Wiener(WithSigma, Imaging):
 
         Raises InputError for another L than that of the fit, BadImages for NaN or Inf.
         """
-        check_images(noisy, size := self.filter.basis.size)
+        check_images(noisy, size := self.from_fit("filter").basis.size)
         out = np.empty(noisy.shape, np.float32)
         for start in range(0, len(noisy), BATCH):
             rows = slice(start, start + BATCH)
