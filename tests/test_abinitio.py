@@ -32,8 +32,8 @@ from cryobench.methods.posterior.seen import cropped, rings_of
 from cryobench.methods.posterior.so3_grid import hemisphere
 from cryobench.methods.posterior.steerable import fourier_bessel
 from cryobench.methods.posterior.structure import (
-    Poses,
     Structure,
+    ViewGrid,
     beginning,
     expectation,
     iterate,
@@ -574,6 +574,6 @@ def test_an_image_of_the_fit_is_denoised_by_the_other_half():
 
 def test_views_near_others_are_found_from_in_front_and_behind():
     poses = poses_of(16, 2.8, "cpu")
-    behind = Poses(poses.cells, poses.spacing, poses.rotations @ torch.diag(torch.tensor([1.0, -1.0, -1.0])))
+    behind = ViewGrid(poses.cells, poses.spacing, poses.rotations @ torch.diag(torch.tensor([1.0, -1.0, -1.0])))
     torch.testing.assert_close(poses.near(poses), poses.near(behind))
     assert bool(poses.near(poses).diagonal().all()) and poses.near(poses).mean() < 0.3

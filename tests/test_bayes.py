@@ -14,11 +14,10 @@ from cryobench.data.project import Projector
 from cryobench.data.rotations import random_rotations
 from cryobench.data.simulate import draw_poses, rescale
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.posterior.adaptive import WIDER, Poses, Proposals, draw
-from cryobench.methods.posterior.adaptive import Gaussian as Kernel
+from cryobench.methods.posterior.adaptive import WIDER, DrawnPoses, PoseGaussian, Proposals, draw
 from cryobench.methods.posterior.bayes import Bayes
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut
-from cryobench.methods.posterior.sampling import Posterior, normalised
+from cryobench.methods.posterior.sampling import WeightedDraws, normalised
 from cryobench.methods.posterior.so3_grid import hemisphere
 from cryobench.noise.gaussian import Gaussian
 
@@ -112,7 +111,7 @@ def test_weighted_draws_give_the_direct_sums_of_a_discrete_posterior(volumes):
     evidence /= evidence.sum()
     mean = sum(p * x.astype(float) for p, x in zip(evidence, images, strict=True))
     log_weights = ((images * noisy).sum((1, 2)) - (images.astype(float) ** 2).sum((1, 2)) / 2) / sigma**2
-    posterior = Posterior(torch.from_numpy(images), normalised(log_weights), labels)
+    posterior = WeightedDraws(torch.from_numpy(images), normalised(log_weights), labels)
     np.testing.assert_allclose(posterior.mean, mean, rtol=1e-5)
     assert posterior.summary["ess"] == pytest.approx(1 / (evidence**2).sum())
     assert posterior.summary["conformation_probability"] == pytest.approx(
@@ -172,17 +171,17 @@ def test_adaptive_proposals_are_densities():
     # Over uniform orientations every density has the mean 1, and over draws of its own its inverse has.
     rng = np.random.default_rng(0)
     mixture = [
-        Kernel(share, k, centre, 0.3 * np.linalg.cholesky(np.eye(3) + 0.5 * np.ones((3, 3))))
+        PoseGaussian(share, k, centre, 0.3 * np.linalg.cholesky(np.eye(3) + 0.5 * np.ones((3, 3))))
         for share, k, centre in zip((0.7, 0.3), (0, 2), random_rotations(2, rng), strict=True)
     ]
     proposals = Proposals(lambda poses: np.zeros(len(poses)), conformations=3, reach=0.5)
-    uniform = Poses(rng.integers(3, size=100_000), random_rotations(100_000, rng))
+    uniform = DrawnPoses(rng.integers(3, size=100_000), random_rotations(100_000, rng))
     density = np.exp(proposals.of_mixture(mixture, uniform))
     assert density.mean() == pytest.approx(1, abs=4 * density.std() / np.sqrt(len(density)))
     assert density.std() / np.sqrt(len(density)) < 0.03
     proposals.rounds = [(100, None), (300, mixture)]  # a quarter uniform, so that no weight is above 4
     own = draw(mixture, 30_000, rng)
-    poses = Poses(
+    poses = DrawnPoses(
         np.r_[uniform.conformations[:10_000], own.conformations], np.r_[uniform.rotations[:10_000], own.rotations]
     )
     weights = np.exp(-proposals.log_density(poses))

@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from cryobench.config.compose import build, compose, resolve
 from cryobench.data.io.stack import read_map
 from cryobench.data.pairs import open_pairs
-from cryobench.data.poses import Poses as KnownPoses
+from cryobench.data.poses import Poses
 from cryobench.data.project import project
 from cryobench.data.rotations import random_rotations
 from cryobench.errors import InputError
@@ -88,7 +88,7 @@ def known(
     structure = Structure(maps, CONTRAST, poses, likely, rotations, off / size)
 
     def in_pose(rows: np.ndarray, px: int) -> Centred:
-        return Centred.of(images[rows], None, sigmas[rows], KnownPoses(rotations[rows], 1.0 * off[rows, ::-1]), px)
+        return Centred.of(images[rows], None, sigmas[rows], Poses(rotations[rows], 1.0 * off[rows, ::-1]), px)
 
     return structure, Search(2, halves, in_pose, lambda *_: band, 2.5, 2.5)
 
@@ -123,7 +123,7 @@ def test_the_direction_is_that_of_known_departures(seen):
         transfers = ctfs(n).transfer(16)
         clean = through(clean, transfers)
     noisy = (clean + sigma * rng.normal(size=clean.shape)).astype(np.float32)
-    images = Centred.of(noisy, transfers, np.full(n, sigma), KnownPoses(rotations, np.zeros((n, 2))), 16)
+    images = Centred.of(noisy, transfers, np.full(n, sigma), Poses(rotations, np.zeros((n, 2))), 16)
     found, along = direction(images, one, CONTRAST, rng.normal(size=n), 12)
     # how far along an image is along its own view cannot be told from its scale and level
     assert abs(np.corrcoef(along, z)[0, 1]) > 0.9

@@ -163,19 +163,19 @@ class Judged:
         good = np.isfinite(self.denoised).all(axis=(1, 2))
         pairs, train, test, clean, noisy = images.pairs, images.train, images.test, images.clean, images.noisy
         evidence = Evidence(
-            clean[good],
-            noisy[good],
-            self.denoised[good],
-            self.scores[0]["mse"][good],
-            test.labels[good],
-            test.rotations[good],
-            train.labels,
-            train.rotations,
-            pairs.pixel_size,
-            config["seed"],
-            uncertainty,
-            pairs.volumes,
-            found,
+            clean=clean[good],
+            noisy=noisy[good],
+            denoised=self.denoised[good],
+            mse=self.scores[0]["mse"][good],
+            labels=test.labels[good],
+            rotations=test.rotations[good],
+            train_labels=train.labels,
+            train_rotations=train.rotations,
+            pixel_size=pairs.pixel_size,
+            seed=config["seed"],
+            uncertainty=uncertainty,
+            volumes=pairs.volumes,
+            found=found,
         )
         return {
             "metrics": self.metrics,

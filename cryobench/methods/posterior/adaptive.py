@@ -26,7 +26,7 @@ LEFT_OUT = 1e-3  # share of a conformation's weight that the mixture may leave t
 
 
 @dataclass
-class Poses:
+class DrawnPoses:
     """conformations (n,) int; rotations (n, 3, 3)."""
 
     conformations: np.ndarray
@@ -37,7 +37,7 @@ class Poses:
 
 
 @dataclass
-class Gaussian:
+class PoseGaussian:
     """share: of the draws; conformation; centre (3, 3); spread (3, 3), the Cholesky factor of the covariance in rad²."""
 
     share: float
@@ -49,22 +49,22 @@ class Gaussian:
 @dataclass
 class Proposals:
     """What draws so far came from: cells first, then mixtures. of_cells: log density of poses under the cells' probabilities,
-    Poses → (n,); conformations: how many there are; reach: how far a Gaussian's draws may lie from its first, rad."""
+    DrawnPoses → (n,); conformations: how many there are; reach: how far a Gaussian's draws may lie from its first, rad."""
 
-    of_cells: Callable[[Poses], np.ndarray]
+    of_cells: Callable[[DrawnPoses], np.ndarray]
     conformations: int
     reach: float
-    rounds: list[tuple[int, list[Gaussian] | None]] = field(
+    rounds: list[tuple[int, list[PoseGaussian] | None]] = field(
         default_factory=list
     )  # draws, and the mixture or None for cells
 
-    def log_density(self, poses: Poses) -> np.ndarray:
+    def log_density(self, poses: DrawnPoses) -> np.ndarray:
         """log of the density of all rounds taken together, (n,)."""
         counts = np.array([n for n, _ in self.rounds], dtype=float)
         each = [self.of_cells(poses) if m is None else self.of_mixture(m, poses) for _, m in self.rounds]
         return logsumexp(np.stack(each), axis=0, b=(counts / counts.sum())[:, None])
 
-    def of_mixture(self, mixture: list[Gaussian], poses: Poses) -> np.ndarray:
+    def of_mixture(self, mixture: list[PoseGaussian], poses: DrawnPoses) -> np.ndarray:
         """log density of poses under a mixture, (n,)."""
         each = np.full((len(mixture), len(poses)), -np.inf)
         for row, gaussian in zip(each, mixture, strict=True):
@@ -75,7 +75,7 @@ class Proposals:
             row[of_it] = np.log(gaussian.share * self.conformations) + normal - log_uniform(vectors)
         return logsumexp(each, axis=0)
 
-    def fit(self, poses: Poses, log_weights: np.ndarray) -> list[Gaussian]:
+    def fit(self, poses: DrawnPoses, log_weights: np.ndarray) -> list[PoseGaussian]:
         """A mixture for weighted poses, of at most MOST Gaussians a conformation: more, of a few draws each, would follow
         those draws and not the posterior, and weights that count their density would be too low."""
         weights, reach = flattened(log_weights), self.reach
@@ -86,7 +86,7 @@ class Proposals:
                 return [replace(gaussian, share=gaussian.share / total) for gaussian in mixture]
             reach *= 1.5
 
-    def _of_one(self, k: int, poses: Poses, weights: np.ndarray, reach: float) -> list[Gaussian]:
+    def _of_one(self, k: int, poses: DrawnPoses, weights: np.ndarray, reach: float) -> list[PoseGaussian]:
         """Gaussians for one conformation: about the heaviest pose, about the heaviest farther than `reach` from it, and so on."""
         left, mixture, floor = np.where(poses.conformations == k, weights, 0), [], (reach / 8) ** 2 * np.eye(3)
         least = LEFT_OUT * max(left.sum(), 1 / self.conformations)
@@ -99,18 +99,18 @@ class Proposals:
             vectors = Rotation.from_matrix(centre.T @ poses.rotations[near]).as_rotvec()
             covariance, number = vectors.T @ (vectors * w[:, None]), 1 / (w**2).sum()
             covariance = (number * covariance + 3 * floor) / (number + 3)  # few draws don't say how wide it is
-            mixture.append(Gaussian(float(left[near].sum()), k, centre, np.linalg.cholesky(WIDER * covariance)))
+            mixture.append(PoseGaussian(float(left[near].sum()), k, centre, np.linalg.cholesky(WIDER * covariance)))
             left[near] = 0
         return mixture
 
 
-def draw(mixture: list[Gaussian], n: int, rng: np.random.Generator) -> Poses:
+def draw(mixture: list[PoseGaussian], n: int, rng: np.random.Generator) -> DrawnPoses:
     """n poses of a mixture; each Gaussian gets its share almost exactly."""
     marks = (np.arange(n) + rng.random()) / n
     which = np.searchsorted(np.cumsum([gaussian.share for gaussian in mixture])[:-1], marks)
     vectors = np.einsum("nij,nj->ni", np.stack([g.spread for g in mixture])[which], rng.standard_normal((n, 3)))
     turns = Rotation.from_rotvec(vectors).as_matrix()
-    return Poses(
+    return DrawnPoses(
         np.array([g.conformation for g in mixture])[which], np.stack([g.centre for g in mixture])[which] @ turns
     )
 

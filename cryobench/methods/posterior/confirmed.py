@@ -12,10 +12,10 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from cryobench.methods.posterior.band import Band
-from cryobench.methods.posterior.structure import AROUND, Poses, Structure, expectation, mixture
+from cryobench.methods.posterior.structure import AROUND, Structure, ViewGrid, expectation, mixture
 
 
-def confirmed(structure: Structure, band: Band, halves: np.ndarray, poses: Poses) -> float:
+def confirmed(structure: Structure, band: Band, halves: np.ndarray, poses: ViewGrid) -> float:
     """The share of images whose poses under both halves' maps are neighbours, as the search has it (AROUND).
 
     band: the images of `structure`, at the size at which they are looked for among `poses`; halves (n,) 0 or 1.

@@ -39,8 +39,8 @@ from cryobench.methods.posterior.direction import grown, support
 from cryobench.methods.posterior.half_maps import HalfMaps, from_samples, masked
 from cryobench.methods.posterior.pose_mixture import PoseMixture, Sums
 from cryobench.methods.posterior.structure import (
-    Poses,
     Structure,
+    ViewGrid,
     batch_of,
     expectation,
     mixture_of,
@@ -127,7 +127,7 @@ def iterate(
     before: Structure,
     band: Band,
     halves: np.ndarray,
-    poses: Poses,
+    poses: ViewGrid,
     along: np.ndarray,
     advance: Callable[[int], None] = lambda done: None,
 ) -> tuple[Structure, HalfMaps]:
@@ -160,14 +160,14 @@ def at_size(volume: torch.Tensor, size: int) -> torch.Tensor:
     return volume if size == volume.shape[-1] else masked(resized(volume, size))
 
 
-def around(structure: Structure, poses: Poses) -> torch.Tensor:
+def around(structure: Structure, poses: ViewGrid) -> torch.Tensor:
     """(n, views) bool: the views near those that each image may have."""
     assert structure.poses is not None  # it is of images
     return structure.likely.float() @ structure.poses.near(poses) > 0
 
 
 def departing(
-    before: Structure, mixtures: list[PoseMixture], sums: list[Sums], poses: Poses, along: np.ndarray
+    before: Structure, mixtures: list[PoseMixture], sums: list[Sums], poses: ViewGrid, along: np.ndarray
 ) -> HalfMaps:
     """v of the sums of each half over all views of all conformations."""
     left, m = [], len(poses.rotations)
@@ -200,7 +200,7 @@ def fsc_of(maps: HalfMaps) -> np.ndarray:
     return torch.nan_to_num(fourier_shell_correlation(*maps.halves)).cpu().numpy()
 
 
-def gains(one: Structure, several: Structure, band: Band, halves: np.ndarray, poses: Poses) -> np.ndarray:
+def gains(one: Structure, several: Structure, band: Band, halves: np.ndarray, poses: ViewGrid) -> np.ndarray:
     """log p(y | V_1 … V_K) − log p(y | V) of each image under the maps of the half that it is not in, (n,)."""
     near, seen, k, m = around(several, poses), band.seen is not None, len(several.several), len(poses.rotations)
     found = np.empty(len(band))

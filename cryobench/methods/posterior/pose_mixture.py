@@ -81,7 +81,7 @@ class Sums:
 
 
 @dataclass(frozen=True)
-class Posterior:
+class PosePosterior:
     """Of b images over all elements in all places: weights of sum 1 and scales â (b, S, 2, angles, n); precision p (b, n);
     gain h, kappa κ and total ⟨1, y − hμ⟩ (b,); log_likelihood (b,)."""
 
@@ -167,7 +167,7 @@ class PoseMixture:
         series[:, :, 0] *= 2  # irfft counts every order but 0 twice
         return torch.fft.irfft(series, n=self.angles, dim=2)
 
-    def posterior(self, band: Band, heat: float = 1.0) -> Posterior:
+    def posterior(self, band: Band, heat: float = 1.0) -> PosePosterior:
         """Of b images, the likelihood to the power 1/heat."""
         va, vb, pixels = self.contrast.scale_variance, self.contrast.level_variance, self.basis.size**2
         variance, (centred, gain, total, square) = band.variance, self.centred(band)
@@ -190,7 +190,7 @@ class PoseMixture:
         weights = weights.view_as(scales)
         rest = (square - share * total**2) / variance
         same = torch.log1p(pixels * vb * once / variance) / 2 + 1 / (2 * va) + heat * among.log()
-        return Posterior(weights, scales, precision, gain, kappa, total, norm * heat - rest / 2 - same)
+        return PosePosterior(weights, scales, precision, gain, kappa, total, norm * heat - rest / 2 - same)
 
     def seen_masses(self, gain: torch.Tensor) -> torch.Tensor:
         """⟨1, T x⟩ as images of these gains (b,) see it: (b, n)."""

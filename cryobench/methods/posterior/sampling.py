@@ -19,7 +19,7 @@ import torch
 
 from cryobench.data.project import Projector
 from cryobench.methods.device import compute_device
-from cryobench.methods.posterior.adaptive import Poses, Proposals, draw
+from cryobench.methods.posterior.adaptive import DrawnPoses, Proposals, draw
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut
 from cryobench.methods.posterior.orbits import Orbits
 from cryobench.methods.posterior.so3_grid import hemisphere
@@ -57,7 +57,7 @@ class Sampler:
         round_part = self.bank.coefficients.mean(dim=0) * (basis.orders == 0)
         self.typical = basis.render(round_part[None])[0].cpu().numpy()
 
-    def posterior(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None = None) -> Posterior:
+    def posterior(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None = None) -> WeightedDraws:
         """What is known of one clean image after its noisy one (L, L) and σ, seen through a transfer function (L, L/2+1).
 
         Each image's draws are its own.
@@ -71,7 +71,7 @@ class Sampler:
             lambda poses: self._log_density(poses, cells, log_cells), len(self.projectors), self.reach
         )
         images, log_likelihoods, log_densities = [], [], []
-        poses: list[Poses] = []
+        poses: list[DrawnPoses] = []
         log_weights = np.empty(0)
         while True:
             if self.adapts and poses:
@@ -92,7 +92,7 @@ class Sampler:
             log_weights = np.concatenate(log_likelihoods) - density
             weights = normalised(log_weights)
             if effective(weights) >= settings.ess or len(weights) + len(drawn) > settings.max_draws:
-                return Posterior(torch.cat(images), weights, _joined(poses).conformations)
+                return WeightedDraws(torch.cat(images), weights, _joined(poses).conformations)
 
     def _heavy_cells(self, image: np.ndarray, sigma: float, transfer) -> tuple[np.ndarray, np.ndarray]:
         """Cells that may be drawn (flat indices in the order of `Orbits`), and the log of their probabilities."""
@@ -120,14 +120,14 @@ class Sampler:
         temper = self.settings.temper * (FLATTER if self.adapts else 1.0)
         return ((inner - norms / 2) / (temper * float(variance))).flatten()
 
-    def _poses(self, chosen: np.ndarray, uniform: np.ndarray) -> Poses:
+    def _poses(self, chosen: np.ndarray, uniform: np.ndarray) -> DrawnPoses:
         """A pose within each of the cells `chosen` (n,), at `uniform` (n, 3)."""
         mirrored, angle, index = np.unravel_index(chosen, self.bank.shape)
         conformation, cell = index // len(self.cells), index % len(self.cells)
         angle = 2 * np.pi * (angle + uniform[:, 2] - 0.5) / self.bank.angles
-        return Poses(conformation, self.cells.rotations(cell, uniform[:, :2], mirrored == 1, angle))
+        return DrawnPoses(conformation, self.cells.rotations(cell, uniform[:, :2], mirrored == 1, angle))
 
-    def _log_density(self, poses: Poses, cells: np.ndarray, log_cells: np.ndarray) -> np.ndarray:
+    def _log_density(self, poses: DrawnPoses, cells: np.ndarray, log_cells: np.ndarray) -> np.ndarray:
         """log density of poses (n,) where cells, ascending, have these log probabilities, and no other is ever drawn."""
         cell, mirrored, angle = self.cells.find(poses.rotations)
         turned = np.round(angle * self.bank.angles / (2 * np.pi)).astype(int) % self.bank.angles
@@ -136,7 +136,7 @@ class Sampler:
         place = np.searchsorted(cells, flat).clip(max=len(cells) - 1)
         return np.where(cells[place] == flat, log_cells[place] + np.log(np.prod(self.bank.shape)), -np.inf)
 
-    def _images(self, poses: Poses) -> torch.Tensor:
+    def _images(self, poses: DrawnPoses) -> torch.Tensor:
         """Clean images (n, L, L) in these poses."""
         images = self.bank.norms.new_empty((len(poses), self.bank.basis.size, self.bank.basis.size))
         for k in np.unique(poses.conformations):
@@ -151,9 +151,9 @@ class Sampler:
         return (images - low) / (high - low)
 
 
-def _joined(rounds: list[Poses]) -> Poses:
+def _joined(rounds: list[DrawnPoses]) -> DrawnPoses:
     """The poses of all rounds."""
-    return Poses(np.concatenate([r.conformations for r in rounds]), np.concatenate([r.rotations for r in rounds]))
+    return DrawnPoses(np.concatenate([r.conformations for r in rounds]), np.concatenate([r.rotations for r in rounds]))
 
 
 def normalised(log_weights: np.ndarray) -> np.ndarray:
@@ -167,7 +167,7 @@ def effective(weights: np.ndarray) -> float:
     return 1 / float((weights**2).sum())
 
 
-class Posterior:
+class WeightedDraws:
     """Weighted draws: images (n, L, L) on any device; weights (n,) of sum 1, conformations (n,).
 
     Attributes: mean and deviation (L, L) float32; weights and conformations; summary, a dict of numbers (see `Bayes.denoise`).

@@ -28,7 +28,7 @@ AROUND = 1.5  # views within so many spacings of a likely one are candidates
 
 
 @dataclass(frozen=True)
-class Poses:
+class ViewGrid:
     """Views about `spacing` radians apart; rotations (n, 3, 3) of them on a device."""
 
     cells: Hemisphere
@@ -47,17 +47,17 @@ class Poses:
         views[mirrored == 1] = views[mirrored == 1] @ MIRROR
         return views @ Rotation.from_euler("z", -2 * np.pi * turn[:, None] / angles).as_matrix()
 
-    def near(self, other: Poses) -> torch.Tensor:
+    def near(self, other: ViewGrid) -> torch.Tensor:
         """(n, m) float32: 1 where a view of `other` lies near one of these, from in front or behind."""
         cosine = (self.rotations[:, :, 2] @ other.rotations[:, :, 2].T).abs()
         return (cosine > np.cos(AROUND * max(self.spacing, other.spacing))).float()
 
 
-def poses_of(size: int, step: float, device) -> Poses:
+def poses_of(size: int, step: float, device) -> ViewGrid:
     """step: how far the rim of images of `size` px moves between neighbouring views, in px."""
     spacing = min(2 * step / size, np.pi / 8)
     cells = hemisphere(spacing)
-    return Poses(cells, spacing, torch.from_numpy(cells.views()).float().to(device))
+    return ViewGrid(cells, spacing, torch.from_numpy(cells.views()).float().to(device))
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Structure:
 
     maps: HalfMaps
     contrast: Contrast
-    poses: Poses | None = None
+    poses: ViewGrid | None = None
     likely: torch.Tensor = field(default_factory=lambda: torch.empty((0, 0), dtype=torch.bool))
     rotations: np.ndarray = field(default_factory=lambda: np.empty((0, 3, 3)))
     shifts: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
@@ -101,7 +101,7 @@ def resized(volume: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def mixture(
-    basis: SteerableBasis, volume: torch.Tensor, poses: Poses, contrast: Contrast, seen: bool = False
+    basis: SteerableBasis, volume: torch.Tensor, poses: ViewGrid, contrast: Contrast, seen: bool = False
 ) -> PoseMixture:
     """The poses' projections of a volume; seen: for images that were seen through something."""
     views = basis.coefficients(Projector(volume)(poses.rotations))
@@ -109,7 +109,9 @@ def mixture(
     return PoseMixture(basis, views, poses.angles, contrast, power)
 
 
-def mixture_of(structure: Structure, half: int | None, basis: SteerableBasis, poses: Poses, seen: bool) -> PoseMixture:
+def mixture_of(
+    structure: Structure, half: int | None, basis: SteerableBasis, poses: ViewGrid, seen: bool
+) -> PoseMixture:
     """The poses' projections of all volumes of a half, None: of both halves, one volume after the other."""
     each = [mixture(basis, volume, poses, structure.contrast, seen) for volume in structure.volumes(half)]
     if len(each) == 1:
@@ -174,7 +176,7 @@ def iterate(
     before: Structure,
     band: Band,
     halves: np.ndarray,
-    poses: Poses,
+    poses: ViewGrid,
     heat: float,
     shared: int | None,
     local: bool = True,
