@@ -8,6 +8,7 @@ particles without a micrograph around them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from typing import Any, ClassVar
 
@@ -34,8 +35,19 @@ class Topaz(Denoiser):
 
     needs: ClassVar[dict[str, str]] = {"topaz": INSTALL}
 
+    @property
+    def learns(self) -> bool:
+        """Nothing: its net comes trained."""
+        return False
+
     def fit(self, train: NoisyImages) -> None:
         """Load the network; learns nothing. Raises MissingPackage, with the command that mends it, without topaz-em."""
+        _ = self.network
+        self.report["weights"] = WEIGHTS
+
+    @cached_property
+    def network(self):
+        """Topaz's own, with its weights."""
         import torch
 
         self.require()
@@ -43,18 +55,16 @@ class Topaz(Denoiser):
             from topaz.denoising.models import UDenoiseNet
         except ImportError as error:  # a torchvision of another build than torch's
             raise MissingPackage(f"Topaz: expected the package topaz-em, got '{error}'; {INSTALL}") from None
-        self.network = UDenoiseNet(**ARCHITECTURE)
+        network = UDenoiseNet(**ARCHITECTURE)
         with files("topaz").joinpath(WEIGHTS).open("rb") as file:  # topaz's own loader would run a pickle
-            self.network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
-        self.network.eval()
-        self.report["weights"] = WEIGHTS
+            network.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+        return network.eval()
 
     def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) float32 → (n, L, L) float32; L of 32 or more."""
         import torch
 
-        self.require()
-        self.from_fit("network")
+        network = self.network
         check_varied(noisy, 32, "the network halves an image five times")
         denoised = np.empty(noisy.shape, np.float32)
         console = Console(stderr=True)
@@ -62,5 +72,5 @@ class Topaz(Denoiser):
             mean, deviation = image.mean(), image.std(ddof=1)
             scaled = torch.from_numpy((image - mean) / deviation)[None, None]
             with torch.no_grad():
-                denoised[row] = self.network(scaled)[0, 0].numpy() * deviation + mean
+                denoised[row] = network(scaled)[0, 0].numpy() * deviation + mean
         return denoised

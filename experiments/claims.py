@@ -140,10 +140,10 @@ def decided_by(results: list[Finding]) -> str:
     if not left:
         return ""
     steps = [(n, sum(needed is not None and needed <= n for needed in left)) for n in (5, 10, 20, 50)]
-    more = ", ".join(f"{n} seeds {count}" for n, count in steps)
+    more = ", ".join(f"{count} with {n} seeds" for n, count in steps)
     return (
         f"{len(left)} of {len(results)} comparisons are undecided. If the differences are as measured, more seeds would "
-        f"decide, with a power of {100 * statistics.POWER:.0f} %: {more} of them."
+        f"decide, with a power of {100 * statistics.POWER:.0f} %: {more}."
     )
 
 
@@ -170,14 +170,14 @@ def to_markdown(results: list[Finding]) -> str:
     for claim, group in claims.items():
         effects = [f.answer.comparison.effect for f in group if f.answer.comparison]
         seeds = sorted({f.answer.comparison.seeds for f in group if f.answer.comparison})
-        span = " to ".join(dict.fromkeys(f"{one:+.1%}" for one in (min(effects), max(effects)))) if effects else "–"
+        span = " to ".join(dict.fromkeys(map(percent, (min(effects), max(effects))))) if effects else "–"
         lines.append(
             [
                 claim.source,
                 f"{claim.says} ({claim.name})",
                 verdict(group),
                 span,
-                f"{claim.margin:.0%}",
+                f"{100 * claim.margin:.0f} %",
                 "–".join(map(str, seeds)) or "–",
             ]
         )
@@ -209,11 +209,21 @@ def to_markdown(results: list[Finding]) -> str:
     )
 
 
+def in_words(sweep: str, row: str) -> str:
+    """A row as it can be read without its table: λ is a number, as SNR is."""
+    return f"λ = {row}" if sweep == "lambda" and row.replace(".", "").isdigit() else named(row)
+
+
+def percent(share: float) -> str:
+    """A difference with its sign: −6.8 %, +12.0 %."""
+    return f"{100 * share:+.1f} %".replace("-", "−")
+
+
 def one_line(f: Finding) -> list[str]:
     """A comparison's line in the second table."""
-    names, answer = [f"{named(row)} at {snr:g}" for _, row, snr in f.pair], f.answer
+    names, answer = [f"{in_words(sweep, row)} at SNR {snr:g}" for sweep, row, snr in f.pair], f.answer
     if answer.comparison is None or answer.p is None or answer.p_equivalent is None:
-        effect = "–" if answer.comparison is None else f"{answer.comparison.effect:+.1%}"
+        effect = "–" if answer.comparison is None else percent(answer.comparison.effect)
         return [
             f.claim.name,
             *names,
@@ -226,10 +236,13 @@ def one_line(f: Finding) -> list[str]:
             "",
         ]
     low, high = answer.comparison.interval
-    effect = f"{answer.comparison.effect:+.1%} ({low:+.1%} to {high:+.1%})"
+    effect = f"{percent(answer.comparison.effect)} ({percent(low)} to {percent(high)})"
     shown = ["", ""]
     if answer.says == "undecided":
-        shown = [f"{answer.detectable:.0%}", str(answer.seeds_to_decide or f"over {statistics.MOST_SEEDS}")]
+        shown = [
+            f"{100 * (answer.detectable or 0.0):.0f} %",
+            str(answer.seeds_to_decide or f"over {statistics.MOST_SEEDS}"),
+        ]
     return [
         f.claim.name,
         *names,

@@ -79,7 +79,7 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
     parts = [
         "# Contaminated training pairs",
         f"A share of the training pairs has U[0, 1] noise in place of {in_place(grids)}; test images have not. ResNet nets. MSE: "
-        "mean(spread over seeds); below it, the same as a multiple of what the method reaches on clean pairs (share 0).",
+        "mean(spread over seeds).",
     ]
     for (unit, snr), grid in grids.items():
         kinds = [kind for kind in TYPES if any(c.values for (_, k, s, _), c in grid.items() if k == kind and s)]
@@ -97,6 +97,7 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
         parts += [
             f"## SNR {snr:g}, contaminated {UNITS[unit]} (scale {', '.join(sorted(scales))})",
             text.pipes(errors),
+            "The same as a multiple of what the method has with clean pairs:",
             text.pipes(times),
         ]
     return text.page(*parts, *(notes if grids else ["No runs yet."]))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cryobench.evaluation.statistics import mean_and_spread
-from cryobench.printed import named
+from cryobench.printed import named, short
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 from cryobench.tables.text import formatted, pipes
@@ -89,7 +89,7 @@ def to_markdown(points: list[Point]) -> str:
             line.append("–".join(map(str, sorted({counts[0], counts[-1]}))))
             if metric == "mse":
                 paper = published(method)
-                line.append("–" if paper is None else over_seeds("mse", (paper,)))
+                line.append("–" if paper is None else short(paper))
             lines.append(line)
         parts += [f"## {heading}", pipes(lines)]
     return text.page(*parts)
@@ -101,8 +101,8 @@ def over_seeds(metric: str, values: tuple[float, ...] | None) -> str:
         return "–"
     mean, spread = mean_and_spread(values)
     if metric == "nmse":
-        return f"{100 * mean:.1f} %" + ("" if spread is None else f"({100 * spread:.1f})")
-    return formatted("mse", mean, spread).removesuffix("(–)")
+        return f"{100 * mean:.1f} %({'–' if spread is None else f'{100 * spread:.1f}'})"
+    return formatted("mse", mean, spread)
 
 
 def to_csv(points: list[Point]) -> str:

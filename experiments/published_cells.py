@@ -158,7 +158,7 @@ def reading(cell: Cell, known: dict) -> tuple[str, str]:
             reason = f"the (.5,.5)-GAN's trends carry it to {middle} (95 %: {ends[0]} to {ends[1]})"
             if factors[2] < 1:
                 return "scale", reason
-            return "unexplained", f"scale may do it, but none is shown: {reason}"
+            return "unexplained", f"the scale may explain it, but no trend is more than scatter: {reason}"
     others = ", ".join(f"{name}: {text.formatted(cell.metric, value, None).split('(')[0]}" for name, value in tried)
     if others:
         return "unexplained", f"not by {others}"
@@ -196,15 +196,15 @@ def to_markdown(lines: list) -> str:
         "# Every published cell",
         f"{len(lines)} cells: {summary}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "
         f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. Scale explains a cell only where "
-        "the trends over pairs and width (tables/scale_up.md, measured at 64 px) are more than scatter. Closer than that, within "
-        f"{100 * (CLOSE['mse'] - 1):.0f} % in MSE or {CLOSE['psnr']:g} dB in PSNR, are {closer(lines)}.",
+        "the trends over pairs and width (tables/scale_up.md, measured at 64 px) are more than scatter. Of the cells of MSE and "
+        f"PSNR that were run {closer(lines)} agree within {100 * (CLOSE['mse'] - 1):.0f} % or {CLOSE['psnr']:g} dB.",
         "## Order",
         "Whether our rows come in the paper's order: Kendall's τ between our numbers and the paper's over the rows of a column "
         "(1: the same order, −1: the reverse, 0: none), and the probability p of a τ so far from 0 by chance.",
         order(lines),
     ]
     for number in SWEEPS:
-        head = ["row", "SNR", "metric", "paper", "ours", "seeds", "verdict", "why"]
+        head = ["λ" if number == 3 else "row", "SNR", "metric", "paper", "ours", "seeds", "verdict", "why"]
         rows = [line_of(cell, status, why) for n, cell, status, why in lines if n == number]
         parts += [f"## Table {number}", text.pipes([head, *rows])]
     return text.page(*parts)
@@ -215,7 +215,7 @@ def closer(lines: list) -> str:
     run = [cell for _, cell, *_ in lines if cell.mean is not None and cell.metric in CLOSE]
     limit = {"mse": math.log(CLOSE["mse"]), "psnr": CLOSE["psnr"]}
     hits = sum(away(cell.metric, cell.mean, cell.paper) <= limit[cell.metric] for cell in run)
-    return f"{hits} of the {len(run)} of MSE and PSNR that were run"
+    return f"{hits} of {len(run)}"
 
 
 def line_of(cell: Cell, status: str, why: str) -> list[str]:

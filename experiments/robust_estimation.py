@@ -193,7 +193,7 @@ def to_markdown(shown: Sequence[Cell], kind: str) -> str:
             notes.append("Where the law is not normal a scatter has no scale of its own and is given the trace of Σ.")
     else:
         notes.append("GANs and iterative filtering are given Σ; iterative filtering and the trimmed mean are given ε.")
-    return text.page(f"# Robust estimation of {kind}", text.pipes(grid(shown)), *notes)
+    return text.page(f"# Robust estimation of {kind}", *notes[1::-1], text.pipes(grid(shown)), *notes[2:])
 
 
 def to_tex(shown: Sequence[Cell], kind: str) -> str:

@@ -96,7 +96,9 @@ def write(store: Store) -> list[Path]:
             f"## {title}",
             text.pipes(by_method(by_row)),
             *posterior,
+            "By embedding:",
             text.pipes(by_embedding(by_row)),
+            "Of two rows, how often one is right where the other is not:",
             text.pipes(comparisons(by_row)),
             *notes,
         ]
@@ -220,7 +222,7 @@ def comparisons(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
         measured = ["–"] * 3
         if pair in effects:
             level = "undecided" if right[pair] >= statistics.LEVEL else "holds" if effects[pair] > 0 else "reversed"
-            measured = [f"{SIXTY * effects[pair]:+.1f}", plain(right[pair]), level]
+            measured = [f"{round(SIXTY * effects[pair], 1) + 0.0:+.1f}", plain(right[pair]), level]
         lines.append(
             [place(a), place(b), f"{PAPER[a]} to {PAPER[b]}", plain(p), "yes" if p < 0.05 else "no", *measured]
         )

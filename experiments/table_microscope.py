@@ -82,7 +82,7 @@ def write(store: Store) -> list[Path]:
             store,
             "table_microscope",
             {
-                "md": text.page(*parts, *NOTES, *chosen.notes),
+                "md": text.page(parts[0], NOTES[0], *parts[1:], *NOTES[1:], *chosen.notes),
                 "csv": text.sheet(COLUMNS, lines),
                 "tex": text.booktabs(TITLE, "tab:microscope", len(grid([])[0]), grid([]), [grid(lines)[1:]], SIGNS),
             },

@@ -72,7 +72,7 @@ def test_it_opens_with_at_most_ten_findings_whose_numbers_are_those_of_the_table
     lead = re.search(r'<ul class="lead">(.*?)</ul>', text, re.S)[1]
     findings = [html.unescape(re.sub(r"<[^>]*>", "", line)) for line in re.findall(r"<li>(.*?)</li>", lead, re.S)]
     assert 6 <= len(findings) <= 10
-    assert re.match(r"\d+ runs of \d+ methods on rnap_ecoli at desk scale", findings[0])
+    assert re.match(r"\d+ runs of \d+ methods and of controls on rnap_ecoli at desk scale", findings[0])
     with open(COMMITTED / "tables" / "table2.csv", encoding="utf-8", newline="") as lines:
         times = {
             (one["row"], one["snr"]): float(one["mean"])

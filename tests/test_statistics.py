@@ -368,3 +368,13 @@ def test_the_committed_claims_are_decided_where_three_seeds_agree():
             if line["claim"] == "learned" and line["snr"] == "0.1"
         }
     assert verdicts["WGANgp + l1", "CWF"] == "reversed" and verdicts["l2-Autoencoder", "Non-local means"] == "holds"
+
+
+def test_a_row_of_lambdas_is_read_without_its_table():
+    """λ and SNR are both numbers."""
+    assert claims.in_words("lambda", "0.1") == "λ = 0.1" and claims.in_words("lambda", "10000") == "λ = 10000"
+    assert (
+        claims.in_words("lambda", "l1-Autoencoder") == "ℓ1-Autoencoder"
+        and claims.in_words("alpha_beta", "(1,1)") == "(1,1)"
+    )
+    assert claims.percent(-0.068) == "−6.8 %" and claims.percent(0.31) == "+31.0 %"

@@ -17,6 +17,8 @@ from cryobench.runs.store import Store
 from cryobench.tables.limits import CALLED, ROWS
 from cryobench.tables.table import BECAME, TRIALS
 
+NO_METHODS = {"noisy", "mean_image", "oracle", "bayes"}  # what is there to compare with
+
 ANSWERS = {
     "holds": "hold",
     "reversed": "are reversed",
@@ -54,12 +56,10 @@ def ran(runs: pd.DataFrame) -> str:
     places = sorted({f"{data} at {scale} scale" for data, scale in zip(done["data"], done["scale"], strict=True)})
     days = sorted(day_of(record) for record in done["record"])
     when = f"on {days[0]}" if days[0] == days[-1] else f"between {days[0]} and {days[-1]}"
-    seeds, methods = (
-        done["seed"].nunique(),
-        len(set(done["method"].dropna()) - {"oracle"}),
-    )  # which is the clean image itself
+    seeds, kinds = done["seed"].nunique(), set(done["method"].dropna())
+    what = counted(len(kinds - NO_METHODS), "method") + (" and of controls" if kinds & NO_METHODS else "")
     words = (
-        f"{counted(len(done), 'run')} of {counted(methods, 'method')} on {' and '.join(places)}, with "
+        f"{counted(len(done), 'run')} of {what} on {' and '.join(places)}, with "
         f"{'one seed' if seeds == 1 else f'up to {seeds} seeds'}, {when}"
     )
     failed = len(runs) - len(done)
@@ -102,7 +102,9 @@ def limit(ranked: Sequence[Row], levels: Sequence[float]) -> str:
         if row.judged and (row.times(snr) or 1.0) < 1
     ]
     chance = (
-        f"; that {' and '.join(below)} {'is' if len(below) == 1 else 'are'} below it here, is chance" if below else ""
+        f"; that {' and '.join(below)} {'comes' if len(below) == 1 else 'come'} out at or below it here is chance"
+        if below
+        else ""
     )
     return f"The Bayes limit is an MSE of {' and '.join(floors)}: no method can be lower in expectation{chance}."
 

@@ -14,9 +14,10 @@ PROSE = 40  # letters: a column with a longer cell holds sentences
 NUMBER = re.compile(  # what could be broken at a sign, a bracket or a space
     r"\d[\d.]*e[-−+]?\d+(?:\([^)\s]*\))?|[-−+]?\d[\d.]*\([\d.]+\)"  # 3.74e-3(1.2e-4), 25.30(0.05)
     r"|\d{4}-\d\d-\d\d|\d[\d.]* × (?:linear )?limit|SNR \d[\d.]*|\d[\d.]* (?:%|Å|dB|px)"  # a day, numbers with their units
-    r"|\([-−\d.]+,[-−\d.]+\)-GAN"
+    r"|\([-−\d.]+,[-−\d.]+\)-GAN|[τλσε] = \d[\d.]*|ℓ[12]-Autoencoder|Non-local means"
 )
 UNIT = re.compile(r"(?<=\d) (?=(?:%|Å|dB|px)(?!\w))|(?<=SNR) (?=\d)")  # the space between a number and its unit
+WIDE = 24  # letters: a longer heading may take several lines
 LONG = 20  # rows: a longer table opens when it is asked for
 
 
@@ -72,12 +73,21 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
         return reader.renderer.render([with_whole_numbers(token)], reader.options, {})
 
     sentence = "<p><b>{}:</b> {}</p>" if len(body) <= LONG else "<details><summary>{}</summary><p>{}</p></details>"
-    headings = "".join(f'<th scope="col">{shown(head[i]) or "row"}</th>' for i in plain)
+    verdict = next((i for i in plain if head[i].content == "verdict"), None)  # stands before its reason, too
+
+    def why(line: list[Token], i: int) -> str:
+        before = f"{shown(line[verdict])}: " if verdict is not None else ""
+        return before + (shown(head[i]) or "more")
+
+    headings = "".join(
+        f'<th scope="col"{" class=long" if len(head[i].content) > WIDE else ""}>{shown(head[i]) or "row"}</th>'
+        for i in plain
+    )
     rows = []
     for line in body:
         first, *rest = (shown(line[i]) for i in plain)
         rows.append(f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{text}</td>" for text in rest) + "</tr>\n")
-        sentences = "".join(sentence.format(shown(head[i]) or "more", shown(line[i])) for i in prose if line[i].content)
+        sentences = "".join(sentence.format(why(line, i), shown(line[i])) for i in prose if line[i].content)
         if sentences:
             rows.append(f'<tr class="more"><td colspan="{len(plain)}"><div>{sentences}</div></td></tr>\n')
     whole = f'<table class="sortable"><thead><tr>{headings}</tr></thead><tbody>\n{"".join(rows)}</tbody></table>'

@@ -44,7 +44,8 @@ def one(file: Path, runs: pd.DataFrame) -> dict:
     }
     lines = standard(file.with_suffix(".csv"))
     if lines:
-        return {**shown, **grid(lines, runs_of(file.stem, runs))}
+        rows_are = {"table1": "(α,β)", "table3": "λ"}.get(file.stem, "Method")
+        return {**shown, "rows_are": rows_are, **grid(lines, runs_of(file.stem, runs))}
     return {**shown, "html": markdown.rendered(body, title)}
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cryobench.evaluation.statistics import mean_and_spread
-from cryobench.printed import called, named, plain
+from cryobench.printed import called, multiple, named
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
@@ -253,8 +253,8 @@ def titled(method: str, settings: str, record: Record) -> str:
 
 
 def shown(cell: Cell | None) -> str:
-    """A cell's text: three significant digits, marked where one seed says so."""
-    return "–" if cell is None else f"{plain(cell.value[0], 3)}{'' if len(cell.records) > 1 else '¹'}"
+    """A cell's text, marked where one seed says so."""
+    return "–" if cell is None else f"{multiple(cell.value[0])}{'' if len(cell.records) > 1 else '¹'}"
 
 
 def in_short(leaders: Board) -> str:
