@@ -293,7 +293,7 @@ def test_undecided_says_how_much_could_have_shown(judged):
     assert finding.answer.detectable > 0.03 and finding.answer.seeds_to_decide > 3
     assert claims.verdict([finding]) == "undecided"
     page = claims.to_markdown([finding])
-    assert f"| {finding.answer.detectable:.0%} | {finding.answer.seeds_to_decide} |" in page
+    assert f"| {100 * finding.answer.detectable:.0f} % | {finding.answer.seeds_to_decide} |" in page
     assert "1 of 1 comparisons are undecided" in page
 
 
