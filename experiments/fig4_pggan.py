@@ -110,7 +110,9 @@ def training(trained: dict[str, list[Record]]):
         upper.text(middle, 1.02, f"{size} px", ha="center", transform=upper.get_xaxis_transform())
     lower.axhline(1, color=figure.FAINT, linestyle=":", label="as varied as clean images")
     upper.set(yscale="log", ylabel="MSE")
-    upper.set_title("MSE on the validation part, enlarged to full size; above: the net's size at each stage", pad=18)
+    upper.set_title(
+        f"MSE on the validation part at SNR {SNR:g}, enlarged to full size; above: the net's size at each stage", pad=18
+    )
     lower.set(ylabel="variance, denoised / clean", xlabel="training images seen", ylim=(0, None))
     lower.set_title("How much denoised images differ from each other: their variance over that of clean ones")
     figure.log_ticks(upper.yaxis)

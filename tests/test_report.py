@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cryobench.experiments import fig2_gallery, table2, table_clustering, table_pggan
+from cryobench.experiments import fig2_gallery, fig2_lambda, table2, table_clustering, table_pggan, table_stability
 
 from cryobench import report
 from cryobench.config.compose import compose, resolve
@@ -184,7 +184,9 @@ def test_every_figure_has_a_sentence_for_a_caption(page):
 @pytest.mark.parametrize(
     ("snr", "names"),
     [
-        (0.1, ["fig1_stability", "fig2_gallery_snr0.1", "contamination_snr0.1", "strip_gan_0.5_0.5", "trust_gan"]),
+        (table_stability.SNR, ["fig1_stability"]),
+        (fig2_lambda.SNR, ["fig2_lambda"]),
+        (0.1, ["fig2_gallery_snr0.1", "contamination_snr0.1", "strip_gan_0.5_0.5", "trust_gan"]),
         (table_clustering.SNR, ["fig3_clustering", "fig3_clustering_fixed_view"]),
         (table_pggan.SNR, ["fig4_pggan", "fig4_pggan_training"]),
     ],

@@ -18,7 +18,10 @@ CAPTIONS = (
         "Figure 2a: one test image at SNR {0}, clean, and by the methods of Table 2 that kept their images, from the highest MSE "
         "of this image to the lowest; the limit, which is the lowest in expectation, last.",
     ),
-    (r"fig2_lambda", "Figure 2b: one test image, clean, and by the (.5,.5)-GAN + λ ℓ1 for each λ, in rising order."),
+    (
+        r"fig2_lambda",
+        "Figure 2b: one test image at SNR 0.1, clean, and by the (.5,.5)-GAN + λ ℓ1 for each λ, in rising order.",
+    ),
     (
         r"fig3_clustering",
         "Figure 3: open and closed conformations in two dimensions at SNR 0.05, by method and by embedding; one draw of 60 test "
