@@ -14,13 +14,17 @@ from cryobench.tables import frame, table, text
 from cryobench.tables.limits import limit as limit_of
 from cryobench.tables.table import Cell
 
-TYPES = {"A": "clean references", "B": "noisy inputs", "C": "both, independently"}
+TYPES = {
+    "A": "noise in place of the clean reference",
+    "B": "noise in place of the noisy input",
+    "C": "noise in place of either, independently",
+}
 UNITS = {"image": "image by image", "batch": "batch by batch"}
 SHARES = (0.0, 0.1, 0.2, 0.3)
 SNRS = (0.1, 0.05)
 COLUMNS = ("row", "unit", "type", "share", "snr", "metric", "mean", "spread", "n_seeds", "times_clean")
 SHOWN = ("mse", "psnr", "ssim", "nmse")
-COLUMNS_DRAWN = 3  # panels a line of the figure
+COLUMNS_DRAWN = (3, 2)  # panels a line of the figure, as many as leave the fewest places empty
 Grid = dict[tuple[str, str, float, str], Cell]  # (row, type, share, metric) → cell, of one unit at one SNR
 
 
@@ -152,15 +156,17 @@ def to_tex(grids: dict[tuple[str, float], Grid]) -> str:
 
 @figure.styled
 def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
-    """A panel for each method, the one that suffers most first: a line for each type, every seed a dash."""
+    """A panel for each method that was run on contaminated pairs, the one that suffers most first; every seed a tick."""
     kinds = [kind for kind in TYPES if any(cell.values for (_, k, s, _), cell in grid.items() if k == kind and s)]
-    run = dict.fromkeys(row for (row, *_, metric), cell in grid.items() if metric == "mse" and cell.values)
+    run = dict.fromkeys(row for (row, _, s, metric), cell in grid.items() if s and metric == "mse" and cell.values)
     rows = sorted(run, key=lambda row: -max(suffering(grid, row, kinds).values(), default=0.0))
-    lines = -(-len(rows) // COLUMNS_DRAWN)
-    sheet = figure.new(9.0, 2.7 * lines + 1.1)
+    columns = min(len(rows), min(COLUMNS_DRAWN, key=lambda width: -len(rows) % width))
+    lines = -(-len(rows) // columns)
+    sheet = figure.new(9.0, 2.7 * lines + 1.4)
     below = f"; Bayes limit, far below: {short(limit, 2)}" if limit else ""
-    sheet.suptitle(f"MSE of ResNets on clean test pairs, SNR {snr:g}, noise {UNITS[unit]}; dashes: single seeds{below}")
-    axes = sheet.subplots(lines, COLUMNS_DRAWN, sharex=True, sharey=True, squeeze=False)
+    heading = f"MSE of ResNets on clean test pairs, SNR {snr:g}, noise {UNITS[unit]}{below}"
+    sheet.suptitle(f"{heading}\n{in_seeds(grid, rows, kinds)}")
+    axes = sheet.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(rows) :]:
         axis.set_axis_off()
     shares: set[float] = set()
@@ -179,10 +185,27 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
     figure.ticks(axes[0, 0].xaxis, shares, lambda share: f"{100 * share:g} %")
     for axis in axes.flat:
         axis.xaxis.set_tick_params(labelbottom=True)
-    title = "by the share of training pairs that have noise in the place of an image"
+    for axis in axes[-1]:
+        axis.set_xlabel("share of contaminated training pairs")
+    title = "contaminated training pairs have"
     handles = axes[0, 0].get_legend_handles_labels()
-    sheet.legend(*handles, loc="outside lower center", ncols=len(kinds), title=title)
+    sheet.legend(*handles, loc="outside lower center", ncols=min(len(kinds), 2), title=title)
     return sheet
+
+
+def in_seeds(grid: Grid, rows: list[str], kinds: list[str]) -> str:
+    """How many seeds a mark stands for, on clean pairs and on contaminated ones, where these differ; and what a tick is."""
+    clean, contaminated = (
+        [len(v) for row in rows for kind in kinds for s in shares if (v := grid[row, kind, s, "mse"].values)]
+        for shares in (SHARES[:1], SHARES[1:])
+    )
+    if max(clean + contaminated) == 1:
+        return "every mark is one seed"
+    parts = {"clean pairs": clean, "contaminated pairs": contaminated}
+    counts = {part: figure.counted(some) for part, some in parts.items() if some}
+    same = len(set(counts.values())) == 1
+    each = next(iter(counts.values())) if same else ", ".join(f"{part}: {count}" for part, count in counts.items())
+    return f"marks: means over {each if same else f'seeds ({each})'}; ticks: single seeds"
 
 
 def suffering(grid: Grid, row: str, kinds: list[str]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from cryobench.experiments.table_stability import ROWS, oscillation, watched
+from cryobench.experiments.table_stability import ROWS, SNR, oscillation, watched
 
 from cryobench import figure
 from cryobench.printed import named, short
@@ -50,7 +50,7 @@ def draw(runs: dict[str, list[dict]]):
             "\n".join(["iteration (generator's batches)", "", "standard deviation over the second half", *swings])
         )
     figure.log_ticks(axes[0].yaxis)
-    axes[0].set_ylabel("MSE (images in [0, 1])")
+    axes[0].set_ylabel(f"MSE (images in [0, 1]), SNR {SNR:g}")
     several = max(map(len, runs.values())) > 1
     sheet.legend(
         *axes[0].get_legend_handles_labels(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, records_of
+from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, SNR, records_of
 from scipy.spatial import ConvexHull, QhullError
 
 from cryobench import figure
@@ -39,7 +39,7 @@ def draw(first: dict[str, dict], view: str):
     """Above a panel for each method, in the Isomap plane; below, where the GAN has a record, one for each embedding."""
     above = [(clustering, "isomap", named(row), PAPER.get((row, "isomap"))) for row, clustering in first.items()]
     below = [(first[GAN], name, title, PAPER[GAN, name]) for name, title in EMBEDDINGS.items()] if GAN in first else []
-    views = {"random": "views as they come", "motion": "one fixed view"}[view]
+    views = {"random": "views as they come", "motion": "one fixed view"}[view] + f"; SNR {SNR:g}"
     parts = [(f"(a) by method, the two components of Isomap; {views}", above)]
     parts += [(f"(b) by embedding, {named(GAN)}; {views}", below)] if below else []
     lines = [-(-len(panels) // COLUMNS) for _, panels in parts]

@@ -26,10 +26,13 @@ def write(store: Store) -> list[Path]:
         return []
     files = figure.save(training(trained), store.results, "fig4_pggan_training")
     lines = []
-    reference = images(store, clean(runs, next(iter(trained.values()))))  # the same images for both
+    oracle = kept(store, clean(runs, next(iter(trained.values()))))  # the same images for both
+    reference = None if oracle is None else oracle[1]
     for row, (letter, below) in zip(ROWS, (("a", "b"), ("c", "d")), strict=True):
-        if (shown := images(store, trained.get(row, []))) is not None:
-            lines.append((f"({letter}) {named(row)} (the paper's {NAMES[row]}), denoised", shown))
+        if (found := kept(store, trained.get(row, []))) is not None:
+            seed, shown = found
+            whose = f"({letter}) {named(row)} (the paper's {NAMES[row]}), seed {seed}, denoised"
+            lines.append((whose + ("" if reference is None else likeness(shown, reference, below)), shown))
             if reference is not None:
                 lines.append((f"({below}) the same images, clean", reference))
     size = next(iter(trained.values()))[0].data.get("pixel_size")
@@ -42,9 +45,24 @@ def clean(runs: pd.DataFrame, records: list[Record]) -> list[Record]:
     return [one for one in oracles if records and one.config["data"] == records[0].config["data"]]
 
 
-def images(store: Store, records: list[Record]) -> np.ndarray | None:
-    """The denoised test images (n, L, L) of the first record that kept them."""
-    return next((kept for record in records if (kept := store.gallery(record.run_id)) is not None), None)
+def kept(store: Store, records: list[Record]) -> tuple[int, np.ndarray] | None:
+    """The seed and the denoised test images (n, L, L) of the first record that kept them."""
+    galleries = ((record.seed, store.gallery(record.run_id)) for record in records)
+    return next(((seed, images) for seed, images in galleries if images is not None), None)
+
+
+def likeness(shown: np.ndarray, clean: np.ndarray, letter: str) -> str:
+    """The mean correlation of images (n, L, L) with their own clean ones, in line `letter`, and with those of the others.
+
+    A net that makes nearly one image for all of them correlates with each alike. Empty where an image is flat, or alone.
+    """
+    n = len(shown)
+    images = np.concatenate([shown, clean]).reshape(2 * n, -1).astype(float)
+    if n < 2 or not np.ptp(images, axis=1).all():
+        return ""
+    between = np.corrcoef(images)[:n, n:]
+    own, others = between.diagonal().mean(), between[~np.eye(n, dtype=bool)].mean()
+    return f"; correlates {own:.2f} with its image in ({letter}), {others:.2f} with others"
 
 
 @figure.styled
@@ -92,7 +110,9 @@ def training(trained: dict[str, list[Record]]):
         upper.text(middle, 1.02, f"{size} px", ha="center", transform=upper.get_xaxis_transform())
     lower.axhline(1, color=figure.FAINT, linestyle=":", label="as varied as clean images")
     upper.set(yscale="log", ylabel="MSE")
-    upper.set_title("MSE on the validation part, enlarged to full size; above: the net's size at each stage", pad=18)
+    upper.set_title(
+        f"MSE on the validation part at SNR {SNR:g}, enlarged to full size; above: the net's size at each stage", pad=18
+    )
     lower.set(ylabel="variance, denoised / clean", xlabel="training images seen", ylim=(0, None))
     lower.set_title("How much denoised images differ from each other: their variance over that of clean ones")
     figure.log_ticks(upper.yaxis)

@@ -16,7 +16,8 @@ from cryobench.tables.limits import limit as limit_of
 METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF", "ab initio", "refined")
 STYLES = {name: (figure.COLOURS[k], figure.MARKS[k]) for k, name in enumerate(METHODS)}
 SNRS = (0.1, 0.05)
-NOISY_ALONE = ("CWF", "ab initio", "refined")  # what these learn from; the others learn from clean images
+WITHOUT_CLEAN = ("CWF", "ab initio", "refined")  # clean images, from which the others learn
+APART = 1.05  # between two methods at one number of images, as a factor of it
 ALONE = 8  # points: the mark of a method with one number of images, which no line leads the eye to
 
 
@@ -42,14 +43,15 @@ def in_words(drawn: list[dict[str, list[tuple[int, list[float]]]]]) -> str:
     """Of the methods that are there, what they learn from; and what a mark stands for."""
     methods = [name for name in METHODS if any(name in by_method for by_method in drawn)]
     learn = {
-        "noisy images alone": [name for name in methods if name in NOISY_ALONE],
-        "clean images": [name for name in methods if name not in NOISY_ALONE],
+        "without clean images": [name for name in methods if name in WITHOUT_CLEAN],
+        "from clean images": [name for name in methods if name not in WITHOUT_CLEAN],
     }
-    said = [f"from {what}: {', '.join(map(named, names))}" for what, names in learn.items() if names]
+    said = [f"{how}: {', '.join(map(named, names))}" for how, names in learn.items() if names]
     several = any(len(some) > 1 for by_method in drawn for points in by_method.values() for _, some in points)
-    marks = "marks: means over seeds, dashes: single seeds" if several else "every mark is one seed"
+    marks = "marks: means over seeds, ticks: single seeds" if several else "every mark is one seed"
     poses = ["refined is told the poses of its training images"] if "refined" in methods else []
-    return "\n".join(["; ".join([marks, *poses]), f"learning {'; '.join(said)}"] if said else [marks])
+    aside = ["shifted sideways so as not to overlap"] if len(methods) > 1 else []
+    return "\n".join(["; ".join([marks, *aside]), f"learning {'; '.join(said)}", *poses] if said else [marks])
 
 
 def curves(runs: pd.DataFrame, snr: float) -> dict[str, list[tuple[int, list[float]]]]:
@@ -64,19 +66,16 @@ def curves(runs: pd.DataFrame, snr: float) -> dict[str, list[tuple[int, list[flo
 
 
 def panel(axis, by_method: dict, limit: float | None) -> None:
-    """One noise level: a line for each method, the first of METHODS on top, every seed a dash, the limit dashed."""
-    for method, points in by_method.items():
+    """One noise level: a line for each method, the first of METHODS on top and left, every seed a tick, the limit dashed."""
+    for number, method in enumerate(sorted(by_method, key=METHODS.index)):
         colour, mark = STYLES[method]
+        points = by_method[method]
         counts, values = zip(*points, strict=True)
+        x = figure.aside(counts, number, len(by_method), by=APART)
         look: dict[str, Any] = {"zorder": 3 + 2 * (len(METHODS) - METHODS.index(method))}
         if len(points) == 1:
-            look |= {
-                "markersize": ALONE,
-                "linestyle": "",
-                "markeredgecolor": figure.PAPER,
-                "zorder": look["zorder"] + 1,
-            }
-        figure.over_seeds(axis, counts, values, colour, mark, named(method), **look)
+            look |= {"markersize": ALONE, "linestyle": "", "zorder": look["zorder"] + 1}
+        figure.over_seeds(axis, x, values, colour, mark, named(method), **look)
     if limit:
         axis.axhline(limit, color=figure.INK, linestyle="--", label="Bayes limit")
     axis.set(xscale="log", yscale="log", xlabel="training images")

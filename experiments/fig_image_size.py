@@ -19,7 +19,7 @@ LIMIT = "Bayes limit"
 
 @figure.styled
 def write(store: Store) -> list[Path]:
-    """Write fig_image_size.png and .svg: MSE and NMSE, means joined by lines, every seed a dash; the paper's MSE beside them."""
+    """Write fig_image_size.png and .svg: MSE and NMSE, means joined by lines, every seed a tick; the paper's MSE beside them."""
     return figure.save(draw(image_size.points(frame.frame(store.all()))), store.results, "fig_image_size")
 
 
@@ -54,7 +54,9 @@ def draw(points: list[image_size.Point]):
         )
     handles = {name: one for axis in axes[:, 0] for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
     if points:
-        title = f"SNR {image_size.SNR:g}; dashes: single seeds"
+        title = (
+            f"SNR {image_size.SNR:g}; ticks: single seeds; marks of one size are shifted sideways so as not to overlap"
+        )
         canvas.legend(handles.values(), handles, loc="outside lower center", ncols=5, title=title)
     return canvas
 

@@ -19,9 +19,12 @@ def write(store: Store) -> list[Path]:
         return []
     about = json.loads(file.read_text(encoding="utf-8"))
     curves = {name: np.array(curve) for name, curve in about["fsc"].items()}
-    found = [(run, record.config["method"]) for run in about["runs"] if (record := store.read(run))]
+    found = [(run, record) for run in about["runs"] if (record := store.read(run))]
     names = {
-        run if run in curves else method["name"]: called(method) for run, method in found
+        run if run in curves else record.config["method"]["name"]: called(record.config["method"])
+        for run, record in found
     }  # as `reconstruct` names them
-    drawn = figure.fsc(np.array(about["frequency"]), curves, about["views"], names)
+    snrs = {record.config["noise"].get("snr") for _, record in found}
+    snr = snrs.pop() if len(snrs) == 1 else None
+    drawn = figure.fsc(np.array(about["frequency"]), curves, about["views"], names, snr)
     return figure.save(drawn, store.results, "reconstruction_fsc")

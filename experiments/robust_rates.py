@@ -183,7 +183,8 @@ def in_words(p: int) -> str:
     """What the legend's signs and the verdicts mean."""
     return (
         f"Theorem 1: error² ≤ C (p/n ∨ ε²), where p = {p} is the dimension, C a constant, and ∨ takes the larger of the two\n"
-        "agrees: the whole interval is in the grey band; faster, slower: it is above, below the bound's slope; else undecided"
+        "agrees: the whole interval is in the grey band; slower: the error grows less along ε or falls more along n than the\n"
+        "bound, which the theorem allows; faster: it does not keep to the bound's rate; undecided: too wide to say"
     )
 
 
@@ -213,7 +214,7 @@ def error_curves(panel, lines: list[Rate], axis: str, kind: str) -> None:
     first = lines[0]
     n, epsilon = (first.fixed, first.x) if axis == "epsilon" else (first.x, first.fixed)
     values = bound(first.p, n, epsilon)
-    panel.plot(first.x, values, ":", color=figures.INK, label="above: Theorem 1's bound with C = 1")
+    panel.plot(first.x, values, ":", color=figures.INK, label="upper panels: Theorem 1's bound with C = 1")
     panel.set(xscale="log", yscale="log", xlabel=XLABELS[axis], ylabel=f"error of {kind}, {ERRORS[kind]}")
     figures.ticks(panel.xaxis, first.x, "{:,g}".format)
     figures.log_ticks(panel.yaxis, "{:g}".format)
@@ -233,9 +234,9 @@ def slope_marks(panel, gans: list[Rate]) -> None:
         color=figures.GRID,
         zorder=0,
         linewidth=0,
-        label=f"below: within {TOLERANCE:g} of the bound's slope",
+        label=f"lower panels: within {TOLERANCE:g} of the bound's slope",
     )
-    panel.axvline(theorem, color=figures.INK, linewidth=0.9, label="below: the bound's slope")
+    panel.axvline(theorem, color=figures.INK, linewidth=0.9, label="lower panels: the bound's slope")
     panel.set_yticks(range(len(gans)), [named(line.row.partition(" ")[0]) for line in reversed(gans)])
     seeds = figures.counted(line.seeds for line in gans)
     panel.set(xlabel=f"slope of log error, its 95 % interval over {seeds}", ylim=(-0.6, len(gans) - 0.4))

@@ -103,8 +103,13 @@ def nmse_of(chosen: pd.DataFrame, runs: pd.DataFrame) -> Values:
 
 
 def limit_of(values: Values, setting: str) -> dict[int, np.ndarray]:
-    """The limit's NMSE by seed: that of shifted particles is that of the same ones at the centre."""
-    return values.get((LIMIT, SETTINGS[2] if setting == SETTINGS[3] else setting), {})
+    """The limit's NMSE by seed."""
+    return values.get((LIMIT, of_limit(setting)), {})
+
+
+def of_limit(setting: str) -> str:
+    """The setting whose limit it has: that of shifted particles is that of the same ones at the centre."""
+    return SETTINGS[2] if setting == SETTINGS[3] else setting
 
 
 def summary(values: Values, rows: Iterable[str]) -> list[dict]:
@@ -202,12 +207,16 @@ def in_words(answer: statistics.Answer) -> str:
 
 @figure.styled
 def draw(store: Store, lines: list[dict]) -> list[Path]:
-    """A column for each setting, a row for each method, its variants, hollow, below it; NMSE to the right, the limit dashed."""
+    """A column for each setting, a row for each method, its variants, hollow, below it; NMSE to the right, the limit dashed.
+
+    Shifted particles have the limit of the same ones at the centre, as in the table."""
     methods = list(dict.fromkeys(line["method"] for line in lines))[::-1]
     canvas = figure.new(9.0, 0.24 * len(methods) + 2.4)
     for axis, setting in zip(canvas.subplots(1, len(SETTINGS), sharex=True, sharey=True), SETTINGS, strict=True):
-        panel(axis, {line["method"]: line["nmse"] for line in lines if line["setting"] == setting}, methods)
-        axis.set_title(setting.replace(" + ", "\n+ "))
+        at = of_limit(setting)
+        limit = next((line["nmse"] for line in lines if (line["method"], line["setting"]) == (LIMIT, at)), None)
+        panel(axis, {line["method"]: line["nmse"] for line in lines if line["setting"] == setting}, methods, limit)
+        axis.set(title=setting.replace(" + ", "\n+ "), xlabel="NMSE\n(1: a flat image)")
     axis.set_yticks(range(len(methods)), [named(method) for method in methods])
     handles = {name: one for axis in canvas.axes for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
     seeds = figure.counted(line["n_seeds"] for line in lines) if lines else "seeds"
@@ -221,8 +230,8 @@ def base(method: str) -> str:
     return re.split(r" (?:not |whitened|flipped|with the CTF|in given poses)", method)[0]
 
 
-def panel(axis, nmse: dict[str, float], methods: list[str]) -> None:
-    """One setting: a mark for each method that was run, on the line of its place in `methods`."""
+def panel(axis, nmse: dict[str, float], methods: list[str], limit: float | None) -> None:
+    """One setting: a mark for each method that was run, on the line of its place in `methods`; its limit, if known."""
     looks = (
         (
             "a method, told of the CTF and the noise's spectrum if it can be",
@@ -236,8 +245,9 @@ def panel(axis, nmse: dict[str, float], methods: list[str]) -> None:
         shown = [method for method in nmse if method != LIMIT and fits(method)]
         places = [methods.index(method) for method in shown]
         axis.plot([nmse[m] for m in shown], places, "o", color=colour, markerfacecolor=inside, label=label)
+    if limit is not None:
+        axis.axvline(limit, color=figure.INK, linestyle="--", linewidth=1, label=f"{LIMIT} of centred particles")
     if LIMIT in nmse:
-        axis.axvline(nmse[LIMIT], color=figure.INK, linestyle="--", linewidth=1, label=f"{LIMIT} of centred particles")
         axis.plot(nmse[LIMIT], methods.index(LIMIT), "D", color=figure.INK)
     axis.axvline(1.0, color=figure.FAINT, linewidth=0.8, label="a flat image")
     axis.set_xscale("log")

@@ -16,6 +16,7 @@ from cryobench.runs.store import Store
 from cryobench.tables import frame, text
 
 ROWS = ("JSGAN", "JSGAN + l1")
+SNR = 0.1
 CURVES = {
     "test_mse": "test, running statistics",
     "test_mse_batch": "test, batch's own statistics",
@@ -80,7 +81,7 @@ def answer(lines: list[dict]) -> str:
 def watched(store: Store) -> tuple[dict[str, list[dict]], list[str]]:
     """Row → the curves of its runs, one dict of arrays a seed, of equal length; and notes. Runs without a watch have none."""
     runs = frame.frame(store.all())
-    seen = runs[(runs["snr"] == 0.1) & runs["record"].map(lambda record: bool(record.method.get("watch")))]
+    seen = runs[(runs["snr"] == SNR) & runs["record"].map(lambda record: bool(record.method.get("watch")))]
     rows = frame.sweep_rows("stability")
     chosen = frame.chosen(seen, {row: rows[row] for row in ROWS})
     curves = {

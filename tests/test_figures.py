@@ -4,17 +4,27 @@ import ast
 import math
 import re
 from contextlib import nullcontext
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
 import matplotlib.colors
 import numpy as np
 import pytest
-from cryobench.experiments import fig1_stability, fig3_clustering, fig_exemplars, fig_scale_up, robust_rates, scale_up
+from cryobench.experiments import (
+    fig1_stability,
+    fig3_clustering,
+    fig4_pggan,
+    fig_exemplars,
+    fig_scale_up,
+    robust_rates,
+    scale_up,
+)
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.path import Path as Outline
 from matplotlib.text import Text
+from scipy.stats import pearsonr
 
 from cryobench import figure
 from cryobench.evaluation import metrics
@@ -135,6 +145,10 @@ def test_a_logarithmic_axis_is_marked_as_tables_print():
     figure.log_ticks(axis.yaxis)
     labels = [tick.get_text() for tick in axis.get_yticklabels()]
     assert {"1e-3", "2e-3", "5e-3", "1e-2"} <= set(labels) and not axis.yaxis.get_minorticklocs().size
+    axis.set_ylim(2.7e-3, 2.3e-2)
+    figure.log_ticks(axis.yaxis)
+    seen = [place for place in axis.get_yticks() if 2.7e-3 < place < 2.3e-2]
+    assert np.diff(np.log10(seen)).min() > 0.14, "9e-3 and 1e-2 lay over each other"
 
 
 def test_seeds_are_drawn_themselves_and_no_bar_leaves_their_range():
@@ -206,10 +220,32 @@ def test_a_single_number_of_images_is_seen_and_told():
     assert lines["exemplar"].get_zorder() > max(one.get_zorder() for one in axis.lines if one is not lines["exemplar"])
     assert lines["exemplar"].get_markersize() > lines["CWF"].get_markersize()
     assert fig_exemplars.in_words([by_method, {}]).splitlines() == [
-        "marks: means over seeds, dashes: single seeds",
-        "learning from noisy images alone: CWF; from clean images: exemplar",
+        "marks: means over seeds, ticks: single seeds; shifted sideways so as not to overlap",
+        "learning without clean images: CWF; from clean images: exemplar",
     ]
-    assert fig_exemplars.in_words([{"refined": [(500, [1e-3])]}]).startswith("every mark is one seed; refined is told")
+    assert fig_exemplars.in_words([{"refined": [(500, [1e-3])]}]).splitlines() == [
+        "every mark is one seed",
+        "learning without clean images: refined",
+        "refined is told the poses of its training images",
+    ]
+
+
+def test_marks_of_one_number_of_images_stand_beside_each_other():
+    axis = figure.new(3, 3).subplots()
+    fig_exemplars.panel(axis, {name: [(4000, [1e-3])] for name in ("CWF", "exemplar", "refined")}, None)
+    places = [line.get_xdata()[0] for line in axis.lines]
+    assert np.allclose(np.diff(np.log(places)), np.log(fig_exemplars.APART)) and places[1] == pytest.approx(4000)
+
+
+def test_a_net_that_makes_one_image_for_all_is_told_from_one_that_denoises():
+    clean = np.random.default_rng(0).random((4, 8, 8))
+    apart = np.mean([pearsonr(one.ravel(), other.ravel()).statistic for one, other in combinations(clean, 2)])
+    said = f"; correlates 1.00 with its image in (b), {apart:.2f} with others"
+    assert fig4_pggan.likeness(clean, clean, "b") == said
+    one = np.repeat(clean.mean(axis=0, keepdims=True), 4, axis=0)
+    own, others = re.findall(r"0\.\d\d", fig4_pggan.likeness(one, clean, "d"))
+    assert own == others
+    assert not fig4_pggan.likeness(clean[:1], clean[:1], "b") and not fig4_pggan.likeness(0 * clean, clean, "b")
 
 
 def test_the_bounds_curve_and_its_slope_are_told_apart_and_its_letters_named():
@@ -237,6 +273,10 @@ def test_the_bounds_curve_and_its_slope_are_told_apart_and_its_letters_named():
         if "bound" in text.get_text() and "within" not in text.get_text()
     )
     assert bound.get_linestyle() != slope.get_linestyle()
+    panels = [text.get_text().partition(":")[0] for text in shown.get_texts() if "bound" in text.get_text()]
+    assert panels == ["upper panels", *["lower panels"] * 2], (
+        "above and below would be beyond the bound and short of it"
+    )
     title = shown.get_title().get_text()
     assert "p = 10 is the dimension" in title and "C a constant" in title and "∨ takes the larger" in title
 
@@ -259,6 +299,34 @@ def test_gaps_of_the_frc_are_explained_and_a_ring_between_two_is_seen(gaps):
     curve = next(line for axis in sheet.axes for line in axis.lines if line.get_label() == label)
     assert curve.get_marker() == "."
     assert any(axis.get_title().endswith("(pure noise: 1)") for axis in sheet.axes)
+
+
+@pytest.mark.parametrize(("lowest", "off"), [(0.1, 0), (-0.6, 0), (-3.0, 1)])
+def test_an_frc_below_0_stays_in_its_panel_and_one_that_cannot_is_told_of(lowest, off):
+    rng, rings = np.random.default_rng(0), 8
+    frc, flat = np.linspace(0.9, 0.2, rings), np.zeros(rings)
+    frc[5] = lowest
+    seen = Agreement(frc, flat, flat, 2, True, True, flat + 1, None)
+    four = [rng.normal(size=(2, 16, 16)) for _ in range(4)]
+    unseen = {"mse": {"known": [1e-3, 2e-3, 3e-3], "unseen": [2e-3, 3e-3, 4e-3]}}
+    answers = Answers(*four, 2, 0.0, np.arange(1, rings + 1) / 16, "px", seen, False, "", None, True, unseen)
+    sheet = verdict.draw("it", answers)
+    curve = next(one for axis in sheet.axes for one in axis.lines if str(one.get_label()).startswith("denoised image"))
+    assert curve.get_ydata()[5] == pytest.approx(max(lowest, -1.02))
+    assert curve.axes.get_ylim()[0] < lowest or off
+    assert ("off the scale in 1 of 8 rings" in curve.get_label()) == bool(off)
+    (boxes,) = (axis for axis in sheet.axes if axis.get_title() == "MSE of conformations")
+    assert all(word in boxes.get_xlabel() for word in ("median", "quartiles", "1.5 × the box"))
+    assert [label.get_text() for label in boxes.get_xticklabels()] == ["trained on", "unseen"]
+
+
+def test_a_strip_says_what_spans_the_greys_of_a_noisy_image(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(images, "write", lambda sheet, path: drawn.append(sheet) or path)
+    blank = np.zeros((2, 8, 8), np.float32)
+    figure.strip({"clean": blank, "noisy": blank + np.eye(8, dtype=np.float32)}, tmp_path / "a.png")
+    said = [" ".join(text.get_text().split()) for text in drawn[0].findobj(Text)]
+    assert "central 98 % of the grey values of each" in said
 
 
 def test_a_strip_names_its_method_with_its_weight(tmp_path, monkeypatch):

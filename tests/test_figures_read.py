@@ -35,9 +35,11 @@ DRAWN = [
     ("fig_reconstruction_fsc", DESK),
     ("fig_scale_up", DESK),
     ("contamination", DESK),
+    ("contamination", DESK128),
     ("table_microscope", DESK),
     ("robust_rates", "robust"),
 ]
+WITHOUT_SNR = ("fig4_pggan", "robust_rates")  # images alone, whose caption says it; no images
 MARGIN = 3  # px at the sheet's edge that nothing reaches into
 OTHER_NAMES = r"\b(cwf|ksvd|nlm|bm3d|K-SVD|abinitio|wgan_gp|autoencoder|linear limit|0\.5,|l[12])\b|e0\b"
 
@@ -80,6 +82,7 @@ def test_it_can_be_read(drawn):
         assert not [one for one in words(sheet) if re.search(OTHER_NAMES, one)], name
         assert not alike(sheet), name
         assert not cut_as_svg(sheet), name
+        assert any("SNR" in one for one in words(sheet)) or name in WITHOUT_SNR, name
 
 
 only = functools.partial(pytest.mark.parametrize, "drawn", indirect=True)
@@ -96,6 +99,45 @@ def test_the_microscopes_rows_are_the_tables_and_its_variants_are_explained(draw
     assert len(variants) > 4 and not [one for one in variants if f"{one}:" not in title and f"{one}," not in title]
 
 
+@only(argvalues=[("table_microscope", DESK)], ids="-".join)
+def test_shifted_particles_have_the_limit_that_their_multiples_are_of(drawn):
+    panels = drawn["fig_microscope"].axes
+    limits = [[line.get_xdata()[0] for line in axis.lines if line.get_linestyle() == "--"] for axis in panels]
+    assert all(len(one) == 1 for one in limits) and limits[3] == limits[2] != limits[1]
+    assert all(axis.get_xlabel().startswith("NMSE") for axis in panels)
+
+
+@only(argvalues=[("contamination", DESK), ("contamination", DESK128)], ids="-".join)
+def test_each_panel_has_a_contaminated_share_and_seeds_are_told(drawn):
+    for sheet in drawn.values():
+        for axis in sheet.axes:
+            assert axis.axison and max(max(line.get_xdata()) for line in axis.lines) > 0.05
+            assert re.search(r"at \d+ %: MSE ×", axis.get_title())
+        assert "seeds" in sheet.get_suptitle() and "ticks: single seeds" in sheet.get_suptitle()
+        said = [text.get_text() for text in sheet.legends[0].get_texts()]
+        assert said[0] == "A: noise in place of the clean reference"
+
+
+@only(argvalues=[("fig_exemplars", DESK128), ("fig_image_size", DESK128)], ids="-".join)
+def test_marks_that_stand_beside_their_tick_are_said_to(drawn):
+    for sheet in drawn.values():
+        title = sheet.legends[0].get_title().get_text()
+        assert "ticks: single seeds" in title and "shifted sideways so as not to overlap" in title
+
+
+@only(argvalues=[("fig_reconstruction_fsc", DESK)], ids="-".join)
+def test_the_fsc_names_its_snr(drawn):
+    assert " at SNR 0.1," in drawn["reconstruction_fsc"].axes[0].get_title()
+
+
+@only(argvalues=[("fig2_gallery", DESK128)], ids="-".join)
+def test_the_readme_counts_the_gallerys_methods(drawn):
+    titles = [axis.get_title().split("\n")[0] for axis in drawn["fig2_gallery_snr0.1"].axes if axis.get_title()]
+    methods = set(titles) - {"clean", "noisy", "Bayes limit"}
+    readme = (RESULTS.parent / "README.md").read_text("utf-8")
+    assert f"denoised by {len(methods)} methods" in readme and f"what {len(methods)} methods of" in readme
+
+
 @only(argvalues=[("fig2_gallery", DESK128)], ids="-".join)
 def test_the_gallerys_order_is_told(drawn):
     """By this image's MSE; the clean image first, the limit last."""
@@ -110,7 +152,7 @@ def test_the_gallerys_order_is_told(drawn):
 def test_figure_4s_lines_are_in_the_papers_order(drawn):
     lines = [axis for axis in drawn["fig4_pggan"].axes if any(one.startswith("(") for one in words(axis))]
     found = [
-        re.match(r"\((.)\) .*(denoised|clean)$", next(one for one in words(axis) if one[0] == "(")) for axis in lines
+        re.match(r"\((.)\) .*(denoised|clean)\b", next(one for one in words(axis) if one[0] == "(")) for axis in lines
     ]
     assert [one.groups() for one in found if one] == list(zip("abcd", ("denoised", "clean") * 2, strict=True))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cryobench.experiments import fig2_gallery, table2
+from cryobench.experiments import fig2_gallery, fig2_lambda, table2, table_clustering, table_pggan, table_stability
 
 from cryobench import report
 from cryobench.config.compose import compose, resolve
@@ -179,6 +179,20 @@ def test_every_figure_has_a_sentence_for_a_caption(page):
     assert names and not [name for name in names if "called" in captions.caption(name)]
     for caption in re.findall(r"<summary>([^<]*)</summary><figure>", page.read_text(encoding="utf-8")):
         assert caption[0].isupper() and caption.endswith(".") and "_" not in caption
+
+
+@pytest.mark.parametrize(
+    ("snr", "names"),
+    [
+        (table_stability.SNR, ["fig1_stability"]),
+        (fig2_lambda.SNR, ["fig2_lambda"]),
+        (0.1, ["fig2_gallery_snr0.1", "contamination_snr0.1", "strip_gan_0.5_0.5", "trust_gan"]),
+        (table_clustering.SNR, ["fig3_clustering", "fig3_clustering_fixed_view"]),
+        (table_pggan.SNR, ["fig4_pggan", "fig4_pggan_training"]),
+    ],
+)
+def test_a_caption_names_the_snr_of_its_figure(snr, names):
+    assert not [name for name in names if not re.search(rf"SNR {snr:g}\b", captions.caption(name))]
 
 
 def test_an_empty_folder_makes_a_page_that_says_so(tmp_path):

@@ -18,12 +18,17 @@ THRESHOLDS = {
 
 @styled
 def fsc(
-    frequency: np.ndarray, curves: Mapping[str, np.ndarray], views: int, names: Mapping[str, str] | None = None
+    frequency: np.ndarray,
+    curves: Mapping[str, np.ndarray],
+    views: int,
+    names: Mapping[str, str] | None = None,
+    snr: float | None = None,
 ) -> Figure:
     """Curves (n,) by name over frequencies (n,) in 1/Å, and both thresholds with what they are for; views: images in each
-    reconstruction; names: how a curve is called, where that is not its name."""
+    reconstruction; names: how a curve is called, where that is not its name; snr: of the noisy images, if all have one."""
     sheet = new(8.0, 4.2)
     axis = sheet.subplots()
+    at = f" at SNR {snr:g}" if snr else ""
     for number, (name, curve) in enumerate(curves.items()):
         dash = LINES[number % len(LINES)]
         axis.plot(frequency, curve, dash, color=COLOURS[number % len(COLOURS)], label=(names or {}).get(name, name))
@@ -33,7 +38,7 @@ def fsc(
         xlabel="spatial frequency (1/Å)",
         ylabel="FSC with the true volume",
         ylim=(min(-0.05, *map(min, curves.values())), 1.02),
-        title=f"back-projection of {views} test images of one conformation, with known angles",
+        title=f"back-projection of {views} test images of one conformation{at},\nwith known angles",
     )
     handles, labels = axis.get_legend_handles_labels()
     sheet.legend(

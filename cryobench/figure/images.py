@@ -140,7 +140,7 @@ def strip(
         axis.text(right + 0.16, end, value, va="top" if value == "1" else "bottom")
     if NOISY in rows:
         middle = list(rows).index(NOISY) + 0.5
-        axis.text(right + 0.05, middle, "central\n98 % of\neach", color=FAINT, va="center")
+        axis.text(right + 0.05, middle, "central\n98 % of\nthe grey\nvalues of\neach", color=FAINT, va="center")
     axis.grid(False)
     axis.set(xticks=[], yticks=[], xlim=(-left, right + 0.6), ylim=(bottom, 0))
     return write(sheet, path)
@@ -193,7 +193,7 @@ def pairs(
         axis.set_title(name, fontsize=SMALL)
     if pixel_size:
         scale_bar(axes[1, 0], denoised.shape[-1], pixel_size)
-    sheet.supxlabel("black to white: the central 98 % of each image", fontsize=SMALL, color=FAINT)
+    sheet.supxlabel("black to white: the central 98 % of each image's grey values", fontsize=SMALL, color=FAINT)
     return write(sheet, path)
 
 

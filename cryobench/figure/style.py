@@ -129,8 +129,9 @@ def log_ticks(axis: Axis, label: Callable[[float], str] = lambda value: short(va
     """Ticks of a logarithmic axis, close enough to read values, all labelled; by itself as tables print numbers, 5e-3."""
     low, high = sorted(axis.get_view_interval())
     decades = math.log10(high / low)
-    steps = (1.0,) if decades > 2.5 else (1.0, 2.0, 5.0) if decades > 0.95 else tuple(map(float, range(1, 10)))
-    axis.set_major_locator(LogLocator(subs=steps, numticks=99))
+    every = {2.5: (1,), 0.95: (1, 2, 5), 0.6: (1, 2, 3, 5, 7)}  # above so many decades, that labels stay apart
+    steps = next((some for most, some in every.items() if decades > most), range(1, 10))
+    axis.set_major_locator(LogLocator(subs=list(map(float, steps)), numticks=99))
     axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
@@ -165,7 +166,7 @@ def over_seeds(
     line: str = "-",
     **look: Any,
 ) -> None:
-    """Means over seeds joined by a line, a thin bar from the lowest seed to the highest, and every seed as a dash.
+    """Means over seeds joined by a line, a thin bar from the lowest seed to the highest, and every seed as a tick.
 
     Bars of a standard deviation would reach below zero, or a limit, where seeds scatter much. look: more of the means' line.
     """

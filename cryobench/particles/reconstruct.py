@@ -158,7 +158,8 @@ def write(result: Reconstructions, folder: Path) -> tuple[list[Path], list[dict]
     }
     (folder / "fsc.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     names = {label: called(model.config["method"]) for label, model in result.models.items()}
-    drawn = figure.fsc(frequency, curves, result.views, names)
+    snrs = {model.config["noise"].get("snr") for model in result.models.values()}
+    drawn = figure.fsc(frequency, curves, result.views, names, snrs.pop() if len(snrs) == 1 else None)
     return [*files, folder / "fsc.json", *figure.save(drawn, folder, "fsc")], lines
 
 

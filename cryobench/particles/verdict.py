@@ -212,13 +212,14 @@ def draw(name: str, answers: Answers):
     widths = (1.6, 1, 0.8) if answers.unseen else (1.7, 1)
     panels = grid[1].subgridspec(1, len(widths), width_ratios=widths).subplots(squeeze=False)[0]
     agreement, frequency = answers.agreement, answers.frequency
+    foot = max(-1.02, min(-0.1, float(np.nanmin(agreement.frc, initial=0)) - 0.05))
     curves = (
         (frc_label(agreement), agreement.frc, ".-"),
         (chance_label(agreement), agreement.chance, ":"),
         ("two unrelated noises, denoised", agreement.floor, "--"),
     )
     for (label, curve, dash), colour in zip(curves, figure.COLOURS, strict=False):
-        panels[0].plot(frequency, np.clip(curve, -0.1, 1.02), dash, color=colour, label=label)
+        panels[0].plot(frequency, np.clip(curve, foot, 1.02), dash, color=colour, label=label)
     panels[0].axhline(HALF, color=figure.FAINT, linewidth=0.8)
     if (reach := resolution(answers)) is not None:
         panels[0].axvspan(
@@ -230,7 +231,7 @@ def draw(name: str, answers: Answers):
             label=f"to {reach:.3g} {answers.unit}",
         )
     inverse = f"spatial frequency (1/{answers.unit})"
-    panels[0].set(xlabel=inverse, ylabel="Fourier ring correlation", ylim=(-0.1, 1.02), xlim=(0, frequency[-1]))
+    panels[0].set(xlabel=inverse, ylabel="Fourier ring correlation", ylim=(foot, 1.02), xlim=(0, frequency[-1]))
     panels[0].set_title("is what it shows in the particle?", fontsize=figure.SMALL)
     shown.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     panels[1].plot(frequency, agreement.remaining, color=figure.COLOURS[4])
@@ -243,23 +244,28 @@ def draw(name: str, answers: Answers):
     )
     panels[1].set_title("residual: power over that of the noise\n(pure noise: 1)", fontsize=figure.SMALL)
     if answers.unseen:
-        sides = {"known": "it was\ntrained on", "unseen": "it never\nsaw"}
+        sides = ("known", "unseen")
         median = {"color": figure.COLOURS[1]}
         panels[2].boxplot(
             [answers.unseen["mse"][side] for side in sides], showfliers=False, widths=0.5, medianprops=median
         )
-        panels[2].set_xticks([1, 2], sides.values())
+        panels[2].set_xticks([1, 2], ["trained on", "unseen"])
         panels[2].set(ylabel="MSE of a denoised image", yscale="log")
-        panels[2].set_title("error, of conformations\nthat …", fontsize=figure.SMALL)
+        panels[2].set_xlabel("box: quartiles, median;\nwhiskers: to the last image\nwithin 1.5 × the box")
+        panels[2].set_title("MSE of conformations", fontsize=figure.SMALL)
         figure.log_ticks(panels[2].yaxis)
     return shown
 
 
 def frc_label(agreement: Agreement) -> str:
-    """Of the FRC, which has no value in a ring where y₁ and y₂ have nothing in common, S ≤ 0 (recorrupted.py)."""
+    """Of the FRC, which has no value in a ring where y₁ and y₂ have nothing in common, S ≤ 0 (recorrupted.py).
+
+    An estimate of a correlation, it can lie beyond ±1, where no axis reaches."""
     gaps, rings = int(np.isnan(agreement.frc).sum()), len(agreement.frc)
     why = f"; gaps: no power of particles is found in {gaps} of {rings} rings"
-    return "denoised image and particle" + (why if gaps else "")
+    beyond = int((np.abs(agreement.frc) > 1.02).sum())
+    off = f"; off the scale in {beyond} of {rings} rings"
+    return "denoised image and particle" + (why if gaps else "") + (off if beyond else "")
 
 
 def chance_label(agreement: Agreement) -> str:

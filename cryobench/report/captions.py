@@ -12,20 +12,27 @@ CAPTIONS = (
         "The conformations of the data set from one direction, the clamp on its way from open "
         "to closed, and the difference of the two ends.",
     ),
-    (r"fig1_stability", "Figure 1: training and test MSE against iteration, the GAN alone and with ℓ1."),
+    (r"fig1_stability", "Figure 1: training and test MSE against iteration at SNR 0.1, the GAN alone and with ℓ1."),
     (
         r"fig2_gallery_snr(.+)",
         "Figure 2a: one test image at SNR {0}, clean, and by the methods of Table 2 that kept their images, from the highest MSE "
         "of this image to the lowest; the limit, which is the lowest in expectation, last.",
     ),
-    (r"fig2_lambda", "Figure 2b: one test image, clean, and by the (.5,.5)-GAN + λ ℓ1 for each λ, in rising order."),
+    (
+        r"fig2_lambda",
+        "Figure 2b: one test image at SNR 0.1, clean, and by the (.5,.5)-GAN + λ ℓ1 for each λ, in rising order.",
+    ),
     (
         r"fig3_clustering",
-        "Figure 3: open and closed conformations in two dimensions, by method and by embedding; one draw of 60 test images.",
+        "Figure 3: open and closed conformations in two dimensions at SNR 0.05, by method and by embedding; one draw of 60 test "
+        "images.",
     ),
-    (r"fig3_clustering_fixed_view", "Figure 3 again, with all particles seen from the side on which the clamp shows."),
+    (
+        r"fig3_clustering_fixed_view",
+        "Figure 3 again, at SNR 0.05, with all particles seen from the side on which the clamp shows.",
+    ),
     (r"fig4_pggan", "Figure 4: PGGAN with and without ℓ1 at SNR 0.05: what it denoises, above the clean images."),
-    (r"fig4_pggan_training", "PGGAN while it is trained: validation MSE, and how varied its images are."),
+    (r"fig4_pggan_training", "PGGAN while it is trained at SNR 0.05: validation MSE, and how varied its images are."),
     (
         r"contamination_snr(.+)",
         "MSE against the share of contaminated training pairs at SNR {0}; all nets are ResNets.",
@@ -41,10 +48,18 @@ CAPTIONS = (
     (r"fig_molecules", "The same methods on other molecules, each beside its own limit."),
     (
         r"reconstruction_fsc",
-        "Fourier shell correlation with the true volume of what is reconstructed from denoised images.",
+        "Fourier shell correlation with the true volume of what is reconstructed from denoised images, at the SNR that "
+        "its title names.",
     ),
-    (r"strip_gan_(.+)_(.+)", "Six test images: clean, noisy, and denoised by the ({0},{1})-GAN + ℓ1, λ = 10 (ResNet)."),
+    (
+        r"strip_gan_(.+)_(.+)",
+        "Six test images: clean, noisy at SNR 0.1, and denoised by the ({0},{1})-GAN + ℓ1, λ = 10 (ResNet).",
+    ),
     (r"strip_(.+)", "Six test images: clean, noisy, and denoised by {0}."),
+    (
+        r"trust_gan",
+        "What a GAN + ℓ1 adds at each resolution at SNR 0.1, measured without a clean image, and the verdict of trust on it.",
+    ),
     (
         r"trust_(.+)",
         "What a denoiser adds at each resolution, measured without a clean image, and the verdict of trust on the method that "
