@@ -16,7 +16,7 @@ import numpy as np
 
 from cryobench.checks import at_least, one_of, refuse
 from cryobench.errors import InputError
-from cryobench.files import code_of
+from cryobench.source import code_of
 
 if TYPE_CHECKING:
     from cryobench.noise.ctf import Ctf

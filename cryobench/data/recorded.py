@@ -16,7 +16,7 @@ from cryobench.data.cache import new_array
 from cryobench.data.dataset import DataSet
 from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_size
 from cryobench.errors import InputError
-from cryobench.files import sha256_of
+from cryobench.source import sha256_of
 
 if TYPE_CHECKING:
     from cryobench.data.io.listing import Listing

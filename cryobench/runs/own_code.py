@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cryobench.config.identity import BUILT
-from cryobench.files import file_of, is_own, sha256_of
 from cryobench.runs.record import Record
+from cryobench.source import file_of, is_own, sha256_of
 
 OWN = "own_code"  # in a record's environment
 
