@@ -83,7 +83,7 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
     parts = [
         "# Contaminated training pairs",
         f"A share of the training pairs has U[0, 1] noise in place of {in_place(grids)}; test images have not. ResNet nets. MSE: "
-        "mean(spread over seeds).",
+        "mean(spread over seeds). Image by image: each pair is contaminated or not by itself; batch by batch: whole batches are.",
     ]
     for (unit, snr), grid in grids.items():
         kinds = [kind for kind in TYPES if any(c.values for (_, k, s, _), c in grid.items() if k == kind and s)]

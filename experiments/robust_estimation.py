@@ -23,6 +23,7 @@ from cryobench.tables import text
 RESULTS = "results/robust"
 TASK = ("target", "tail", "scatter", "contamination", "p", "n", "epsilon")
 ERRORS = {"location": "‖θ̂−θ‖₂", "scatter": "‖Σ̂−Σ‖op"}
+IN_WORDS = {"location": "The distance of the estimate from θ", "scatter": "The operator norm of the estimate less Σ"}
 LAWS = {"gaussian": "N", "student3": "t₃", "cauchy": "Cauchy"}
 CALLED = {"mcd": "MCD", "tyler": "Tyler", "kendall": "Kendall"}
 OUTSIDE = "†"  # marks pairs with |α−β| ≥ 1, of which Theorem 1 says nothing
@@ -176,10 +177,12 @@ def to_markdown(shown: Sequence[Cell], kind: str) -> str:
     notes = [
         "A column is what is estimated from: the uncontaminated law, where its centre is θ = 0 and its scatter Σ is I or AR, the "
         "covariance of neighbours that depend on each other (first-order autoregression, Σᵢⱼ = ½^|i−j|); how the share ε of the "
-        "points is contaminated (far: the same law, moved by 5 in each coordinate; cauchy: a Cauchy law there); p coordinates, n "
+        "points is contaminated (far: the same law, moved by 5 in each coordinate; cauchy: a Cauchy law there; strong: by an "
+        "adversary, who sees the sample); p coordinates, n "
         "points. A GAN's name has its α and β, and the widths of its discriminator's layers.",
-        f"{ERRORS[kind]}, mean(spread over seeds). The oracle is the maximum likelihood estimate from the uncontaminated "
-        "points" + (" (under strong contamination, an adversary's: from the sample before it)." if strong else "."),
+        f"{IN_WORDS[kind]}, {ERRORS[kind]}, mean(spread over seeds). The oracle is the maximum likelihood estimate from the "
+        "uncontaminated points"
+        + (" (under strong contamination, an adversary's: from the sample before it)." if strong else "."),
     ]
     if any(OUTSIDE in cell.row for cell in shown):
         notes.append(f"{OUTSIDE} |α−β| ≥ 1: outside Theorem 1.")

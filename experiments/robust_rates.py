@@ -55,7 +55,8 @@ def write(store: Store) -> list[Path]:
             ]
             lines += [rate for axis in AXES for rate in rates(of_net, "location", axis)]
             files += figures.save(figure(of_net), store.results, name)
-    page = text.page("# Rates of the error of location", *(parts or ["No runs yet."]))
+    lead = "The slope of the logarithm of the error along log ε (n fixed) or along log n (ε fixed), mean(spread over seeds)."
+    page = text.page("# Rates of the error of location", lead, *(parts or ["No runs yet."]))
     return text.write(store, "robust_rates", {"md": page, "csv": to_csv(lines)}) + files
 
 

@@ -98,7 +98,8 @@ def write(store: Store) -> list[Path]:
             *posterior,
             "By embedding:",
             text.pipes(by_embedding(by_row)),
-            "Of two rows, how often one is right where the other is not:",
+            "Of two rows, by how much one is right more often: the mean over images, each on the seeds that both rows have, so "
+            "it need not be the difference of the means above.",
             text.pipes(comparisons(by_row)),
             *notes,
         ]

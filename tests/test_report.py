@@ -264,6 +264,14 @@ def test_it_fits_the_screen_all_of_it_opened(tab, width):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", SCREENS)
+def test_a_long_heading_takes_several_lines_within_its_column(tab, width):
+    tab.evaluate(UNFOLD)
+    over = "[...document.querySelectorAll('th.long')].map(th => th.scrollWidth - th.clientWidth)"
+    assert (found := tab.evaluate(over)) and max(found) <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", SCREENS)
 def test_the_first_sight_is_a_few_screens_long(tab, width):
     assert tab.evaluate("document.documentElement.scrollHeight") < 16 * SCREENS[width][0]
 

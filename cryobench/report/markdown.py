@@ -14,7 +14,7 @@ PROSE = 40  # letters: a column with a longer cell holds sentences
 NUMBER = re.compile(  # what could be broken at a sign, a bracket or a space
     r"\d[\d.]*e[-−+]?\d+(?:\([^)\s]*\))?|[-−+]?\d[\d.]*\([\d.]+\)"  # 3.74e-3(1.2e-4), 25.30(0.05)
     r"|\d{4}-\d\d-\d\d|\d[\d.]* × (?:linear )?limit|SNR \d[\d.]*|\d[\d.]* (?:%|Å|dB|px)"  # a day, numbers with their units
-    r"|\([-−\d.]+,[-−\d.]+\)-GAN|[τλσε] = \d[\d.]*|ℓ[12]-Autoencoder|Non-local means"
+    r"|\([-−\d.]+,[-−\d.]+\)-GAN|[τλσε] = \d[\d.]*|\w+\^[-−+]?\d[\d.]*|ℓ[12]-Autoencoder|Non-local means"
 )
 UNIT = re.compile(r"(?<=\d) (?=(?:%|Å|dB|px)(?!\w))|(?<=SNR) (?=\d)")  # the space between a number and its unit
 WIDE = 24  # letters: a longer heading may take several lines
@@ -24,7 +24,8 @@ LONG = 20  # rows: a longer table opens when it is asked for
 def rendered(text: str, title: str) -> str:
     """HTML of markdown with tables, each named by the title and its number; raw HTML in it is shown as text."""
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens, out, start, number = reader.parse(UNIT.sub("\u00a0", text)), [], 0, 0
+    parsed = reader.parse(UNIT.sub("\u00a0", text))
+    tokens, out, start, number = list(map(with_whole_numbers, parsed)), [], 0, 0
     for token in tokens:
         if token.type.startswith("heading"):  # below the section's own, which is an h2
             token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
@@ -45,13 +46,15 @@ def unbroken(text: str) -> str:
     return NUMBER.sub(lambda match: f'<span class="n">{match[0]}</span>', text)
 
 
-def with_whole_numbers(inline: Token) -> Token:
-    """A cell's token whose texts are `unbroken`; code, and where a link leads to, stay as they are."""
+def with_whole_numbers(token: Token) -> Token:
+    """A token whose texts are `unbroken`; code, and where a link leads to, stay as they are."""
+    if token.type != "inline":
+        return token
     children = [
         Token("html_inline", "", 0, content=unbroken(escapeHtml(child.content))) if child.type == "text" else child
-        for child in inline.children or []
+        for child in token.children or []
     ]
-    return inline.copy(children=children)
+    return token.copy(children=children)
 
 
 def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
@@ -70,7 +73,7 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
     plain = [i for i in range(len(head)) if i not in prose]
 
     def shown(token: Token) -> str:
-        return reader.renderer.render([with_whole_numbers(token)], reader.options, {})
+        return reader.renderer.render([token], reader.options, {})
 
     sentence = "<p><b>{}:</b> {}</p>" if len(body) <= LONG else "<details><summary>{}</summary><p>{}</p></details>"
     verdict = next((i for i in plain if head[i].content == "verdict"), None)  # stands before its reason, too
