@@ -173,6 +173,8 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
     for axis, row in zip(axes.flat, rows, strict=False):
         for number, kind in enumerate(kinds):
             by_share = {share: cell.values for share in SHARES if (cell := grid[row, kind, share, "mse"]).values}
+            if not any(by_share):  # of clean pairs alone: this type was not run
+                continue
             shares |= set(by_share)
             x = figure.aside(by_share, number, len(kinds), by=0.012)
             label = f"{kind}: {TYPES[kind]}"

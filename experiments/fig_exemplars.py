@@ -49,7 +49,8 @@ def in_words(drawn: list[dict[str, list[tuple[int, list[float]]]]]) -> str:
     said = [f"{how}: {', '.join(map(named, names))}" for how, names in learn.items() if names]
     several = any(len(some) > 1 for by_method in drawn for points in by_method.values() for _, some in points)
     marks = "marks: means over seeds, ticks: single seeds" if several else "every mark is one seed"
-    poses = ["refined is told the poses of its training images"] if "refined" in methods else []
+    told = [name for name in ("refined", "rebuilt") if name in methods]
+    poses = [f"told the poses of its training images: {' and '.join(told)}"] if told else []
     aside = ["shifted sideways so as not to overlap"] if len(methods) > 1 else []
     return "\n".join(["; ".join([marks, *aside]), f"learning {'; '.join(said)}", *poses] if said else [marks])
 

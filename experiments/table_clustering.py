@@ -149,7 +149,7 @@ def counted(one: Clustering) -> list[str]:
     ]
 
 
-HEAD = ["correct, mean(sd)", "range", "median (95 % interval)", "draws above chance", "seeds", "paper"]
+HEAD = ["correct, mean(sd)", "range", "median (95 % interval)", "draws above chance", "seeds", "paper, random views"]
 
 
 def by_method(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:

@@ -226,7 +226,7 @@ def test_a_single_number_of_images_is_seen_and_told():
     assert fig_exemplars.in_words([{"refined": [(500, [1e-3])]}]).splitlines() == [
         "every mark is one seed",
         "learning without clean images: refined",
-        "refined is told the poses of its training images",
+        "told the poses of its training images: refined",
     ]
 
 

@@ -220,7 +220,7 @@ def draw(name: str, answers: Answers):
     )
     for (label, curve, dash), colour in zip(curves, figure.COLOURS, strict=False):
         panels[0].plot(frequency, np.clip(curve, foot, 1.02), dash, color=colour, label=label)
-    panels[0].axhline(HALF, color=figure.FAINT, linewidth=0.8)
+    panels[0].axhline(HALF, color=figure.FAINT, linewidth=0.8, label=f"{HALF:g}, above which they agree")
     if (reach := resolution(answers)) is not None:
         panels[0].axvspan(
             0,
