@@ -190,8 +190,11 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
     for axis in axes[-1]:
         axis.set_xlabel("share of contaminated training pairs")
     title = "contaminated training pairs have"
-    handles = axes[0, 0].get_legend_handles_labels()
-    sheet.legend(*handles, loc="outside lower center", ncols=min(len(kinds), 2), title=title)
+    each = (pair for axis in axes.flat for pair in zip(*axis.get_legend_handles_labels(), strict=True))
+    handles = {label: handle for handle, label in each}  # a panel may lack a type that was not run there
+    labels = sorted(handles)
+    shown = [handles[label] for label in labels], labels
+    sheet.legend(*shown, loc="outside lower center", ncols=min(len(kinds), 2), title=title)
     return sheet
 
 

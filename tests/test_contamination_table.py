@@ -11,6 +11,7 @@ from cryobench.config.identity import run_id
 from cryobench.config.sweep import plan
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
+from cryobench.tables.table import Cell
 
 
 def test_the_sweep_has_each_clean_run_once_and_ends_in_the_table():
@@ -81,3 +82,21 @@ def test_cells_are_means_over_seeds_of_the_runs_with_these_settings(store):
 def test_an_empty_store_says_so(tmp_path):
     (text,) = [f.read_text() for f in contamination.write(Store(tmp_path)) if f.suffix == ".md"]
     assert "No runs yet" in text
+
+
+def test_a_type_that_was_not_run_has_no_mark_and_is_in_the_legend_all_the_same():
+    """The first panel, of what suffers most, has A alone, the second A and B."""
+    values = {("wgan", "A", 0.3): 2e-2, ("net", "A", 0.3): 4e-3, ("net", "B", 0.3): 4e-3}
+    values |= {(row, kind, 0.0): 3e-3 for row in ("wgan", "net") for kind in "ABC"}
+    grid = {
+        (row, kind, share, "mse"): Cell(row, 0.1, "mse", (values[key],) if key in values else (), (), None, None, None)
+        for row in ("wgan", "net")
+        for kind in "ABC"
+        for share in contamination.SHARES
+        for key in [(row, kind, share)]
+    }
+    drawn = contamination.draw(grid, 0.1, "image", None)
+    panels = [axis for axis in drawn.axes if axis.get_title()]
+    assert [len(axis.get_legend_handles_labels()[1]) for axis in panels] == [1, 2]
+    (legend,) = drawn.legends
+    assert [text.get_text()[0] for text in legend.get_texts()] == ["A", "B"]

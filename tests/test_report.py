@@ -126,6 +126,15 @@ def test_days_and_numbers_with_units_stay_on_one_line():
     assert '<a href="http://e/2026-01-01" title="25.30(0.05)">x <span class="n">3e-4</span> &lt;b&gt;</a>' in cell
     assert '<code>1e-3</code> <strong><span class="n">2e-5</span></strong>' in cell
     assert "5\u00a0% of 3" in markdown.rendered("A loss of 5 % of 3.", "T")
+    assert markdown.rendered("It has 3.97e-3 there.", "T") == '<p>It has <span class="n">3.97e-3</span> there.</p>\n'
+
+
+def test_a_verdict_stands_before_its_reason_too():
+    """On a phone the verdict's own column may be off the screen."""
+    reason = "a reason that is longer than forty letters, so it has no column"
+    table = markdown.rendered(f"| row | verdict | why |\n| --- | --- | --- |\n| x | agrees | {reason} |", "T")
+    assert f"<b>agrees: why:</b> {reason}" in table
+    assert "<b>why:</b>" in markdown.rendered(f"| row | why |\n| --- | --- |\n| x | {reason} |", "T")
 
 
 def test_a_method_of_ones_own_has_its_row_and_its_images(tmp_path, monkeypatch):
