@@ -7,12 +7,40 @@ import ctypes
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from cryobench.errors import Stopped, TimeLimit
 
 PR_SET_PDEATHSIG = 1
 GOES_ON = "goes on where this one stopped"
+
+
+@contextlib.contextmanager
+def told_to_end():
+    """An error of the body that came of a Stopped, KeyboardInterrupt or TimeLimit is replaced by that.
+
+    A signal may come at any line, and code that it interrupts may raise an error of its own in place of what told it to end:
+    a pool that is left before its threads have started does so, and `inspect` where it is asked for an argument list.
+    """
+    try:
+        yield
+    except Exception as error:
+        for earlier in came_of(error):
+            if isinstance(earlier, (Stopped, KeyboardInterrupt, TimeLimit)):
+                raise earlier from None
+        raise
+
+
+def came_of(error: BaseException) -> Iterator[BaseException]:
+    """The errors that this one came of or came while they were handled, the last first."""
+    seen, left = {id(error)}, [error]
+    while left:
+        error = left.pop()
+        for earlier in (error.__context__, error.__cause__):
+            if earlier is not None and id(earlier) not in seen:
+                seen.add(id(earlier))
+                left.append(earlier)
+                yield earlier
 
 
 @contextlib.contextmanager
@@ -29,7 +57,8 @@ def stopping(on_stop=None):
         return
     before = signal.signal(signal.SIGTERM, handler)
     try:
-        yield
+        with told_to_end():
+            yield
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -38,7 +67,8 @@ def stopping(on_stop=None):
 def going_on(kept: Callable[[], bool] = lambda: True):
     """What is stopped in the body, by SIGTERM or Ctrl-C, is gone on with by the same command, if then something is `kept`."""
     try:
-        yield
+        with told_to_end():
+            yield
     except (Stopped, KeyboardInterrupt) as stop:
         if kept():
             stop.add_note(GOES_ON)
@@ -72,7 +102,8 @@ def time_limit(minutes: float | None):
     before = signal.signal(signal.SIGALRM, handler)
     signal.setitimer(signal.ITIMER_REAL, 60 * minutes, 5)  # again, should somebody swallow the first
     try:
-        yield
+        with told_to_end():
+            yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -22,6 +22,7 @@ from cryobench.cli.score import score
 from cryobench.cli.table import figure, table
 from cryobench.cli.trust import trust
 from cryobench.errors import InputError
+from cryobench.signals import told_to_end
 
 
 class Interrupted(BaseException):
@@ -34,7 +35,8 @@ def interruptible(verb: Callable) -> Callable:
     @functools.wraps(verb)
     def called(*words: Any, **options: Any) -> Any:
         try:
-            return verb(*words, **options)
+            with told_to_end():
+                return verb(*words, **options)
         except KeyboardInterrupt as stop:
             raise Interrupted from stop
 

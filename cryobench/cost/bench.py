@@ -25,6 +25,7 @@ from cryobench.errors import one_line
 from cryobench.evaluation import metrics
 from cryobench.files import replacing, writable
 from cryobench.runs.environment import cores, environment
+from cryobench.signals import told_to_end
 
 # Every baseline and limit, then every net.
 EVERYTHING = (["+sweep=methods"], ["method=autoencoder,gan,wgan_gp,pggan,unet"])
@@ -111,9 +112,10 @@ def measure_one(job: Job, threads: int) -> dict:
     """An entry of bench.json; a method that can't run here has an "error" for numbers, and leaves the others theirs."""
     start = time.perf_counter()
     try:
-        noise, pairs = build(job.config, "noise"), slice_of(job.config)
-        train, test = (pairs.images(split, noise, job.config["seed"]) for split in ("train", "test"))
-        entry = {"key": cost_key(job.config), "row": job.row} | measure(job.config, train, test, threads)
+        with told_to_end():
+            noise, pairs = build(job.config, "noise"), slice_of(job.config)
+            train, test = (pairs.images(split, noise, job.config["seed"]) for split in ("train", "test"))
+            entry = {"key": cost_key(job.config), "row": job.row} | measure(job.config, train, test, threads)
     except Exception as error:
         entry = failed(job, threads, error)
     return entry | {"took_s": round(time.perf_counter() - start, 1)}

@@ -21,6 +21,7 @@ from cryobench.particles.optics import as_recorded
 from cryobench.particles.recorrupted import HALF, Losses
 from cryobench.particles.trust import Answers, ask, stack_images
 from cryobench.printed import named
+from cryobench.signals import told_to_end
 
 RESAMPLED = 2000  # bootstrap samples of the images, for whether one method loses more than another
 LEVEL = 0.05
@@ -80,10 +81,11 @@ def compare(
         say(f"{name} ({number} of {len(ready)})")
         start, answers, error = time.monotonic(), None, ""
         try:
-            model = make()
-            ctf = as_recorded(model, source, rows, say)
-            judged = stack_images(model, prepare(model, source, rows, contrast, say, ctf), n, say)
-            answers = ask(model, judged, None, progress)
+            with told_to_end():
+                model = make()
+                ctf = as_recorded(model, source, rows, say)
+                judged = stack_images(model, prepare(model, source, rows, contrast, say, ctf), n, say)
+                answers = ask(model, judged, None, progress)
         except (Exception, MemoryError) as reason:
             error = one_line(reason)
         lines.append(Line(name, answers, error, time.monotonic() - start))
