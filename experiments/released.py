@@ -84,24 +84,26 @@ def lines(by_place: dict, brackets: dict, rows: dict, snr: float):
         "method",
         *(f"MSE {p}" for p in PROTOCOLS),
         "MSE published",
+        "nearer",
         *(f"PSNR {p}" for p in PROTOCOLS),
         "PSNR published",
         *times,
-        "nearer",
         "seeds",
     ]
     for row in rows:
+        means = {protocol: by_place[row, snr, "mse", protocol].mean for protocol in PROTOCOLS}
         line = [named(row)]
         for metric in ("mse", "psnr"):
             cells = [by_place[row, snr, metric, protocol] for protocol in PROTOCOLS]
             line += [text.formatted(metric, cell.mean, bracket(cell, brackets)) for cell in cells]
             line.append(text.formatted(metric, *printed(row, snr, metric)))
-        means = {protocol: by_place[row, snr, "mse", protocol].mean for protocol in PROTOCOLS}
+            if metric == "mse":
+                line.append(nearer(means, printed(row, snr, metric)[0]))
         line += [
             layout.multiple(by_place[row, snr, "mse", protocol], name) for name in limits for protocol in PROTOCOLS
         ]
         seeds = "/".join(str(len(by_place[row, snr, "mse", protocol].values)) for protocol in PROTOCOLS)
-        yield [*line, nearer(means, printed(row, snr, "mse")[0]), seeds]
+        yield [*line, seeds]
 
 
 def nearer(means: dict[str, float | None], paper: float | None) -> str:

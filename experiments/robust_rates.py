@@ -55,9 +55,17 @@ def write(store: Store) -> list[Path]:
             ]
             lines += [rate for axis in AXES for rate in rates(of_net, "location", axis)]
             files += figures.save(figure(of_net), store.results, name)
-    lead = "The slope of the logarithm of the error along log ε (n fixed) or along log n (ε fixed), mean(spread over seeds)."
-    page = text.page("# Rates of the error of location", lead, *(parts or ["No runs yet."]))
+    page = text.page("# Rates of the error of location", RULE, *(parts or ["No runs yet."]))
     return text.write(store, "robust_rates", {"md": page, "csv": to_csv(lines)}) + files
+
+
+RULE = (
+    "The slope of the logarithm of the error along log ε (n fixed) or along log n (ε fixed), mean(spread over seeds). The "
+    "theorem bounds the error from above. The verdict is by the 95 % interval of the slope over seeds: *agrees*, all of it is "
+    f"within {TOLERANCE:g} of the bound's slope; *slower*, all of it is on the side where the error grows less along ε or falls "
+    "more along n, which the theorem allows; *faster*, all of it is on the other side, so the error does not keep to the bound's "
+    f"rate; *undecided*, none of these. {OUTSIDE} |α−β| ≥ 1: the theorem says nothing of these pairs."
+)
 
 
 @dataclass(frozen=True)
@@ -184,8 +192,8 @@ def in_words(p: int) -> str:
     """What the legend's signs and the verdicts mean."""
     return (
         f"Theorem 1: error² ≤ C (p/n ∨ ε²), where p = {p} is the dimension, C a constant, and ∨ takes the larger of the two\n"
-        "agrees: the whole interval is in the grey band; slower: the error grows less along ε or falls more along n than the\n"
-        "bound, which the theorem allows; faster: it does not keep to the bound's rate; undecided: too wide to say"
+        "agrees: the whole interval is in the grey band; slower: all of it is where the error grows less along ε or falls more\n"
+        "along n than the bound's, which the theorem allows; faster: all of it is on the other side; undecided: none of these"
     )
 
 
@@ -266,16 +274,7 @@ def summary(results: Iterable[dict], kind: str = "location") -> str:
         for line in rates(results, kind, axis):
             if line.row != "oracle":
                 lines.append([named(line.row), AXES[axis], slope_text(line), f"{line.theorem:.2f}", line.verdict])
-    return "\n".join(
-        [
-            text.pipes(lines, left=2),
-            "",
-            'The theorem bounds the error from above. By the 95 % interval of the slope over seeds: "agrees", all of it is '
-            f'within {TOLERANCE:g} of the bound\'s; "slower", the error grows less along ε or falls more along n than the bound, '
-            'which the theorem allows; "faster", it does not keep to the bound\'s rate; "undecided", too wide to say. '
-            f"{OUTSIDE} |α−β| ≥ 1: the theorem says nothing of these pairs.",
-        ]
-    )
+    return text.pipes(lines, left=2)
 
 
 def to_csv(lines: Sequence[Rate]) -> str:

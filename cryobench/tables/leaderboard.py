@@ -43,15 +43,17 @@ COLUMNS = (
     "runs",
 )
 SAID = """\
-The NMSE of each method's test images as a multiple of that of the limit under the same noise, seed by seed (where that has \
-fewer seeds, of their mean), and the mean over seeds. × Bayes: over the posterior mean given the true volumes \
-(`method=bayes`). × linear, where no Bayes limit was run: over the best linear filter that turns with the image \
-(`method=wiener`). NMSE, where there is no limit of these settings (clipped noise, a microscope): the NMSE itself; what \
-methods do that are told of the CTF is in `table microscope`. Other tables' multiples are those of the MSE, which differ a \
-little: there, images of large variance count for more. A method has one row, what one types for it in brackets, with the \
-settings of its yaml or, where no task has records of these, those that the most tasks have. Rows are in the order of the \
-geometric mean of their multiples of the linear limit under plain noise. ¹: one seed. What a method used beyond noisy images \
-stands to the right: methods that were told more are no rivals of those that were told less."""
+The NMSE of each method's test images, the mean over seeds (¹: one seed). A column is a task: the molecule, the scale if it \
+is not desk, the SNR. × Bayes limit: as a multiple of the NMSE of the posterior mean given the true volumes (`method=bayes`) \
+under the same noise, seed by seed (where that has fewer seeds, of their mean). × linear limit, where no Bayes limit was run: \
+of that of the best linear filter that turns with the image (`method=wiener`). NMSE, where there is no limit of these \
+settings (clipped noise, a microscope): the NMSE itself. A row is a method, what one types for it in brackets. What it used \
+beyond noisy images stands to the right: methods that were told more are no rivals of those that were told less."""
+BELOW = """\
+Rows have the settings of a method's yaml or, where no task has records of these, those that the most tasks have, and stand in \
+the order of the geometric mean of their multiples of the linear limit under plain noise. Other tables' multiples are those of \
+the MSE, which differ a little: there, images of large variance count for more. What methods do that are told of the CTF is in \
+`table microscope`."""
 
 
 @dataclass(frozen=True)
@@ -212,7 +214,7 @@ def place(task: Task) -> tuple:
 
 def to_markdown(leaders: Board) -> str:
     """A page with a table for each noise model."""
-    parts = ["# Methods by task", f"{len(leaders.rows)} methods, {len(leaders.tasks)} tasks."]
+    parts = ["# Methods by task", f"{len(leaders.rows)} methods, {len(leaders.tasks)} tasks.", SAID]
     for noise, unit in dict.fromkeys((task.noise, task.unit) for task in leaders.tasks):
         tasks = [task for task in leaders.tasks if (task.noise, task.unit) == (noise, unit)]
         parts += [f"## Noise: {noise} ({UNITS[unit]})", pipes(lines(leaders, tasks))]
@@ -220,7 +222,7 @@ def to_markdown(leaders: Board) -> str:
         word for row in leaders.rows.values() for cell in row.values() for word in cell.records[0].side_information
     )
     return (
-        page(*parts, words, SAID)
+        page(*parts, words, BELOW)
         if leaders.tasks
         else page(*parts, f"A task needs records of {LEAST} methods or more.")
     )
