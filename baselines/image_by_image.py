@@ -101,7 +101,8 @@ class ImageByImage(WithSigma, Whitening):
         """(n, L, L) float32 → (n, L, L) float32.
 
         Raises InputError for images too small, BadImages for those that hold NaN, Inf, one value, or no σ above 0,
-        MissingPackage where the package of the method is not installed.
+        MissingPackage where the package of the method is not installed, NotFitted where noise is to be whitened whose
+        spectrum was not learned.
         """
         self.require()
         check_varied(noisy, *self.smallest)

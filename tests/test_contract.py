@@ -13,7 +13,9 @@ from cryobench.errors import InputError, MissingPackage, Undeclared
 from cryobench.methods.base import Denoiser, NotFitted, Setting, check_images
 from cryobench.methods.check import BrokenContract, check_denoiser, phantoms
 
-METHODS = sorted(p.stem for p in (Path(__file__).parents[1] / "conf" / "method").glob("[!_]*.yaml"))
+YAMLS = sorted((Path(__file__).parents[1] / "conf" / "method").glob("[!_]*.yaml"))
+METHODS = [path.stem for path in YAMLS]
+WHITENING = [path.stem for path in YAMLS if "\nwhiten:" in path.read_text()]
 SMALL = ["data.n_train=72", "data.n_test=6", "scale.width=8", "scale.epochs=4", "protocol.batch_size=8"]
 SMALLER = {"abinitio": ["method.starts=1"], "pggan": ["method.phase_images=80"]}  # where epochs say nothing
 
@@ -162,10 +164,10 @@ def test_recorded_images_have_no_second_draw():
         images.noisy(slice(None), draw=1)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_a_denoiser_that_was_not_fitted_says_so(name):
+@pytest.mark.parametrize("words", [*METHODS, *(f"{name} method.whiten=border" for name in WHITENING)])
+def test_a_denoiser_that_was_not_fitted_says_so(words):
     """Or it denoises without a fit, as a method does that learns nothing."""
-    method = build(resolve(compose([f"method={name}"])), "method")
+    method = build(resolve(compose(f"method={words}".split())), "method")
     noisy = np.random.default_rng(0).normal(size=(2, 32, 32)).astype(np.float32)
     told = {"sigma": np.ones(2), "truth": noisy}
     hints = {key: told[key] for key in method.side_information & told.keys()}

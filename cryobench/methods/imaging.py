@@ -17,7 +17,7 @@ import numpy as np
 from cryobench.checks import one_of, refuse
 from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
-from cryobench.methods.base import Denoiser
+from cryobench.methods.base import Denoiser, NotFitted
 
 if TYPE_CHECKING:
     from cryobench.noise.ctf import Ctf
@@ -35,7 +35,8 @@ class Whitening(Denoiser):
     """
 
     whiten: str = field(default="none", kw_only=True, metadata={"later": True})
-    whitener: np.ndarray | None = field(default=None, init=False, repr=False, compare=False)
+    _whitener: np.ndarray | None = field(default=None, init=False, repr=False, compare=False)
+    _has_learned: bool = field(default=False, init=False, repr=False, compare=False)
 
     def check_whiten(self) -> None:
         """Raise InputError for a setting that is none of the above."""
@@ -46,8 +47,15 @@ class Whitening(Denoiser):
         """The spectrum, where `whiten` is "known", beside what else the method uses."""
         return super().side_information | ({"spectrum"} if self.whiten == "known" else set())
 
+    @property
+    def whitener(self) -> np.ndarray | None:
+        """W, (L, L/2+1), or None for the identity. Raises NotFitted where it is to be learned and was not."""
+        if self.whiten != "none" and not self._has_learned:
+            raise NotFitted(self)
+        return self._whitener
+
     def learn_spectrum(self, train: NoisyImages) -> None:
-        """Find W, (L, L/2+1), or None for the identity; the report tells the power at the lowest and the highest frequency."""
+        """Find W; the report tells the power of the noise at the lowest and the highest frequency."""
         power = None
         if self.whiten == "known":
             power = train.spectrum()
@@ -56,18 +64,18 @@ class Whitening(Denoiser):
 
             few = min(len(train), FOR_SPECTRUM)
             power = border_spectrum(train.noisy(slice(at, min(at + BATCH, few))) for at in range(0, few, BATCH))
-        self.whitener = None if power is None else power**-0.5
+        self._whitener, self._has_learned = None if power is None else power**-0.5, True
         if power is not None:
             self.report["noise_power"] = {"lowest": float(power[0, 1]), "nyquist": float(power[0, -1])}
 
     def whitened(self, images: np.ndarray) -> np.ndarray:
-        """W y: (n, L, L) → (n, L, L) float32."""
+        """W y: (n, L, L) → (n, L, L) float32. Raises NotFitted."""
         from cryobench.noise.ctf import through
 
         return images if self.whitener is None else through(images, self.whitener)
 
     def coloured(self, images: np.ndarray) -> np.ndarray:
-        """W⁻¹ of images (n, L, L): float32."""
+        """W⁻¹ of images (n, L, L): float32. Raises NotFitted."""
         from cryobench.noise.ctf import through
 
         return images if self.whitener is None else through(images, 1 / self.whitener)

@@ -117,9 +117,16 @@ def explained(used: Iterable[str]) -> str:
 
 
 def pipes(rows: list[list[str]], left: int = 1) -> str:
-    """Rows of texts → a markdown table, the first `left` columns to the left."""
+    """Rows of texts → a markdown table, the first `left` columns to the left.
+
+    >>> print(pipes([["method", "MSE"], ["mine | yours", "1.00"]]))
+    | method | MSE |
+    | :-- | --: |
+    | mine \\| yours | 1.00 |
+    """
     rule = [":--" if column < left else "--:" for column in range(len(rows[0]))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]])
+    cells = ([cell.replace("|", "\\|") for cell in row] for row in [rows[0], rule, *rows[1:]])
+    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
 
 
 def page(*parts: str) -> str:
