@@ -80,3 +80,19 @@ def whole(path: Path | str, needs: int = 0) -> Iterator[Path]:
         raise InputError(
             f"{path}: expected a place to write to, got '{error.strerror or error}'; make room or write elsewhere"
         ) from None
+
+
+def new_file(path: Path, force: bool) -> None:
+    """Raise InputError if `path` exists (unless `force`), its folder doesn't, or the system allows no such name."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        if not path.parent.is_dir():
+            raise InputError(f"expected a folder to write to, got {path.parent}, which does not exist") from None
+    except OSError as error:
+        raise InputError(f"expected a file to write to, got '{error.strerror}' for {path}") from None
+    else:
+        if not force:
+            raise InputError(f"expected a new file, got {path}, which exists; --force writes over it")
+    if not os.access(path.parent, os.W_OK):
+        raise InputError(f"expected a folder that can be written, got {path.parent}, which can't; write elsewhere")

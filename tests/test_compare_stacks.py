@@ -20,8 +20,8 @@ from cryobench.methods.base import Denoiser
 from cryobench.noise.gaussian import Gaussian
 from cryobench.noise.microscope import Microscope
 from cryobench.particles import compare
-from cryobench.particles.denoise import lost_detail
 from cryobench.particles.model import Model, from_file
+from cryobench.particles.prepared import lost_detail
 
 GAN = Path(__file__).parents[1] / "results/rnap_ecoli-desk/runs/gan-5afb16153176/model.safetensors"
 

@@ -21,7 +21,8 @@ from cryobench.noise.background import border_sigma
 from cryobench.noise.ctf import through
 from cryobench.noise.gaussian import Gaussian
 from cryobench.noise.microscope import Microscope
-from cryobench.particles import model as model_module
+from cryobench.particles.export import export_weights
+from cryobench.particles.model import from_run
 
 REAL = SHARED / "particles"
 PIXEL = 6.4
@@ -93,10 +94,10 @@ def test_an_exported_file_does_the_same_as_its_run(cli, images, trained, tmp_pat
 
 def test_an_exported_file_holds_no_folder_of_the_machine_that_wrote_it(trained, tmp_path):
     results, run, _ = trained
-    made = model_module.from_run(run, results, [])
+    made = from_run(run, results, [])
     made.config["data"]["data_dir"] = "/private/structures"
     made.config["paths"]["cache"] = "/private/cache"
-    file = model_module.export(made, tmp_path / "out.safetensors", force=False)
+    file = export_weights(made, tmp_path / "out.safetensors", force=False)
     assert b"/private" not in file.read_bytes()
 
 

@@ -447,7 +447,7 @@ def test_a_stack_in_a_greek_folder_is_found_in_the_c_locale(images, tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_said_before_any_work(cli, images, tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write everywhere
-    monkeypatch.setattr("cryobench.particles.denoise.unusable", lambda *_: pytest.fail("looked at images first"))
+    monkeypatch.setattr("cryobench.particles.chosen.unusable", lambda *_: pytest.fail("looked at images first"))
     refused(cli, tmp_path, "expected a folder that can be written", text=star(NAMES))
 
 

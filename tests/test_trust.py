@@ -21,8 +21,8 @@ from cryobench.methods.base import Denoiser
 from cryobench.noise.ctf import through
 from cryobench.noise.gaussian import Gaussian
 from cryobench.particles import recorrupted, trust, verdict
-from cryobench.particles.denoise import Prepared
 from cryobench.particles.model import Model, from_file, from_overrides
+from cryobench.particles.prepared import Prepared
 
 REAL, RELION = SHARED / "particles", SHARED / "relion"
 GAN = Path(__file__).parents[1] / "results/rnap_ecoli-desk/runs/gan-5afb16153176/model.safetensors"

@@ -22,8 +22,8 @@ from cryobench.evaluation.metrics import nmse
 from cryobench.noise.background import outside_circle
 from cryobench.noise.gaussian import Gaussian
 from cryobench.particles import trust, verdict
-from cryobench.particles.denoise import Prepared, prepare
 from cryobench.particles.model import from_file, from_overrides
+from cryobench.particles.prepared import Prepared, prepare
 
 GAN = Path(__file__).parents[1] / "results/rnap_ecoli-desk/runs/gan-5afb16153176/model.safetensors"
 SNR, N = 0.1, 200

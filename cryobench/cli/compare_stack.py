@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cryobench.cli.options import contrast_of, opened, say
 from cryobench.errors import InputError
+from cryobench.files import new_file
 
 STACKS = (".star", ".cs", ".mrcs", ".mrc")
 
@@ -41,8 +42,7 @@ def on_stack(stack: str, names: list[str], settings: list[str], out: str | None,
     """Methods on a stack of one's own: a table on standard output, a picture where `out` says. Exit status 1 if one failed."""
     from cryobench import figure
     from cryobench.particles import compare as stacks
-    from cryobench.particles.denoise import usable
-    from cryobench.particles.model import new_file
+    from cryobench.particles.chosen import usable
 
     path, progress = Path(out or "compare.png"), sys.stderr.isatty()
     if path.suffix != ".png":

@@ -22,10 +22,11 @@ def export(
     \b
       python -m cryobench export gan-5afb16153176 -o net.safetensors
     """
-    from cryobench.particles import model
+    from cryobench.particles.export import export_onnx, export_weights
+    from cryobench.particles.model import from_run
 
     path, suffix = Path(out), ".onnx" if onnx else ".safetensors"
     if path.suffix != suffix:
         raise InputError(f"-o: expected a file that ends in {suffix}, got {out}")
-    write = model.export_onnx if onnx else model.export
-    print(f"written: {write(model.from_run(run, results, []), path, force)}")
+    write = export_onnx if onnx else export_weights
+    print(f"written: {write(from_run(run, results, []), path, force)}")

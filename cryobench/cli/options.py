@@ -55,7 +55,7 @@ def opened(stack: str, images: str | None, pixel_size: float | None):
 
     from cryobench.data.io.images import open_images
     from cryobench.data.io.listing import Listing
-    from cryobench.particles.denoise import chosen_rows
+    from cryobench.particles.chosen import chosen_rows
 
     if pixel_size is not None and not 0 < pixel_size < float("inf"):
         raise InputError(f"--pixel-size: expected a number of Å above 0, got {pixel_size}")

@@ -23,6 +23,7 @@ from cryobench.cli.options import (
     say,
 )
 from cryobench.errors import InputError
+from cryobench.files import new_file
 
 
 def trust(
@@ -50,9 +51,9 @@ def trust(
     from cryobench import figure
     from cryobench.particles import trust as questions
     from cryobench.particles import verdict
-    from cryobench.particles.denoise import prepare, usable
-    from cryobench.particles.model import new_file
+    from cryobench.particles.chosen import usable
     from cryobench.particles.optics import as_recorded
+    from cryobench.particles.prepared import prepare
 
     path, progress = Path(out), sys.stderr.isatty()
     if path.suffix != ".png":

@@ -15,9 +15,9 @@ from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack
 from cryobench.errors import InputError, one_line
 from cryobench.particles import verdict
-from cryobench.particles.denoise import prepare
 from cryobench.particles.model import Model, from_file, from_overrides
 from cryobench.particles.optics import as_recorded
+from cryobench.particles.prepared import prepare
 from cryobench.particles.recorrupted import HALF, Losses
 from cryobench.particles.trust import Answers, ask, stack_images
 from cryobench.printed import named

@@ -10,7 +10,7 @@ from cryobench.errors import InputError
 from cryobench.particles.model import Model
 
 if TYPE_CHECKING:
-    from cryobench.particles.denoise import Prepared
+    from cryobench.particles.prepared import Prepared
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,9 @@ are fitted to their data set again; all others (cwf, ksvd, bm3d, …) are fitted
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from hydra.utils import get_class
@@ -18,7 +17,6 @@ from hydra.utils import get_class
 from cryobench.config.again import at_home
 from cryobench.config.compose import build, cache_folder, compose, resolve, suggestion
 from cryobench.errors import InputError, one_line
-from cryobench.files import whole
 from cryobench.methods.base import Denoiser, WithSigma
 from cryobench.methods.imaging import Whitening
 from cryobench.noise.background import outside_circle
@@ -27,7 +25,7 @@ from cryobench.runs.damage import is_number, is_whole
 from cryobench.runs.store import Store
 
 if TYPE_CHECKING:
-    from cryobench.methods.learned.trained import Trained
+    pass
 
 MEASURED = 200  # training images that the background is measured on
 OF_A_STACK = {
@@ -190,7 +188,7 @@ def fitted(config: dict, name: str, progress: bool) -> Model:
             f"method={config['method']['name']} needs the true power spectrum of the noise, which nobody knows of recorded "
             "images; derive its class from cryobench.methods.imaging.Whitening, which takes it from their corners"
         )
-    # Nor is their true σ known, but what their corners tell: by a setting, or as a hint to who has none (denoise.py).
+    # Nor is their true σ known, but what their corners tell: by a setting, or as a hint to who has none (prepared.py).
     if "sigma" in method.side_information and isinstance(method, WithSigma):
         config["method"]["sigma"] = "border"
     if "spectrum" in method.side_information:
@@ -235,82 +233,3 @@ def set_up(method: AnyDenoiser, config: dict, progress: bool = False) -> AnyDeno
 
     method.setting = setting(config, None, progress)
     return method
-
-
-def export(model: Model, path: Path, force: bool) -> Path:
-    """Write weights, config and what images are brought to into one safetensors file. Raises InputError."""
-    from safetensors.torch import save_file
-
-    from cryobench.runs.run import shareable
-
-    weights = learned(model).weights()
-    about = {
-        "run_id": model.name,
-        "image_size": model.image_size,
-        "pixel_size": model.pixel_size,
-        "background": model.background,
-        "config": shareable(model.config),
-    }
-    return written(path, force, lambda partial: save_file(weights, partial, {HEADER: json.dumps(about)}))
-
-
-def export_onnx(model: Model, path: Path, force: bool) -> Path:
-    """Write the net alone as ONNX: "noisy" (n, channels, L, L) float32 → "denoised", any n, any L that the net takes."""
-    import torch
-
-    method, size = learned(model), model.image_size or 0
-    net, example = method.net_in_place.eval(), torch.zeros(2, method.channels, size, size)
-    batch = torch.export.Dim("batch")
-
-    def write(partial: Path) -> None:
-        try:
-            torch.onnx.export(
-                net,
-                (example,),
-                str(partial),
-                input_names=["noisy"],
-                output_names=["denoised"],
-                dynamo=True,
-                dynamic_shapes=({0: batch},),
-                external_data=False,
-                verbose=False,
-            )
-        except ImportError as error:
-            raise InputError(
-                f"--onnx: expected the package {error.name}, it is not installed; pip install onnx onnxscript"
-            ) from None
-
-    return written(path, force, write)
-
-
-def learned(model: Model) -> Trained:
-    """The method of a model that has weights. Raises InputError for one without."""
-    if not is_learned(model.config):
-        raise InputError(
-            f"expected a run of a method with weights, got {model.config['method']['name']}; name a trained run"
-        )
-    return cast("Trained", model.method)
-
-
-def written(path: Path, force: bool, write) -> Path:
-    """What `write(partial)` makes, moved to `path` when whole. Raises InputError if that exists, unless `force`."""
-    new_file(path, force)
-    with whole(path) as partial:
-        write(partial)
-    return path
-
-
-def new_file(path: Path, force: bool) -> None:
-    """Raise InputError if `path` exists (unless `force`), its folder doesn't, or the system allows no such name."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        if not path.parent.is_dir():
-            raise InputError(f"expected a folder to write to, got {path.parent}, which does not exist") from None
-    except OSError as error:
-        raise InputError(f"expected a file to write to, got '{error.strerror}' for {path}") from None
-    else:
-        if not force:
-            raise InputError(f"expected a new file, got {path}, which exists; --force writes over it")
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(f"expected a folder that can be written, got {path.parent}, which can't; write elsewhere")

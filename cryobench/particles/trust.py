@@ -24,9 +24,10 @@ from cryobench.evaluation.metrics import mse
 from cryobench.methods.imaging import Imaging
 from cryobench.noise.background import outside_circle
 from cryobench.noise.ctf import Ctf, through
-from cryobench.particles.denoise import Prepared, bar, evenly, fit_to, sigma_hint
+from cryobench.particles.chosen import bar, evenly
 from cryobench.particles.few import Part, TooFew, refuse_few
 from cryobench.particles.model import Model
+from cryobench.particles.prepared import Prepared, fit_to, sigma_hint
 from cryobench.particles.recorrupted import Agreement, agreement, noise_like, recorrupt
 
 SHOWN = 3  # images in the figure

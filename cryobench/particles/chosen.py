@@ -1,0 +1,63 @@
+"""Which images of a stack are taken: those asked for, of these the usable ones, or a few of them."""
+
+from __future__ import annotations
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cryobench.data.io.listing import Listing
+from cryobench.data.io.stack import Stack
+from cryobench.data.io.unusable import described, refuse, unusable
+from cryobench.errors import InputError
+
+LEAVE_OUT = "leave out what is wrong, by --images"
+
+
+def chosen_rows(text: str | None, n: int) -> np.ndarray:
+    """ "1-200,901-1000" → rows from 0, in that order; None for all n. Raises InputError.
+
+    >>> chosen_rows("1-2,5", 9)
+    array([0, 1, 4])
+    """
+    if text is None:
+        return np.arange(n)
+    rows = []
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if not (first.strip().isdigit() and (not last or last.strip().isdigit())):
+            raise InputError(f"--images: expected numbers and ranges as 1-200,950, got {part!r}")
+        low, high = int(first), int(last or first)
+        if not 1 <= low <= high <= n:
+            raise InputError(f"--images: expected images within 1 to {n}, got {part}")
+        rows.append(np.arange(low - 1, high))
+    return np.concatenate(rows)
+
+
+def usable(
+    source: Stack | Listing, rows: np.ndarray, skip_bad: bool, say, progress: bool = False, *, learns: bool = False
+) -> np.ndarray:
+    """These rows, or with `skip_bad` those of them that can be used.
+
+    learns: whether a method is fitted on them, which one image may outweigh. Raises InputError that names all that can't.
+    """
+    with bar(progress) as shown:
+        task = shown.add_task("checking", total=len(rows))
+        by_kind = unusable(source, rows, lambda done: shown.advance(task, done), heavy=learns)
+    bad = np.any(list(by_kind.values()), axis=0)
+    if not skip_bad or bad.all():
+        refuse(source, rows, by_kind, f"{LEAVE_OUT} or --skip-bad")
+    elif bad.any():
+        say(f"left out: {described(source, rows, by_kind)}")
+    return rows[~bad]
+
+
+def evenly(n: int, most: int) -> np.ndarray:
+    """At most so many positions out of n, evenly spaced."""
+    return np.unique(np.linspace(0, n - 1, min(most, n)).astype(np.int64))
+
+
+def bar(shown: bool) -> Progress:
+    """A progress bar on standard error with the time left, or one that is not shown."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=Console(stderr=True), disable=not shown, transient=True)
