@@ -153,14 +153,20 @@ def by_claim(results: list[Finding]) -> dict[Claim, list[Finding]]:
 
 
 NOTES = """\
-In brackets behind a claim stands its key, by which the comparisons below name it. An effect is the difference in MSE relative \
-to the other row (−10 % is a tenth lower): the mean over seeds of the logarithm of the ratio, each seed's MSE the mean over \
-the same test images. The test is two-sided at 5 %, with variances over seeds moderated by the rows of a kind (the same net, \
-or none); p values are corrected for the comparisons of their claim (Holm). *holds*: significant, in the claim's direction; \
-*reversed*: significant, against it; *equivalent*: within the margin by two one-sided tests; *undecided*: none of these, with \
-the smallest difference that these seeds could have shown (a power of 80 %) and the number of seeds that would decide if the \
-difference is as measured. Of a claim that rows hardly differ, what it says is *equivalent*, and *reversed* is a difference \
-significantly beyond the margin. Fewer than three seeds allow no verdict. How, and how often it errs: docs/statistics.md."""
+In brackets behind a claim stands its key, by which the comparisons name it. An effect is the difference in MSE of the row \
+that is claimed better (or as good) relative to the baseline, −10 % is a tenth lower: the mean over seeds of the logarithm of \
+the ratio, each seed's MSE the mean over the same test images. The test is two-sided at 5 %, with variances over seeds \
+moderated by the rows of a kind (the same net, or none); p values are corrected for the comparisons of their claim (Holm). \
+*holds*: significant, in the claim's direction; *reversed*: significant, against it; *equivalent*: within the margin by two \
+one-sided tests; *undecided*: none of these. Of a claim that rows hardly differ, what it says is *equivalent*, and *reversed* \
+is a difference significantly beyond the margin. Fewer than three seeds allow no verdict. Rows (α,β), as (0,0), are the \
+ResNets of Table 1; (0,0)-GAN + ℓ1 and the like are those of Table 2, of convolutions only. How, and how often it errs: \
+docs/statistics.md."""
+OF_EACH = """\
+An interval is that of its comparison alone, and p is corrected for all comparisons of the claim, so an undecided one may \
+have an interval without 0. Where the claim is that rows hardly differ (pairs-small, lambda-infinite), p is that of a \
+difference beyond the margin. Of an undecided one stand the smallest difference that these seeds could have shown (a power of \
+80 %) and the number of seeds that would decide if the difference is as measured."""
 
 
 def to_markdown(results: list[Finding]) -> str:
@@ -185,14 +191,15 @@ def to_markdown(results: list[Finding]) -> str:
         "# What the supplement claims",
         f"{len(claims)} claims; of all comparisons, {verdict(results)}.",
         decided_by(results),
-        pipes(lines, left=3),
         NOTES,
+        pipes(lines, left=3),
         "## Every comparison",
+        OF_EACH,
         pipes(
             [
                 [
                     "claim",
-                    "claimed better",
+                    "claimed better or as good",
                     "baseline",
                     "answer",
                     "effect (95 % over seeds)",
@@ -217,6 +224,18 @@ def in_words(sweep: str, row: str) -> str:
 def percent(share: float) -> str:
     """A difference with its sign: −6.8 %, +12.0 %."""
     return f"{100 * share:+.1f} %".replace("-", "−")
+
+
+def on_its_side(p: float) -> str:
+    """A probability in as many digits as say on which side of 5 % it is.
+
+    >>> on_its_side(0.123), on_its_side(0.0500059), on_its_side(0.04999)
+    ('0.12', '0.05001', '0.04999')
+    """
+    level = statistics.LEVEL
+    texts = (plain(p, digits) for digits in range(2, 18))
+    sides = (text for text in texts if float(text) != level and (float(text) < level) == (p < level))
+    return next(sides, plain(p))
 
 
 def one_line(f: Finding) -> list[str]:
@@ -248,8 +267,8 @@ def one_line(f: Finding) -> list[str]:
         *names,
         answer.says,
         effect,
-        plain(answer.p),
-        plain(answer.p_equivalent),
+        on_its_side(answer.p),
+        on_its_side(answer.p_equivalent),
         str(answer.comparison.seeds),
         *shown,
     ]

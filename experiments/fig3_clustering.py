@@ -37,8 +37,13 @@ def write(store: Store) -> list[Path]:
 @figure.styled
 def draw(first: dict[str, dict], view: str):
     """Above a panel for each method, in the Isomap plane; below, where the GAN has a record, one for each embedding."""
-    above = [(clustering, "isomap", named(row), PAPER.get((row, "isomap"))) for row, clustering in first.items()]
-    below = [(first[GAN], name, title, PAPER[GAN, name]) for name, title in EMBEDDINGS.items()] if GAN in first else []
+    paper = PAPER if view == "random" else {}  # the paper's counts are of random views
+    above = [(clustering, "isomap", named(row), paper.get((row, "isomap"))) for row, clustering in first.items()]
+    below = (
+        [(first[GAN], name, title, paper.get((GAN, name))) for name, title in EMBEDDINGS.items()]
+        if GAN in first
+        else []
+    )
     views = {"random": "views as they come", "motion": "one fixed view"}[view] + f"; SNR {SNR:g}"
     parts = [(f"(a) by method, the two components of Isomap; {views}", above)]
     parts += [(f"(b) by embedding, {named(GAN)}; {views}", below)] if below else []

@@ -45,7 +45,7 @@ def write(store: Store) -> list[Path]:
     numbered = [(number, cell) for number in SWEEPS for cell in cells(runs, number) if cell.paper is not None]
     known = explanations(runs) | {"wider": wider_range(runs, [cell for _, cell in numbered])}
     lines = [(number, cell, *reading(cell, known)) for number, cell in numbered]
-    return text.write(store, "published_cells", {"md": to_markdown(lines), "csv": to_csv(lines)})
+    return text.write(store, "published_cells", {"md": to_markdown(lines, known["scale"]), "csv": to_csv(lines)})
 
 
 def cells(runs: pd.DataFrame, number: int) -> list[Cell]:
@@ -158,8 +158,11 @@ def reading(cell: Cell, known: dict) -> tuple[str, str]:
             reason = f"the (.5,.5)-GAN's trends carry it to {middle} (95 %: {ends[0]} to {ends[1]})"
             if factors[2] < 1:
                 return "scale", reason
-            return "unexplained", f"the scale may explain it, but no trend is more than scatter: {reason}"
-    others = ", ".join(f"{name}: {text.formatted(cell.metric, value, None).split('(')[0]}" for name, value in tried)
+            return (
+                "unexplained",
+                f"the scale may explain it, but no trend over pairs or width is more than scatter: {reason}",
+            )
+    others = "; ".join(f"{name}: {text.formatted(cell.metric, value, None).split('(')[0]}" for name, value in tried)
     if others:
         return "unexplained", f"not by {others}"
     seeds = ", ".join(text.formatted(cell.metric, value, None).split("(")[0] for value in cell.values)
@@ -188,23 +191,30 @@ def predicted(metric: str, value: float, factor: float) -> float:
     return value * factor if metric == "mse" else value - 10 * math.log10(factor)
 
 
-def to_markdown(lines: list) -> str:
-    """The page: counts, order, then every cell of the three tables with its reason."""
+def to_markdown(lines: list, scale: tuple | None) -> str:
+    """The page: counts, order, then every cell of the three tables with its reason; scale: as `explanations` has it."""
+    of_scale = (
+        "Scale explains one where the trends over pairs and width (scale_up.md) are more than scatter."
+        if scale
+        else "Whether scale explains one was not looked at: the trends over pairs and width (+sweep=scale_up) were not run here."
+    )
     counts = Counter(status for *_, status, _ in lines)
     summary = ", ".join(f"{counts[key]} {words}" for key, words in table.BECAME.items() if counts[key])
     parts = [
         "# Every published cell",
         f"{len(lines)} cells: {summary}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "
-        f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. Scale explains a cell only where "
-        "the trends over pairs and width (tables/scale_up.md, measured at 64 px) are more than scatter. Of the cells of MSE and "
-        f"PSNR that were run {closer(lines)} agree within {100 * (CLOSE['mse'] - 1):.0f} % or {CLOSE['psnr']:g} dB.",
+        f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. A protocol switch (*protocol*) "
+        "explains a cell that does not agree where a run with that switch does. The switches: classical methods told of the true "
+        "σ or not, on clipped or unclipped images; protocol=released; method.batch_norm=precise (running statistics estimated "
+        f"anew before each validation); method.critic_norm; SSIM's data range of 1 or 2. {of_scale} Of the cells of MSE "
+        f"and PSNR that were run {closer(lines)} agree within {100 * (CLOSE['mse'] - 1):.0f} % or {CLOSE['psnr']:g} dB.",
         "## Order",
         "Whether our rows come in the paper's order: Kendall's τ between our numbers and the paper's over the rows of a column "
         "(1: the same order, −1: the reverse, 0: none), and the probability p of a τ so far from 0 by chance.",
         order(lines),
     ]
     for number in SWEEPS:
-        head = ["λ" if number == 3 else "row", "SNR", "metric", "paper", "ours", "seeds", "verdict", "why"]
+        head = ["λ" if number == 3 else "row", "SNR", "metric", "paper", "ours", "seeds", "verdict", "note"]
         rows = [line_of(cell, status, why) for n, cell, status, why in lines if n == number]
         parts += [f"## Table {number}", text.pipes([head, *rows])]
     return text.page(*parts)

@@ -31,9 +31,9 @@ INTRODUCTION = """# The paper as described, and as its code does it
 Each row under both protocols, as far as it was run: as the paper's text says (`protocol=described`) and with the habits of
 its released code (`protocol=released`; the switches are in docs/protocol.md). In brackets: *described*, the standard
 deviation over seeds; *released*, as the paper's Tables 1 and 3 most likely have it, the mean over seeds of the standard
-deviation over the five epochs with the lowest training MSE (for methods that are not trained, over seeds). *Nearer* names the
-protocol whose MSE is nearer to the printed one on a logarithmic scale, and by what factor each misses it. Another scale than
-the paper's moves both."""
+deviation over the five epochs with the lowest training MSE (all, if fewer; for methods that are not trained, over seeds).
+*Nearer* names the protocol whose MSE is nearer to the printed one on a logarithmic scale, and by what factor each misses it;
+*seeds* are those described and released. Another scale than the paper's moves both."""
 
 
 def write(store: Store) -> list[Path]:
@@ -114,6 +114,8 @@ def nearer(means: dict[str, float | None], paper: float | None) -> str:
     if len(away) < len(means):
         return "–"
     first, second = sorted(away, key=lambda protocol: away[protocol])
+    if f"{away[first]:.1f}" == f"{away[second]:.1f}":
+        return f"both alike ({away[first]:.1f}×)"
     return f"{first} ({away[first]:.1f}× against {away[second]:.1f}×)"
 
 

@@ -25,7 +25,16 @@ TASK = ("target", "tail", "scatter", "contamination", "p", "n", "epsilon")
 ERRORS = {"location": "‖θ̂−θ‖₂", "scatter": "‖Σ̂−Σ‖op"}
 IN_WORDS = {"location": "The distance of the estimate from θ", "scatter": "The operator norm of the estimate less Σ"}
 LAWS = {"gaussian": "N", "student3": "t₃", "cauchy": "Cauchy"}
+KNOWN = {"identity": "I", "ar": "AR"}
 CALLED = {"mcd": "MCD", "tyler": "Tyler", "kendall": "Kendall"}
+CONTAMINATED = {
+    "far": "the same law, moved by 5 in each coordinate",
+    "near": "the same law, moved by ½ in each coordinate",
+    "wide": "the same law, five times as wide",
+    "cauchy": "a Cauchy law, moved by 5 in each coordinate",
+    "point": "one point, 5 in each coordinate",
+    "strong": "by an adversary, who sees the sample",
+}
 OUTSIDE = "†"  # marks pairs with |α−β| ≥ 1, of which Theorem 1 says nothing
 # The demonstrations published with the cited work: one run each, ‖θ̂−θ‖₂.
 PUBLISHED = {
@@ -105,6 +114,23 @@ def gan_name(settings: dict) -> str:
     return f"{rule}-GAN {net}{'' if rule.satisfies_theorem_1 else OUTSIDE}"
 
 
+def setting(settings: dict) -> str:
+    """What rates are of, in words: the law, its contamination, and the class of discriminators."""
+    law = f"{LAWS[settings['tail']]}(0,{KNOWN[settings['scatter']]})"
+    words = (
+        f"Points of {law} in p = {settings['p']} coordinates, a share ε of them contaminated "
+        f"({settings['contamination']}: {CONTAMINATED[settings['contamination']]})."
+    )
+    if settings["discriminator"] != "bounded":
+        return words
+    kappa = "√(p/n) + ε" if settings["kappa"] is None else f"{settings['kappa']:g}"
+    return (
+        f"{words} D{len(settings['widths'])}(κ,B): a discriminator of so many hidden layers, the ℓ1 norm of its output weights "
+        f"at most κ = {kappa}, of the weights into each unit of a further layer at most B = {settings['bound']:g}. So bounded, "
+        "its GAN has larger errors than those of Robust estimation of location, which are not."
+    )
+
+
 def cells(results: Iterable[dict], kind: str) -> list[Cell]:
     """Every error of `kind` ("location" or "scatter"): GANs first, as they come, then the oracle and the classical ones.
 
@@ -136,8 +162,7 @@ def cells(results: Iterable[dict], kind: str) -> list[Cell]:
 def heading(task: tuple) -> str:
     """'N(0,I), far, p=100, n=50000, ε=0.2'."""
     _, tail, scatter, contamination, p, n, epsilon = task
-    known = {"identity": "I", "ar": "AR"}[scatter]
-    return f"{LAWS[tail]}(0,{known}), {contamination}, p={p}, n={n}, ε={epsilon:g}"
+    return f"{LAWS[tail]}(0,{KNOWN[scatter]}), {contamination}, p={p}, n={n}, ε={epsilon:g}"
 
 
 def to_csv(shown: Sequence[Cell], kind: str) -> str:
@@ -174,15 +199,17 @@ def grid(shown: Sequence[Cell]) -> list[list[str]]:
 def to_markdown(shown: Sequence[Cell], kind: str) -> str:
     """The page of one kind: the grid, and notes on how to read it."""
     strong = any(cell.task[3] == "strong" for cell in shown)
+    contaminated = "; ".join(
+        f"{name}: {CONTAMINATED[name]}" for name in CONTAMINATED if name in {c.task[3] for c in shown}
+    )
     notes = [
-        "A column is what is estimated from: the uncontaminated law, where its centre is θ = 0 and its scatter Σ is I or AR, the "
-        "covariance of neighbours that depend on each other (first-order autoregression, Σᵢⱼ = ½^|i−j|); how the share ε of the "
-        "points is contaminated (far: the same law, moved by 5 in each coordinate; cauchy: a Cauchy law there; strong: by an "
-        "adversary, who sees the sample); p coordinates, n "
-        "points. A GAN's name has its α and β, and the widths of its discriminator's layers.",
         f"{IN_WORDS[kind]}, {ERRORS[kind]}, mean(spread over seeds). The oracle is the maximum likelihood estimate from the "
         "uncontaminated points"
         + (" (under strong contamination, an adversary's: from the sample before it)." if strong else "."),
+        "A column is what is estimated from: the uncontaminated law, where its centre is θ = 0 and its scatter Σ is I or AR, the "
+        "covariance of neighbours that depend on each other (first-order autoregression, Σᵢⱼ = ½^|i−j|); how the share ε of the "
+        f"points is contaminated ({contaminated}); p coordinates, n points. A GAN's name has its α and β, and the widths of its "
+        "discriminator's layers.",
     ]
     if any(OUTSIDE in cell.row for cell in shown):
         notes.append(f"{OUTSIDE} |α−β| ≥ 1: outside Theorem 1.")
@@ -196,7 +223,7 @@ def to_markdown(shown: Sequence[Cell], kind: str) -> str:
             notes.append("Where the law is not normal a scatter has no scale of its own and is given the trace of Σ.")
     else:
         notes.append("GANs and iterative filtering are given Σ; iterative filtering and the trimmed mean are given ε.")
-    return text.page(f"# Robust estimation of {kind}", *notes[1::-1], text.pipes(grid(shown)), *notes[2:])
+    return text.page(f"# Robust estimation of {kind}", *notes, text.pipes(grid(shown)))
 
 
 def to_tex(shown: Sequence[Cell], kind: str) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from cryobench.experiments.robust_estimation import ERRORS, OUTSIDE, RESULTS, gan_name
+from cryobench.experiments.robust_estimation import ERRORS, OUTSIDE, RESULTS, gan_name, setting
 from cryobench.experiments.robust_estimation import results as read
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
@@ -31,7 +31,7 @@ __all__ = ["RESULTS", "write"]
 AXES = {"epsilon": "ε", "n": "n"}
 NETS = {"bounded": "robust_rates", "plain": "robust_rates_plain"}
 HEADINGS = {
-    "bounded": "Discriminators D_L(κ,B), of L layers with bounded weights, as in Theorem 1",
+    "bounded": "Discriminators D1(κ,B), with bounded weights, as in Theorem 1",
     "plain": "Unbounded discriminators",
 }
 XLABELS = {"epsilon": "contaminated share ε", "n": "points n"}
@@ -49,10 +49,7 @@ def write(store: Store) -> list[Path]:
     for net, name in NETS.items():
         of_net = [result for result in results if result["settings"]["discriminator"] == net]
         if of_net:
-            parts += [
-                f"## {HEADINGS[net]}",
-                summary(of_net),
-            ]
+            parts += [f"## {HEADINGS[net]}", f"{setting(of_net[0]['settings'])} {grid(of_net)}", summary(of_net)]
             lines += [rate for axis in AXES for rate in rates(of_net, "location", axis)]
             files += figures.save(figure(of_net), store.results, name)
     page = text.page("# Rates of the error of location", RULE, *(parts or ["No runs yet."]))
@@ -264,6 +261,12 @@ def counted(gans: list[Rate]) -> str:
 
 def slope_text(line: Rate) -> str:
     return f"{line.slope:.2f}({f'{line.slope_spread:.2f}' if line.seeds > 1 else '–'})"
+
+
+def grid(results: Sequence[dict]) -> str:
+    """The value of n along ε, and that of ε along n, in words."""
+    fixed = {axis: rates(results, "location", axis)[0].fixed for axis in AXES}
+    return f"Along ε there are n = {fixed['epsilon']:,} points; along n the share is ε = {fixed['n']:g}."
 
 
 def summary(results: Iterable[dict], kind: str = "location") -> str:

@@ -153,7 +153,8 @@ def reading(points: list[Point], method: str) -> str:
             span = f" (95 %: {short(room[0])} to {short(room[1])})" if room else ""
             what = {"pairs": "more pairs", "epochs": "more epochs", "width": "wider nets"}[kind]
             sure = "" if fit.p is None else f" (p = {plain(fit.p)})"
-            trends.append(f"{what}: MSE ∝ {by}^{fit.b:+.2f}{sure}, {short(value)}{span} at the paper's {PAPER[by]:,}")
+            power = f"{by} to the power of {fit.b:.2f}".replace("-", "−")
+            trends.append(f"{what}: MSE ∝ {power}{sure}, {short(value)}{span} at the paper's {PAPER[by]:,}")
     if not trends:
         return ""
     words = f"**{named(method)}.** " + "; ".join(trends) + "."

@@ -60,8 +60,10 @@ NOTES = (
     "told nothing; nets learn from clean images.",
     "An image is far from the clean one after its CTF even without noise (an amplitude contrast of 10 % leaves a tenth of its "
     "level): what is told nothing, and sees no clean images, can hardly do better than that.",
+)
+VERDICTS = (
     "Verdicts: docs/statistics.md, on the NMSE of each test image, Holm's correction over the pairs of one setting; holds: the "
-    "first is significantly lower there, too; reversed: significantly higher; equivalent: significantly closer than 5 %.",
+    "first is significantly lower there, too; reversed: significantly higher; equivalent: significantly closer than 5 %."
 )
 
 Values = dict[tuple[str, str], dict[int, np.ndarray]]  # (method, setting) → seed → NMSE of each test image
@@ -76,7 +78,7 @@ def write(store: Store) -> list[Path]:
     lines = summary(values, wanted)
     parts = [f"# {TITLE}", text.pipes(grid(lines)), "## What this table was to show", *asked(values)]
     if len(order := order_of(lines, "white")) > 1:
-        parts += ["## Which order survives", text.pipes(survival(values, order))]
+        parts += ["## Which order survives", VERDICTS, text.pipes(survival(values, order))]
     return [
         *text.write(
             store,

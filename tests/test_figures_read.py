@@ -263,3 +263,19 @@ def unsaid(sheet: Figure) -> list[str]:
         )
         and not any(one.get_ylabel() for one in axis.get_shared_y_axes().get_siblings(axis))
     ]
+
+
+@only(argvalues=[("fig1_stability", DESK128), ("contamination", DESK128)], ids="-".join)
+def test_the_lowest_values_lie_above_a_label(drawn):
+    for sheet in drawn.values():
+        for axis in sheet.axes:
+            low, high = axis.get_ylim()
+            lowest = min(value for line in axis.lines for value in line.get_ydata() if low <= value <= high)
+            assert min(tick for tick in axis.get_yticks() if tick >= low) <= lowest
+
+
+@only(argvalues=[("fig3_clustering", DESK128)], ids="-".join)
+def test_the_papers_counts_stand_beside_random_views_as_theirs_are(drawn):
+    titles = {name: [axis.get_title() for axis in sheet.axes] for name, sheet in drawn.items()}
+    assert any("paper" in title for title in titles["fig3_clustering"])
+    assert not any("paper" in title for title in titles["fig3_clustering_fixed_view"])

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 from pathlib import Path, PurePath
 
@@ -143,3 +144,12 @@ def test_the_readmes_table_is_that_of_the_records():
                 assert rounded(mse["paper"], paper.split(", ")[0 if snr == 0.1 else 1]), line
         lines += 1
     assert lines >= 8
+
+
+@pytest.mark.parametrize("path", committed("results/*/tables/*.md"), ids=lambda path: f"{path.parts[-3]}-{path.stem}")
+def test_what_a_verdict_is_stands_before_the_first(path):
+    """A reader meets the rule, then what was decided by it."""
+    text = path.read_text("utf-8")
+    for word in ("agrees", "holds", "reversed", "equivalent", "undecided", "faster", "slower"):
+        if (first := re.search(rf"\| {word}\b", text)) and (told := re.search(rf"\*{word}\*|\b{word}:", text)):
+            assert told.start() < first.start(), word

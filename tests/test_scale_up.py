@@ -24,7 +24,7 @@ def test_a_power_law_is_found_again_and_drawn_on():
     more, wider = scale_up.trend(ways["pairs"], "images"), scale_up.trend(ways["width"], "width")
     assert (more.b, wider.b) == (pytest.approx(-0.5), pytest.approx(-0.25))
     assert more.at(490_000)[0] == pytest.approx(0.4 * 490_000**-0.5 * 16**-0.25)
-    assert "MSE ∝ images^-0.50" in scale_up.reading(made_up(), "l1-Autoencoder")
+    assert "MSE ∝ images to the power of −0.50" in scale_up.reading(made_up(), "l1-Autoencoder")
 
 
 def test_seeds_are_points_of_their_own():

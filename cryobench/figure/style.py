@@ -30,6 +30,7 @@ LINES = ("-", "--", "-.", ":")
 INK, FAINT, GRID, PAPER = "#1a1a1a", "#6b7680", "#dfe3e7", "#ffffff"
 ON_IMAGE = "#fefefe"  # what is drawn on a grey image: white in light and dark
 SMALL = 9  # points
+NEAR = 1.6  # times: a tick that lies no further below what is drawn is where a logarithmic axis begins
 BAND = 0.2  # how dense bands, hulls and other fills of a series' colour are
 # Light → dark, of an SVG. On white the series are Okabe & Ito's, the two palest darker, with a contrast of 3 or more; on the
 # dark ground they are lighter, with 4.5 or more, and bands denser.
@@ -126,11 +127,20 @@ def to_svg(figure: Figure, name: str) -> str:
 
 
 def log_ticks(axis: Axis, label: Callable[[float], str] = lambda value: short(value, 1)) -> None:
-    """Ticks of a logarithmic axis, close enough to read values, all labelled; by itself as tables print numbers, 5e-3."""
+    """Ticks of a logarithmic axis, close enough to read values, all labelled; by itself as tables print numbers, 5e-3.
+
+    Where there is one little below what is drawn, the axis begins with it, so that the lowest values lie above a label.
+    """
     low, high = sorted(axis.get_view_interval())
     decades = math.log10(high / low)
-    every = {2.5: (1,), 0.95: (1, 2, 5), 0.6: (1, 2, 3, 5, 7)}  # above so many decades, that labels stay apart
+    flat = axis is axis.axes.xaxis  # labels beside each other take more room than above each other
+    # From so many decades on, that labels stay apart.
+    every = {2.5 if flat else 4: (1,), 1.8: (1, 3), 0.95: (1, 2, 5), 0.6: (1, 2, 3, 5, 7)}
     steps = next((some for most, some in every.items() if decades > most), range(1, 10))
+    decade = 10.0 ** math.floor(math.log10(low))
+    if (below := max(step * decade for step in steps if step * decade <= low)) > low / NEAR:
+        limits = axis.axes.set_xlim if flat else axis.axes.set_ylim
+        limits(below / 1.03, high)
     axis.set_major_locator(LogLocator(subs=list(map(float, steps)), numticks=99))
     axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
     axis.set_minor_locator(NullLocator())

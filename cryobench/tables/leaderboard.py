@@ -91,7 +91,7 @@ def in_words(key: str, value) -> str:
 
     >>> settings = {"ctf": "True", "colour": "0", "shift": "2", "train": "True", "share": "0.3", "gain": "2"}
     >>> [in_words(*setting) for setting in settings.items()]
-    ['CTF', '', 'shifts of up to 2 px', 'training images alike', '30 %', 'gain=2']
+    ['CTF', '', 'shifts of up to 2 px', 'also in training', '30 %', 'gain=2']
     """
     if value in ("0", "0.0", "False"):
         return ""
@@ -100,7 +100,7 @@ def in_words(key: str, value) -> str:
         "ctf": "CTF",
         "colour": "coloured noise",
         "shift": f"shifts of up to {value} px",
-        "train": "training images alike",
+        "train": "also in training",
         "type": f"type {value}",
     }
     return f"{100 * float(value):.3g} %" if key == "share" else words.get(key, f"{key}={value}")
