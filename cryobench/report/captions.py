@@ -29,8 +29,8 @@ CAPTIONS = (
     ),
     (
         r"fig3_clustering_fixed_view",
-        "Figure 3 again, at SNR 0.05, with all particles seen from the side on which the clamp shows; one draw of 60 test images, "
-        "where the table has the mean over draws. The paper has random views alone.",
+        "Figure 3 again, at SNR 0.05, with all particles seen from the side on which the clamp shows; one draw of 60 test "
+        "images, where the table has the mean over draws. The paper has random views alone.",
     ),
     (r"fig4_pggan", "Figure 4: PGGAN with and without ℓ1 at SNR 0.05: what it denoises, above the clean images."),
     (r"fig4_pggan_training", "PGGAN while it is trained at SNR 0.05: validation MSE, and how varied its images are."),
