@@ -45,7 +45,9 @@ def write(store: Store) -> list[Path]:
     numbered = [(number, cell) for number in SWEEPS for cell in cells(runs, number) if cell.paper is not None]
     known = explanations(runs) | {"wider": wider_range(runs, [cell for _, cell in numbered])}
     lines = [(number, cell, *reading(cell, known)) for number, cell in numbered]
-    return text.write(store, "published_cells", {"md": to_markdown(lines), "csv": to_csv(lines)})
+    return text.write(
+        store, "published_cells", {"md": to_markdown(lines, known["scale"] is not None), "csv": to_csv(lines)}
+    )
 
 
 def cells(runs: pd.DataFrame, number: int) -> list[Cell]:
@@ -188,16 +190,21 @@ def predicted(metric: str, value: float, factor: float) -> float:
     return value * factor if metric == "mse" else value - 10 * math.log10(factor)
 
 
-def to_markdown(lines: list) -> str:
-    """The page: counts, order, then every cell of the three tables with its reason."""
+def to_markdown(lines: list, trends: bool) -> str:
+    """The page: counts, order, then every cell of the three tables with its reason; trends: whether any were measured here."""
+    by_scale = (
+        "Scale explains a cell only where the trends over pairs and width (tables/scale_up.md, measured at 64 px) are more than "
+        "scatter."
+        if trends
+        else "Scale explains no cell here, as no trends over pairs and width were measured."
+    )
     counts = Counter(status for *_, status, _ in lines)
     summary = ", ".join(f"{counts[key]} {words}" for key, words in table.BECAME.items() if counts[key])
     parts = [
         "# Every published cell",
         f"{len(lines)} cells: {summary}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "
-        f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. Scale explains a cell only where "
-        "the trends over pairs and width (tables/scale_up.md, measured at 64 px) are more than scatter. Of the cells of MSE and "
-        f"PSNR that were run {closer(lines)} agree within {100 * (CLOSE['mse'] - 1):.0f} % or {CLOSE['psnr']:g} dB.",
+        f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. {by_scale} Of the cells of MSE "
+        f"and PSNR that were run {closer(lines)} agree within {100 * (CLOSE['mse'] - 1):.0f} % or {CLOSE['psnr']:g} dB.",
         "## Order",
         "Whether our rows come in the paper's order: Kendall's τ between our numbers and the paper's over the rows of a column "
         "(1: the same order, −1: the reverse, 0: none), and the probability p of a τ so far from 0 by chance.",
