@@ -21,8 +21,8 @@ NUMBER = re.compile(  # what could be broken at a sign, a bracket or a space
     r"|(?:[†‡] )?(?:\|[^|\s]+\||\b[^\W\d_]) [=<>≤≥] [-−]?\d[\d.]*"  # λ = 10, k = 2, † |α−β| ≥ 1
 )
 UNIT = re.compile(r"(?<=\d) (?=(?:%|Å|dB|px)(?!\w))|(?<=SNR) (?=\d)")  # the space between a number and its unit
-WIDE = 16  # letters: a longer heading may take several lines, of at least
-LEAST = 10  # letters
+WIDE = 12  # letters: a longer heading may take several lines, of at least
+LEAST = 8  # letters
 LONG = 20  # rows: a longer table opens when it is asked for
 
 
