@@ -49,11 +49,15 @@ def called(method: dict) -> str:
     ('(.5,.5)-GAN + ℓ1', 'ℓ2-Autoencoder')
     >>> called({"name": "wgan_gp", "lam": 500}), called({"name": "nlm"})
     ('WGANgp + ℓ1 (λ = 500)', 'Non-local means')
+    >>> called({"name": "unet", "guide": "exemplar"}), called({"name": "unet", "guide": "none"})
+    ('U-Net + exemplar', 'U-Net')
     """
     name, lam = method["name"], method.get("lam")
     words = named(f"({method['alpha']:g},{method['beta']:g})-GAN") if name == "gan" else named(name)
     if name == "autoencoder":
         words = named(f"{method['loss']}-Autoencoder")
+    if name == "unet" and method.get("guide") == "exemplar":
+        words += " + exemplar"
     return words + (f" + ℓ1{'' if lam == LAM[name] else f' (λ = {lam:g})'}" if name in LAM and lam else "")
 
 

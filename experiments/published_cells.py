@@ -45,7 +45,9 @@ def write(store: Store) -> list[Path]:
     numbered = [(number, cell) for number in SWEEPS for cell in cells(runs, number) if cell.paper is not None]
     known = explanations(runs) | {"wider": wider_range(runs, [cell for _, cell in numbered])}
     lines = [(number, cell, *reading(cell, known)) for number, cell in numbered]
-    return text.write(store, "published_cells", {"md": to_markdown(lines, known["scale"]), "csv": to_csv(lines)})
+    return text.write(
+        store, "published_cells", {"md": to_markdown(lines, known["scale"] is not None), "csv": to_csv(lines)}
+    )
 
 
 def cells(runs: pd.DataFrame, number: int) -> list[Cell]:
@@ -191,11 +193,11 @@ def predicted(metric: str, value: float, factor: float) -> float:
     return value * factor if metric == "mse" else value - 10 * math.log10(factor)
 
 
-def to_markdown(lines: list, scale: tuple | None) -> str:
-    """The page: counts, order, then every cell of the three tables with its reason; scale: as `explanations` has it."""
+def to_markdown(lines: list, trends: bool) -> str:
+    """The page: counts, order, then every cell of the three tables with its reason; trends: whether any were measured."""
     of_scale = (
-        "Scale explains one where the trends over pairs and width (scale_up.md) are more than scatter."
-        if scale
+        "Scale explains one where the trends over pairs and width (tables/scale_up.md) are more than scatter."
+        if trends
         else "Whether scale explains one was not looked at: the trends over pairs and width (+sweep=scale_up) were not run here."
     )
     counts = Counter(status for *_, status, _ in lines)

@@ -136,12 +136,15 @@ def clusterings(records: list[Record]) -> dict[str, Clustering]:
     return out
 
 
-def counted(one: Clustering) -> list[str]:
-    """A row's numbers under one embedding, as HEAD names them, without the paper's."""
+def counted(one: Clustering | None, paper: int | None) -> list[str]:
+    """A row's numbers under one embedding, as HEAD names them; dashes for what was not run or not published."""
+    theirs = str(paper or "–")
+    if one is None:
+        return ["–", theirs, *["–"] * (len(HEAD) - 2)]
     middle, low, high = one.interval
-    spread = f"{one.correct.mean():.1f}({one.correct.std(ddof=1):.1f})"
     return [
-        spread,
+        f"{one.correct.mean():.1f}({one.correct.std(ddof=1):.1f})",
+        theirs,
         f"{one.correct.min()}–{one.correct.max()}",
         f"{middle} ({low:.0f}–{high:.0f})",
         f"{one.above_chance} of {len(one.correct)}",
@@ -149,19 +152,16 @@ def counted(one: Clustering) -> list[str]:
     ]
 
 
-HEAD = ["correct, mean(sd)", "range", "median (95 % interval)", "draws above chance", "seeds", "paper, random views"]
+HEAD = ["correct, mean(sd)", "paper, random views", "range", "median (95 % interval)", "draws above chance", "seeds"]
 
 
 def by_method(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
-    """Under Isomap a line for each method, beside the paper's count."""
+    """Under Isomap a line for each method, ours beside the paper's count."""
     size = next(c["isomap"].images for c in by_row.values() if c)
     mean, sd = guessing(size)
     lines = [[f"by method, Isomap, of {size}", *HEAD], ["guessing", f"{mean:.1f}({sd:.1f})", *["–"] * (len(HEAD) - 1)]]
     for row, each in by_row.items():
-        paper = PAPER.get((row, "isomap"))
-        lines.append(
-            [named(row), *(counted(each["isomap"]) if each else ["–"] * (len(HEAD) - 1)), f"{paper}" if paper else "–"]
-        )
+        lines.append([named(row), *counted(each.get("isomap"), PAPER.get((row, "isomap")))])
     return lines
 
 
@@ -169,7 +169,7 @@ def by_embedding(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
     """Of the GAN a line for each embedding, beside the paper's count."""
     each = by_row.get(GAN) or {}
     lines = [[f"by embedding, {named(GAN)}", *HEAD]]
-    return lines + [[text, *counted(each[e]), str(PAPER[GAN, e])] for e, text in EMBEDDINGS.items() if e in each]
+    return lines + [[text, *counted(each[e], PAPER[GAN, e])] for e, text in EMBEDDINGS.items() if e in each]
 
 
 def by_posterior(records: list[Record]) -> list[str]:

@@ -23,24 +23,18 @@ CURVES = {
     "train_mse": "training",
 }
 COLUMNS = tuple("row curve seeds mean std relative quartiles std_ratio relative_ratio quartiles_ratio".split())
+RATIOS = {
+    "std_ratio": "std",
+    "relative_ratio": "std/mean",
+    "quartiles_ratio": "quartiles apart",
+}  # column of the csv → heading
 
 
 def write(store: Store) -> list[Path]:
     """Write table_stability.md and .csv from the records of `+sweep=stability`."""
     runs, notes = watched(store)
     lines = [line for row in ROWS if runs.get(row) for line in measures(runs, row)]
-    head = [
-        "",
-        "curve",
-        "seeds",
-        "mean",
-        "std",
-        "std/mean",
-        "quartiles apart",
-        f"std: {' over '.join(map(named, ROWS))}",
-        "std/mean: the same",
-        "quartiles: the same",
-    ]
+    head = ["", "curve", "seeds", "mean", "std", "std/mean", "quartiles apart"]
     body = [
         [
             named(line["row"]),
@@ -49,7 +43,6 @@ def write(store: Store) -> list[Path]:
             *(text.short(line[name]) for name in ("mean", "std")),
             f"{line['relative']:.3f}",
             text.short(line["quartiles"]),
-            *("" if line[name] is None else f"{line[name]:.2f}" for name in COLUMNS[-3:]),
         ]
         for line in lines
     ]
@@ -57,25 +50,29 @@ def write(store: Store) -> list[Path]:
         "# Does training oscillate? (supplemental note 2)",
         "MSE over the second half of the iterations: its mean and standard deviation there, each the mean over seeds. "
         "SNR 0.1, ResNet; the first 100 test images. (0,0)-GAN: the paper's JSGAN.",
-        answer(lines),
+        *answer(lines),
         text.pipes([head, *body]),
         *notes,
     ]
     return text.write(store, "table_stability", {"md": text.page(*parts), "csv": text.sheet(COLUMNS, lines)})
 
 
-def answer(lines: list[dict]) -> str:
-    """The question of the title, by each curve and measure; nothing where either training was not watched."""
-    ratios = [name for name in COLUMNS if name.endswith("_ratio")]
-    known = [line for line in lines if all(line[name] for name in ratios)]
+def answer(lines: list[dict]) -> list[str]:
+    """The question of the title, by each curve and measure, as a sentence and a table; none where either training was not
+    watched."""
+    known = [line for line in lines if all(line[name] for name in RATIOS)]
     if not known:
-        return ""
+        return []
     alone, joint = map(named, ROWS)
-    steadier = sum(line[name] > 1 for line in known for name in ratios)
-    return (
-        f"The last three columns say how many times as much {alone} oscillates as {joint}; above 1 the joint training is the "
-        f"steadier one. So it is by {steadier} of these {len(known) * len(ratios)} measures."
-    )
+    steadier = sum(line[name] > 1 for line in known for name in RATIOS)
+    head = ["curve", *RATIOS.values()]
+    body = [[CURVES[line["curve"]], *(f"{line[name]:.2f}" for name in RATIOS)] for line in known]
+    return [
+        f"How many times as much {alone} oscillates as {joint}; above 1 the joint training is the steadier one. So it is by "
+        f"{steadier} of these {len(known) * len(RATIOS)} measures.",
+        text.pipes([head, *body]),
+        "Each by itself:",
+    ]
 
 
 def watched(store: Store) -> tuple[dict[str, list[dict]], list[str]]:

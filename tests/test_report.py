@@ -6,23 +6,25 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cryobench.experiments import fig2_gallery, fig2_lambda, table2, table_clustering, table_pggan, table_stability
 
-from cryobench import report
+from cryobench import figure, report
 from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
 from cryobench.methods.base import SIDE_INFORMATION
 from cryobench.printed import short
-from cryobench.report import captions, findings, markdown, summary
+from cryobench.report import captions, findings, imaged, links, markdown, methods, plots, summary
 from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
-from cryobench.tables import frame, table
+from cryobench.tables import frame, limits, table
 
 COMMITTED = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk"
+CONF = Path(__file__).parents[1] / "conf"
 HOSTILE = "</script><script>document.title = 'broken'</script> <img src=x onerror=alert(1)>"
 BROWSER = next(
     (path for name in ("chromium", "google-chrome", "chromium-browser") if (path := shutil.which(name))), None
@@ -80,9 +82,85 @@ def test_it_opens_with_at_most_ten_findings_whose_numbers_are_those_of_the_table
             if one["metric"] == "times_bayes"
         }
     (classical,) = (line for line in findings if line.startswith("Of the paper's classical methods"))
-    name = re.search(r"best is ([\w -]+?),", classical)[1]
+    name = re.search(r"best is ([\w -]+?) \(", classical)[1]
     assert f"{times[name, '0.1']:.3g} × limit at SNR 0.1" in classical
     assert times[name, "0.1"] == min(times[row, "0.1"] for row in ("BM3D", "KSVD", "Non-local means", "CWF"))
+
+
+def test_it_says_what_was_imaged_and_that_the_papers_molecule_is_another(page, tmp_path):
+    def said(text):
+        return html.unescape(
+            re.sub(r"<[^>]*>", "", re.search(r"What was found</h2>\s*<p>(.*?)</p>", text, re.S)[1])
+        ).strip()
+
+    assert said(page.read_text(encoding="utf-8")) == (
+        "Images: the RNA polymerase of E. coli, its clamp open to closed (rnap_ecoli, desk scale); 64 × 64 px of 3.2 Å, 4,000 "
+        "to train on and 500 to test; nets of width 16, trained for 6 epochs. The paper's molecule is another, the RNA "
+        "polymerase of T. aquaticus (data=rnap)."
+    )
+    for data, others in (("rnap", False), ("mine", False), ("phantom", True)):
+        config = resolve(compose(["method=nlm", "scale=desk"]))
+        config["data"]["name"] = data
+        store = Store(tmp_path / data)
+        keep(store, config, 0.1)
+        text = said(report.write(store).read_text(encoding="utf-8"))
+        assert f"{data}, desk scale" in text and "4,000 to train on" in text and "nets" not in text
+        assert ("is another" in text) == others and ("the paper's molecule" in text) == (data == "rnap")
+
+
+def test_each_shipped_data_set_is_told_in_words():
+    names = {
+        re.search(r"^ *name: (\w+)", file.read_text("utf-8"), re.M)[1]
+        for file in CONF.glob("data/*.yaml")
+        if not file.name.startswith("_")
+    }
+    assert names == set(imaged.MOLECULES)
+
+
+def test_a_method_that_a_finding_names_is_told_in_the_readmes_words_and_once(page):
+    """Each shipped method has such words, but controls."""
+    text = html.unescape(re.sub(r"<[^>]*>", "", page.read_text(encoding="utf-8")))
+    lead = text.split("What was found")[2].split("Methods")[0]
+    for method in ("abinitio", "wiener", "cwf"):
+        assert lead.count(f"({methods.IN_SHORT[method]})") == 1
+    readme = (COMMITTED.parents[1] / "README.md").read_text(encoding="utf-8")
+    assert all(methods.IN_SHORT[method] in readme for method in ("refined", "exemplar", "abinitio", "wiener"))
+    names = {file.stem for file in CONF.glob("method/*.yaml") if not file.name.startswith("_")}
+    assert names - set(methods.IN_SHORT) == limits.NO_METHODS - {"bayes"}
+
+
+def test_a_method_below_the_limit_is_named_once_with_its_noise_levels():
+    cells = {
+        snr: table.Cell("x", snr, "mse", (0.9,), ("x-1",), None, None, None, floors={"bayes": (1.0,)})
+        for snr in (0.1, 0.05)
+    }
+    limit = replace(cells[0.1], values=(1.0,))
+    ranked = [summary.Row("x", cells, "x", False, ()), summary.Row("Bayes limit", {0.1: limit}, "bayes", False, ())]
+    assert "; that x at SNR 0.1 and 0.05 comes out" in findings.limit(ranked, [0.1, 0.05])
+
+
+def test_a_file_that_a_text_names_is_a_link_where_it_leads_anywhere(tmp_path):
+    """A table, to its place on the page; a page of the documentation, to the file where the report lies in a checkout."""
+    text = (
+        "As docs/statistics.md and tables/scale_up.md say; tables/no.md and docs/no.md are none. `docs/statistics.md`"
+    )
+    for folder, docs in ((COMMITTED, "../../docs/statistics.md"), (tmp_path, "")):
+        (tmp_path / "tables").mkdir(exist_ok=True)
+        (tmp_path / "tables" / "scale_up.md").touch()
+        shown = markdown.rendered(text, "T", links.of([Store(folder)]))
+        assert re.findall(r'<a href="(.*?)">(.*?)</a>', shown) == [
+            *([(docs, "docs/statistics.md")] if docs else []),
+            ("#scale_up", "tables/scale_up.md"),
+        ]
+
+
+def test_rows_of_several_names_have_a_heading_for_each_block_and_one_cell(tmp_path):
+    """So that on a phone, where only the first column stays, it tells which row it is."""
+    text = "| claim | better | than | answer |\n| - | - | - | - |\n| a | x | y | holds |\n| a | x | z | no |\n"
+    shown = markdown.rendered(text, "T")
+    assert "claim: a</div></th></tr>" in shown and shown.count("<tbody>") == 1
+    assert '<th scope="row">x<small>than: z</small></th><td>no</td>' in shown
+    assert '<th scope="col">better, than</th><th scope="col">answer</th>' in shown
 
 
 def test_the_best_value_of_a_column_is_marked_and_no_limit_or_control_is(page):
@@ -122,6 +200,7 @@ def test_every_method_of_the_first_table_is_told_in_a_line_by_the_names_that_are
 def test_days_and_numbers_with_units_stay_on_one_line():
     for whole in ("2026-11-26", "25.30(0.05)", "37.0 × linear limit", "SNR 0.05", "5 %", "(.5,-.5)-GAN"):
         assert markdown.unbroken(f"a {whole} b") == f'a <span class="n">{whole}</span> b'
+    assert markdown.unbroken("† |α−β| ≥ 1: k = 2") == '<span class="n">† |α−β| ≥ 1</span>: <span class="n">k = 2</span>'
     cell = markdown.rendered('| a |\n| --- |\n| [x 3e-4 <b>](http://e/2026-01-01 "25.30(0.05)") `1e-3` **2e-5** |', "T")
     assert '<a href="http://e/2026-01-01" title="25.30(0.05)">x <span class="n">3e-4</span> &lt;b&gt;</a>' in cell
     assert '<code>1e-3</code> <strong><span class="n">2e-5</span></strong>' in cell
@@ -202,6 +281,17 @@ def test_every_figure_has_a_sentence_for_a_caption(page):
 )
 def test_a_caption_names_the_snr_of_its_figure(snr, names):
     assert not [name for name in names if not re.search(rf"SNR {snr:g}\b", captions.caption(name))]
+
+
+@pytest.mark.parametrize(("low", "high"), [(3.1e-3, 0.04), (5.8e-4, 0.5), (2e-3, 9e-3), (9.1e-3, 1.1e-2)])
+def test_the_ticks_of_the_curves_enclose_them(low, high):
+    axis = figure.new(5.0, 5.0).subplots()
+    axis.plot([1, 2], [low, high])
+    axis.set_yscale("log")
+    plots.enclosing_ticks(axis.yaxis, low, high)
+    bottom, top = axis.get_ylim()
+    shown = [tick for tick in axis.get_yticks() if bottom * 0.999 <= tick <= top * 1.001]
+    assert shown[0] <= low <= shown[1] and shown[-2] <= high <= shown[-1]
 
 
 def test_an_empty_folder_makes_a_page_that_says_so(tmp_path):
@@ -321,6 +411,22 @@ def test_sentences_stay_under_their_row_when_a_column_is_sorted(tab):
     before = tab.evaluate(pairs)
     tab.locator("#published_cells table").last.locator("thead th button").nth(3).click()
     assert len(before) > 100 and tab.evaluate(pairs) == before
+
+
+@pytest.mark.slow
+def test_a_row_of_the_claims_and_its_answer_are_on_a_phones_screen_together_and_sorting_keeps_its_block(tab):
+    tab.evaluate(UNFOLD)
+    rows = "[...document.querySelectorAll('#claims tr.group ~ tr:not(.group)')]"
+    assert tab.evaluate(f"{rows}.length") > 90
+    right = tab.evaluate(f"Math.max(...{rows}.map((row) => row.cells[1].getBoundingClientRect().right))")
+    assert right <= 390 and "baseline: " in tab.locator("#claims tr.group + tr th").first.inner_text()
+    blocks = "[...document.querySelectorAll('#claims tbody')].map((one) => [...one.rows].map((row) => row.textContent).sort())"
+    before = tab.evaluate(blocks)
+    tab.locator("#claims table").last.locator("thead th button").nth(2).click()
+    assert tab.evaluate(blocks) == before and len(before) > 10
+    assert tab.evaluate(
+        "[...document.querySelectorAll('#claims tr.group')].every((one) => one.rowIndex && !one.previousElementSibling)"
+    )
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """The supplement's other sweeps (notes 2, 5, 7) at smoke scale: exit 0, and every table and figure is written."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -67,6 +69,15 @@ def test_the_oscillation_of_a_wave_is_its_amplitude_over_root_2():
     assert quartiles == pytest.approx(0.6 * np.sin(np.pi / 4), rel=0.05)  # of a hundred phases
 
 
+def test_by_how_much_less_the_joint_training_oscillates_is_a_table_of_its_own():
+    """So that it is seen on a phone: a line for each curve, three numbers."""
+    from cryobench.experiments.table_stability import RATIOS, answer
+
+    line = {"curve": "train_mse", **dict(zip(RATIOS, (2.0, 0.5, 3.0), strict=True))}
+    sentence, table, _ = answer([line, {"curve": "train_mse", **dict.fromkeys(RATIOS)}])
+    assert "by 2 of these 3 measures" in sentence and table.endswith("| training | 2.00 | 0.50 | 3.00 |")
+
+
 @pytest.mark.trains
 def test_clustering_ends_in_figure_3_and_its_table(cli, tmp_path, monkeypatch):
     from cryobench.evaluation.analysis import clustering
@@ -85,6 +96,9 @@ def test_clustering_ends_in_figure_3_and_its_table(cli, tmp_path, monkeypatch):
     )
     text = (tmp_path / "out/tables/table_clustering.md").read_text()
     assert "| (1,1)-GAN + ℓ1, Isomap | KSVD, Isomap | 54 to 36 |" in text
+    assert "| correct, mean(sd) | paper, random views |" in text and re.search(
+        r"\| \(1,1\)-GAN \+ ℓ1 \| [\d.()]+ \| 54 \|", text
+    )
 
 
 def test_which_of_the_papers_differences_exceed_chance():

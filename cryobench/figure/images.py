@@ -225,6 +225,8 @@ def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = No
     grey_bar(sheet, [right], -reach, reach, "difference\n(the same units)", "RdBu_r")
     if len(images) > 2:
         between = "2" if len(images) == 3 else f"2 to {len(images) - 1}"
-        sheet.supxlabel(f"{between}: on the clamp's way from open to closed, in this order", fontsize=SMALL)
+        sheet.supxlabel(
+            f"{between}: on the clamp's way from open to closed, in this order", x=0.005, ha="left", fontsize=SMALL
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     return write(sheet, path)

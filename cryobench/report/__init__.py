@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from cryobench.files import replacing, writable
-from cryobench.report import findings, gallery, methods, plots, summary, tables
+from cryobench.report import findings, gallery, imaged, links, methods, plots, summary, tables
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
@@ -29,19 +29,25 @@ def write(store: Store) -> Path:
     runs = frame.frame(store.all())
     beside = Store(store.results / ROBUST)  # note 1 has no data set, so its results lie in a folder of their own
     everything = [*store.all(task=None), *beside.all(task=None)]
+    lead_to = links.of([store, beside])
     page = {
         "title": store.results.resolve().name,
+        "imaged": imaged.lines(runs),
         "findings": findings.lines(store, runs),
         "summary": summary.shown(runs),
-        "methods": methods.in_words(runs, summary.rows(runs)),
+        "methods": methods.in_words(summary.rows(runs)),
         "failed": findings.failed(everything),
-        "tables": [*tables.all_tables(store, runs), *tables.all_tables(beside, frame.frame(beside.all(task=None)))],
+        "tables": [
+            *tables.all_tables(store, runs, lead_to),
+            *tables.all_tables(beside, frame.frame(beside.all(task=None)), lead_to),
+        ],
         "plots": plots.all_plots(store, runs),
         "gallery": gallery.panels(store, runs),
         "runs": findings.provenance(everything),
     }
     source = resources.files(__name__)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["linked"] = lambda path: markupsafe.Markup(links.linked(path, lead_to))
     environment.filters["unbroken"] = lambda text: markupsafe.Markup(markdown.unbroken(str(markupsafe.escape(text))))
     template = environment.from_string((source / "page.html").read_text(encoding="utf-8"))
     figures, left_out = plots.figures([store, beside], LARGEST - len(json.dumps(page, default=str)))

@@ -11,13 +11,12 @@ from pathlib import Path
 import pandas as pd
 
 from cryobench.printed import multiple, named, short
+from cryobench.report.methods import IN_SHORT, in_short
 from cryobench.report.summary import Row, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
-from cryobench.tables.limits import CALLED, ROWS
+from cryobench.tables.limits import CALLED, NO_METHODS, ROWS
 from cryobench.tables.table import BECAME, TRIALS
-
-NO_METHODS = {"noisy", "mean_image", "oracle", "bayes"}  # what is there to compare with
 
 ANSWERS = {
     "holds": "hold",
@@ -27,7 +26,7 @@ ANSWERS = {
     "too few seeds": "have too few seeds",
     "not run": "are not run",
 }
-FEW = 3  # methods that are named in a line
+FEW = 10  # methods that are named in a line
 
 
 def lines(store: Store, runs: pd.DataFrame) -> list[str]:
@@ -95,22 +94,24 @@ def limit(ranked: Sequence[Row], levels: Sequence[float]) -> str:
         return ""
     if not bayes:
         return f"The linear limit, the best linear filter, has an MSE of {' and '.join(floors)}."
-    below = [
-        f"{called(row)} at SNR {snr:g}"
+    below = {
+        called(row): at
         for row in ranked
-        for snr in levels
-        if row.judged and (row.times(snr) or 1.0) < 1
-    ]
-    chance = (
-        f"; that {' and '.join(below)} {'comes' if len(below) == 1 else 'come'} out at or below it here is chance"
-        if below
-        else ""
+        if row.judged and (at := [f"{snr:g}" for snr in levels if (row.times(snr) or 1.0) < 1])
+    }
+    who = " and ".join(f"{name} at SNR {' and '.join(at)}" for name, at in below.items())
+    chance = f"; that {who} {'comes' if len(below) == 1 else 'come'} out at or below it here is chance" if below else ""
+    return (
+        f"The Bayes limit, {IN_SHORT['bayes']}, is an MSE of {' and '.join(floors)}: no method can be lower in expectation"
+        f"{chance}."
     )
-    return f"The Bayes limit is an MSE of {' and '.join(floors)}: no method can be lower in expectation{chance}."
 
 
 def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
-    """The row of each kind that is nearest to the limit, one kind a line; two, where noise levels differ in it."""
+    """The row of each kind that is nearest to the limit, one kind a line; two, where noise levels differ in it.
+
+    What a method is stands where it is named first.
+    """
 
     def is_net(row: Row) -> bool:
         return row.published and "clean" in row.side_information
@@ -122,7 +123,14 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
         ("Of the paper's nets the best is {}", is_net),
         ("Of the paper's classical methods the best is {}", lambda row: row.published and not is_net(row)),
     )
-    out = []
+    out: list[str] = []
+    told: set[str] = set()
+
+    def introduced(row: Row) -> str:
+        known = "" if row.method in told else in_short(row)
+        told.add(row.method)
+        return called(row) + (f" ({known})" if known else "")
+
     for text, belongs in kinds:
         best: dict[str, tuple[Row, list[float]]] = {}
         for snr in levels:
@@ -131,8 +139,8 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
                 first = min(able, key=lambda row: row.times(snr) or math.inf)
                 best.setdefault(first.name, (first, []))[1].append(snr)
         if best:
-            named = [f"{called(row)}, {multiples(row, where)}" for row, where in best.values()]
-            out.append(f"{text.format('; and '.join(named))}.")
+            parts = [f"{introduced(row)}, {multiples(row, where)}" for row, where in best.values()]
+            out.append(f"{text.format('; and '.join(parts))}.")
     return out
 
 

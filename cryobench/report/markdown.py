@@ -5,27 +5,35 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Sequence
+from itertools import groupby
 
 from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.token import Token
 
+from cryobench.report.links import LeadTo, linked
+
 PROSE = 40  # letters: a column with a longer cell holds sentences
 NUMBER = re.compile(  # what could be broken at a sign, a bracket or a space
     r"\d[\d.]*e[-−+]?\d+(?:\([^)\s]*\))?|[-−+]?\d[\d.]*\([\d.]+\)"  # 3.74e-3(1.2e-4), 25.30(0.05)
     r"|\d{4}-\d\d-\d\d|\d[\d.]* × (?:linear )?limit|SNR \d[\d.]*|\d[\d.]* (?:%|Å|dB|px)"  # a day, numbers with their units
-    r"|\([-−\d.]+,[-−\d.]+\)-GAN|[τλσε] = \d[\d.]*|\w+\^[-−+]?\d[\d.]*|ℓ[12]-Autoencoder|Non-local means"
+    r"|\([-−\d.]+,[-−\d.]+\)-GAN|\w+\^[-−+]?\d[\d.]*|ℓ[12]-Autoencoder|Non-local means"
+    r"|(?:[†‡] )?(?:\|[^|\s]+\||\b[^\W\d_]) [=<>≤≥] [-−]?\d[\d.]*"  # λ = 10, k = 2, † |α−β| ≥ 1
 )
 UNIT = re.compile(r"(?<=\d) (?=(?:%|Å|dB|px)(?!\w))|(?<=SNR) (?=\d)")  # the space between a number and its unit
-WIDE = 24  # letters: a longer heading may take several lines
+WIDE = 12  # letters: a longer heading may take several lines, of at least
+LEAST = 8  # letters
 LONG = 20  # rows: a longer table opens when it is asked for
 
 
-def rendered(text: str, title: str) -> str:
-    """HTML of markdown with tables, each named by the title and its number; raw HTML in it is shown as text."""
+def rendered(text: str, title: str, lead_to: LeadTo = lambda path: "") -> str:
+    """HTML of markdown with tables, each named by the title and its number; raw HTML in it is shown as text.
+
+    lead_to: where a file that the text names is found (`links`).
+    """
     reader = MarkdownIt("commonmark", {"html": False}).enable("table")
     parsed = reader.parse(UNIT.sub("\u00a0", text))
-    tokens, out, start, number = list(map(with_whole_numbers, parsed)), [], 0, 0
+    tokens, out, start, number = [with_whole_numbers(token, lead_to) for token in parsed], [], 0, 0
     for token in tokens:
         if token.type.startswith("heading"):  # below the section's own, which is an h2
             token.tag = f"h{min(int(token.tag[1]) + 1, 6)}"
@@ -46,12 +54,14 @@ def unbroken(text: str) -> str:
     return NUMBER.sub(lambda match: f'<span class="n">{match[0]}</span>', text)
 
 
-def with_whole_numbers(token: Token) -> Token:
-    """A token whose texts are `unbroken`; code, and where a link leads to, stay as they are."""
+def with_whole_numbers(token: Token, lead_to: LeadTo) -> Token:
+    """A token whose texts are `unbroken` and `linked`; code, and where a link leads to, stay as they are."""
     if token.type != "inline":
         return token
     children = [
-        Token("html_inline", "", 0, content=unbroken(escapeHtml(child.content))) if child.type == "text" else child
+        Token("html_inline", "", 0, content=linked(unbroken(escapeHtml(child.content)), lead_to))
+        if child.type == "text"
+        else child
         for child in token.children or []
     ]
     return token.copy(children=children)
@@ -60,7 +70,9 @@ def with_whole_numbers(token: Token) -> Token:
 def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
     """One table, called `name` where it is read out.
 
-    The first column names the row; what a column of sentences says stands under its row, folded in a long table.
+    The first column names the row. Where it takes the first several to tell rows apart, as a claim and its two sides, each block
+    of rows that begin alike has a heading, and the other names stand in one cell: on a phone only the first column stays. What a
+    column of sentences says stands under its row, folded in a long table.
     """
     lines: list[list[Token]] = []
     for token in tokens:
@@ -70,7 +82,11 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
             lines[-1].append(token)
     head, *body = lines
     prose = [i for i in range(1, len(head)) if any(len(line[i].content) > PROSE for line in body)]
-    plain = [i for i in range(len(head)) if i not in prose]
+    named_by = naming([[cell.content for cell in line] for line in body])
+    if any(i in prose for i in range(named_by)):
+        named_by = 1
+    first, *also = range(min(1, named_by - 1), named_by)  # the columns of a row's name
+    plain = [first, *(i for i in range(named_by, len(head)) if i not in prose)]
 
     def shown(token: Token) -> str:
         return reader.renderer.render([token], reader.options, {})
@@ -82,20 +98,43 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
         before = f"{shown(line[verdict])}: " if verdict is not None else ""
         return before + (shown(head[i]) or "more")
 
-    headings = "".join(
-        f'<th scope="col"{" class=long" if len(head[i].content) > WIDE else ""}>{shown(head[i]) or "row"}</th>'
-        for i in plain
-    )
-    rows = []
-    for line in body:
-        first, *rest = (shown(line[i]) for i in plain)
-        rows.append(f'<tr><th scope="row">{first}</th>' + "".join(f"<td>{text}</td>" for text in rest) + "</tr>\n")
+    def heading(i: int) -> str:
+        letters = len(head[i].content)
+        long = f' class="long" style="min-width: {max(LEAST, letters // 3)}ch"' if letters > WIDE else ""
+        names = [shown(head[j]) for j in (i, *(also if i == first else ()))]
+        return f'<th scope="col"{long}>{", ".join(names) or "row"}</th>'
+
+    def row(line: list[Token]) -> str:
+        more = ", ".join(f"{shown(head[i])}: {shown(line[i])}" for i in also)
+        name = f'<th scope="row">{shown(line[first])}{f"<small>{more}</small>" if more else ""}</th>'
+        cells = f"<tr>{name}{''.join(f'<td>{shown(line[i])}</td>' for i in plain[1:])}</tr>\n"
         sentences = "".join(sentence.format(why(line, i), shown(line[i])) for i in prose if line[i].content)
-        if sentences:
-            rows.append(f'<tr class="more"><td colspan="{len(plain)}"><div>{sentences}</div></td></tr>\n')
-    whole = f'<table class="sortable"><thead><tr>{headings}</tr></thead><tbody>\n{"".join(rows)}</tbody></table>'
+        below = f'<tr class="more"><td colspan="{len(plain)}"><div>{sentences}</div></td></tr>\n' if sentences else ""
+        return cells + below
+
+    def block(lines: list[list[Token]]) -> str:
+        title = ": ".join(filter(None, (shown(head[0]), shown(lines[0][0]))))
+        above = f'<tr class="group"><th scope="rowgroup" colspan="{len(plain)}"><div>{title}</div></th></tr>\n'
+        return f"<tbody>\n{above if first else ''}{''.join(map(row, lines))}</tbody>"
+
+    blocks = [list(lines) for _, lines in groupby(body, lambda line: line[0].content)] if first else [body]
+    headings = "".join(map(heading, plain))
+    whole = f'<table class="sortable"><thead><tr>{headings}</tr></thead>{"".join(map(block, blocks))}</table>'
     label = f'tabindex="0" role="region" aria-label="{html.escape(name)} (scrolls sideways)"'
     region = f'<div class="wide" {label}>{whole}</div>'
     if len(body) <= LONG:
         return region
     return f"<details><summary>All {len(body)} rows</summary>{region}</details>"
+
+
+def naming(rows: Sequence[Sequence[str]]) -> int:
+    """How many of the first columns tell each row from all others, where they are words and blocks of rows begin alike; else 1.
+
+    >>> naming([["a", "x", "3"], ["a", "y", "3"]]), naming([["1", "x"], ["1", "y"]]), naming([["a", "x"], ["b", "y"], ["a", "z"]])
+    (2, 1, 1)
+    """
+    enough = (n for n in range(1, len(rows[0]) if rows else 1) if len({tuple(row[:n]) for row in rows}) == len(rows))
+    found = next(enough, 1)
+    blocks = len(list(groupby(row[0] for row in rows)))
+    numbers = any(re.fullmatch(r"[-−+]?\d[\d.,]*", cell) for row in rows for cell in row[:found])
+    return 1 if numbers or 2 * blocks > len(rows) else found

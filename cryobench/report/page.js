@@ -18,14 +18,16 @@ for (const table of document.querySelectorAll("table")) {
       const down = head.getAttribute("aria-sort") === "ascending";
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const body = table.tBodies[0];
-      const lines = [...body.rows].filter((line) => !line.classList.contains("more"));
-      const groups = lines.map((line) => {
-        const below = line.nextElementSibling; // sentences stay under their row
-        return [value(line.cells[column]), below && below.classList.contains("more") ? [line, below] : [line]];
-      });
-      groups.sort(([a], [b]) => order(a, b, down ? -1 : 1));
-      body.append(...groups.flatMap(([, group]) => group));
+      for (const body of table.tBodies) {
+        // a block of rows stays below its heading, and sentences under their row
+        const lines = [...body.rows].filter((line) => !line.matches(".more, .group"));
+        const groups = lines.map((line) => {
+          const below = line.nextElementSibling;
+          return [value(line.cells[column]), below && below.classList.contains("more") ? [line, below] : [line]];
+        });
+        groups.sort(([a], [b]) => order(a, b, down ? -1 : 1));
+        body.append(...groups.flatMap(([, group]) => group));
+      }
     });
   });
 }

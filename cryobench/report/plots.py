@@ -6,6 +6,7 @@ import base64
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axis import Axis
 
 from cryobench import figure
 from cryobench.printed import named, short
@@ -84,15 +85,24 @@ def curves(runs: pd.DataFrame) -> dict | None:
                 label=named(name),
             )
         axis.set(xlabel="epoch", yscale="log", title=f"{title}, SNR 0.1, first seed")
-        figure.log_ticks(axis.yaxis)
         axis.locator_params(axis="x", integer=True)
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+    values = [p["val_mse"] for lines in tables.values() for curve in lines.values() for p in curve]
+    for axis in sheet.axes:
+        enclosing_ticks(axis.yaxis, min(values), max(values))
     sheet.axes[0].set_ylabel("MSE on the validation part")
     return {
         "title": "The MSE on the validation part after each epoch, a line for each learned row of Tables 1 and 2.",
         "image": inline(sheet, "curves"),
         "alt": "Validation MSE after each epoch of each learned method",
     }
+
+
+def enclosing_ticks(axis: Axis, low: float, high: float) -> None:
+    """Ticks of a logarithmic axis, from the last at or below all values to the first at or above them."""
+    figure.log_ticks(axis)
+    places = axis.get_major_locator().tick_values(low / 10, high * 10)
+    axis.set_view_interval(max(p for p in places if p <= low), min(p for p in places if p >= high), ignore=True)
 
 
 def learned(runs: pd.DataFrame, rows: dict[str, dict]) -> dict[str, list[dict]]:

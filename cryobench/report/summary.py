@@ -18,11 +18,12 @@ CONTROLS = ("noisy", "mean image", "oracle")
 
 @dataclass(frozen=True)
 class Row:
-    """A method: cells by SNR; published, whether the paper has such a row; side_information, what it used; limit: of
-    LIMITS, the linear one where nothing has a Bayes limit."""
+    """A method: cells by SNR; method, as it is typed; published, whether the paper has such a row; side_information, what it
+    used; limit: of LIMITS, the linear one where nothing has a Bayes limit."""
 
     name: str
     cells: dict[float, Cell]
+    method: str
     published: bool
     side_information: tuple[str, ...]
     limit: str = "bayes"
@@ -58,6 +59,7 @@ def rows(runs: pd.DataFrame) -> list[Row]:
     rest = sorted(set(runs["method"].dropna()) - covered - {"given"})
     named["rest"] = {name: {"method.name": name} for name in rest}
     published = {name for part in (1, 2) for name, _, _ in table.published(part)}
+    method_of = dict(zip(runs["run_id"], runs["method"], strict=True))
     entries = []
     for part in named.values():
         by_name: dict[str, dict[float, Cell]] = {}
@@ -65,8 +67,9 @@ def rows(runs: pd.DataFrame) -> list[Row]:
             if cell.values:
                 by_name.setdefault(cell.row, {})[cell.snr] = cell
         for name, cells in by_name.items():
-            side = next(iter(cells.values())).side_information
-            entries.append(Row(name, cells, name.removesuffix("-GAN + l1, ResNet") in published, tuple(side)))
+            first = next(iter(cells.values()))
+            in_paper = name.removesuffix("-GAN + l1, ResNet") in published
+            entries.append(Row(name, cells, method_of[first.run_ids[0]], in_paper, tuple(first.side_information)))
     bayes = any(cell.times("bayes") for row in entries for cell in row.cells.values())
     entries = [replace(row, limit="bayes" if bayes else "linear") for row in entries if row.name != "oracle"]
     as_first = {snr: ratio(entries, levels[0], snr) for snr in levels}

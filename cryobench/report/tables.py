@@ -10,6 +10,7 @@ import pandas as pd
 
 from cryobench.printed import multiple, named
 from cryobench.report import summary
+from cryobench.report.links import LeadTo
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, limits
 from cryobench.tables.text import formatted
@@ -19,10 +20,10 @@ OPEN = ("table1", "table2", "table3")  # the others fold
 FIRST = ("table1", "table2", "table3", "claims", "released", "published_gap")
 
 
-def all_tables(store: Store, runs: pd.DataFrame) -> list[dict]:
-    """Every table here, the paper's first: {"name", "title", "html" or "head" and "rows"}."""
+def all_tables(store: Store, runs: pd.DataFrame, lead_to: LeadTo) -> list[dict]:
+    """Every table here, the paper's first: {"name", "title", "html" or "head" and "rows"}; lead_to: see `links`."""
     files = sorted((store.results / "tables").glob("*.md"), key=lambda file: (rank(file.stem), file.stem))
-    return [one(file, runs) for file in files]
+    return [one(file, runs, lead_to) for file in files]
 
 
 def rank(name: str) -> int:
@@ -30,7 +31,7 @@ def rank(name: str) -> int:
     return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
-def one(file: Path, runs: pd.DataFrame) -> dict:
+def one(file: Path, runs: pd.DataFrame, lead_to: LeadTo) -> dict:
     """A table for the page, from its .md and .csv: name and title, then a grid with runs behind its cells, or its HTML."""
     from cryobench.report import markdown
 
@@ -46,7 +47,7 @@ def one(file: Path, runs: pd.DataFrame) -> dict:
     if lines:
         rows_are = {"table1": "(α,β)", "table3": "λ"}.get(file.stem, "Method")
         return {**shown, "rows_are": rows_are, **grid(lines, runs_of(file.stem, runs))}
-    return {**shown, "html": markdown.rendered(body, title)}
+    return {**shown, "html": markdown.rendered(body, title, lead_to)}
 
 
 def standard(file: Path) -> list[dict]:

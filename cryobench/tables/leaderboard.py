@@ -20,7 +20,7 @@ from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 from cryobench.tables.comparison import Measure, around, by_row, digest, key_of, one_line, place_of
-from cryobench.tables.limits import LIMITS, complete
+from cryobench.tables.limits import LIMITS, NO_METHODS, complete
 from cryobench.tables.text import explained, page, pipes, sheet
 
 LEAST = 3  # methods that make a task
@@ -214,7 +214,7 @@ def place(task: Task) -> tuple:
 
 def to_markdown(leaders: Board) -> str:
     """A page with a table for each noise model."""
-    parts = ["# Methods by task", f"{len(leaders.rows)} methods, {len(leaders.tasks)} tasks.", SAID]
+    parts = ["# Methods by task", size(leaders), SAID]
     for noise, unit in dict.fromkeys((task.noise, task.unit) for task in leaders.tasks):
         tasks = [task for task in leaders.tasks if (task.noise, task.unit) == (noise, unit)]
         parts += [f"## Noise: {noise} ({UNITS[unit]})", pipes(lines(leaders, tasks))]
@@ -226,6 +226,14 @@ def to_markdown(leaders: Board) -> str:
         if leaders.tasks
         else page(*parts, f"A task needs records of {LEAST} methods or more.")
     )
+
+
+def size(leaders: Board) -> str:
+    """How many methods, controls and tasks, in a sentence."""
+    controls = sum(method in NO_METHODS for method, _ in leaders.rows)
+    counts = {"method": len(leaders.rows) - controls, "control": controls, "task": len(leaders.tasks)}
+    *others, last = (f"{n} {word}{'' if n == 1 else 's'}" for word, n in counts.items())
+    return f"{', '.join(others)} and {last}."
 
 
 def lines(leaders: Board, tasks: Sequence[Task], least: int = 1) -> list[list[str]]:

@@ -18,6 +18,7 @@ from cryobench.tables import frame
 LIMITS = {"bayes": "bayes", "linear": "wiener"}  # limit → the method that is it
 CALLED = {"bayes": "limit", "linear": "linear limit"}  # within a sentence
 ROWS = ("Bayes limit", "Linear limit")  # of tables
+NO_METHODS = {"noisy", "mean_image", "oracle", "bayes"}  # controls: what is there to compare with
 
 
 class Limits:

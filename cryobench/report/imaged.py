@@ -1,0 +1,64 @@
+"""What was imaged: the molecule in words, the images, and the nets that learnt from them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+
+from cryobench.runs.record import Record
+
+# Data sets that are shipped, in words; one's own has its name alone.
+MOLECULES = {
+    "empiar10028": "the 80S ribosome of P. falciparum, as recorded (EMPIAR-10028)",
+    "particles": "recorded particles, given with the map that they were refined to",
+    "phantom": "a phantom, a crab claw made in code that opens and closes",
+    "rnap": "the paper's molecule, the RNA polymerase of T. aquaticus, its clamp open to closed",
+    "rnap_ecoli": "the RNA polymerase of E. coli, its clamp open to closed",
+    "rnap_mtb": "the RNA polymerase of M. tuberculosis, its clamp open to closed",
+}
+NOT_THE_PAPERS = {"phantom", "rnap_ecoli", "rnap_mtb"}
+NETS = ("gan", "autoencoder", "wgan_gp")  # whose width and epochs are the scale's
+
+
+def lines(runs: pd.DataFrame) -> list[str]:
+    """A sentence for each data set and scale of the finished runs; what the most of its runs have, where they differ."""
+    done = runs[runs["done"].astype(bool)]
+    said = [
+        f"{'Images' if not number else 'And'}: {molecule(data, scale)}; {images(list(some['record']))}."
+        for number, ((data, scale), some) in enumerate(done.groupby(["data", "scale"], sort=True))
+    ]
+    if said and set(done["data"]) <= NOT_THE_PAPERS:
+        said.append("The paper's molecule is another, the RNA polymerase of T. aquaticus (data=rnap).")
+    return said
+
+
+def molecule(data: str, scale: str) -> str:
+    """A data set in words, where there are any, and as one types it.
+
+    >>> molecule("phantom", "desk"), molecule("mine", "desk")
+    ('a phantom, a crab claw made in code that opens and closes (phantom, desk scale)', 'mine, desk scale')
+    """
+    typed = f"{data}, {scale} scale"
+    return f"{MOLECULES[data]} ({typed})" if data in MOLECULES else typed
+
+
+def images(records: list[Record]) -> str:
+    """128 × 128 px of 1.6 Å, 4,000 to train on and 500 to test; nets of width 16, 3 epochs."""
+    data = [(one.config["data"], one.data.get("pixel_size")) for one in records]
+    size, pixel, train, test = most((of["image_size"], pixel, of["n_train"], of["n_test"]) for of, pixel in data)
+    words = (
+        f"{size} × {size} px"
+        + (f" of {pixel:.3g} Å" if pixel else "")
+        + f", {train:,} to train on and {test:,} to test"
+    )
+    nets = [one.config["method"] for one in records if one.name("method") in NETS]
+    if nets:
+        width, epochs = most((net.get("width"), net.get("epochs")) for net in nets)
+        words += f"; nets of width {width}, trained for {epochs} epochs"
+    return words
+
+
+def most(values) -> tuple:
+    """What is there most often."""
+    return Counter(values).most_common(1)[0][0]
