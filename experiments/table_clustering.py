@@ -189,9 +189,10 @@ def by_posterior(records: list[Record]) -> list[str]:
             images += 1
     return (
         [
-            f"Not clustering but classification: the conformation that the exemplar method's posterior thinks likeliest lies on "
-            f"the right side of the middle one in {100 * right / images:.0f} % of the {images} test images of these two, over "
-            "all seeds (on the middle one: half), "
+            f"Not clustering but classification: of {last + 1} conformations from open to closed, the one that the exemplar "
+            "method's posterior thinks likeliest lies on the right side of the middle one in "
+            f"{100 * right / images:.0f} % of the {images} open and closed test images of all seeds (the middle one itself "
+            "counts half), "
             f"that is {SIXTY * right / images:.0f} of 60."
         ]
         if images
