@@ -55,7 +55,8 @@ def draw(points: list[image_size.Point]):
     handles = {name: one for axis in axes[:, 0] for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
     if points:
         title = (
-            f"SNR {image_size.SNR:g}; ticks: single seeds; marks of one size are shifted sideways so as not to overlap"
+            f"SNR {image_size.SNR:g}; ticks: single seeds; marks of one size are shifted sideways so as not to overlap\n"
+            "the paper: (.5,.5) of its Table 1; for the ℓ1-Autoencoder λ = 10000 of its Table 3"
         )
         canvas.legend(handles.values(), handles, loc="outside lower center", ncols=5, title=title)
     return canvas

@@ -196,7 +196,8 @@ def predicted(metric: str, value: float, factor: float) -> float:
 def to_markdown(lines: list, trends: bool) -> str:
     """The page: counts, order, then every cell of the three tables with its reason; trends: whether any were measured."""
     of_scale = (
-        "Scale explains one where the trends over pairs and width (tables/scale_up.md) are more than scatter."
+        "Scale explains one where the trends over pairs and width (tables/scale_up.md) are more than scatter; the trend over "
+        "epochs is not part of that criterion."
         if trends
         else "Whether scale explains one was not looked at: the trends over pairs and width (+sweep=scale_up) were not run here."
     )
@@ -205,11 +206,12 @@ def to_markdown(lines: list, trends: bool) -> str:
     parts = [
         "# Every published cell",
         f"{len(lines)} cells: {summary}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "
-        f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM. A protocol switch (*protocol*) "
-        "explains a cell that does not agree where a run with that switch does. The switches: classical methods told of the true "
-        "σ or not, on clipped or unclipped images; protocol=released; method.batch_norm=precise (running statistics estimated "
-        f"anew before each validation); method.critic_norm; SSIM's data range of 1 or 2. {of_scale} Of the cells of MSE "
-        f"and PSNR that were run {closer(lines)} agree within {100 * (CLOSE['mse'] - 1):.0f} % or {CLOSE['psnr']:g} dB.",
+        f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM, before rounding. A protocol "
+        "switch (*protocol*) explains a cell that does not agree where a run with that switch does. The switches: classical "
+        "methods told of the true σ or not, on clipped or unclipped images; K-SVD with one atom a patch; protocol=released; "
+        "method.batch_norm=precise (running statistics estimated anew before each validation); method.critic_norm (layer norm in "
+        f"the critic, or none); SSIM's data range of 1 or 2. {of_scale} Of the cells of MSE and PSNR that were run "
+        f"{closer(lines)} agree within {100 * (CLOSE['mse'] - 1):.0f} % or {CLOSE['psnr']:g} dB.",
         "## Order",
         "Whether our rows come in the paper's order: Kendall's τ between our numbers and the paper's over the rows of a column "
         "(1: the same order, −1: the reverse, 0: none), and the probability p of a τ so far from 0 by chance.",

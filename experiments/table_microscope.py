@@ -173,11 +173,11 @@ def asked(values: Values) -> list[str]:
         by_seed = values.get((method, setting), {})
         times = [float(np.nanmean(by_seed[seed]) / np.nanmean(base[seed])) for seed in sorted(set(by_seed) & set(base))]
         if not times:
-            out.append(f"- {words}: not run.")
+            out.append(f"- {words} ({setting}): not run.")
             continue
         count = "1 seed" if len(times) == 1 else f"{len(times)} seeds"
         verdict = "yes" if max(times) <= most else "no"
-        out.append(f"- {words}: {verdict} ({', '.join(f'{value:.2f}' for value in times)} times; {count}).")
+        out.append(f"- {words} ({setting}): {verdict} ({', '.join(f'{value:.2f}' for value in times)} times; {count}).")
     return out
 
 

@@ -127,7 +127,7 @@ def test_the_verb_shows_all_folders_and_writes_where_it_is_told(cli, tmp_path):
     keep(tmp_path / "results" / "one", runs(**PLAIN))
     keep(tmp_path / "results" / "two", runs("data=rnap_ecoli", "noise.snr=0.05", **PLAIN))
     status, out, _ = cli("compare", "--tasks")
-    assert status == 0 and "| × Bayes limit | phantom quick 0.1 | rnap_ecoli quick 0.05 |" in out
+    assert status == 0 and "| × Bayes limit | side information | phantom quick 0.1 | rnap_ecoli quick 0.05 |" in out
     status, again, _ = cli("compare", "--tasks", "--results", "results/two", "-o", "board")
     assert status == 0 and again == out
     assert (tmp_path / "board" / "leaderboard.md").read_text("utf-8").strip() == out.strip()

@@ -49,8 +49,9 @@ CAPTIONS = (
     (r"fig_molecules", "The same methods on other molecules, each beside its own limit."),
     (
         r"reconstruction_fsc",
-        "Fourier shell correlation with the true volume of what is reconstructed from denoised images, at the SNR that "
-        "its title names.",
+        "Fourier shell correlation with the true volume of what is reconstructed from denoised images of one "
+        "conformation, of a test set made larger for this, at the SNR that its title names. Where a curve falls to ½, 1 "
+        "over the frequency is its resolution.",
     ),
     (
         r"strip_gan_(.+)_(.+)",
@@ -59,14 +60,16 @@ CAPTIONS = (
     (r"strip_(.+)", "Six test images: clean, noisy, and denoised by {0}."),
     (
         r"trust_gan",
-        "The verdict of trust on a GAN + ℓ1 at SNR 0.1: whether what it shows agrees with the particles at each resolution, and "
-        "what it leaves of the noise, both without a clean image; and, with them, its MSE of conformations that training had and "
-        "had not.",
+        "What the command trust says of a GAN + ℓ1 at SNR 0.1: whether what it shows agrees with the particles at each "
+        "resolution, and the power of the residual, the particle less its denoised image (below that of the noise where "
+        "noise stays in the image), both without a clean image; and, with clean ones, its MSE of conformations that "
+        "training had and had not.",
     ),
     (
         r"trust_(.+)",
-        "The verdict of trust on the method that the picture names: whether what it shows agrees with the particles at each "
-        "resolution, and what it leaves of the noise, both without a clean image.",
+        "What the command trust says of the method that the picture names: whether what it shows agrees with the "
+        "particles at each resolution, and the power of the residual, the particle less its denoised image, both without "
+        "a clean image.",
     ),
     (
         r"robust_rates(?:_plain)?",

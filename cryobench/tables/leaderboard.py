@@ -43,12 +43,13 @@ COLUMNS = (
     "runs",
 )
 SAID = """\
-The NMSE of each method's test images, the mean over seeds (¹: one seed). A column is a task: the molecule, the scale if it \
-is not desk, the SNR. × Bayes limit: as a multiple of the NMSE of the posterior mean given the true volumes (`method=bayes`) \
-under the same noise, seed by seed (where that has fewer seeds, of their mean). × linear limit, where no Bayes limit was run: \
-of that of the best linear filter that turns with the image (`method=wiener`). NMSE, where there is no limit of these \
-settings (clipped noise, a microscope): the NMSE itself. A row is a method, what one types for it in brackets. What it used \
-beyond noisy images stands to the right: methods that were told more are no rivals of those that were told less."""
+The NMSE of each method's test images, the mean over seeds (¹: one seed). A column is a task: the molecule (*phantom*, made \
+in code; *rnap_ecoli* and *rnap_mtb*, the RNA polymerase of E. coli and of M. tuberculosis), the scale if it is not desk, the \
+SNR. × Bayes limit: as a multiple of the NMSE of the posterior mean given the true volumes (`method=bayes`) under the same \
+noise, seed by seed (where that has fewer seeds, of their mean). × linear limit, where no Bayes limit was run: of that of the \
+best linear filter that turns with the image (`method=wiener`). NMSE, where there is no limit of these settings (clipped \
+noise, a microscope): the NMSE itself. A row is a method, what one types for it in brackets. What it used beyond noisy images \
+stands beside it: methods that were told more are no rivals of those that were told less."""
 BELOW = """\
 Rows have the settings of a method's yaml or, where no task has records of these, those that the most tasks have, and stand in \
 the order of the geometric mean of their multiples of the linear limit under plain noise. Other tables' multiples are those of \
@@ -217,7 +218,7 @@ def to_markdown(leaders: Board) -> str:
     parts = ["# Methods by task", size(leaders), SAID]
     for noise, unit in dict.fromkeys((task.noise, task.unit) for task in leaders.tasks):
         tasks = [task for task in leaders.tasks if (task.noise, task.unit) == (noise, unit)]
-        parts += [f"## Noise: {noise} ({UNITS[unit]})", pipes(lines(leaders, tasks))]
+        parts += [f"## Noise: {noise} ({UNITS[unit]})", pipes(lines(leaders, tasks), left=2)]
     words = explained(
         word for row in leaders.rows.values() for cell in row.values() for word in cell.records[0].side_information
     )
@@ -238,14 +239,14 @@ def size(leaders: Board) -> str:
 
 def lines(leaders: Board, tasks: Sequence[Task], least: int = 1) -> list[list[str]]:
     """A table's texts: a line for each method that has records of `least` of these tasks, which are of one unit."""
-    out = [[UNITS[tasks[0].unit], *(task.short for task in tasks), "side information"]]
+    out = [[UNITS[tasks[0].unit], "side information", *(task.short for task in tasks)]]
     for (method, settings), cells in leaders.rows.items():
         row = [cells.get(task.key) for task in tasks]
         if sum(cell is not None for cell in row) >= least:
             first = next(cell for cell in row if cell).records[0]
             untold = any(task.config["noise"].get("ctf") for task in tasks) and "ctf" not in first.side_information
             name = one_line(titled(method, settings, first)) + (", not told of a CTF" if untold else "")
-            out.append([name, *map(shown, row), ", ".join(first.side_information) or "–"])
+            out.append([name, ", ".join(first.side_information) or "–", *map(shown, row)])
     return out
 
 
@@ -275,7 +276,7 @@ def in_short(leaders: Board) -> str:
     tasks = [task for task in plain if task.config["scale"]["name"] == max(scales, key=lambda name: scales[name])]
     if not tasks:
         return ""
-    return pipes(lines(leaders, tasks, least=len(tasks) // 2 + 1))
+    return pipes(lines(leaders, tasks, least=len(tasks) // 2 + 1), left=2)
 
 
 def to_csv(leaders: Board) -> str:
