@@ -65,8 +65,8 @@ def test_every_setting_is_measured_by_its_own_limit_and_older_records_by_the_sam
 
 def test_what_was_asked_for_is_answered_and_a_turned_order_is_named(store):
     text = next(path for path in table_microscope.write(store) if path.suffix == ".md").read_text()
-    assert "half the NMSE of CWF that is not: yes (0.40, 0.40, 0.40 times; 3 seeds)." in text
-    assert "within 1.5 times the limit that is told of it: no (8.00, 8.00, 8.00 times; 3 seeds)." in text
+    assert "half the NMSE of CWF that is not (CTF): yes (0.40, 0.40, 0.40 times; 3 seeds)." in text
+    assert "within 1.5 times the limit that is told of it (CTF): no (8.00, 8.00, 8.00 times; 3 seeds)." in text
     assert "| exemplar below CWF | holds (−80 %) | reversed (+60 %) | not run | not run |" in text
 
 
