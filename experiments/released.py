@@ -51,7 +51,7 @@ def write(store: Store) -> list[Path]:
     brackets = {record.run_id: record.variants for record in runs["record"] if record.variants}
     parts = [INTRODUCTION, frame.measured_on(runs)]
     for snr in SNRS:
-        parts += [f"## SNR {snr:g}", text.pipes(list(lines(by_place, brackets, rows, snr)))]
+        parts += [f"## SNR {snr:g}", *(text.pipes(part(by_place, brackets, rows, snr)) for part in (errors, others))]
     return text.write(
         store,
         "released",
@@ -76,34 +76,30 @@ def bracket(cell: Cell, brackets: dict[str, dict]) -> float | None:
     return sum(over) / len(over) if over else cell.spread
 
 
-def lines(by_place: dict, brackets: dict, rows: dict, snr: float):
-    """The head of one SNR's table, then its rows."""
+def errors(by_place: dict, brackets: dict, rows: dict, snr: float) -> list[list[str]]:
+    """One SNR's MSE: a line for each row, the head first."""
+    out = [["method", *(f"MSE {p}" for p in PROTOCOLS), "MSE published", "nearer", "seeds"]]
+    for row in rows:
+        cells = [by_place[row, snr, "mse", protocol] for protocol in PROTOCOLS]
+        paper = printed(row, snr, "mse")
+        ours = (text.formatted("mse", cell.mean, bracket(cell, brackets)) for cell in cells)
+        means = {protocol: cell.mean for protocol, cell in zip(PROTOCOLS, cells, strict=True)}
+        seeds = "/".join(str(len(cell.values)) for cell in cells)
+        out.append([named(row), *ours, text.formatted("mse", *paper), nearer(means, paper[0]), seeds])
+    return out
+
+
+def others(by_place: dict, brackets: dict, rows: dict, snr: float) -> list[list[str]]:
+    """The same rows' PSNR, and their MSE as multiples of the limits."""
     limits = [name for name in LIMITS if snr in layout.limited(list(by_place.values()), name)]
     times = (f"{layout.TIMES[name][0]} {p}" for name in limits for p in PROTOCOLS)
-    yield [
-        "method",
-        *(f"MSE {p}" for p in PROTOCOLS),
-        "MSE published",
-        "nearer",
-        *(f"PSNR {p}" for p in PROTOCOLS),
-        "PSNR published",
-        *times,
-        "seeds",
-    ]
+    out = [["method", *(f"PSNR {p}" for p in PROTOCOLS), "PSNR published", *times]]
     for row in rows:
-        means = {protocol: by_place[row, snr, "mse", protocol].mean for protocol in PROTOCOLS}
-        line = [named(row)]
-        for metric in ("mse", "psnr"):
-            cells = [by_place[row, snr, metric, protocol] for protocol in PROTOCOLS]
-            line += [text.formatted(metric, cell.mean, bracket(cell, brackets)) for cell in cells]
-            line.append(text.formatted(metric, *printed(row, snr, metric)))
-            if metric == "mse":
-                line.append(nearer(means, printed(row, snr, metric)[0]))
-        line += [
-            layout.multiple(by_place[row, snr, "mse", protocol], name) for name in limits for protocol in PROTOCOLS
-        ]
-        seeds = "/".join(str(len(by_place[row, snr, "mse", protocol].values)) for protocol in PROTOCOLS)
-        yield [*line, seeds]
+        cells = [by_place[row, snr, "psnr", protocol] for protocol in PROTOCOLS]
+        ours = (text.formatted("psnr", cell.mean, bracket(cell, brackets)) for cell in cells)
+        multiples = (layout.multiple(by_place[row, snr, "mse", p], name) for name in limits for p in PROTOCOLS)
+        out.append([named(row), *ours, text.formatted("psnr", *printed(row, snr, "psnr")), *multiples])
+    return out
 
 
 def nearer(means: dict[str, float | None], paper: float | None) -> str:

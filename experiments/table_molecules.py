@@ -7,6 +7,7 @@ from pathlib import Path
 from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, table, text
+from cryobench.tables.molecules import MOLECULES
 
 INTRODUCTION = """# The same methods on other molecules
 
@@ -26,7 +27,8 @@ def write(store: Store) -> list[Path]:
         if not any(cell.values for cell in cells):
             continue
         names = sorted(set(runs.loc[runs["done"].astype(bool), "data"]))
-        parts += [f"## {', '.join(names)}", text.pipes(lines(cells)), *notes]
+        told = (f"{name}: {MOLECULES[name]}" if name in MOLECULES else name for name in names)
+        parts += [f"## {'; '.join(told)}", text.pipes(lines(cells)), *notes]
         by_molecule.append((", ".join(names), cells))
     return text.write(store, "table_molecules", {"md": text.page(*parts), "csv": to_csv(by_molecule)})
 

@@ -51,9 +51,12 @@ def store(tmp_path) -> Store:
 def test_both_protocols_stand_beside_the_paper(store, tmp_path):
     assert [file.suffix for file in released.write(store)] == [".md", ".csv", ".tex"]
     text = (tmp_path / "tables" / "released.md").read_text()
-    (line,) = (line for line in text.splitlines() if line.startswith("| (0,0)-GAN + ℓ1 |") and "7.60e-3" in line)
-    start = "| (0,0)-GAN + ℓ1 | 7.60e-3(0) | 3.85e-3(1.50e-4) | 3.80e-3(6.00e-4) | released (1.0× against 2.0×) |"
-    assert line.startswith(start) and line.endswith("| 4.00 | 2.03 | 2/2 |")
+    lines = [line for line in text.splitlines() if line.startswith("| (0,0)-GAN + ℓ1 |")]
+    assert (
+        "| (0,0)-GAN + ℓ1 | 7.60e-3(0) | 3.85e-3(1.50e-4) | 3.80e-3(6.00e-4) | released (1.0× against 2.0×) | 2/2 |"
+        in lines
+    )
+    assert any(line.endswith("| 4.00 | 2.03 |") for line in lines)
     rows = list(csv.DictReader((tmp_path / "tables" / "released.csv").open()))
     (cell,) = (r for r in rows if r["protocol"] == "released" and r["metric"] == "mse" and r["mean"])
     (nmse,) = (r for r in rows if r["protocol"] == "released" and r["metric"] == "nmse" and r["mean"])

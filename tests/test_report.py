@@ -18,10 +18,11 @@ from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
 from cryobench.methods.base import SIDE_INFORMATION
 from cryobench.printed import short
-from cryobench.report import captions, findings, imaged, links, markdown, methods, plots, summary
+from cryobench.report import captions, findings, links, markdown, methods, plots, summary
 from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
 from cryobench.tables import frame, limits, table
+from cryobench.tables.molecules import MOLECULES
 
 COMMITTED = Path(__file__).parents[1] / "results" / "rnap_ecoli-desk"
 CONF = Path(__file__).parents[1] / "conf"
@@ -114,7 +115,7 @@ def test_each_shipped_data_set_is_told_in_words():
         for file in CONF.glob("data/*.yaml")
         if not file.name.startswith("_")
     }
-    assert names == set(imaged.MOLECULES)
+    assert names == set(MOLECULES)
 
 
 def test_a_method_that_a_finding_names_is_told_in_the_readmes_words_and_once(page):
@@ -157,7 +158,7 @@ def test_a_file_that_a_text_names_is_a_link_where_it_leads_anywhere(tmp_path):
 def test_rows_of_several_names_have_a_heading_for_each_block_and_one_cell(tmp_path):
     """So that on a phone, where only the first column stays, it tells which row it is."""
     text = "| claim | better | than | answer |\n| - | - | - | - |\n| a | x | y | holds |\n| a | x | z | no |\n"
-    shown = markdown.rendered(text, "T")
+    shown = re.sub(r' (role|data-of)="[^"]*"', "", markdown.rendered(text, "T"))
     assert "claim: a</div></th></tr>" in shown and shown.count("<tbody>") == 1
     assert '<th scope="row">x<small>than: z</small></th><td>no</td>' in shown
     assert '<th scope="col">better, than</th><th scope="col">answer</th>' in shown
@@ -430,6 +431,32 @@ def test_a_row_of_the_claims_and_its_answer_are_on_a_phones_screen_together_and_
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 768])
+def test_where_columns_do_not_fit_each_row_is_a_card_that_names_them(tab, width):
+    """Nothing of such a table is off the screen; as wide as it needs, it is a table again."""
+    tab.evaluate(UNFOLD)
+    off = "[...document.querySelectorAll('.wide:has(> .foldable)')].filter((one) => one.scrollWidth > one.clientWidth + 1)"
+    tab.wait_for_function(f"{off}.length === 0 && document.querySelector('.cards')")
+    card = tab.locator("#claims .cards").last
+    label = "getComputedStyle([...document.querySelectorAll('#claims .cards')].at(-1).querySelector('td'), '::before').content"
+    heads = card.locator("thead button").all_inner_texts()
+    assert tab.evaluate(label).strip('"') in heads and card.locator("td").first.get_attribute("data-of") in heads
+    assert tab.locator("table.foldable:not(.cards)").count()
+    tab.set_viewport_size({"width": 1440, "height": 900})
+    tab.wait_for_function("!document.querySelector('.cards')")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1440])
+def test_the_headings_of_a_long_table_stay_while_it_is_scrolled(tab):
+    tab.evaluate(UNFOLD)
+    box = tab.locator("#claims .tall")
+    box.evaluate("(one) => (one.scrollIntoView(), one.scrollTo(0, 2000))")
+    head, inside = (one.bounding_box() for one in (box.locator("thead th").nth(1), box))
+    assert box.evaluate("(one) => one.scrollTop") == 2000 and abs(head["y"] - inside["y"]) < 2
+
+
+@pytest.mark.slow
 def test_it_opens_quietly(tab, page):
     assert tab.complaints == [] and tab.title().startswith("cryobench")
     assert [url for url in tab.asked if not url.startswith("data:")] == [page.as_uri()]
@@ -473,10 +500,9 @@ def test_the_clean_image_stands_beside_the_two_and_the_scale_bar_is_of_its_lengt
 @pytest.mark.parametrize("width", SCREENS)
 def test_what_goes_on_at_the_right_says_so_and_nothing_else_does(tab):
     tab.evaluate(UNFOLD)
-    tab.wait_for_timeout(200)
     wrong = """() => [...document.querySelectorAll('.wide')].filter((one) =>
-      (one.scrollWidth > one.clientWidth + 1) !== Boolean(one.previousElementSibling?.matches('.sideways'))).length"""
-    assert tab.evaluate(wrong) == 0
+      (one.scrollWidth > one.clientWidth + 1) !== Boolean(one.previousElementSibling?.matches('.sideways')))"""
+    tab.wait_for_function(f"({wrong})().length === 0")
     assert tab.viewport_size["width"] > 1000 or tab.locator("#table2 .sideways").is_visible()
 
 

@@ -72,7 +72,8 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
 
     The first column names the row. Where it takes the first several to tell rows apart, as a claim and its two sides, each block
     of rows that begin alike has a heading, and the other names stand in one cell: on a phone only the first column stays. What a
-    column of sentences says stands under its row, folded in a long table.
+    column of sentences says stands under its row, folded in a long table. Cells know their heading: where the columns don't fit a
+    screen, the page makes a card of each row (page.js), for which the roles say what a table's elements no longer do.
     """
     lines: list[list[Token]] = []
     for token in tokens:
@@ -102,26 +103,36 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
         letters = len(head[i].content)
         long = f' class="long" style="min-width: {max(LEAST, letters // 3)}ch"' if letters > WIDE else ""
         names = [shown(head[j]) for j in (i, *(also if i == first else ()))]
-        return f'<th scope="col"{long}>{", ".join(names) or "row"}</th>'
+        return f'<th scope="col" role="columnheader"{long}>{", ".join(names) or "row"}</th>'
 
     def row(line: list[Token]) -> str:
         more = ", ".join(f"{shown(head[i])}: {shown(line[i])}" for i in also)
-        name = f'<th scope="row">{shown(line[first])}{f"<small>{more}</small>" if more else ""}</th>'
-        cells = f"<tr>{name}{''.join(f'<td>{shown(line[i])}</td>' for i in plain[1:])}</tr>\n"
+        name = f'<th scope="row" role="rowheader">{shown(line[first])}{f"<small>{more}</small>" if more else ""}</th>'
+        cells = "".join(
+            f'<td role="cell" data-of="{html.escape(head[i].content)}">{shown(line[i])}</td>' for i in plain[1:]
+        )
+        cells = f'<tr role="row">{name}{cells}</tr>\n'
         sentences = "".join(sentence.format(why(line, i), shown(line[i])) for i in prose if line[i].content)
-        below = f'<tr class="more"><td colspan="{len(plain)}"><div>{sentences}</div></td></tr>\n' if sentences else ""
+        below = f'<td role="cell" colspan="{len(plain)}"><div>{sentences}</div></td>' if sentences else ""
+        below = f'<tr role="row" class="more">{below}</tr>\n' if sentences else ""
         return cells + below
+
+    def cell(of: str, token: Token) -> str:
+        none = ' class="none"' if token.content == "–" else ""  # a card leaves it out
+        return f'<td role="cell"{none} data-of="{html.escape(of)}">{shown(token)}</td>'
 
     def block(lines: list[list[Token]]) -> str:
         title = ": ".join(filter(None, (shown(head[0]), shown(lines[0][0]))))
-        above = f'<tr class="group"><th scope="rowgroup" colspan="{len(plain)}"><div>{title}</div></th></tr>\n'
-        return f"<tbody>\n{above if first else ''}{''.join(map(row, lines))}</tbody>"
+        above = f'<th scope="rowgroup" role="rowheader" colspan="{len(plain)}"><div>{title}</div></th>'
+        above = f'<tr role="row" class="group">{above}</tr>\n' if first else ""
+        return f'<tbody role="rowgroup">\n{above}{"".join(map(row, lines))}</tbody>'
 
     blocks = [list(lines) for _, lines in groupby(body, lambda line: line[0].content)] if first else [body]
     headings = "".join(map(heading, plain))
-    whole = f'<table class="sortable"><thead><tr>{headings}</tr></thead>{"".join(map(block, blocks))}</table>'
-    label = f'tabindex="0" role="region" aria-label="{html.escape(name)} (scrolls sideways)"'
-    region = f'<div class="wide" {label}>{whole}</div>'
+    top = f'<thead role="rowgroup"><tr role="row">{headings}</tr></thead>'
+    whole = f'<table class="sortable foldable" role="table">{top}{"".join(map(block, blocks))}</table>'
+    called = f'tabindex="0" role="region" aria-label="{html.escape(name)} (scrolls)"'
+    region = f'<div class="wide{" tall" if len(body) > LONG else ""}" {called}>{whole}</div>'
     if len(body) <= LONG:
         return region
     return f"<details><summary>All {len(body)} rows</summary>{region}</details>"

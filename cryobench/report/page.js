@@ -42,19 +42,29 @@ function order(a, b, sign) {
   return sign * String(a).localeCompare(String(b));
 }
 
-// A wide table or picture says that it goes on at its right, while it does.
-const watcher = new ResizeObserver((seen) => {
-  for (const { target } of seen) {
-    const box = target.closest(".wide");
-    const said = box.previousElementSibling?.classList.contains("sideways") ? box.previousElementSibling : null;
-    const wider = box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1;
-    if (said && !wider) said.remove();
-    if (said || !wider) continue;
-    const words = document.createElement("p");
-    words.className = "sideways";
-    words.textContent = "More to the right: scroll sideways →";
-    box.before(words);
+// Where the columns of a table don't fit a small screen, each row is a card that names its columns. A wide table or picture says that
+// it goes on at its right, while it does.
+const SMALL = 1000; // px; on a wider screen a table scrolls
+const fitted = new WeakMap(); // box: the width that it was last fitted to
+function fit(box) {
+  const table = box.querySelector(":scope > .foldable");
+  if (table && fitted.get(box) !== box.clientWidth) {
+    fitted.set(box, box.clientWidth);
+    table.classList.remove("cards");
+    table.classList.toggle("cards", box.scrollWidth > box.clientWidth + 1 && window.innerWidth < SMALL);
   }
+  const said = box.previousElementSibling?.classList.contains("sideways") ? box.previousElementSibling : null;
+  const wider = box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1;
+  if (said && !wider) said.remove();
+  if (said || !wider) return;
+  const words = document.createElement("p");
+  words.className = "sideways";
+  words.textContent = "More to the right: scroll sideways →";
+  box.before(words);
+}
+const watcher = new ResizeObserver((seen) => {
+  const boxes = new Set(seen.map(({ target }) => target.closest(".wide")));
+  requestAnimationFrame(() => boxes.forEach(fit)); // what it changes is seen in the next turn
 });
 for (const box of document.querySelectorAll(".wide")) for (const one of [box, ...box.children]) watcher.observe(one);
 

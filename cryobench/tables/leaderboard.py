@@ -19,8 +19,9 @@ from cryobench.printed import called, multiple, named
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame
-from cryobench.tables.comparison import Measure, around, by_row, digest, key_of, one_line, place_of
+from cryobench.tables.comparison import Measure, by_row, digest, key_of, one_line, place_of
 from cryobench.tables.limits import LIMITS, NO_METHODS, complete
+from cryobench.tables.task import Task, place
 from cryobench.tables.text import explained, page, pipes, sheet
 
 LEAST = 3  # methods that make a task
@@ -55,56 +56,6 @@ Rows have the settings of a method's yaml or, where no task has records of these
 the order of the geometric mean of their multiples of the linear limit under plain noise. Other tables' multiples are those of \
 the MSE, which differ a little: there, images of large variance count for more. What methods do that are told of the CTF is in \
 `table microscope`."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """key: what its runs agree in (`key_of`); where: that in words, of another task others; config: of one of its runs; unit:
-    "bayes", "linear" or "" (NMSE itself)."""
-
-    key: str
-    where: str
-    config: dict
-    unit: str
-
-    @property
-    def short(self) -> str:
-        """Its name at the head of a column."""
-        noise, scale = self.config["noise"], self.config["scale"]["name"]
-        words = [
-            self.config["data"]["name"],
-            "" if scale == "desk" else scale,
-            f"{noise['snr']:g}" if noise.get("snr") is not None else "",
-        ]
-        settings = {key.removeprefix("noise."): value for key, value in sorted(around(self.config).items())}
-        noise_settings = ", ".join(filter(None, (in_words(*one) for one in settings.items() if one[0] != "name")))
-        return " ".join(filter(None, [*words, f"({noise_settings})" if noise_settings else ""]))
-
-    @property
-    def noise(self) -> str:
-        """Its noise model."""
-        noise = self.config["noise"]
-        return f"{noise['name']}, clipped" if noise.get("clip") else noise["name"]
-
-
-def in_words(key: str, value) -> str:
-    """A setting of a noise model, as `around` has it, at the head of a column; nothing for what is not there.
-
-    >>> settings = {"ctf": "True", "colour": "0", "shift": "2", "train": "True", "share": "0.3", "gain": "2"}
-    >>> [in_words(*setting) for setting in settings.items()]
-    ['CTF', '', 'shifts of up to 2 px', 'also in training', '30 %', 'gain=2']
-    """
-    if value in ("0", "0.0", "False"):
-        return ""
-    words = {
-        "clip": "clipped",
-        "ctf": "CTF",
-        "colour": "coloured noise",
-        "shift": f"shifts of up to {value} px",
-        "train": "also in training",
-        "type": f"type {value}",
-    }
-    return f"{100 * float(value):.3g} %" if key == "share" else words.get(key, f"{key}={value}")
 
 
 @dataclass(frozen=True)
@@ -144,10 +95,10 @@ def board(stores: Iterable[Store]) -> Board:
                 cells.setdefault((records_name(runs[0]), name), {})[key] = cell
     often = Counter(task.where for task in tasks)  # two people's noise models of one name
     tasks = [replace(one, where=f"{one.where} ({digest(one.key)})") if often[one.where] > 1 else one for one in tasks]
-    tasks.sort(key=place)
     chosen = {method: settings_of(method, cells) for method, _ in cells}
     rows = {(method, name.removeprefix(method).strip()): cells[method, name] for method, name in chosen.items()}
-    tasks = [task for task in tasks if sum(task.key in by_key for by_key in rows.values()) > 1]
+    crowd = Counter(key for by_key in rows.values() for key in by_key)
+    tasks = sorted((task for task in tasks if crowd[task.key] > 1), key=lambda task: place(task, tasks, crowd))
     linear = {
         task.key: cell.nmse[0]
         for task in tasks
@@ -197,20 +148,6 @@ def standing(cells: dict[str, Cell], linear: dict[str, float]) -> float:
     """By which rows are ordered: the geometric mean of their NMSE over the linear limit's, task by task; without any, last."""
     values = [cell.nmse[0] / linear[key] for key, cell in cells.items() if key in linear]
     return float(np.exp(np.mean(np.log(values)))) if values else np.inf
-
-
-def place(task: Task) -> tuple:
-    """The order of tasks: plain noise first, scale by scale, molecule by molecule, less noise first."""
-    noise, config = task.config["noise"], task.config
-    kind = ("gaussian", "gaussian, clipped").index(task.noise) if task.noise.startswith("gaussian") else 2
-    return (
-        kind,
-        noise["name"],
-        config["data"]["image_size"],
-        config["data"]["name"],
-        -(noise.get("snr") or 0.0),
-        task.where,
-    )
 
 
 def to_markdown(leaders: Board) -> str:
