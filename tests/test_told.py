@@ -309,6 +309,7 @@ def test_leaderboard(said):
         "clipped|nlm|NMSE|0.01|\n"
     )
     assert said("leaderboard", head + lines) == (
-        "The lowest NMSE of 2 tasks with a limit: exemplar in 1, CWF in 1. Of methods without side information: CWF in 2."
+        "The lowest NMSE of 2 tasks with a limit: exemplar in 1, CWF in 1. Of methods without side information, in 2 tasks: "
+        "CWF in 2."
     )
     assert "with a limit: CWF in 2." in said("leaderboard", head + lines.replace("|0.02|", "|0.2|"))

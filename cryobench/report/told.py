@@ -428,7 +428,7 @@ def robust_rates(lines: Lines) -> str:
 def leaderboard(lines: Lines) -> str:
     """Which methods are first in how many of the tasks that have a limit; and of those without side information.
 
-    Of the other tasks, as contaminated pairs, few methods have runs, and not the same.
+    Of the other tasks, clipped noise and a microscope's, few methods have runs, and not the same ones.
     """
     controls = NO_METHODS | set(LIMITS.values())
     limited = [line for line in lines if line["unit"].startswith("×") and line["method"] not in controls]
@@ -443,5 +443,9 @@ def leaderboard(lines: Lines) -> str:
     best, blind = first(by_nmse), first(line for line in by_nmse if not line["side_information"])
     if not best:
         return ""
-    more = f" Of methods without side information: {ranked(blind)}." if blind else ""
+    more = (
+        f" Of methods without side information, in {findings.counted(len(blind), 'task')}: {ranked(blind)}."
+        if blind
+        else ""
+    )
     return f"The lowest NMSE of {findings.counted(len(best), 'task')} with a limit: {ranked(best)}.{more}"
