@@ -22,6 +22,9 @@ NAMES = {
     "unet": "U-Net",
     "autoencoder": "Autoencoder",
     "gan": "(α,β)-GAN",
+    "mcd": "MCD",
+    "tyler": "Tyler",
+    "kendall": "Kendall",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from cryobench.printed import named
@@ -104,15 +103,11 @@ def others(by_place: dict, brackets: dict, rows: dict, snr: float) -> list[list[
 
 def nearer(means: dict[str, float | None], paper: float | None) -> str:
     """'released (1.1× against 6.2×)': whose MSE is nearer to the paper's in ratio, and how far each is."""
-    if paper is None:
+    first, away = table.nearest(means, paper)
+    if not away:
         return "–"
-    away = {protocol: math.exp(abs(math.log(mean / paper))) for protocol, mean in means.items() if mean is not None}
-    if len(away) < len(means):
-        return "–"
-    first, second = sorted(away, key=lambda protocol: away[protocol])
-    if f"{away[first]:.1f}" == f"{away[second]:.1f}":
-        return f"both alike ({away[first]:.1f}×)"
-    return f"{first} ({away[first]:.1f}× against {away[second]:.1f}×)"
+    near, far = away.values()
+    return f"{first} ({near:.1f}× against {far:.1f}×)" if first else f"both alike ({near:.1f}×)"
 
 
 def to_csv(by_place: dict, brackets: dict) -> str:

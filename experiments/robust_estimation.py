@@ -26,7 +26,6 @@ ERRORS = {"location": "‖θ̂−θ‖₂", "scatter": "‖Σ̂−Σ‖op"}
 IN_WORDS = {"location": "The distance of the estimate from θ", "scatter": "The operator norm of the estimate less Σ"}
 LAWS = {"gaussian": "N", "student3": "t₃", "cauchy": "Cauchy"}
 KNOWN = {"identity": "I", "ar": "AR"}
-CALLED = {"mcd": "MCD", "tyler": "Tyler", "kendall": "Kendall"}
 CONTAMINATED = {
     "far": "the same law, moved by 5 in each coordinate",
     "near": "the same law, moved by ½ in each coordinate",
@@ -189,7 +188,7 @@ def grid(shown: Sequence[Cell]) -> list[list[str]]:
     tasks, rows = (list(dict.fromkeys(getattr(cell, name) for cell in shown)) for name in ("task", "row"))
     at = {(cell.task, cell.row): cell for cell in shown}
     lines = [["", *map(heading, tasks)]]
-    lines += [[CALLED.get(row) or named(row), *(str(at.get((task, row), "–")) for task in tasks)] for row in rows]
+    lines += [[named(row), *(str(at.get((task, row), "–")) for task in tasks)] for row in rows]
     published = {cell.task: f"{cell.published:.4f}" for cell in shown if cell.published}
     if published:
         lines.append(["published (0,0)-GAN", *(published.get(task, "–") for task in tasks)])

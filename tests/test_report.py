@@ -18,7 +18,7 @@ from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
 from cryobench.methods.base import SIDE_INFORMATION
 from cryobench.printed import short
-from cryobench.report import captions, findings, links, markdown, methods, plots, summary
+from cryobench.report import captions, findings, links, markdown, methods, plots, summary, tables, told
 from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
 from cryobench.tables import frame, limits, table
@@ -541,6 +541,26 @@ def test_no_serious_accessibility_violation(tab):
     tab.add_script_tag(path=str(AXE))
     violations = tab.evaluate("axe.run()")["violations"]
     assert [(v["id"], v["nodes"][0]["html"]) for v in violations if v["impact"] in ("serious", "critical")] == []
+
+
+def test_a_folded_table_says_above_its_fold_what_it_found(page):
+    """All of the committed results do; the open ones stand for themselves."""
+    text = page.read_text(encoding="utf-8")
+    for file in (COMMITTED / "tables").glob("*.md"):
+        section = text.split(f'<section id="{file.stem}"')[1].split("</section>")[0]
+        above = html.unescape(re.sub(r"<[^>]*>", "", section.partition("</h2>")[2].partition("<details")[0])).strip()
+        assert above == ("" if file.stem in tables.OPEN else told.sentence(file.with_suffix(".csv"))), file.stem
+        assert bool(above) == ("open" not in section.partition("<details")[2].partition(">")[0])
+
+
+def test_a_table_of_several_data_sets_is_shown_with_all_of_them(tmp_path):
+    """The rows of one have the names of the other's: a grid of methods would show the last one's numbers alone."""
+    (tmp_path / "tables").mkdir()
+    for file in (COMMITTED.parent / "rnap_mtb-desk" / "tables").glob("table_molecules.*"):
+        shutil.copy(file, tmp_path / "tables")
+    store = Store(tmp_path)
+    (shown,) = tables.all_tables(store, frame.frame(store.all()), links.of([store]))
+    assert "rows" not in shown and all(f">{name}</h" in shown["html"] for name in ("rnap_mtb", "phantom", "rnap_ecoli"))
 
 
 def test_the_parts_of_the_published_numbers_add_up(tmp_path):

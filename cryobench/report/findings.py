@@ -188,7 +188,12 @@ def claims(file: Path) -> str:
 
 def published(file: Path) -> str:
     """From published_cells.csv: what became of the paper's numbers."""
-    counts = Counter(line["verdict"] for line in lines_of(file))
+    return became(lines_of(file))
+
+
+def became(cells: Sequence[dict]) -> str:
+    """What became of the paper's numbers, by the lines of published_cells.csv."""
+    counts = Counter(line["verdict"] for line in cells)
     known = {verdict: words for verdict, words in BECAME.items() if counts[verdict]}
     if not known:
         return ""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryobench.printed import multiple, named
-from cryobench.report import summary
+from cryobench.report import summary, told
 from cryobench.report.links import LeadTo
 from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, limits
@@ -21,7 +21,10 @@ FIRST = ("table1", "table2", "table3", "claims", "released", "published_gap")
 
 
 def all_tables(store: Store, runs: pd.DataFrame, lead_to: LeadTo) -> list[dict]:
-    """Every table here, the paper's first: {"name", "title", "html" or "head" and "rows"}; lead_to: see `links`."""
+    """Every table here, the paper's first: {"name", "title", "open", "told", "html" or "head" and "rows"}; lead_to: see `links`.
+
+    told: what a folded table found; "" for an open one.
+    """
     files = sorted((store.results / "tables").glob("*.md"), key=lambda file: (rank(file.stem), file.stem))
     return [one(file, runs, lead_to) for file in files]
 
@@ -32,7 +35,7 @@ def rank(name: str) -> int:
 
 
 def one(file: Path, runs: pd.DataFrame, lead_to: LeadTo) -> dict:
-    """A table for the page, from its .md and .csv: name and title, then a grid with runs behind its cells, or its HTML."""
+    """A table for the page, from its .md and .csv: name, title and finding; then a grid with runs behind cells, or HTML."""
     from cryobench.report import markdown
 
     text = file.read_text(encoding="utf-8")
@@ -42,6 +45,7 @@ def one(file: Path, runs: pd.DataFrame, lead_to: LeadTo) -> dict:
         "name": file.stem,
         "title": title,
         "open": file.stem in OPEN,
+        "told": "" if file.stem in OPEN else told.sentence(file.with_suffix(".csv")),
     }
     lines = standard(file.with_suffix(".csv"))
     if lines:
@@ -51,13 +55,16 @@ def one(file: Path, runs: pd.DataFrame, lead_to: LeadTo) -> dict:
 
 
 def standard(file: Path) -> list[dict]:
-    """The lines of a csv with a standard table's columns; none for any other file."""
+    """The lines of a csv with a standard table's columns and no more; none for any other file.
+
+    One with a further column, as the data set's in table_molecules, has several numbers for one row, metric and SNR.
+    """
     if not file.is_file():
         return []
     with open(file, encoding="utf-8", newline="") as text:
         reader = csv.DictReader(text)
         lines = list(reader)
-    return lines if set(layout.COLUMNS) <= set(reader.fieldnames or ()) else []
+    return lines if set(layout.COLUMNS) == set(reader.fieldnames or ()) else []
 
 
 def writers(name: str) -> list[str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -140,6 +141,23 @@ def cells(
                     )
                 )
     return out, notes
+
+
+def nearest(means: Mapping[str, float | None], paper: float | None) -> tuple[str, dict[str, float]]:
+    """Which of two means is nearer to the paper's in ratio, and the factor by which each misses it, the nearer first.
+
+    "" where both factors are printed alike; no factors where a number is missing.
+
+    >>> nearest({"described": 2.0, "released": 8.0}, 4.4)[0], nearest({"described": 2.0, "released": 8.0}, 4.0)[0]
+    ('released', '')
+    """
+    known = {name: mean for name, mean in means.items() if mean is not None}
+    if paper is None or len(known) < len(means):
+        return "", {}
+    away = {name: math.exp(abs(math.log(mean / paper))) for name, mean in known.items()}
+    first, second = sorted(away, key=lambda name: away[name])
+    alike = f"{away[first]:.1f}" == f"{away[second]:.1f}"
+    return "" if alike else first, {first: away[first], second: away[second]}
 
 
 def images_of(record: Record) -> str:
