@@ -560,7 +560,7 @@ def test_a_table_of_several_data_sets_is_shown_with_all_of_them(tmp_path):
         shutil.copy(file, tmp_path / "tables")
     store = Store(tmp_path)
     (shown,) = tables.all_tables(store, frame.frame(store.all()), links.of([store]))
-    assert "rows" not in shown and all(f">{name}</h" in shown["html"] for name in ("rnap_mtb", "phantom", "rnap_ecoli"))
+    assert "rows" not in shown and all(f">{name}: " in shown["html"] for name in ("rnap_mtb", "phantom", "rnap_ecoli"))
 
 
 def test_the_parts_of_the_published_numbers_add_up(tmp_path):

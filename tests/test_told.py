@@ -8,6 +8,8 @@ from cryobench.experiments import claims as claimed
 from cryobench.experiments.table_stability import RATIOS as STEADY
 
 from cryobench.report import links, tables, told
+from cryobench.report.told.paper import CLAIMED
+from cryobench.report.told.words import TELLERS
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
@@ -52,11 +54,11 @@ def test_it_stands_above_the_fold(tmp_path, said):
     assert [(one["name"], bool(one["told"])) for one in shown] == [("table1", False), ("claims", True)]
 
 
-@pytest.mark.parametrize("name", sorted(told.TELLERS))
+@pytest.mark.parametrize("name", sorted(TELLERS))
 def test_no_csv_or_one_that_lacks_what_it_takes_says_nothing(name, tmp_path):
     file = tmp_path / f"{name}.csv"
     assert told.sentence(file) == ""
-    teller = told.TELLERS[name]
+    teller = TELLERS[name]
     read = tmp_path / f"{teller.csv or name}.csv"
     for text in ("", "x,y\n1,2\n", ",".join(teller.columns) + "\n", ",".join(teller.columns[1:]) + ",x\n" + "0," * 30):
         read.write_text(text, encoding="utf-8")
@@ -66,7 +68,7 @@ def test_no_csv_or_one_that_lacks_what_it_takes_says_nothing(name, tmp_path):
 @pytest.mark.parametrize("file", FOLDED, ids=lambda file: f"{file.parts[-3]}-{file.stem}")
 def test_a_csv_cut_short_or_without_numbers_is_no_error(file, tmp_path):
     """As after the first runs of a sweep."""
-    teller = told.TELLERS[file.stem]
+    teller = TELLERS[file.stem]
     whole = file.with_name(f"{teller.csv or file.stem}.csv")
     lines = whole.read_text(encoding="utf-8").splitlines()
     for end in (*range(1, min(30, len(lines))), len(lines) // 2):
@@ -87,7 +89,7 @@ def test_a_table_that_nobody_tells_of_says_nothing(tmp_path):
 
 
 def test_every_claim_is_called_in_words():
-    assert set(told.CLAIMED) == {claim.name for claim in claimed.CLAIMS}
+    assert set(CLAIMED) == {claim.name for claim in claimed.CLAIMS}
 
 
 def test_claims(said):

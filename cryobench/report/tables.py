@@ -47,7 +47,7 @@ def one(file: Path, runs: pd.DataFrame, lead_to: LeadTo) -> dict:
         "open": file.stem in OPEN,
         "told": "" if file.stem in OPEN else told.sentence(file.with_suffix(".csv")),
     }
-    lines = standard(file.with_suffix(".csv"))
+    lines = standard(file.with_suffix(".csv")) if file.stem in OPEN else []  # others' pages have more than one table
     if lines:
         rows_are = {"table1": "(α,β)", "table3": "λ"}.get(file.stem, "Method")
         return {**shown, "rows_are": rows_are, **grid(lines, runs_of(file.stem, runs))}
@@ -55,16 +55,13 @@ def one(file: Path, runs: pd.DataFrame, lead_to: LeadTo) -> dict:
 
 
 def standard(file: Path) -> list[dict]:
-    """The lines of a csv with a standard table's columns and no more; none for any other file.
-
-    One with a further column, as the data set's in table_molecules, has several numbers for one row, metric and SNR.
-    """
+    """The lines of a csv with a standard table's columns; none for any other file."""
     if not file.is_file():
         return []
     with open(file, encoding="utf-8", newline="") as text:
         reader = csv.DictReader(text)
         lines = list(reader)
-    return lines if set(layout.COLUMNS) == set(reader.fieldnames or ()) else []
+    return lines if set(layout.COLUMNS) <= set(reader.fieldnames or ()) else []
 
 
 def writers(name: str) -> list[str]:

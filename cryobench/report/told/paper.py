@@ -1,0 +1,150 @@
+"""Of the tables that set the paper beside our runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cryobench.evaluation.chance import guessing
+from cryobench.printed import multiple, named, short
+from cryobench.report import findings
+from cryobench.report.told.words import FEW, Lines, by_one_seed, known, number, ranked, span, tells
+from cryobench.tables import frame, table
+
+CLAIMED = {  # key of a claim → what it says, in short
+    "pairs-small": "(α,β) matters little",
+    "pairs-(1,1)": "(1,1) is better than the other pairs",
+    "pairs-(.5,.5)": "(.5,.5) is better than the other pairs",
+    "resnet": "without residual units all is worse",
+    "learned": "learned methods are better than classical ones",
+    "wgan": "WGANgp + ℓ1 is the best convolution-only net",
+    "joint": "GAN + ℓ1 is better than the ℓ2-autoencoder",
+    "lambda-10": "λ = 10 is the best",
+    "lambda-infinite": "a large λ comes to the ℓ1-autoencoder",
+    "pggan-mse": "PGGAN has a higher MSE than the (0,0)-GAN",
+    "pggan-l1": "PGGAN is better with ℓ1",
+}
+OPPOSITE = {"lower": "higher", "higher": "lower"}
+BOTH = ""  # nearer to neither
+
+
+@tells("claims", columns="claim verdict")
+def claims(lines: Lines) -> str:
+    """Which claims are reversed, the most thoroughly reversed first; where none is, which hold."""
+    verdicts: dict[str, list[str]] = {}
+    for line in lines:
+        verdicts.setdefault(line["claim"], []).append(line["verdict"])
+
+    def those(*answers: str) -> str:
+        counts = {claim: sum(one in answers for one in each) for claim, each in verdicts.items()}
+        found = sorted(filter(counts.get, counts), key=lambda claim: -counts[claim] / len(verdicts[claim]))
+        words = [f"“{CLAIMED.get(claim, claim)}” in {counts[claim]} of {len(verdicts[claim])}" for claim in found]
+        more = [f"{len(words) - FEW} more"] if len(words) > FEW else []
+        return ", ".join([*(f"{one} comparisons" for one in words[:1]), *words[1:FEW], *more])
+
+    if against := those("reversed"):
+        return f"Significantly reversed: {against}."
+    held = those("holds", "equivalent")
+    return f"No claim is significantly reversed{f'. Those that hold: {held}' if held else ', and none holds'}."
+
+
+@tells("released", columns="row snr metric protocol mean n_seeds paper")
+def released(lines: Lines) -> str:
+    """To how many published MSEs the one protocol is nearer, and to how many the other."""
+    cells: dict[tuple[str, str], dict[str, dict]] = {}
+    for line in lines:
+        if line["metric"] == "mse" and line["paper"]:
+            cells.setdefault((line["row"], line["snr"]), {})[line["protocol"]] = line
+    judged = []
+    for cell in cells.values():
+        means = {protocol: number(line, "mean") for protocol, line in cell.items()}
+        first, away = table.nearest(means, number(next(iter(cell.values())), "paper")) if len(means) == 2 else ("", {})
+        judged += [(first, any(line["n_seeds"] == "1" for line in cell.values()))] if away else []
+    if not judged:
+        return ""
+    nearer, single = Counter(first for first, _ in judged), sum(one for _, one in judged)
+    are, both = ("is" if nearer["released"] == 1 else "are"), nearer[BOTH]
+    return (
+        f"Of {findings.counted(len(judged), 'published MSE')} {nearer['released'] or 'none'} {are} nearer to ours under protocol "
+        f"“released”, {nearer['described'] or 'none'} to ours under “described”{f', {both} as near to either' if both else ''}"
+        f"{f' ({single} of them by one seed)' if single else ''}."
+    )
+
+
+@tells("published_gap", columns="table row metric verdict why", csv="published_cells")
+def published_gap(cells: Lines) -> str:
+    """How many published MSEs of classical methods a setting agrees with, and which; the table itself has no csv."""
+    rows = [row.partition(", ") for row in frame.sweep_rows("gap")]
+    classical, settings = {row[0] for row in rows}, {row[2] for row in rows}
+    mse = [
+        cell
+        for cell in cells
+        if cell["row"] in classical
+        and cell["metric"] == "mse"
+        and cell["verdict"] in ("protocol", "scale", "unexplained")
+    ]
+    by = [cell["why"].rpartition(": ")[0] for cell in mse if cell["verdict"] == "protocol"]
+    here = [setting for setting in by if setting.partition(", ")[0] in settings]
+    if not mse:
+        return ""
+    which = ranked((f"“{setting}”" for setting in here), "with")
+    return (
+        f"Of {findings.counted(len(mse), 'published MSE')} of classical methods that ours miss, a setting of this table agrees "
+        f"in size with {f'{len(here)}: {which}' if here else 'none'}."
+    )
+
+
+tells("published_cells", columns="verdict")(findings.became)
+
+
+@tells("table_clustering", columns="view row embedding images draws mean above_chance")
+def table_clustering(lines: Lines) -> str:
+    """How many methods are above chance in most draws, and how many images the best has right, in each view."""
+    shown = [line for line in lines if line["embedding"] == "isomap" and line["row"] != "clean" and line["mean"]]
+    parts = []
+    for view, words in (("random", "random views"), ("motion", "one fixed view")):
+        here = [line for line in shown if line["view"] == view]
+        if here:
+            able = sum(2 * int(line["above_chance"]) > int(line["draws"]) for line in here)
+            best = max(here, key=lambda line: float(line["mean"]))
+            right = f"{float(best['mean']):.1f} of {best['images']} images right, {named(best['row'])}"
+            parts.append(f"in {words} {able or 'none'} of {findings.counted(len(here), 'method')} (at best {right})")
+    if not parts:
+        return ""
+    guessed = guessing(int(shown[0]["images"]))[0]
+    return f"Above chance in most draws: {', '.join(parts)}. Guessing gets {guessed:.1f}."
+
+
+@tells("table_pggan", columns="row snr metric mean n_seeds")
+def table_pggan(lines: Lines) -> str:
+    """PGGAN with ℓ1 beside PGGAN without and the mean image, and what is the best here."""
+    mse = {line["row"]: (line, value) for line, value in known(lines, "mean") if line["metric"] == "mse"}
+    if not {"PGGAN", "PGGAN + l1"} <= set(mse):
+        return ""
+    (joint, ours), (alone, without) = mse["PGGAN + l1"], mse["PGGAN"]
+
+    flat = mse["mean image"][1] if "mean image" in mse else None
+    than = "lower" if ours < without else "higher"
+    beside = ""
+    if flat is not None:
+        alike = (ours < flat) == (ours < without)
+        beside = f"{' and than' if alike else f', but {OPPOSITE[than]} than'} the mean image's ({short(flat)})"
+    best = min((row for row in mse if row != "mean image"), key=lambda row: mse[row][1])
+    rest = "" if "PGGAN" in best.split() else f". Lowest here: {named(best)}, {short(mse[best][1])}"
+    return (
+        f"At SNR {joint['snr']} PGGAN with ℓ1 has an MSE of {short(ours)}{by_one_seed([joint, alone])}, {than} than without "
+        f"({short(without)}){beside}{rest}."
+    )
+
+
+@tells("table_stability", columns="row std_ratio relative_ratio quartiles_ratio")
+def table_stability(lines: Lines) -> str:
+    """By how many measures the joint training is the steadier one."""
+    ratios = [value for name in ("std_ratio", "relative_ratio", "quartiles_ratio") for _, value in known(lines, name)]
+    if not ratios:
+        return ""
+    alone = next(line["row"] for line in lines if line["std_ratio"])
+    steadier = sum(ratio > 1 for ratio in ratios)
+    return (
+        f"Training with ℓ1 is steadier than without by {steadier or 'none'} of {len(ratios)} measures: {named(alone)} oscillates "
+        f"{span(ratios, multiple)} times as much as {named(f'{alone} + l1')}."
+    )
