@@ -43,29 +43,37 @@ class Projector(Generic[Array]):
         # The same steps as in project_3d_to_2d (pad factor 2): the level at the faces is taken off before padding.
         density = F.pad(density, [self.odd, 0] * 3)
         self.level = compute_cube_face_averages(density, n=min(4, self.size // 2 - 1))
-        self.transform = padded_transform(density - self.level)
-        self.slices = CentralSlices(self.transform) if self.transform.device.type == "cpu" else None
+        self.device = density.device
+        transform = padded_transform(density - self.level)
+        self.slices = CentralSlices(transform) if self.device.type == "cpu" else PackageSlices(transform)
 
     def __call__(self, rotations: np.ndarray | torch.Tensor) -> Array:
         """(n, 3, 3) rotation matrices → (n, L, L) float32 sum projections, in the volume's units times voxels."""
         if rotations.ndim != 3 or tuple(rotations.shape[1:]) != (3, 3):
             raise InputError(f"expected rotation matrices (n, 3, 3), got shape {tuple(rotations.shape)}")
-        rotations = torch.as_tensor(rotations, device=self.transform.device).float()
-        at_once = SAMPLES_AT_ONCE.get(self.transform.device.type, SAMPLES_AT_ONCE["cpu"])
-        chunk = max(1, at_once // (self.transform.shape[1] * self.transform.shape[2]))
+        rotations = torch.as_tensor(rotations, device=self.device).float()
+        at_once = SAMPLES_AT_ONCE.get(self.device.type, SAMPLES_AT_ONCE["cpu"])
+        chunk = max(1, at_once // (2 * self.size * (self.size + 1)))
         images = torch.cat([self._project(part) for part in torch.split(rotations, chunk)])
         return cast(Array, images.numpy() if self.is_numpy else images)
 
     def _project(self, rotations: torch.Tensor) -> torch.Tensor:
-        if self.slices is not None:
-            slices = self.slices(rotations)
-        else:
-            slices = torch.fft.ifftshift(extract_central_slices_rfft_3d(self.transform, rotations), dim=-2)
-        images = torch.fft.irfftn(slices, dim=(-2, -1), s=(2 * self.size,) * 2)
+        images = torch.fft.irfftn(self.slices(rotations), dim=(-2, -1), s=(2 * self.size,) * 2)
         # What lies about the first pixel belongs about the centre; the padding goes.
-        half = self.size // 2
-        place = torch.arange(self.odd - half, half, device=images.device)
-        return images[:, place[:, None], place] + self.level * self.size
+        end, start = 2 * self.size - self.size // 2 + self.odd, self.size // 2
+        rows = torch.cat([images[:, end:], images[:, :start]], dim=1)
+        return torch.cat([rows[:, :, end:], rows[:, :, :start]], dim=2).add_(self.level * self.size)
+
+
+class PackageSlices:
+    """`CentralSlices` by torch-fourier-slice itself, on a GPU."""
+
+    def __init__(self, transform: torch.Tensor):
+        self.transform = transform
+
+    def __call__(self, rotations: torch.Tensor) -> torch.Tensor:
+        """Rotations (k, 3, 3) → slices (k, n, n/2 + 1)."""
+        return torch.fft.ifftshift(extract_central_slices_rfft_3d(self.transform, rotations), dim=-2)
 
 
 def project(volume: Array, rotations: np.ndarray | torch.Tensor) -> Array:
