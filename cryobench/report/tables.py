@@ -45,7 +45,7 @@ def one(file: Path, runs: pd.DataFrame, lead_to: LeadTo) -> dict:
         "name": file.stem,
         "title": title,
         "open": file.stem in OPEN,
-        "told": "" if file.stem in OPEN else told.sentence(file.with_suffix(".csv")),
+        "told": told.sentence(file.with_suffix(".csv")),
     }
     lines = standard(file.with_suffix(".csv")) if file.stem in OPEN else []  # others' pages have more than one table
     if lines:
