@@ -1,6 +1,7 @@
 """Hooks of mkdocs.yml: the site holds docs/, and of results/ what its README and the pages of docs/ show.
 
-A link to any other file of the checkout becomes the file's path. Comments, which hold the sources of numbers, are left out.
+A link to any other file of the checkout becomes the file's path. Comments, which hold the sources of numbers, are left out, and
+numbers are marked, which a browser would break at their signs.
 """
 
 import re
@@ -9,10 +10,13 @@ from posixpath import dirname, join, normpath, relpath
 
 from mkdocs.structure.files import File
 
+from cryobench.report.markdown import unbroken
+
 ROOT = Path(__file__).parents[1]
 FOUND = "results/README.md"
 LINK = re.compile(r"\]\(([^)\s#]+)")
 UPWARD = re.compile(r"(!?)\[([^\]]*)\]\((\.\./[^)\s#]+)(#[^)\s]*)?\)")
+TEXT = re.compile(r"(<(pre|code|script|style)\b.*?</\2>|<[^>]+>)|[^<]+", re.S)
 COMMENT = re.compile(r"^[ ]*<!--.*?-->[ ]*\n", re.S | re.M)
 
 
@@ -48,3 +52,8 @@ def on_page_markdown(markdown, page, config, files):
         return f"`{path}`" if path.endswith(words.strip("`")) else f"{words} (`{path}`)"
 
     return UPWARD.sub(there, COMMENT.sub("", markdown))
+
+
+def on_page_content(html, page, config, files):
+    """Numbers in text, as 3.74e-3(1.2e-4), in elements that docs/site.css keeps on one line; code stays as it is."""
+    return TEXT.sub(lambda found: found[0] if found[1] else unbroken(found[0]), html)

@@ -59,7 +59,8 @@ def test_the_package_depends_on_none_of_them_and_offers_them_as_extras():
 
 def test_readmes_two_commands_bring_them():
     """So that a newcomer's tables have every row."""
-    install, test = re.findall(r"^python3 -m venv .*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", "")
+    install, test = re.findall(r"^python3 -m venv .*$", readme, re.MULTILINE)
     assert "-e '.[baselines]' && python -m cryobench" in install and "-e '.[dev]' && python -m pytest" in test
 
 

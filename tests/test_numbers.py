@@ -17,7 +17,9 @@ left, the number as it stands in the text, in the text's order; right, a table o
 cells that pick its line (name=cell where a bare cell would fit several columns, name<=number), and the column: `mean` and, in
 brackets, `spread` where none is given; also a page (.md, as from results/), some number of which rounds to it. Where neither
 has a number, the right side begins with `from`. A number without a source, a source without a number, and a number that its
-source does not round to, fail.
+source does not round to, fail. A table whose rows and columns are called as a csv's cells needs no more than
+
+    <!-- cells: rnap_ecoli-desk/table_microscope | nmse -->
 """
 
 import csv
@@ -28,9 +30,12 @@ from pathlib import Path
 
 import pytest
 
+from cryobench.printed import named
+
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "results/README.md")
 COMMENT = re.compile(r"[ ]*<!-- numbers\n(.*?)\n[ ]*-->\n?", re.S)
+CELLS = re.compile(r"((?:^\|.*\n)+)\n<!-- cells: (.+) \| (.+) -->", re.M)
 NUMBER = r"\d+(?:,\d{3})*(?:\.\d+)?(?:e[-−]?\d+)?"
 TOKEN = re.compile(rf"(?<![\w.,/])([−+-]?{NUMBER}(?:\({NUMBER}\))?)(?:( %)|(?![\w(]))")
 SKIPPED = (
@@ -55,6 +60,20 @@ def paragraphs(page: str) -> list[tuple[str, list[Source]]]:
         out.append((body[start : comment.start()], [Source(*re.split(r" = ", line, maxsplit=1)) for line in lines]))
         start = comment.end()
     return [*out, (body[start:], [])]
+
+
+def of_tables(page: str) -> list[Source]:
+    """Every number of the tables of a page that are followed by `cells: TABLE | COLUMN`."""
+    out = []
+    for printed, table, column in CELLS.findall((ROOT / page).read_text(encoding="utf-8")):
+        names = {named(cell): cell for line in lines_of(table) for cell in line.values()}
+        (_, *headings), _, *rows = (
+            [cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines()
+        )
+        for label, *cells in rows:
+            found = [f"{table} | {names[label]} | {heading} | {column}" for heading in headings]
+            out += [Source(cell, where) for cell, where in zip(cells, found, strict=True) if cell != "–"]
+    return out
 
 
 def plain(text: str) -> str:
@@ -172,6 +191,7 @@ def test_every_number_has_a_source_and_is_what_it_says(page):
     for text, sources in paragraphs(page):
         wrong += unsourced(text, sources)
         wrong += filter(None, map(complaint, sources))
+    wrong += filter(None, map(complaint, of_tables(page)))
     assert not wrong, f"{page}:\n" + "\n".join(wrong)
 
 
@@ -186,6 +206,14 @@ def test_a_changed_number_a_new_one_and_a_wrong_source_are_each_noticed():
         assert complaint(Source(changed, right[0].where))
     with pytest.raises(LookupError, match="lines fit"):
         look_up("table2 | CWF")
+
+
+def test_a_tables_cells_are_looked_up_by_their_row_and_column():
+    cells = of_tables("results/README.md")
+    assert (
+        Source("12.9 %", "rnap_ecoli-desk/table_microscope | linear limit | white | nmse") in cells and len(cells) >= 28
+    )
+    assert complaint(Source("13.0 %", "rnap_ecoli-desk/table_microscope | linear limit | white | nmse"))
 
 
 def test_forms_of_sources():

@@ -129,19 +129,18 @@ def test_the_readmes_table_is_that_of_the_records():
     table["row"] = table["row"].replace("(1,1)", "(1,1)-GAN + ℓ1, ResNet")
     table = table.drop_duplicates(["row", "snr", "metric"]).set_index(["row", "snr", "metric"])
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    head, lines = text.index("| MSE, mean(spread over seeds)"), 0
+    head, lines, unit = text.index("| MSE in 10⁻³, mean(spread over seeds)"), 0, 1e-3
     for line in text[head:].split("\n\n")[0].splitlines()[2:]:
         label, *cells, paper = (cell.strip() for cell in line.strip("|").split("|"))
         row = next(name for name in table.index.levels[0] if label.strip("`").startswith(named(name)))
         for snr, value, times in ((0.1, *cells[:2]), (0.05, *cells[2:])):
             mse = table.loc[row, snr, "mse"]
             mean, _, spread = value.rstrip(")").partition("(")
-            assert rounded(mse["mean"], mean) and (rounded(mse["spread"], spread) if spread else mse["n_seeds"] == 1), (
-                line
-            )
+            assert rounded(mse["mean"] / unit, mean), line
+            assert rounded(mse["spread"] / unit, spread) if spread else mse["n_seeds"] == 1, line
             assert rounded(table.loc[row, snr, "times_linear"]["mean"], times), line
             if paper:
-                assert rounded(mse["paper"], paper.split(", ")[0 if snr == 0.1 else 1]), line
+                assert rounded(mse["paper"] / unit, paper.split(", ")[0 if snr == 0.1 else 1]), line
         lines += 1
     assert lines >= 8
 

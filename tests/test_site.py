@@ -39,6 +39,10 @@ def test_it_builds_without_a_warning_and_shows_what_was_found(tmp_path):
     findings = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
     page = (tmp_path / "site" / "results" / "index.html").read_text(encoding="utf-8")
     assert "<!-- numbers" in findings and "<!-- numbers" not in page
+    text = re.sub(r'<span class="n">[^<]*|<(code|pre)\b.*?</\1>|<[^>]+>', "", page, flags=re.S)
+    assert 'class="n">3.06e-3<' in page and not re.findall(r"\d\.\d+e-\d", text), (
+        "a browser breaks a number at its sign"
+    )
     for folder in ("results", "methods"):
         page = tmp_path / "site" / folder / "index.html"
         pictures = re.findall(r'<img [^>]*src="([^"]*\.png)"', page.read_text(encoding="utf-8"))
