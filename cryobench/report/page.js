@@ -74,7 +74,7 @@ for (const box of document.querySelectorAll(".wide")) for (const one of [box, ..
 const links = [...document.querySelectorAll("#contents a")];
 const sections = links.map((link) => by(link.hash.slice(1)));
 function follow() {
-  const seen = sections.findLastIndex((section) => section.getBoundingClientRect().top < window.innerHeight / 3);
+  const seen = sections.findLastIndex((section) => section.getBoundingClientRect().top < 96);
   const end = window.scrollY + window.innerHeight >= document.documentElement.scrollHeight - 2;
   const here = end && window.scrollY ? links.length - 1 : Math.max(0, seen);
   links.forEach((link, place) => {
