@@ -153,15 +153,15 @@ def by_claim(results: list[Finding]) -> dict[Claim, list[Finding]]:
 
 
 NOTES = """\
-In brackets behind a claim stands its key, by which the comparisons name it. An effect is the difference in MSE of the row \
-that is claimed better (or as good) relative to the baseline, −10 % is a tenth lower: the mean over seeds of the logarithm of \
-the ratio, each seed's MSE the mean over the same test images. The test is two-sided at 5 %, with variances over seeds \
-moderated by the rows of a kind (the same net, or none); p values are corrected for the comparisons of their claim (Holm). \
-*holds*: significant, in the claim's direction; *reversed*: significant, against it; *equivalent*: within the margin by two \
-one-sided tests; *undecided*: none of these. Of a claim that rows hardly differ, what it says is *equivalent*, and *reversed* \
-is a difference significantly beyond the margin. Fewer than three seeds allow no verdict. Rows (α,β), as (0,0), are the \
-ResNets of Table 1; (0,0)-GAN + ℓ1 and the like are those of Table 2, of convolutions only. How, and how often it errs: \
-docs/statistics.md."""
+In brackets behind a claim stand where the supplement has it and its key, by which the comparisons name it. An effect is the \
+difference in MSE of the row that is claimed better (or as good) relative to the baseline, −10 % is a tenth lower: the mean \
+over seeds of the logarithm of the ratio, each seed's MSE the mean over the same test images. The test is two-sided at 5 %, \
+with variances over seeds moderated by the rows of a kind (the same net, or none); p values are corrected for the comparisons \
+of their claim (Holm). *holds*: significant, in the claim's direction; *reversed*: significant, against it; *equivalent*: \
+within the margin by two one-sided tests; *undecided*: none of these. Of a claim that rows hardly differ, what it says is \
+*equivalent*, and *reversed* is a difference significantly beyond the margin. Fewer than three seeds allow no verdict. Rows \
+(α,β), as (0,0), are the ResNets of Table 1; (0,0)-GAN + ℓ1 and the like are those of Table 2, of convolutions only. How, and \
+how often it errs: docs/statistics.md."""
 OF_EACH = """\
 An interval is that of its comparison alone, and p is corrected for all comparisons of the claim, so an undecided one may \
 have an interval without 0. Where the claim is that rows hardly differ (pairs-small, lambda-infinite), p is that of a \
@@ -172,15 +172,14 @@ difference beyond the margin. Of an undecided one stand the smallest difference 
 def to_markdown(results: list[Finding]) -> str:
     """The page: a line for each claim, then one for each comparison."""
     claims = by_claim(results)
-    lines = [["claim", "says", "verdict", "effects (lowest to highest)", "margin", "seeds"]]
+    lines = [["claim", "verdict", "effects (lowest to highest)", "margin", "seeds"]]
     for claim, group in claims.items():
         effects = [f.answer.comparison.effect for f in group if f.answer.comparison]
         seeds = sorted({f.answer.comparison.seeds for f in group if f.answer.comparison})
         span = " to ".join(dict.fromkeys(map(percent, (min(effects), max(effects))))) if effects else "–"
         lines.append(
             [
-                claim.source,
-                f"{claim.says} ({claim.name})",
+                f"{claim.says} ({claim.source}; {claim.name})",
                 verdict(group),
                 span,
                 f"{100 * claim.margin:.0f} %",
@@ -192,7 +191,7 @@ def to_markdown(results: list[Finding]) -> str:
         f"{len(claims)} claims; of all comparisons, {verdict(results)}.",
         decided_by(results),
         NOTES,
-        pipes(lines, left=3),
+        pipes(lines, left=2),
         "## Every comparison",
         OF_EACH,
         pipes(

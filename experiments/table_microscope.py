@@ -49,15 +49,15 @@ CRITERIA = (
     ),
 )
 NOTES = (
-    "NMSE: mean(spread over seeds), SNR 0.1; under a CTF the noise is what it would be without, and the signal less. × limit is "
-    "the mean over seeds of the ratio to the Bayes limit, which is told of the CTF and of the noise's spectrum; of shifted "
-    "particles, to that of the same particles at the centre. Training and test particles come about alike; methods that can be "
-    "told of the CTF are, those that assume white noise have it whitened by the spectrum in the corners, and exemplars are told "
-    "how far a particle may be off the centre, unless their name says not. Refined: told the pose and the place of each noisy "
-    "training image, in given poses those of the image that is denoised, too, "
-    "which no limit is told, so that it can be below it. Flipped: the net is shown the image with the sign "
-    "of every frequency put right; as a channel: it is shown the CTF as a second image. BM3D, non-local means and other nets are "
-    "told nothing; nets learn from clean images.",
+    "NMSE: mean(spread over seeds), SNR 0.1, and behind it its multiple of the limit; under a CTF the noise is what it "
+    "would be without, and the signal less. × is the mean over seeds of the ratio to the Bayes limit, which is told of the CTF "
+    "and of the noise's spectrum; of shifted particles, to that of the same particles at the centre. Training and test "
+    "particles come about alike; methods that can be told of the CTF are, those that assume white noise have it whitened by the "
+    "spectrum in the corners, and exemplars are told how far a particle may be off the centre, unless their name says not. "
+    "Refined: told the pose and the place of each noisy training image, in given poses those of the image that is denoised, "
+    "too, which no limit is told, so that it can be below it. Flipped: the net is shown the image with the sign of every "
+    "frequency put right; as a channel: it is shown the CTF as a second image. BM3D, non-local means and other nets are told "
+    "nothing; nets learn from clean images.",
     "An image is far from the clean one after its CTF even without noise (an amplitude contrast of 10 % leaves a tenth of its "
     "level): what is told nothing, and sees no clean images, can hardly do better than that.",
 )
@@ -149,18 +149,16 @@ def order_of(lines: list[dict], setting: str) -> list[str]:
 
 
 def grid(lines: list[dict]) -> list[list[str]]:
-    """Texts under a heading: a method's NMSE in each setting, and as a multiple of the limit."""
-    out = [["", *(head for setting in SETTINGS for head in (setting, "× limit"))]]
+    """Texts under a heading: a method's NMSE in each setting, and behind it the multiple of the limit."""
+    out = [["NMSE, × limit", *SETTINGS]]
     at = {(line["method"], line["setting"]): line for line in lines}
     for method in dict.fromkeys(line["method"] for line in lines):
         cells = [named(method)]
         for setting in SETTINGS:
             line = at.get((method, setting))
-            cells += (
-                ["–", "–"]
-                if line is None
-                else [text.formatted("mse", line["nmse"], line["spread"]), multiple(line["times_limit"])]
-            )
+            nmse = "–" if line is None else text.formatted("mse", line["nmse"], line["spread"])
+            times = None if line is None else line["times_limit"]
+            cells.append(nmse if times is None else f"{nmse}, {multiple(times)} ×")
         out.append(cells)
     return out
 

@@ -55,8 +55,8 @@ def store(tmp_path):
 def test_every_setting_is_measured_by_its_own_limit_and_older_records_by_the_same_images(store):
     files = {path.suffix: path for path in table_microscope.write(store)}
     text = files[".md"].read_text()
-    assert "| exemplar | 2.02e-2(2.00e-4) | 2.00 | 3.23e-1(3.20e-3) | 8.00 | – | – | – | – |" in text
-    assert "| CWF | 1.01e-1(1.00e-3) | 10.0 | 2.02e-1(2.00e-3) | 5.00 | – | – | 2.53e-1(2.50e-3) | 5.00 |" in text
+    assert "| exemplar | 2.02e-2(2.00e-4), 2.00 × | 3.23e-1(3.20e-3), 8.00 × | – | – |" in text
+    assert "| CWF | 1.01e-1(1.00e-3), 10.0 × | 2.02e-1(2.00e-3), 5.00 × | – | 2.53e-1(2.50e-3), 5.00 × |" in text
     with open(files[".csv"], newline="") as file:
         ranks = {(line["method"], line["setting"]): line["rank"] for line in csv.DictReader(file)}
     assert ranks["exemplar", "white"] == "1" and ranks["exemplar", "CTF"] == "2" and ranks["Bayes limit", "CTF"] == ""

@@ -15,7 +15,7 @@ CAPTIONS = (
     (r"fig1_stability", "Figure 1: training and test MSE against iteration at SNR 0.1, the GAN alone and with ℓ1."),
     (
         r"fig2_gallery_snr(.+)",
-        "Figure 2a: one test image at SNR {0}, clean, and by the methods of Table 2 that kept their images, from the highest MSE "
+        "Figure 2a at SNR {0}: one test image, clean, and by the methods of Table 2, from the highest MSE "
         "of this image to the lowest; the limit, which is the lowest in expectation, last.",
     ),
     (
@@ -50,8 +50,8 @@ CAPTIONS = (
     (
         r"reconstruction_fsc",
         "Fourier shell correlation with the true volume of what is reconstructed from denoised images of one "
-        "conformation, of a test set made larger for this, at the SNR that its title names. Where a curve falls to ½, 1 "
-        "over the frequency is its resolution.",
+        "conformation, of a larger test set. Where a curve falls to ½, 1 over the frequency is the resolution. What lies above "
+        "the curve of the noisy images a method did not take from them; what lies below it is lost by denoising.",
     ),
     (
         r"strip_gan_(.+)_(.+)",

@@ -165,7 +165,7 @@ def no_better_than_the_mean(ranked: Sequence[Row], levels: Sequence[float]) -> s
         if worse:
             few = f" ({', '.join(called(row) for row in worse)})" if len(worse) <= FEW else ""
             parts.append(f"{counted(len(worse), 'method')}{few} at SNR {snr:g}")
-    return f"No better than one image for all, their mean: {'; '.join(parts)}." if parts else ""
+    return f"No better than showing the mean image in place of every particle: {'; '.join(parts)}." if parts else ""
 
 
 def claims(file: Path) -> str:
@@ -181,8 +181,9 @@ def claims(file: Path) -> str:
     counts = Counter(says for _, says in answers)
     summary = ", ".join(f"{counts[says]} {words}" for says, words in ANSWERS.items() if counts[says])
     return (
-        f"Of {len(verdicts)} claims of the supplement, {held or 'none'} hold in every comparison and {against or 'none'} are "
-        f"reversed in at least one; of {len(answers)} comparisons {summary}."
+        f"Of {len(answers)} comparisons that test the supplement's {len(verdicts)} claims, {summary}. In every comparison "
+        f"{held or 'none'} of the claims hold{'s' if held == 1 else ''}; in at least one {against or 'none'} "
+        f"{'is' if against == 1 else 'are'} reversed."
     )
 
 

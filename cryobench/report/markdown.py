@@ -13,9 +13,9 @@ from markdown_it.token import Token
 
 from cryobench.report.links import LeadTo, linked
 
-PROSE = 40  # letters: a column with a longer cell holds sentences
+PROSE = 50  # letters: a column with a longer cell holds sentences
 NUMBER = re.compile(  # what could be broken at a sign, a bracket or a space
-    r"\d[\d.]*e[-−+]?\d+(?:\([^)\s]*\))?|[-−+]?\d[\d.]*\([\d.]+\)"  # 3.74e-3(1.2e-4), 25.30(0.05)
+    r"\d[\d.]*e[-−+]?\d+(?:\([^)\s]*\))?|[-−+]?\d[\d.]*\([\d.]+(?:e-?\d+)?\)"  # 3.74e-3(1.2e-4), 25.30(0.05)
     r"|\d{4}-\d\d-\d\d|\d[\d.]* × (?:linear )?limit|SNR \d[\d.]*|\d[\d.]* (?:%|Å|dB|px)"  # a day, numbers with their units
     r"|\([-−\d.]+,[-−\d.]+\)-GAN|\w+\^[-−+]?\d[\d.]*|ℓ[12]-Autoencoder|Non-local means"
     r"|(?:[†‡] )?(?:\|[^|\s]+\||\b[^\W\d_]) [=<>≤≥] [-−]?\d[\d.]*"  # λ = 10, k = 2, † |α−β| ≥ 1
@@ -23,6 +23,7 @@ NUMBER = re.compile(  # what could be broken at a sign, a bracket or a space
 UNIT = re.compile(r"(?<=\d) (?=(?:%|Å|dB|px)(?!\w))|(?<=SNR) (?=\d)")  # the space between a number and its unit
 WIDE = 12  # letters: a longer heading may take several lines, of at least
 LEAST = 8  # letters
+BROAD = 17  # letters: a longer cell takes two columns of a card
 LONG = 20  # rows: a longer table opens when it is asked for
 
 
@@ -108,9 +109,7 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
     def row(line: list[Token]) -> str:
         more = ", ".join(f"{shown(head[i])}: {shown(line[i])}" for i in also)
         name = f'<th scope="row" role="rowheader">{shown(line[first])}{f"<small>{more}</small>" if more else ""}</th>'
-        cells = "".join(
-            f'<td role="cell" data-of="{html.escape(head[i].content)}">{shown(line[i])}</td>' for i in plain[1:]
-        )
+        cells = "".join(cell(head[i].content, line[i]) for i in plain[1:])
         cells = f'<tr role="row">{name}{cells}</tr>\n'
         sentences = "".join(sentence.format(why(line, i), shown(line[i])) for i in prose if line[i].content)
         below = f'<td role="cell" colspan="{len(plain)}"><div>{sentences}</div></td>' if sentences else ""
@@ -118,8 +117,10 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
         return cells + below
 
     def cell(of: str, token: Token) -> str:
-        none = ' class="none"' if token.content == "–" else ""  # a card leaves it out
-        return f'<td role="cell"{none} data-of="{html.escape(of)}">{shown(token)}</td>'
+        # A card leaves out what is not there, and gives a long text two columns.
+        kind = "none" if token.content in ("", "–") else "broad" if len(token.content) > BROAD else ""
+        kind = f' class="{kind}"' if kind else ""
+        return f'<td role="cell"{kind} data-of="{html.escape(of)}"><span>{shown(token)}</span></td>'
 
     def block(lines: list[list[Token]]) -> str:
         title = ": ".join(filter(None, (shown(head[0]), shown(lines[0][0]))))

@@ -42,8 +42,8 @@ function order(a, b, sign) {
   return sign * String(a).localeCompare(String(b));
 }
 
-// Where the columns of a table don't fit a small screen, each row is a card that names its columns. A wide table or picture says that
-// it goes on at its right, while it does.
+// Where the columns of a table don't fit a small screen, each row is a card that names its columns. A table or picture that goes on
+// at its right or below within its box says so, while it does.
 const SMALL = 1000; // px; on a wider screen a table scrolls
 const fitted = new WeakMap(); // box: the width that it was last fitted to
 function fit(box) {
@@ -54,13 +54,15 @@ function fit(box) {
     table.classList.toggle("cards", box.scrollWidth > box.clientWidth + 1 && window.innerWidth < SMALL);
   }
   const said = box.previousElementSibling?.classList.contains("sideways") ? box.previousElementSibling : null;
-  const wider = box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1;
-  if (said && !wider) said.remove();
-  if (said || !wider) return;
-  const words = document.createElement("p");
+  const right = box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1;
+  const below = box.clientHeight > 0 && box.scrollHeight > box.clientHeight + 1;
+  const more = [right ? "More to the right: scroll sideways →" : "", below ? "More rows: scroll within the table ↓" : ""].filter(Boolean);
+  if (said && !more.length) said.remove();
+  if (!more.length) return;
+  const words = said ?? document.createElement("p");
   words.className = "sideways";
-  words.textContent = "More to the right: scroll sideways →";
-  box.before(words);
+  words.textContent = more.join(" · ");
+  if (!said) box.before(words);
 }
 const watcher = new ResizeObserver((seen) => {
   const boxes = new Set(seen.map(({ target }) => target.closest(".wide")));

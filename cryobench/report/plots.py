@@ -94,7 +94,7 @@ def curves(runs: pd.DataFrame) -> dict | None:
     sheet.axes[0].set_ylabel("MSE on the validation part")
     return {
         "title": "The MSE on the validation part after each epoch, a line for each learned row of Tables 1 and 2 that is "
-        "validated on clean images.",
+        "validated on clean images. Tables have the net of its best epoch, not of the last.",
         "image": inline(sheet, "curves"),
         "alt": "Validation MSE after each epoch of each learned method",
     }

@@ -131,7 +131,7 @@ def cell(row: Row, snr: float, best: bool) -> dict:
     return {
         "mse": formatted("mse", value.mean, value.spread),
         "mean": short(value.mean) + ("¹" if value.spread is None else ""),  # where there is no room for a spread
-        "times": multiple(times),
+        "times": multiple(times) + ("¹" if times is not None and value.spread is None else ""),
         "sort": f"{value.mean:.8g}",
         "sort_times": "" if times is None else f"{times:.8g}",
         "runs": " ".join(value.run_ids),

@@ -24,7 +24,7 @@ from cryobench.tables.limits import LIMITS, Limits, complete, mse
 
 TRIALS = ("smoke", "quick")  # scales whose numbers are worth nothing
 BECAME = {  # of a published number (table published_cells): verdict → in words, after how many
-    "agrees": "agree in size",
+    "agrees": "agree in size (within × 1.25, 1 dB or 0.05 of SSIM)",
     "protocol": "are explained by a protocol switch (a setting that the paper's text leaves open or its code has otherwise)",
     "scale": "are put down to scale",
     "unexplained": "are unexplained",

@@ -29,9 +29,9 @@ def contamination(lines: Lines) -> str:
     unit = ", batch by batch" if worst["unit"] == "batch" else ""
     most = {named(row): max(factors) for row, factors in by_row.items()}
     steady = [row for row, factor in most.items() if factor <= LITTLE]
-    least = min(most, key=most.__getitem__)
     if not steady:
-        rest = f"Least affected: {least}, up to {multiple(most[least])} ×"
+        others = [factor for row, factor in most.items() if row != named(worst["row"])]
+        rest = f"The worst of each other method: {span(others, multiple)} ×" if others else ""
     elif len(steady) > FEW:
         rest = f"Never above {LITTLE:g} ×: {len(steady)} of {len(most)} methods"
     else:
@@ -39,7 +39,7 @@ def contamination(lines: Lines) -> str:
     share = f"{100 * float(worst['share']):.0f} % of {REPLACED[worst['type']]}"
     return (
         f"At worst the MSE is {multiple(factor)} × the same method's with clean pairs{by_one_seed(line for line, _ in times)}: "
-        f"{named(worst['row'])} with noise in place of {share}{unit}. {rest}."
+        f"{named(worst['row'])} with noise in place of {share}{unit}.{f' {rest}.' if rest else ''}"
     )
 
 

@@ -24,6 +24,7 @@ CLAIMED = {  # key of a claim → what it says, in short
     "pggan-l1": "PGGAN is better with ℓ1",
 }
 OPPOSITE = {"lower": "higher", "higher": "lower"}
+NEAR = 0.1  # a share of the published number
 BOTH = ""  # nearer to neither
 
 
@@ -47,6 +48,24 @@ def claims(lines: Lines) -> str:
     return f"No claim is significantly reversed{f'. Those that hold: {held}' if held else ', and none holds'}."
 
 
+@tells("table1", "table2", "table3", columns="row snr metric mean paper")
+def published(lines: Lines) -> str:
+    """The published row of the lowest MSE at each noise level, and how many published MSEs ours come near."""
+    mse = [line for line in lines if line["metric"] == "mse" and line["paper"]]
+    both = [(line, mean, float(line["paper"])) for line, mean in known(mse, "mean")]
+    if not both:
+        return ""
+    best = []
+    for snr in dict.fromkeys(line["snr"] for line, *_ in both):
+        row, mean = min(((line["row"], mean) for line, mean, _ in both if line["snr"] == snr), key=lambda one: one[1])
+        best.append(f"{f'λ = {row}' if row.isdigit() else named(row)} at SNR {snr} ({short(mean)})")
+    near = sum(abs(mean / paper - 1) <= NEAR for _, mean, paper in both)
+    return (
+        f"Of the paper's rows the lowest MSE here: {', '.join(best)}. Ours are within {100 * NEAR:.0f} % of {near or 'none'} of "
+        f"{findings.counted(len(both), 'published MSE')}."
+    )
+
+
 @tells("released", columns="row snr metric protocol mean n_seeds paper")
 def released(lines: Lines) -> str:
     """To how many published MSEs the one protocol is nearer, and to how many the other."""
@@ -66,7 +85,7 @@ def released(lines: Lines) -> str:
     return (
         f"Of {findings.counted(len(judged), 'published MSE')} {nearer['released'] or 'none'} {are} nearer to ours under protocol "
         f"“released”, {nearer['described'] or 'none'} to ours under “described”{f', {both} as near to either' if both else ''}"
-        f"{f' ({single} of them by one seed)' if single else ''}."
+        f"{f'; {single} of the {len(judged)} by one seed' if single else ''}."
     )
 
 
