@@ -80,6 +80,13 @@ def test_code_is_not_cut_off(page):
     assert not [line for line in lines if len(line) > most]
 
 
+def test_the_ten_lines_of_a_method_are_the_same_in_readme_and_on_the_page_of_methods():
+    readme, page = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/adding.md"))
+    section = readme.split("## A method of your own, in ten lines\n\n")[1]
+    told = section[: section.index("The second command")]
+    assert told.count("```") == 6 and told in page
+
+
 def test_what_readmes_commands_write_is_ignored_by_git():
     """A checkout stays clean after each of them."""
     blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)

@@ -1,4 +1,4 @@
-"""Prints the table of docs/statistics.md: how often the claims' test errs, and what it finds. `python tests/verdict_rates.py`
+"""Prints the tables of docs/statistics.md: how often the claims' test errs, and what it finds. `python tests/verdict_rates.py`
 
 The world is that of test_statistics: 1,000 draws, three seeds. Takes some minutes.
 """
@@ -38,18 +38,24 @@ def power(law, shared: float, rows: int, comparisons: int) -> tuple[float, float
     return now / DRAWS, before / DRAWS
 
 
-if __name__ == "__main__":
-    print("| rows of the kind | spreads | shared | false | false, widest | power, 1 | 3 | 7 | old test, 1 |")
-    print("| --: | :-- | --: | --: | --: | --: | --: | --: | --: |")
+def table(headings: list[str], measured) -> None:
+    """Print a table of what `measured(law, shared, rows)` gives, each line as soon as it is known."""
+    print("| rows of the kind | spreads | shared |", " | ".join(headings), "|")
+    print("| --: | :-- | --: |", " | ".join(["--:"] * len(headings)), "|")
     for rows in (24, 10):
         for name, law in LAWS.items():
             for shared in (0.5, 0.0):
-                wrong = false(law, shared, rows)
-                powers = [power(law, shared, rows, n) for n in (1, 3, 7)]
-                cells = [*wrong, *(now for now, _ in powers), powers[0][1]]
-                print(
-                    "|",
-                    " | ".join([str(rows), name, f"{shared:g}", *(f"{cell:.3f}" for cell in cells)]),
-                    "|",
-                    flush=True,
-                )
+                cells = [f"{cell:.3f}" for cell in measured(law, shared, rows)]
+                print("|", " | ".join([str(rows), name, f"{shared:g}", *cells]), "|", flush=True)
+
+
+def powers(law, shared: float, rows: int) -> list[float]:
+    """Of 1, 3 and 7 comparisons, and of one by the old test."""
+    found = [power(law, shared, rows, comparisons) for comparisons in (1, 3, 7)]
+    return [*(now for now, _ in found), found[0][1]]
+
+
+if __name__ == "__main__":
+    table(["false", "false, eight widest"], false)
+    print()
+    table([*(f"power, {n} comparison{'s' * (n > 1)}" for n in (1, 3, 7)), "old test, 1 comparison"], powers)
