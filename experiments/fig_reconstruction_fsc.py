@@ -27,4 +27,4 @@ def write(store: Store) -> list[Path]:
     snrs = {record.config["noise"].get("snr") for _, record in found}
     snr = snrs.pop() if len(snrs) == 1 else None
     drawn = figure.fsc(np.array(about["frequency"]), curves, about["views"], names, snr)
-    return figure.save(drawn, store.results, "reconstruction_fsc")
+    return figure.save(drawn, store.results, "reconstruction_fsc", figure.images_of(record for _, record in found))

@@ -25,7 +25,10 @@ PANELS = (
 @figure.styled
 def write(store: Store) -> list[Path]:
     """Write fig_scale_up.png and .svg: a line of panels for each method, every run a mark, trends to the paper's scale."""
-    return figure.save(sheet(scale_up.points(frame.frame(store.all()))), store.results, "fig_scale_up")
+    points = scale_up.points(frame.frame(store.all()))
+    return figure.save(
+        sheet(points), store.results, "fig_scale_up", figure.images_of(one for p in points for one in p.records)
+    )
 
 
 @figure.styled

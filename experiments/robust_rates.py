@@ -51,7 +51,7 @@ def write(store: Store) -> list[Path]:
         if of_net:
             parts += [f"## {HEADINGS[net]}", f"{setting(of_net[0]['settings'])} {grid(of_net)}", summary(of_net)]
             lines += [rate for axis in AXES for rate in rates(of_net, "location", axis)]
-            files += figures.save(figure(of_net), store.results, name)
+            files += figures.save(figure(of_net), store.results, name, images="")  # of points
     page = text.page("# Rates of the error of location", RULE, *(parts or ["No runs yet."]))
     return text.write(store, "robust_rates", {"md": page, "csv": to_csv(lines)}) + files
 

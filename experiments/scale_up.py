@@ -17,6 +17,7 @@ from scipy import stats
 
 from cryobench.evaluation.statistics import mean_and_spread
 from cryobench.printed import named, plain, short
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 from cryobench.tables.text import formatted, pipes
@@ -30,7 +31,7 @@ PUBLISHED = {"(.5,.5)-GAN + l1": (1, "(.5,.5)")}
 
 @dataclass(frozen=True)
 class Point:
-    """One row: what it varies, images seen in training, width, and the MSE of each seed."""
+    """One row: what it varies, images seen in training, width, the MSE of each seed, and its record."""
 
     row: str
     method: str
@@ -38,6 +39,7 @@ class Point:
     images: int
     width: int
     mse: tuple[float, ...]
+    records: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ def points(runs: pd.DataFrame) -> list[Point]:
                     first.method["images_seen"],
                     first.config["method"]["width"],
                     tuple(matching["mse"]),
+                    tuple(matching["record"]),
                 )
             )
     return out

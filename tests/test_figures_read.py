@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from cryobench import figure
+from cryobench.figure import style
 from cryobench.runs.store import Store
 from cryobench.tables import text as tables
 
@@ -64,7 +65,7 @@ def drawn(request, records, monkeypatch) -> dict[str, Figure]:
 
     monkeypatch.setattr(Store, "all", all_of)
     monkeypatch.setattr(tables, "write", lambda *_: [])
-    monkeypatch.setattr(figure, "save", lambda sheet, _, name: figures.update({name: sheet}) or [])
+    monkeypatch.setattr(style, "write", lambda sheet, file: figures.update({file.stem: sheet}))
     module, folder = request.param
     importlib.import_module(f"cryobench.experiments.{module}").write(Store(RESULTS / folder))
     assert figures
@@ -83,6 +84,17 @@ def test_it_can_be_read(drawn):
         assert not alike(sheet), name
         assert not cut_as_svg(sheet), name
         assert any("SNR" in one for one in words(sheet)) or name in WITHOUT_SNR, name
+
+
+def test_its_images_are_named_at_its_foot(drawn, request):
+    """Seen alone, without the page around it, a figure says of which molecule it is and how large its images are."""
+    module, folder = request.node.callspec.params["drawn"]
+    images = {DESK: "rnap_ecoli, 64 px, 3.2 Å/px", DESK128: "rnap_ecoli, 128 px, 1.6 Å/px"}.get(folder)
+    if module == "fig_image_size":
+        images = "rnap_ecoli, 32 to 128 px, 1.6 to 6.4 Å/px"
+    for name, sheet in drawn.items():
+        feet = [one for one in sheet.texts if one.get_position()[1] < 0.02 and one.get_text() == images]
+        assert len(feet) == (images is not None), name
 
 
 only = functools.partial(pytest.mark.parametrize, "drawn", indirect=True)

@@ -160,7 +160,9 @@ def write(result: Reconstructions, folder: Path) -> tuple[list[Path], list[dict]
     names = {label: called(model.config["method"]) for label, model in result.models.items()}
     snrs = {model.config["noise"].get("snr") for model in result.models.values()}
     drawn = figure.fsc(frequency, curves, result.views, names, snrs.pop() if len(snrs) == 1 else None)
-    return [*files, folder / "fsc.json", *figure.save(drawn, folder, "fsc")], lines
+    names_of_data = {model.config["data"]["name"] for model in result.models.values()}
+    images = figure.images_in(names_of_data, [result.truth.shape[-1]], [result.pixel_size])
+    return [*files, folder / "fsc.json", *figure.save(drawn, folder, "fsc", images)], lines
 
 
 def verdict(lines: list[dict]) -> str:
