@@ -18,6 +18,7 @@ from cycler import cycler
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from cryobench.files import replacing, writable
@@ -132,10 +133,12 @@ def note(figure: Figure, words: str) -> None:
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + NOTE)
     foot = NOTE / (height + NOTE)
-    if (engine := figure.get_layout_engine()) is not None:
+    if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
         engine.set(rect=(0, foot, 1, 1 - foot))
     for legend in figure.legends:
-        if legend._outside_loc == "lower":  # it stands at the foot of the whole sheet, whatever part the layout may use
+        if (
+            getattr(legend, "_outside_loc", None) == "lower"
+        ):  # it stands at the foot of the whole sheet, whatever part the layout may use
             legend.borderaxespad += 72 * NOTE / SMALL
     figure.text(1 - 0.06 / width, 0.05 / height, words, ha="right", va="bottom", fontsize=SMALL, color=FAINT)
 
