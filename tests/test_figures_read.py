@@ -3,6 +3,7 @@
 import functools
 import importlib
 import io
+import json
 import re
 from itertools import combinations
 from pathlib import Path
@@ -140,6 +141,23 @@ def test_marks_that_stand_beside_their_tick_are_said_to(drawn):
 @only(argvalues=[("fig_reconstruction_fsc", DESK)], ids="-".join)
 def test_the_fsc_names_its_snr(drawn):
     assert " at SNR 0.1," in drawn["reconstruction_fsc"].axes[0].get_title()
+
+
+@only(argvalues=[("fig_reconstruction_fsc", DESK)], ids="-".join)
+def test_the_fsc_says_who_knows_clean_images_and_the_resolution_of_each(drawn):
+    """An exemplar's resolution alone was read as what denoising gains."""
+    curves, beside = drawn["reconstruction_fsc"].legends
+    said = dict(" ".join(text.get_text().split()).rsplit(": ", 1) for text in curves.get_texts())
+    about = json.loads((RESULTS / DESK / "reconstruction" / "fsc.json").read_text("utf-8"))
+    values = [f"{one['resolution_0.5']:.1f} Å" for one in about["resolutions"]]
+    assert [value.removesuffix(" (Nyquist)") for value in said.values()] == values and said["clean"].endswith(
+        "(Nyquist)"
+    )
+    assert [name.partition(" (")[2] for name in said if "clean images" in name] == [
+        "λ = 500) (learnt from clean images of this molecule)",
+        "holds clean images of this molecule)",
+    ]
+    assert beside.get_texts()[-1].get_text() == "Nyquist, 6.4 Å"
 
 
 @only(argvalues=[("fig2_gallery", DESK128)], ids="-".join)
