@@ -43,7 +43,9 @@ def write(store: Store) -> list[Path]:
     files = text.write(store, "contamination", tables)
     for (unit, snr), grid in grids.items():
         name = f"contamination_snr{snr:g}{'' if unit == 'image' else '_batches'}"
-        files += figure.save(draw(grid, snr, unit, limit(snr)), store.results, name)
+        drawn = {run for cell in grid.values() for run in cell.run_ids}
+        images = figure.images_of(runs.loc[runs["run_id"].isin(drawn), "record"])
+        files += figure.save(draw(grid, snr, unit, limit(snr)), store.results, name, images)
     return files
 
 

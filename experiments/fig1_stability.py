@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from cryobench.experiments.table_stability import ROWS, SNR, oscillation, watched
+from cryobench.experiments.table_stability import ROWS, SNR, oscillation, watched, watching
 
 from cryobench import figure
 from cryobench.printed import named, short
@@ -23,7 +23,11 @@ def write(store: Store) -> list[Path]:
     """Write fig1_stability.png and .svg: the mean over seeds as a line, the range over seeds as a band."""
     runs, _ = watched(store)
     runs = {row: runs[row] for row in ROWS if runs.get(row)}
-    return figure.save(draw(runs), store.results, "fig1_stability") if runs else []
+    return (
+        figure.save(draw(runs), store.results, "fig1_stability", figure.images_of(watching(store).runs["record"]))
+        if runs
+        else []
+    )
 
 
 @figure.styled

@@ -49,10 +49,12 @@ def write(store: Store) -> list[Path]:
         shown = {row: some for row, some in chosen.items() if kept(store, some)}
         panels = [one for row in ordered(store, shown) for one in panel(store, shown[row], name(store, row, shown))]
         if panels:
-            size = next((record.data.get("pixel_size") for some in shown.values() for record in some["record"]), None)
+            records = [record for some in shown.values() for record in some["record"]]
+            size = next((record.data.get("pixel_size") for record in records), None)
             last = ", the limit last" if LIMIT in shown else ""
             title = f"one test image at SNR {snr:g}, and its MSE by each method: the highest first{last}"
-            files += figure.save(figure.gallery(panels, size, title), store.results, f"fig2_gallery_snr{snr:g}")
+            sheet = figure.gallery(panels, size, title)
+            files += figure.save(sheet, store.results, f"fig2_gallery_snr{snr:g}", figure.images_of(records))
     return files
 
 

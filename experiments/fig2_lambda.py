@@ -20,12 +20,17 @@ def write(store: Store) -> list[Path]:
     """Write fig2_lambda.png and .svg: the paper's nine panels in its order, then the limit λ → ∞."""
     rows = frame.sweep_rows("lambda")
     runs = frame.frame(store.all())
-    chosen = frame.by_row(frame.chosen(runs[runs["snr"] == SNR], rows).runs)
+    found = frame.chosen(runs[runs["snr"] == SNR], rows).runs
+    chosen = frame.by_row(found)
     names = {
         "oracle": "clean",
         **{row: f"λ = {row}" for row in rows if row not in ("oracle", LIMIT)},
         LIMIT: f"{named(LIMIT)}, λ → ∞",
     }
     panels = [one for row, name in names.items() for one in panel(store, chosen.get(row, runs[:0]), name)]
-    size = next((record.data.get("pixel_size") for some in chosen.values() for record in some["record"]), None)
-    return figure.save(figure.gallery(panels, size, TITLE), store.results, "fig2_lambda") if panels else []
+    if not panels:
+        return []
+    size = next((record.data.get("pixel_size") for record in found["record"]), None)
+    return figure.save(
+        figure.gallery(panels, size, TITLE), store.results, "fig2_lambda", figure.images_of(found["record"])
+    )

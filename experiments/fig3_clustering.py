@@ -30,7 +30,8 @@ def write(store: Store) -> list[Path]:
         rows, _ = records_of(runs, view)
         first = {row: records[0].analysis["clustering"] for row, records in rows.items() if records}
         if first:
-            files += figure.save(draw(first, view), store.results, name)
+            shown = [records[0] for records in rows.values() if records]
+            files += figure.save(draw(first, view), store.results, name, figure.images_of(shown))
     return files
 
 

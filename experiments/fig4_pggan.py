@@ -24,7 +24,8 @@ def write(store: Store) -> list[Path]:
     trained = {row: list(group["record"]) for row, group in frame.by_row(chosen).items()}
     if not trained:
         return []
-    files = figure.save(training(trained), store.results, "fig4_pggan_training")
+    images = figure.images_of(chosen["record"])
+    files = figure.save(training(trained), store.results, "fig4_pggan_training", images)
     lines = []
     oracle = kept(store, clean(runs, next(iter(trained.values()))))  # the same images for both
     reference = None if oracle is None else oracle[1]
@@ -36,7 +37,7 @@ def write(store: Store) -> list[Path]:
             if reference is not None:
                 lines.append((f"({below}) the same images, clean", reference))
     size = next(iter(trained.values()))[0].data.get("pixel_size")
-    return [*files, *(figure.save(strips(lines, size), store.results, "fig4_pggan") if lines else [])]
+    return files + (figure.save(strips(lines, size), store.results, "fig4_pggan", images) if lines else [])
 
 
 def clean(runs: pd.DataFrame, records: list[Record]) -> list[Record]:

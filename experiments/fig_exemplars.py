@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def write(store: Store) -> list[Path]:
     entries = [entry for axis in axes for entry in zip(*axis.get_legend_handles_labels(), strict=True)]
     handles = {name: one for one, name in [*entries, *entries[::-1]]}  # in this order, each as it is first drawn
     canvas.legend(handles.values(), handles, loc="outside lower center", ncols=4, title=in_words(drawn))
-    return figure.save(canvas, store.results, "fig_exemplars")
+    shown = [record for snr in SNRS for *_, matching in points(runs, snr) for record in matching["record"]]
+    return figure.save(canvas, store.results, "fig_exemplars", figure.images_of(shown))
 
 
 def in_words(drawn: list[dict[str, list[tuple[int, list[float]]]]]) -> str:
@@ -56,14 +58,20 @@ def in_words(drawn: list[dict[str, list[tuple[int, list[float]]]]]) -> str:
 
 
 def curves(runs: pd.DataFrame, snr: float) -> dict[str, list[tuple[int, list[float]]]]:
-    """Method → (number of training images, the MSE of each seed), ascending; of runs with the shipped settings else."""
+    """Method → (number of training images, the MSE of each seed), ascending."""
     by_method: dict[str, list[tuple[int, list[float]]]] = {}
+    for method, count, matching in points(runs, snr):
+        by_method.setdefault(method, []).append((count, list(matching["mse"])))
+    return {method: sorted(some) for method, some in by_method.items()}
+
+
+def points(runs: pd.DataFrame, snr: float) -> Iterator[tuple[str, int, pd.DataFrame]]:
+    """A method, a number of training images, and its runs there, with the shipped settings else."""
     for row, wanted in frame.sweep_rows("exemplars").items():
         method, _, count = row.rpartition(" ")
         matching = frame.usual(runs, {**wanted, "noise.snr": snr})
         if method in STYLES and len(matching):
-            by_method.setdefault(method, []).append((int(count), list(matching["mse"])))
-    return {method: sorted(points) for method, points in by_method.items()}
+            yield method, int(count), matching
 
 
 def panel(axis, by_method: dict, limit: float | None) -> None:

@@ -20,7 +20,10 @@ LIMIT = "Bayes limit"
 @figure.styled
 def write(store: Store) -> list[Path]:
     """Write fig_image_size.png and .svg: MSE and NMSE, means joined by lines, every seed a tick; the paper's MSE beside them."""
-    return figure.save(draw(image_size.points(frame.frame(store.all()))), store.results, "fig_image_size")
+    points = image_size.points(frame.frame(store.all()))
+    return figure.save(
+        draw(points), store.results, "fig_image_size", figure.images_of(one for p in points for one in p.records)
+    )
 
 
 @figure.styled

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from cryobench import figure
-from cryobench.printed import called
 from cryobench.runs.store import Store
 
 
@@ -21,10 +20,12 @@ def write(store: Store) -> list[Path]:
     curves = {name: np.array(curve) for name, curve in about["fsc"].items()}
     found = [(run, record) for run in about["runs"] if (record := store.read(run))]
     names = {
-        run if run in curves else record.config["method"]["name"]: called(record.config["method"])
+        run if run in curves else record.config["method"]["name"]: figure.used(
+            record.config["method"], record.side_information
+        )
         for run, record in found
     }  # as `reconstruct` names them
     snrs = {record.config["noise"].get("snr") for _, record in found}
     snr = snrs.pop() if len(snrs) == 1 else None
     drawn = figure.fsc(np.array(about["frequency"]), curves, about["views"], names, snr)
-    return figure.save(drawn, store.results, "reconstruction_fsc")
+    return figure.save(drawn, store.results, "reconstruction_fsc", figure.images_of(record for _, record in found))

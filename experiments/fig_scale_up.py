@@ -25,7 +25,10 @@ PANELS = (
 @figure.styled
 def write(store: Store) -> list[Path]:
     """Write fig_scale_up.png and .svg: a line of panels for each method, every run a mark, trends to the paper's scale."""
-    return figure.save(sheet(scale_up.points(frame.frame(store.all()))), store.results, "fig_scale_up")
+    points = scale_up.points(frame.frame(store.all()))
+    return figure.save(
+        sheet(points), store.results, "fig_scale_up", figure.images_of(one for p in points for one in p.records)
+    )
 
 
 @figure.styled
@@ -33,10 +36,11 @@ def sheet(points: list[scale_up.Point]):
     """Methods down, ways up across, all on one scale."""
     canvas = figure.new(9.0, 6.0)
     axes = canvas.subplots(len(scale_up.METHODS), len(PANELS), sharex="col", sharey=True)
+    sure = scale_up.corrected(scale_up.trends(points))
     for number, method in enumerate(scale_up.METHODS):
         for axis, (kind, by, title, label) in zip(axes[number], PANELS, strict=True):
             series, paper = scale_up.series(points, method)[kind], scale_up.PAPER[by]
-            slope = draw(axis, series, by, number)
+            slope = draw(axis, series, by, number, sure.get((method, kind)))
             axis.axvline(paper, color=figure.FAINT, linewidth=1, label=OF_ALL)
             axis.set(xscale="log", yscale="log", title=f"{named(method)}, {title}\n{slope}")
             if number == len(axes) - 1:
@@ -56,14 +60,15 @@ def sheet(points: list[scale_up.Point]):
         tuple(line[name] for line in handles[: 1 if name == OF_ALL else None] if name in line) for name in names
     ]
     together = {tuple: HandlerTuple(ndivide=None, pad=0.6)}
-    canvas.legend(signs, names, loc="outside lower center", ncols=4, handler_map=together)
+    title = f"p of the test that the power is 0, corrected for the {len(sure)} trends (Holm)" if sure else ""
+    canvas.legend(signs, names, loc="outside lower center", ncols=4, handler_map=together, title=title)
     return canvas
 
 
-def draw(axis, series: list[scale_up.Point], by: str, number: int) -> str:
+def draw(axis, series: list[scale_up.Point], by: str, number: int, p: float | None = None) -> str:
     """One method's runs, hollow, as they lie on each other; its trend; the 95 % interval of one run more, if there is scatter.
 
-    Returns the trend in words.
+    Returns the trend in words; p: of a power of 0, corrected for the number of trends.
     """
     if not series:
         return "not run"
@@ -79,7 +84,7 @@ def draw(axis, series: list[scale_up.Point], by: str, number: int) -> str:
         low, high = np.transpose(interval)
         band = "95 % interval of one run more"
         axis.fill_between(reach, low, high, color=colour, alpha=figure.BAND, linewidth=0, label=band)
-    sure = "" if fit.p is None else f" (p = {plain(fit.p)})"
+    sure = "" if p is None else f" (p = {plain(p)})"
     return f"MSE ∝ {'images' if by == 'images' else 'd'}$^{{{fit.b:.2f}}}${sure}"
 
 

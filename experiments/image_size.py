@@ -14,6 +14,7 @@ import pandas as pd
 
 from cryobench.evaluation.statistics import mean_and_spread
 from cryobench.printed import named, short
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 from cryobench.tables.text import formatted, pipes
@@ -29,12 +30,13 @@ PUBLISHED = {
 
 @dataclass(frozen=True)
 class Point:
-    """A method at an image size in px: MSE and NMSE of each seed."""
+    """A method at an image size in px: MSE and NMSE of each seed, and its record."""
 
     method: str
     size: int
     mse: tuple[float, ...]
     nmse: tuple[float, ...]
+    records: tuple[Record, ...] = ()
 
 
 def write(store: Store) -> list[Path]:
@@ -49,9 +51,9 @@ def points(runs: pd.DataFrame) -> list[Point]:
     for row, wanted in frame.sweep_rows(SWEEP).items():
         method, _, size = row.removesuffix(" px").rpartition(", ")
         matching = frame.usual(runs, {**wanted, "noise.snr": SNR, "scale.name": "desk128"})
-        matching = matching.reindex(columns=list(METRICS)).dropna()
+        matching = matching.reindex(columns=[*METRICS, "record"]).dropna()
         if len(matching):
-            out.append(Point(method, int(size), tuple(matching["mse"]), tuple(matching["nmse"])))
+            out.append(Point(method, int(size), *map(tuple, (matching["mse"], matching["nmse"], matching["record"]))))
     return out
 
 

@@ -51,7 +51,7 @@ def write(store: Store) -> list[Path]:
         if of_net:
             parts += [f"## {HEADINGS[net]}", f"{setting(of_net[0]['settings'])} {grid(of_net)}", summary(of_net)]
             lines += [rate for axis in AXES for rate in rates(of_net, "location", axis)]
-            files += figures.save(figure(of_net), store.results, name)
+            files += figures.save(figure(of_net), store.results, name, images="")  # of points
     page = text.page("# Rates of the error of location", RULE, *(parts or ["No runs yet."]))
     return text.write(store, "robust_rates", {"md": page, "csv": to_csv(lines)}) + files
 
@@ -60,8 +60,9 @@ RULE = (
     "The slope of the logarithm of the error along log ε (n fixed) or along log n (ε fixed), mean(spread over seeds). The "
     "theorem bounds the error from above. The verdict is by the 95 % interval of the slope over seeds: *agrees*, all of it is "
     f"within {TOLERANCE:g} of the bound's slope; *slower*, all of it is on the side where the error grows less along ε or falls "
-    "more along n, which the theorem allows; *faster*, all of it is on the other side, so the error does not keep to the bound's "
-    f"rate; *undecided*, none of these. {OUTSIDE} |α−β| ≥ 1: the theorem says nothing of these pairs."
+    "more along n, which the theorem allows; *faster*, all of it is on the side where the error grows more along ε or falls "
+    "less along n, so it does not keep to the bound's rate; *undecided*, none of these. "
+    f"{OUTSIDE} |α−β| ≥ 1: the theorem says nothing of these pairs."
 )
 
 
@@ -172,7 +173,7 @@ def rate(row: str, axis: str, fixed: float, p: int, by_x: dict[float, dict[int, 
 def figure(results: Iterable[dict], kind: str = "location") -> Figure:
     """Above, the error along each axis, the GANs in two groups by |α−β| < 1; below, the slope of each beside Theorem 1's."""
     results = list(results)
-    canvas = figures.new(9.0, 8.0)
+    canvas = figures.new(9.0, 8.4)
     axes = canvas.subplots(2, len(AXES), height_ratios=(1, 1.1))
     for (curves, slopes), axis in zip(axes.T, AXES, strict=True):
         lines = rates(results, kind, axis)
@@ -181,16 +182,24 @@ def figure(results: Iterable[dict], kind: str = "location") -> Figure:
         curves.set_title(TITLES[axis].format(n=lines[0].fixed, epsilon=lines[0].fixed))
     axes[1, 1].tick_params(labelleft=False)
     handles = {name: one for axis in axes.flat for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
-    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=2, title=in_words(lines[0].p))
+    seeds = figures.counted(line.seeds for line in lines)
+    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=2, title=in_words(lines[0].p, seeds))
     return canvas
 
 
-def in_words(p: int) -> str:
-    """What the legend's signs and the verdicts mean."""
+def in_words(p: int, seeds: str) -> str:
+    """What the legend's signs and the verdicts mean; seeds: how many a mark stands for."""
+    each = (
+        "every mark is one seed"
+        if seeds == "one seed"
+        else f"marks are means over {seeds}, bars their standard deviation"
+    )
     return (
         f"Theorem 1: error² ≤ C (p/n ∨ ε²), where p = {p} is the dimension, C a constant, and ∨ takes the larger of the two\n"
-        "agrees: the whole interval is in the grey band; slower: all of it is where the error grows less along ε or falls more\n"
-        "along n than the bound's, which the theorem allows; faster: all of it is on the other side; undecided: none of these"
+        f"upper panels: {each}\n"
+        "lower panels, agrees: the whole interval is in the grey band\n"
+        "slower: all of it is where the error grows less with ε, or falls more with n, than the bound: the theorem allows that\n"
+        "faster: all of it is where the error grows more with ε, or falls less with n, than the bound; undecided: none of these"
     )
 
 
@@ -213,14 +222,16 @@ def group(line: Rate) -> tuple[str, dict]:
 
 
 def error_curves(panel, lines: list[Rate], axis: str, kind: str) -> None:
-    """The mean error over seeds of each estimator; and the bound."""
+    """The mean error over seeds of each estimator, with its spread; and the bound."""
     for line in lines:
         label, look = group(line)
         panel.plot(line.x, line.mean, label=label, linewidth=1, **look)
+        mean, spread = np.array(line.mean), np.array(line.spread)
+        panel.vlines(line.x, mean - spread, mean + spread, color=look["color"], linewidth=0.8)
     first = lines[0]
     n, epsilon = (first.fixed, first.x) if axis == "epsilon" else (first.x, first.fixed)
     values = bound(first.p, n, epsilon)
-    panel.plot(first.x, values, ":", color=figures.INK, label="upper panels: Theorem 1's bound with C = 1")
+    panel.plot(first.x, values, ":", color=figures.INK, label="upper panels: slope of the bound (its height is free)")
     panel.set(xscale="log", yscale="log", xlabel=XLABELS[axis], ylabel=f"error of {kind}, {ERRORS[kind]}")
     figures.ticks(panel.xaxis, first.x, "{:,g}".format)
     figures.log_ticks(panel.yaxis, "{:g}".format)
@@ -247,7 +258,13 @@ def slope_marks(panel, gans: list[Rate]) -> None:
     seeds = figures.counted(line.seeds for line in gans)
     panel.set(xlabel=f"slope of log error, its 95 % interval over {seeds}", ylim=(-0.6, len(gans) - 0.4))
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:.2g}".replace("-", "−"))
-    panel.set_title(f"Slopes: Theorem 1 says {theorem:.2g},\n{counted(gans)}".replace("-", "−"))
+    parts = [f"Slopes: Theorem 1 says {theorem:.2g}"]
+    for some, where in (
+        ([line for line in gans if not line.row.endswith(OUTSIDE)], "covered by it"),
+        ([line for line in gans if line.row.endswith(OUTSIDE)], "outside it"),
+    ):
+        parts += [f"{len(some)} GAN{'s' * (len(some) > 1)} {where}: {counted(some)}"] if some else []
+    panel.set_title("\n".join(parts).replace("-", "−"))
 
 
 def counted(gans: list[Rate]) -> str:

@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cryobench.evaluation.statistics import mean_and_spread
+from cryobench.evaluation.statistics import LEVEL, holm, mean_and_spread
 from cryobench.printed import named, plain, short
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 from cryobench.tables.text import formatted, pipes
@@ -25,12 +26,15 @@ METHODS = ("l1-Autoencoder", "(.5,.5)-GAN + l1")
 SNR = 0.1
 # Images seen by the paper's runs, 25,000 pairs for 20 epochs (a twentieth less, at most 500, chooses the checkpoint); width.
 PAPER = {"images": 20 * 24_500, "width": 64}
+# Way up → what it is a power of, and in words.
+WAYS = {"pairs": ("images", "more pairs"), "epochs": ("images", "more epochs"), "width": ("width", "wider nets")}
+TRENDS = tuple("method way by first last runs slope slope_error p p_corrected verdict".split())  # columns of their csv
 PUBLISHED = {"(.5,.5)-GAN + l1": (1, "(.5,.5)")}
 
 
 @dataclass(frozen=True)
 class Point:
-    """One row: what it varies, images seen in training, width, and the MSE of each seed."""
+    """One row: what it varies, images seen in training, width, the MSE of each seed, and its record."""
 
     row: str
     method: str
@@ -38,6 +42,7 @@ class Point:
     images: int
     width: int
     mse: tuple[float, ...]
+    records: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,10 @@ class Trend:
 
 
 def write(store: Store) -> list[Path]:
-    """Write scale_up.md and .csv from the records of `+sweep=scale_up`."""
+    """Write scale_up.md and .csv, and the trends in scale_up_trends.csv, from the records of `+sweep=scale_up`."""
     measured = points(frame.frame(store.all()))
-    return text.write(store, "scale_up", {"md": to_markdown(measured), "csv": to_csv(measured)})
+    files = text.write(store, "scale_up", {"md": to_markdown(measured), "csv": to_csv(measured)})
+    return files + text.write(store, "scale_up_trends", {"csv": trends_to_csv(measured)})
 
 
 def points(runs: pd.DataFrame) -> list[Point]:
@@ -102,6 +108,7 @@ def points(runs: pd.DataFrame) -> list[Point]:
                     first.method["images_seen"],
                     first.config["method"]["width"],
                     tuple(matching["mse"]),
+                    tuple(matching["record"]),
                 )
             )
     return out
@@ -131,13 +138,42 @@ def trend(points: list[Point], by: str) -> Trend | None:
     return Trend(float(fit.intercept), float(fit.slope), tuple(x), scatter, float(fit.pvalue) if len(x) > 2 else None)
 
 
+def trends(points: list[Point]) -> dict[tuple[str, str], Trend]:
+    """(method, way) → its trend, of those that have one."""
+    found = {
+        (method, way): trend(series(points, method)[way], by) for method in METHODS for way, (by, _) in WAYS.items()
+    }
+    return {which: fit for which, fit in found.items() if fit}
+
+
+def corrected(found: dict[tuple[str, str], Trend]) -> dict[tuple[str, str], float]:
+    """The p of each of these trends that has one, corrected for their number (Holm)."""
+    known = {which: fit.p for which, fit in found.items() if fit.p is not None}
+    return dict(zip(known, holm(list(known.values())), strict=True))
+
+
+def trends_to_csv(points: list[Point]) -> str:
+    """A line for each trend: TRENDS; verdict: which way the MSE goes, where the corrected p is below the level."""
+    found, lines = trends(points), []
+    sure = corrected(found)
+    for (method, way), fit in found.items():
+        p = sure.get((method, way))
+        verdict = "" if p is None else "undecided" if p >= LEVEL else "falls" if fit.b < 0 else "rises"
+        ends = (f"{end:g}" for end in (min(fit.x), max(fit.x)))
+        lines.append([method, way, WAYS[way][0], *ends, len(fit.x), fit.b, fit.slope_error, fit.p, p, verdict])
+    return text.sheet(TRENDS, lines)
+
+
 def to_markdown(points: list[Point]) -> str:
     """The page: a line for each point, then what the trends say."""
     lines = [["row", "training pairs", "images seen", "width", "MSE", "seeds"]]
     for p in points:
         mse = formatted("mse", *mean_and_spread(p.mse))
         lines.append([named(p.row), f"{p.pairs:,}", f"{p.images:,}", str(p.width), mse, str(len(p.mse))])
-    caption = f"ResNet, SNR {SNR:g}, steps away from the desk scale. MSE: mean(spread over seeds)."
+    caption = (
+        f"ResNet, SNR {SNR:g}, steps away from the desk scale. MSE: mean(spread over seeds). Trends: p of the test that the "
+        f"power is 0; corrected: for the number of trends here, {len(corrected(trends(points)))}, by Holm's method."
+    )
     parts = ["# Toward the paper's scale", caption, pipes(lines)]
     parts += [reading(points, method) for method in METHODS]
     return text.page(*parts)
@@ -145,20 +181,19 @@ def to_markdown(points: list[Point]) -> str:
 
 def reading(points: list[Point], method: str) -> str:
     """What the trends of one method say, in words."""
-    ways = series(points, method)
-    trends = []
-    for kind, by in (("pairs", "images"), ("epochs", "images"), ("width", "width")):
-        if fit := trend(ways[kind], by):
+    found, parts = trends(points), []
+    sure = corrected(found)
+    for way, (by, what) in WAYS.items():
+        if fit := found.get((method, way)):
             value, room = fit.at(PAPER[by])
             span = f" (95 %: {short(room[0])} to {short(room[1])})" if room else ""
-            what = {"pairs": "more pairs", "epochs": "more epochs", "width": "wider nets"}[kind]
-            sure = "" if fit.p is None else f" (p = {plain(fit.p)})"
+            p = "" if fit.p is None else f" (p = {plain(fit.p)}, corrected {plain(sure[method, way])})"
             power = f"{by} to the power of {fit.b:.2f}".replace("-", "−")
-            trends.append(f"{what}: MSE ∝ {power}{sure}, {short(value)}{span} at the paper's {PAPER[by]:,}")
-    if not trends:
+            parts.append(f"{what}: MSE ∝ {power}{p}, {short(value)}{span} at the paper's {PAPER[by]:,}")
+    if not parts:
         return ""
-    words = f"**{named(method)}.** " + "; ".join(trends) + "."
-    more, wider = trend(ways["pairs"], "images"), trend(ways["width"], "width")
+    words = f"**{named(method)}.** " + "; ".join(parts) + "."
+    more, wider = found.get((method, "pairs")), found.get((method, "width"))
     if more and wider:
         desk = [p for p in points if p.method == method and p.row.endswith("4000 pairs")]
         if desk:

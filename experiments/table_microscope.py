@@ -19,6 +19,7 @@ import pandas as pd
 from cryobench import figure
 from cryobench.evaluation import statistics
 from cryobench.printed import multiple, named
+from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
 from cryobench.tables.comparison import Measure
@@ -89,7 +90,7 @@ def write(store: Store) -> list[Path]:
                 "tex": text.booktabs(TITLE, "tab:microscope", len(grid([])[0]), grid([]), [grid(lines)[1:]], SIGNS),
             },
         ),
-        *draw(store, lines),
+        *draw(store, lines, chosen.runs["record"]),
     ]
 
 
@@ -206,7 +207,7 @@ def in_words(answer: statistics.Answer) -> str:
 
 
 @figure.styled
-def draw(store: Store, lines: list[dict]) -> list[Path]:
+def draw(store: Store, lines: list[dict], records: Iterable[Record]) -> list[Path]:
     """A column for each setting, a row for each method, its variants, hollow, below it; NMSE to the right, the limit dashed.
 
     Shifted particles have the limit of the same ones at the centre, as in the table."""
@@ -222,7 +223,7 @@ def draw(store: Store, lines: list[dict]) -> list[Path]:
     seeds = figure.counted(line["n_seeds"] for line in lines) if lines else "seeds"
     title = f"NMSE at SNR {SNR:g}, mean over {seeds}; no mark: not run\n{VARIANTS}"
     canvas.legend(handles.values(), handles, loc="outside lower center", ncols=2, title=title)
-    return figure.save(canvas, store.results, "fig_microscope")
+    return figure.save(canvas, store.results, "fig_microscope", figure.images_of(records))
 
 
 def base(method: str) -> str:

@@ -75,12 +75,17 @@ def answer(lines: list[dict]) -> list[str]:
     ]
 
 
-def watched(store: Store) -> tuple[dict[str, list[dict]], list[str]]:
-    """Row → the curves of its runs, one dict of arrays a seed, of equal length; and notes. Runs without a watch have none."""
+def watching(store: Store) -> frame.Chosen:
+    """The runs of ROWS whose training was watched."""
     runs = frame.frame(store.all())
     seen = runs[(runs["snr"] == SNR) & runs["record"].map(lambda record: bool(record.method.get("watch")))]
     rows = frame.sweep_rows("stability")
-    chosen = frame.chosen(seen, {row: rows[row] for row in ROWS})
+    return frame.chosen(seen, {row: rows[row] for row in ROWS})
+
+
+def watched(store: Store) -> tuple[dict[str, list[dict]], list[str]]:
+    """Row → the curves of its runs, one dict of arrays a seed, of equal length; and notes. Runs without a watch have none."""
+    chosen = watching(store)
     curves = {
         row: [record.method["watch"] for record in group["record"]] for row, group in frame.by_row(chosen.runs).items()
     }

@@ -279,6 +279,39 @@ def test_the_bounds_curve_and_its_slope_are_told_apart_and_its_letters_named():
     )
     title = shown.get_title().get_text()
     assert "p = 10 is the dimension" in title and "C a constant" in title and "∨ takes the larger" in title
+    assert "height is free" in bound.get_label(), "an upper bound drawn below all errors looks as if they broke it"
+    assert "means over 3 seeds" in title
+
+
+@pytest.mark.parametrize(("slope", "along_n"), [(-0.3, "faster"), (-0.7, "slower")])
+def test_verdicts_are_counted_for_gans_that_the_theorem_covers_and_apart_for_the_others(slope, along_n):
+    """As the report does. Faster is as its words say: along n the error falls less than the bound."""
+    rng = np.random.default_rng(0)
+    results = [
+        {
+            "settings": {
+                "epsilon": epsilon,
+                "n": n,
+                "p": 10,
+                "alpha": alpha,
+                "beta": beta,
+                "widths": [20],
+                "discriminator": "bounded",
+            },
+            "location": {"gan": (epsilon**2 if n > 1e5 else n**slope) * rng.uniform(0.99, 1.01), "oracle": n**-0.5},
+            "seed": seed,
+        }
+        for alpha, beta in ((0, 0), (1, 1), (1, -1))
+        for epsilon, n in ((0.1, 10**6), (0.2, 10**6), (1e-4, 100), (1e-4, 1000), (1e-4, 10**4))
+        for seed in range(4)
+    ]
+    sheet = robust_rates.figure(results)
+    titles = [axis.get_title() for axis in sheet.axes if axis.get_title().startswith("Slopes")]
+    for title, word in zip(titles, ("faster", along_n), strict=True):
+        assert title.splitlines()[1:] == [f"2 GANs covered by it: 2 are {word}", f"1 GAN outside it: 1 is {word}"]
+    said = sheet.legends[0].get_title().get_text()
+    assert "faster: all of it is where the error grows more with ε, or falls less with n" in said
+    assert "slower: all of it is where the error grows less with ε, or falls more with n" in said
 
 
 @pytest.mark.parametrize("gaps", [0, 3])

@@ -3,6 +3,7 @@
 import functools
 import importlib
 import io
+import json
 import re
 from itertools import combinations
 from pathlib import Path
@@ -16,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from cryobench import figure
+from cryobench.figure import style
 from cryobench.runs.store import Store
 from cryobench.tables import text as tables
 
@@ -64,7 +66,7 @@ def drawn(request, records, monkeypatch) -> dict[str, Figure]:
 
     monkeypatch.setattr(Store, "all", all_of)
     monkeypatch.setattr(tables, "write", lambda *_: [])
-    monkeypatch.setattr(figure, "save", lambda sheet, _, name: figures.update({name: sheet}) or [])
+    monkeypatch.setattr(style, "write", lambda sheet, file: figures.update({file.stem: sheet}))
     module, folder = request.param
     importlib.import_module(f"cryobench.experiments.{module}").write(Store(RESULTS / folder))
     assert figures
@@ -83,6 +85,17 @@ def test_it_can_be_read(drawn):
         assert not alike(sheet), name
         assert not cut_as_svg(sheet), name
         assert any("SNR" in one for one in words(sheet)) or name in WITHOUT_SNR, name
+
+
+def test_its_images_are_named_at_its_foot(drawn, request):
+    """Seen alone, without the page around it, a figure says of which molecule it is and how large its images are."""
+    module, folder = request.node.callspec.params["drawn"]
+    images = {DESK: "rnap_ecoli, 64 px, 3.2 Å/px", DESK128: "rnap_ecoli, 128 px, 1.6 Å/px"}.get(folder)
+    if module == "fig_image_size":
+        images = "rnap_ecoli, 32 to 128 px, 1.6 to 6.4 Å/px"
+    for name, sheet in drawn.items():
+        feet = [one for one in sheet.texts if one.get_position()[1] < 0.02 and one.get_text() == images]
+        assert len(feet) == (images is not None), name
 
 
 only = functools.partial(pytest.mark.parametrize, "drawn", indirect=True)
@@ -128,6 +141,23 @@ def test_marks_that_stand_beside_their_tick_are_said_to(drawn):
 @only(argvalues=[("fig_reconstruction_fsc", DESK)], ids="-".join)
 def test_the_fsc_names_its_snr(drawn):
     assert " at SNR 0.1," in drawn["reconstruction_fsc"].axes[0].get_title()
+
+
+@only(argvalues=[("fig_reconstruction_fsc", DESK)], ids="-".join)
+def test_the_fsc_says_who_knows_clean_images_and_the_resolution_of_each(drawn):
+    """An exemplar's resolution alone was read as what denoising gains."""
+    curves, beside = drawn["reconstruction_fsc"].legends
+    said = dict(" ".join(text.get_text().split()).rsplit(": ", 1) for text in curves.get_texts())
+    about = json.loads((RESULTS / DESK / "reconstruction" / "fsc.json").read_text("utf-8"))
+    values = [f"{one['resolution_0.5']:.1f} Å" for one in about["resolutions"]]
+    assert [value.removesuffix(" (Nyquist)") for value in said.values()] == values and said["clean"].endswith(
+        "(Nyquist)"
+    )
+    assert [name.partition(" (")[2] for name in said if "clean images" in name] == [
+        "λ = 500) (learnt from clean images of this molecule)",
+        "holds clean images of this molecule)",
+    ]
+    assert beside.get_texts()[-1].get_text() == "Nyquist, 6.4 Å"
 
 
 def methods_of(sheet) -> int:

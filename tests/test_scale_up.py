@@ -1,10 +1,15 @@
 """Trends toward the paper's scale: a power law is found again, and its interval holds what it should."""
 
+import csv
+import io
+import re
+
 import numpy as np
 import pytest
 from cryobench.experiments import fig_scale_up, scale_up
 from cryobench.experiments.scale_up import Point
 
+from cryobench.printed import plain
 from cryobench.runs.store import Store
 
 
@@ -60,3 +65,27 @@ def test_two_points_have_a_trend_and_no_interval():
 def test_without_records_table_and_figure_are_empty_and_whole(tmp_path):
     store = Store(tmp_path)
     assert all(file.stat().st_size for file in (*scale_up.write(store), *fig_scale_up.write(store)))
+
+
+def test_p_is_corrected_for_all_trends_and_told_as_the_csv_has_it():
+    rng, methods = np.random.default_rng(1), scale_up.METHODS
+    points = [
+        Point(p.row.replace(methods[0], method), method, p.pairs, p.images, p.width, p.mse)
+        for method in methods
+        for p in made_up(rng, 0.1)
+    ]
+    found = scale_up.trends(points)
+    sure = scale_up.corrected(found)
+    assert len(found) == len(sure) == 4  # no epochs here
+    least = min(found, key=lambda which: found[which].p)
+    assert sure[least] == pytest.approx(4 * found[least].p) and all(sure[one] >= found[one].p for one in found)
+    lines = list(csv.DictReader(io.StringIO(scale_up.trends_to_csv(points))))
+    for line in lines:
+        p = sure[line["method"], line["way"]]
+        assert float(line["p_corrected"]) == pytest.approx(p, rel=1e-5)
+        assert (line["verdict"] == "undecided") == (p >= 0.05)
+    assert {line["verdict"] for line in lines} > {"undecided"}
+    (legend,) = fig_scale_up.sheet(points).legends
+    assert "corrected for the 4 trends" in legend.get_title().get_text()
+    titles = [axis.get_title() for axis in legend.figure.axes if "p = " in axis.get_title()]
+    assert [re.search(r"p = (.*)\)", title)[1] for title in titles] == [plain(sure[which]) for which in found]

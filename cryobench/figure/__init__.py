@@ -1,6 +1,6 @@
 """Pictures: one style for all of them, and images of particles beside each other. Without pyplot's global state."""
 
-from cryobench.figure.fsc import THRESHOLDS, fsc
+from cryobench.figure.fsc import THRESHOLDS, fsc, used
 from cryobench.figure.images import beside, conformations, gallery, grey_bar, pairs, scale_bar, show, strip
 from cryobench.figure.structure import structure
 from cryobench.figure.style import (
@@ -16,8 +16,11 @@ from cryobench.figure.style import (
     SMALL,
     aside,
     counted,
+    images_in,
+    images_of,
     log_ticks,
     new,
+    note,
     over_seeds,
     save,
     styled,
@@ -45,8 +48,11 @@ __all__ = [
     "fsc",
     "gallery",
     "grey_bar",
+    "images_in",
+    "images_of",
     "log_ticks",
     "new",
+    "note",
     "over_seeds",
     "pairs",
     "save",
@@ -57,5 +63,6 @@ __all__ = [
     "styled",
     "ticks",
     "to_svg",
+    "used",
     "write",
 ]

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -18,10 +18,14 @@ from cycler import cycler
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from cryobench.files import replacing, writable
 from cryobench.printed import short
+
+if TYPE_CHECKING:
+    from cryobench.runs.record import Record
 
 # Okabe and Ito's colours, which the colour-blind tell apart: blue, vermilion, green, orange, purple, sky. Marks help.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c08000", "#cc79a7", "#3a96cf")
@@ -30,6 +34,7 @@ LINES = ("-", "--", "-.", ":")
 INK, FAINT, GRID, PAPER = "#1a1a1a", "#6b7680", "#dfe3e7", "#ffffff"
 ON_IMAGE = "#fefefe"  # what is drawn on a grey image: white in light and dark
 SMALL = 9  # points
+NOTE = 0.22  # inches: the height of the line of a note at the foot
 NEAR = 1.6  # times: a tick that lies no further below what is drawn is where a logarithmic axis begins
 BAND = 0.2  # how dense bands, hulls and other fills of a series' colour are
 # Light → dark, of an SVG. On white the series are Okabe & Ito's, the two palest darker, with a contrast of 3 or more; on the
@@ -86,8 +91,14 @@ def new(width: float, height: float) -> Figure:
     return figure
 
 
-def save(figure: Figure, results: Path, name: str) -> list[Path]:
-    """Write RESULTS/figures/NAME.png and .svg; the same figure gives the same files."""
+def save(figure: Figure, results: Path, name: str, images: str) -> list[Path]:
+    """Write RESULTS/figures/NAME.png and .svg; the same figure gives the same files.
+
+    images: of which molecule, and how large (`images_of`); it stands at the foot, since a figure is read without its caption,
+    too. "" where there are none.
+    """
+    if images:
+        note(figure, images)
     folder = results / "figures"
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     with writable(folder):
@@ -95,6 +106,41 @@ def save(figure: Figure, results: Path, name: str) -> list[Path]:
         for file in (png, svg):
             write(figure, file)
     return [png, svg]
+
+
+def images_of(records: Iterable[Record]) -> str:
+    """Of which molecule the images of these records are, and how large: "rnap_ecoli, 64 px, 3.2 Å/px"; "" without images."""
+    known = [record for record in records if "image_size" in record.config.get("data", {})]
+    sizes = {int(record.config["data"]["image_size"]) for record in known}
+    scales = {record.data.get("pixel_size") for record in known}
+    return images_in({record.config["data"]["name"] for record in known}, sizes, scales)
+
+
+def images_in(names: Collection[str], sizes: Collection[int], pixel_sizes: Collection[float | None]) -> str:
+    """The same of names, sizes in px and pixel sizes in Å; of several sizes from the smallest to the largest.
+
+    >>> images_in({"rnap_ecoli"}, {32, 128, 64}, {6.4, 1.6, 3.2}), images_in(["a.mrcs"], [64], [None]), images_in([], [], [])
+    ('rnap_ecoli, 32 to 128 px, 1.6 to 6.4 Å/px', 'a.mrcs, 64 px', '')
+    """
+    numbers = ((sizes, "px"), ([one for one in pixel_sizes if one], "Å/px"))
+    spans = [(dict.fromkeys((min(some), max(some))), unit) for some, unit in numbers if some]
+    return ", ".join([*sorted(names), *(f"{' to '.join(f'{one:.3g}' for one in ends)} {unit}" for ends, unit in spans)])
+
+
+@styled
+def note(figure: Figure, words: str) -> None:
+    """Write small pale words in the lower right corner, in a line of their own, by which the figure becomes higher."""
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + NOTE)
+    foot = NOTE / (height + NOTE)
+    if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
+        engine.set(rect=(0, foot, 1, 1 - foot))
+    for legend in figure.legends:
+        if (
+            getattr(legend, "_outside_loc", None) == "lower"
+        ):  # it stands at the foot of the whole sheet, whatever part the layout may use
+            legend.borderaxespad += 72 * NOTE / SMALL
+    figure.text(1 - 0.06 / width, 0.05 / height, words, ha="right", va="bottom", fontsize=SMALL, color=FAINT)
 
 
 def write(figure: Figure, file: Path) -> Path:

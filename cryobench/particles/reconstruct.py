@@ -30,7 +30,6 @@ from cryobench.errors import InputError
 from cryobench.evaluation.analysis.sharpness import resolution
 from cryobench.methods.base import Denoiser
 from cryobench.particles.model import Model
-from cryobench.printed import called
 
 AT_ONCE = 32  # images inserted, or denoised, at a time
 THRESHOLDS = tuple(sorted(figure.THRESHOLDS))
@@ -157,10 +156,15 @@ def write(result: Reconstructions, folder: Path) -> tuple[list[Path], list[dict]
         "fsc": {name: [float(f"{value:.5g}") for value in curve] for name, curve in curves.items()},
     }
     (folder / "fsc.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    names = {label: called(model.config["method"]) for label, model in result.models.items()}
+    names = {
+        label: figure.used(model.config["method"], model.method.side_information)
+        for label, model in result.models.items()
+    }
     snrs = {model.config["noise"].get("snr") for model in result.models.values()}
     drawn = figure.fsc(frequency, curves, result.views, names, snrs.pop() if len(snrs) == 1 else None)
-    return [*files, folder / "fsc.json", *figure.save(drawn, folder, "fsc")], lines
+    names_of_data = {model.config["data"]["name"] for model in result.models.values()}
+    images = figure.images_in(names_of_data, [result.truth.shape[-1]], [result.pixel_size])
+    return [*files, folder / "fsc.json", *figure.save(drawn, folder, "fsc", images)], lines
 
 
 def verdict(lines: list[dict]) -> str:

@@ -51,7 +51,9 @@ CAPTIONS = (
         r"reconstruction_fsc",
         "Fourier shell correlation with the true volume of what is reconstructed from denoised images of one "
         "conformation, of a larger test set. Where a curve falls to ½, 1 over the frequency is the resolution. What lies above "
-        "the curve of the noisy images a method did not take from them; what lies below it is lost by denoising.",
+        "the curve of the noisy images a method did not take from them; what lies below it is lost by denoising. At the Nyquist "
+        "frequency even that of clean images falls: a simulated molecule, made without higher frequencies, has next to no "
+        "power there, so that the smallest error counts.",
     ),
     (
         r"strip_gan_(.+)_(.+)",

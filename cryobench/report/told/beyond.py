@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from cryobench.printed import multiple, named
+from cryobench.printed import multiple, named, plain
 from cryobench.report import findings
 from cryobench.report.told.words import FEW, Lines, by_one_seed, known, listed, moved, number, ranked, span, tells
 from cryobench.tables.limits import LIMITS, NO_METHODS, ROWS
@@ -63,28 +62,24 @@ def image_size(lines: Lines) -> str:
     )
 
 
-@tells("scale_up", columns="row method mse")
+@tells("scale_up", columns="method way by slope p_corrected verdict", csv="scale_up_trends")
 def scale_up(lines: Lines) -> str:
-    """How the MSE moves along each way up, from its first step to its last."""
-    ways: dict[str, dict[str, dict[float, float]]] = {}
-    for line, mse in known(lines, "mse"):
-        found = re.search(r", (?:d = )?(\d+)( pairs| epochs)?$", line["row"])
-        if found:
-            way = ways.setdefault((found[2] or "").strip(), {})
-            way.setdefault(line["method"], {})[float(found[1])] = mse
-    parts = []
-    for unit, words in (
-        ("pairs", "from {} to {} pairs"),
-        ("", "from width {} to {}"),
-        ("epochs", "from {} to {} epochs"),
-    ):
-        series = [steps for steps in ways.get(unit, {}).values() if len(steps) > 1]
-        if series:
-            ends = [[min(steps), max(steps)] for steps in series]
-            ratios = [steps[last] / steps[first] for steps, (first, last) in zip(series, ends, strict=True)]
-            parts.append(f"{moved(ratios)} {words.format(*(f'{end:,.0f}' for end in ends[0]))}")
-    methods = findings.counted(len({line["method"] for line in lines}), "net")
-    return f"The MSE of {methods} {listed(parts)}." if parts else ""
+    """Which trends are significant once their number is allowed for, and that the others are not."""
+    sure = [(line, p) for line, p in known(lines, "p_corrected") if line["verdict"]]
+    if not sure:
+        return ""
+    ways = {"pairs": "with more pairs", "epochs": "with more epochs", "width": "with wider nets"}
+    found = [
+        f"the MSE of {named(line['method'])} {line['verdict']} {ways[line['way']]}, as {line['by']} to the power of "
+        f"{float(line['slope']):.2f} (p = {plain(p)})".replace("-0.", "−0.")
+        for line, p in sure
+        if line["verdict"] != "undecided"
+    ]
+    open_ = [p for line, p in sure if line["verdict"] == "undecided"]
+    rest = f" {'The others are' if found else 'All are'} undecided (p ≥ {plain(min(open_))})." if open_ else ""
+    count = "none is" if not found else "1 is" if len(found) == 1 else f"{len(found)} are"
+    some = f": {listed(found)}" if found else ""
+    return f"Of {findings.counted(len(sure), 'trend')} {count} significant after Holm's correction{some}.{rest}"
 
 
 @tells("table_microscope", columns="method setting nmse times_limit rank")
