@@ -69,10 +69,7 @@ def test_a_table_ends_with_a_blank_line(page):
     assert not re.findall(r"^ *\|.*\n(?! *\||\n|\Z)(.*)", text, re.M)
 
 
-WIDE = {"scaling.md"}  # not yet
-
-
-@pytest.mark.parametrize("page", [p for p in PAGES if p.name not in WIDE], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_code_is_not_cut_off(page):
     """Lines that fit the column of the site on a screen of 1440 px, and of README that of GitHub at 830 px."""
     most = 96 if page == ROOT / "README.md" else 104

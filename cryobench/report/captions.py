@@ -15,7 +15,7 @@ CAPTIONS = (
     (r"fig1_stability", "Figure 1: training and test MSE against iteration at SNR 0.1, the GAN alone and with ℓ1."),
     (
         r"fig2_gallery_snr(.+)",
-        "Figure 2a at SNR {0}: one test image, clean, and by the methods of Table 2, from the highest MSE "
+        "Figure 2a at SNR {0}: one test image, clean, and by the denoisers of Table 2, from the highest MSE "
         "of this image to the lowest; the limit, which is the lowest in expectation, last.",
     ),
     (
