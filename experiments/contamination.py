@@ -20,6 +20,10 @@ TYPES = {
     "C": "noise in place of either, independently",
 }
 UNITS = {"image": "image by image", "batch": "batch by batch"}
+IN_FIGURE = {
+    "image": "each training pair contaminated or not by itself",
+    "batch": "whole training batches contaminated",
+}
 SHARES = (0.0, 0.1, 0.2, 0.3)
 SNRS = (0.1, 0.05)
 COLUMNS = ("row", "unit", "type", "share", "snr", "metric", "mean", "spread", "n_seeds", "times_clean")
@@ -166,7 +170,7 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
     lines = -(-len(rows) // columns)
     sheet = figure.new(9.0, 2.7 * lines + 1.4)
     below = f"; Bayes limit, far below: {short(limit, 2)}" if limit else ""
-    heading = f"MSE of ResNets on clean test pairs, SNR {snr:g}, noise {UNITS[unit]}{below}"
+    heading = f"MSE of ResNets on clean test pairs, SNR {snr:g}; {IN_FIGURE[unit]}{below}"
     sheet.suptitle(f"{heading}\n{in_seeds(grid, rows, kinds)}")
     axes = sheet.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(rows) :]:

@@ -33,7 +33,8 @@ def write(store: Store) -> list[Path]:
 @figure.styled
 def draw(runs: dict[str, list[dict]]):
     """A panel for each curve; below it, how much each training swings in its second half; one legend for all, below."""
-    sheet = figure.new(9.0, 4.3)
+    several = max(map(len, runs.values())) > 1
+    sheet = figure.new(9.0, 4.5)
     axes = sheet.subplots(1, len(PANELS), sharey=True)
     for axis, (curve, title) in zip(axes, PANELS.items(), strict=True):
         swings = []
@@ -51,15 +52,22 @@ def draw(runs: dict[str, list[dict]]):
             swings.append(f"{named(row)}: {short(std, 2)}")
         axis.set(title=title, yscale="log")
         axis.set_xlabel(
-            "\n".join(["iteration (generator's batches)", "", "standard deviation over the second half", *swings])
+            "\n".join(
+                [
+                    "iteration (generator's batches)",
+                    "",
+                    "standard deviation over the second half,",
+                    "mean over seeds" if several else "of the one seed",
+                    *swings,
+                ]
+            )
         )
     figure.log_ticks(axes[0].yaxis)
     axes[0].set_ylabel(f"MSE (images in [0, 1]), SNR {SNR:g}")
-    several = max(map(len, runs.values())) > 1
     sheet.legend(
         *axes[0].get_legend_handles_labels(),
         loc="outside upper center",
         ncols=2,
-        title="of several seeds, lines: their mean; bands: from the lowest to the highest" if several else "",
+        title="lines: mean of the seeds; bands: lowest to highest" if several else "",
     )
     return sheet

@@ -18,23 +18,35 @@ METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF", "ab initio", "refined
 STYLES = {name: (figure.COLOURS[k], figure.MARKS[k]) for k, name in enumerate(METHODS)}
 SNRS = (0.1, 0.05)
 WITHOUT_CLEAN = ("CWF", "ab initio", "refined")  # clean images, from which the others learn
-APART = 1.05  # between two methods at one number of images, as a factor of it
+APART = 1.08  # between two methods at one number of images, as a factor of it
+FAR = 4  # times: a limit so far below the lowest MSE has a panel of its own
 ALONE = 8  # points: the mark of a method with one number of images, which no line leads the eye to
 
 
 @figure.styled
 def write(store: Store) -> list[Path]:
-    """Write fig_exemplars.png and .svg, two panels, one for each noise level."""
+    """Write fig_exemplars.png and .svg, a column for each noise level; a limit far below in a panel of its own."""
     runs = frame.frame(store.all())
-    canvas = figure.new(8.0, 4.2)
-    axes = canvas.subplots(1, len(SNRS), sharey=True)
     drawn = [curves(runs, snr) for snr in SNRS]
-    for axis, snr, by_method in zip(axes, SNRS, drawn, strict=True):
-        panel(axis, by_method, limit_of(runs, "bayes")(snr))
-        axis.set_title(f"SNR {snr:g}")
-    figure.log_ticks(axes[0].yaxis)
-    axes[0].set_ylabel("MSE (images in [0, 1])")
-    entries = [entry for axis in axes for entry in zip(*axis.get_legend_handles_labels(), strict=True)]
+    limits = [limit_of(runs, "bayes")(snr) for snr in SNRS]
+    apart = far(drawn, limits)
+    canvas = figure.new(9.0, 5.6 if apart else 4.8)
+    axes = canvas.subplots(
+        1 + apart, len(SNRS), sharex="col", sharey="row", squeeze=False, height_ratios=(4, 1)[: 1 + apart]
+    )
+    for column, snr, by_method, limit in zip(axes.T, SNRS, drawn, limits, strict=True):
+        panel(column[0], by_method)
+        if limit:
+            column[-1].axhline(limit, color=figure.INK, linestyle="--", label="Bayes limit")
+        column[0].set_title(f"SNR {snr:g}")
+        column[-1].set_xlabel("training images")
+    axes[0, 0].set_ylabel("MSE (images in [0, 1])")
+    if apart:
+        known = [limit for limit in limits if limit]
+        axes[1, 0].set(yscale="log", ylabel="MSE of\nthe limit", ylim=(min(known) / 1.6, 1.6 * max(known)))
+    for axis in axes[:, 0]:
+        figure.log_ticks(axis.yaxis)
+    entries = [entry for axis in axes.flat for entry in zip(*axis.get_legend_handles_labels(), strict=True)]
     handles = {name: one for one, name in [*entries, *entries[::-1]]}  # in this order, each as it is first drawn
     canvas.legend(handles.values(), handles, loc="outside lower center", ncols=4, title=in_words(drawn))
     shown = [record for snr in SNRS for *_, matching in points(runs, snr) for record in matching["record"]]
@@ -74,8 +86,14 @@ def points(runs: pd.DataFrame, snr: float) -> Iterator[tuple[str, int, pd.DataFr
             yield method, int(count), matching
 
 
-def panel(axis, by_method: dict, limit: float | None) -> None:
-    """One noise level: a line for each method, the first of METHODS on top and left, every seed a tick, the limit dashed."""
+def far(drawn: list[dict[str, list[tuple[int, list[float]]]]], limits: list[float | None]) -> bool:
+    """Whether a limit lies so far below every method that, on their scale, they could hardly be told from each other."""
+    lowest = [min((min(some) for points in each.values() for _, some in points), default=0.0) for each in drawn]
+    return any(limit and least > FAR * limit for least, limit in zip(lowest, limits, strict=True))
+
+
+def panel(axis, by_method: dict) -> None:
+    """One noise level: a line for each method, the first of METHODS on top and left, every seed a tick."""
     for number, method in enumerate(sorted(by_method, key=METHODS.index)):
         colour, mark = STYLES[method]
         points = by_method[method]
@@ -85,7 +103,5 @@ def panel(axis, by_method: dict, limit: float | None) -> None:
         if len(points) == 1:
             look |= {"markersize": ALONE, "linestyle": "", "zorder": look["zorder"] + 1}
         figure.over_seeds(axis, x, values, colour, mark, named(method), **look)
-    if limit:
-        axis.axhline(limit, color=figure.INK, linestyle="--", label="Bayes limit")
-    axis.set(xscale="log", yscale="log", xlabel="training images")
+    axis.set(xscale="log", yscale="log")
     figure.ticks(axis.xaxis, (n for points in by_method.values() for n, _ in points), "{:,}".format)

@@ -55,6 +55,7 @@ def draw(points: list[image_size.Point]):
         column[0].set_title(
             f"{'MSE (images in [0, 1])' if metric == 'mse' else 'NMSE: share of the variance that is lost'}"
         )
+    canvas.align_xlabels(axes[1])
     handles = {name: one for axis in axes[:, 0] for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
     if points:
         title = (

@@ -215,7 +215,7 @@ def test_a_single_number_of_images_is_seen_and_told():
     """A small mark beneath another method's line was seen by nobody."""
     axis = figure.new(3, 3).subplots()
     by_method = {"exemplar": [(4000, [1e-3])], "CWF": [(500, [2e-3]), (4000, [1.01e-3, 1e-3])]}
-    fig_exemplars.panel(axis, by_method, None)
+    fig_exemplars.panel(axis, by_method)
     lines = {line.get_label(): line for line in axis.lines}
     assert lines["exemplar"].get_zorder() > max(one.get_zorder() for one in axis.lines if one is not lines["exemplar"])
     assert lines["exemplar"].get_markersize() > lines["CWF"].get_markersize()
@@ -232,9 +232,16 @@ def test_a_single_number_of_images_is_seen_and_told():
 
 def test_marks_of_one_number_of_images_stand_beside_each_other():
     axis = figure.new(3, 3).subplots()
-    fig_exemplars.panel(axis, {name: [(4000, [1e-3])] for name in ("CWF", "exemplar", "refined")}, None)
+    fig_exemplars.panel(axis, {name: [(4000, [1e-3])] for name in ("CWF", "exemplar", "refined")})
     places = [line.get_xdata()[0] for line in axis.lines]
     assert np.allclose(np.diff(np.log(places)), np.log(fig_exemplars.APART)) and places[1] == pytest.approx(4000)
+
+
+def test_a_limit_far_below_every_method_has_a_panel_of_its_own():
+    """On one scale it took half of the height; one that a method comes near to stays with it."""
+    drawn = [{"exemplar": [(4000, [1e-3, 2e-3])], "CWF": [(500, [3e-3])]}, {}]
+    assert fig_exemplars.far(drawn, [1e-4, None]) and not fig_exemplars.far(drawn, [9e-4, None])
+    assert not fig_exemplars.far(drawn, [None, 1e-4]), "no method is there"
 
 
 def test_a_net_that_makes_one_image_for_all_is_told_from_one_that_denoises():
@@ -326,6 +333,7 @@ def test_gaps_of_the_frc_are_explained_and_a_ring_between_two_is_seen(gaps):
     frequency = np.arange(1, rings + 1) / 16
     answers = Answers(*four, 2, 0.0, frequency, "px", seen, False, "", None, True, None)
     sheet = verdict.draw("it", answers)
+    assert any("98 %" in axis.get_ylabel() for axis in sheet.axes), "the greys of the noisy row"
     label = sheet.legends[0].get_texts()[0].get_text()
     why = "; gaps: no power of particles is found in 3 of 8 rings"
     assert label == "denoised image and particle" + (why if gaps else "")
@@ -364,12 +372,15 @@ def test_a_strip_says_what_spans_the_greys_of_a_noisy_image(tmp_path, monkeypatc
 
 def test_a_strip_names_its_method_with_its_weight(tmp_path, monkeypatch):
     blank, drawn = np.zeros((2, 8, 8), np.float32), {}
-    monkeypatch.setattr(figure, "strip", lambda rows, path, notes, size: drawn.update(rows=rows, notes=notes))
+    monkeypatch.setattr(
+        figure, "strip", lambda rows, path, notes, size, words: drawn.update(rows=rows, notes=notes, words=words)
+    )
     values = {name: np.ones(2) for name in metrics.NAMES}
     shown = SimpleNamespace(clean=blank, noisy=blank, pairs=SimpleNamespace(pixel_size=3.2))
     judged = SimpleNamespace(per_image=values, scores=[values], denoised=blank)
     method = called({"name": "gan", "alpha": 0.5, "beta": -0.5, "lam": 500})
-    denoising.leave_files(tmp_path, shown, judged, method)
+    denoising.leave_files(tmp_path, shown, judged, "phantom", method)
+    assert drawn["words"] == "phantom, 8 px, 3.2 Å/px"
     assert list(drawn["rows"]) == ["clean", "noisy", "denoised by (.5,-.5)-GAN + ℓ1 (λ = 500)"]
     assert list(drawn["notes"]) == list(drawn["rows"])[-1:]
     lines = in_lines("denoised by (.5,-.5)-GAN + ℓ1 (λ = 500)").replace("\u00a0", " ").split("\n")

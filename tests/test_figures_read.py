@@ -138,6 +138,20 @@ def test_marks_that_stand_beside_their_tick_are_said_to(drawn):
         assert "ticks: single seeds" in title and "shifted sideways so as not to overlap" in title
 
 
+@only(argvalues=[("fig_exemplars", DESK128)], ids="-".join)
+def test_no_mark_lies_on_another(drawn):
+    """At 4,000 images four methods were one blot."""
+    for axis in drawn["fig_exemplars"].axes:
+        by_method = [
+            axis.transData.transform(np.column_stack(line.get_data()))
+            for line in axis.lines
+            if line.get_marker() in figure.MARKS
+        ]
+        for one, other in combinations(by_method, 2):
+            apart = np.linalg.norm(one[:, None] - other[None], axis=-1).min()
+            assert apart > 16, "px, a large mark's width"
+
+
 @only(argvalues=[("fig_reconstruction_fsc", DESK)], ids="-".join)
 def test_the_fsc_names_its_snr(drawn):
     assert " at SNR 0.1," in drawn["reconstruction_fsc"].axes[0].get_title()

@@ -27,7 +27,7 @@ def data(
     """
     from cryobench.config.compose import compose, resolve
     from cryobench.data.io.relion import write_split
-    from cryobench.figure import conformations
+    from cryobench.figure import conformations, images_in
     from cryobench.runs import outside
     from cryobench.runs.denoising import Images
 
@@ -44,7 +44,8 @@ def data(
         f"{len(pairs.test.clean)} test images of {size} x {size} px at {pairs.pixel_size:g} Å/px"
     )
     if picture:
-        print(f"written: {conformations(pairs.volumes, Path(picture), pairs.pixel_size)}")
+        words = images_in([config["data"]["name"]], [size], [pairs.pixel_size])
+        print(f"written: {conformations(pairs.volumes, Path(picture), pairs.pixel_size, words)}")
     if out:
         written = write_split(
             out,

@@ -74,6 +74,11 @@ def trust(
         judged = questions.stack_images(chosen, prepared, n, say)
     unseen = questions.unseen_conformation(chosen, n, progress) if questions.has_conformations(chosen, source) else None
     answers = questions.ask(chosen, judged, unseen, progress)
-    figure.write(verdict.draw(chosen.title, answers), path)
+    drawn, of = (
+        verdict.draw(chosen.title, answers),
+        chosen.config["data"]["name"] if source is None else source.path.name,
+    )
+    figure.note(drawn, figure.images_in([of], [judged.images.shape[-1]], [judged.pixel_size]))
+    figure.write(drawn, path)
     print(verdict.findings(chosen.title, answers))
     print(f"written: {path}")

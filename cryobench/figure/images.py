@@ -10,7 +10,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from cryobench.figure.style import FAINT, ON_IMAGE, SMALL, new, styled, write
+from cryobench.figure.style import FAINT, ON_IMAGE, SMALL, new, note, styled, write
 from cryobench.files import writable
 
 NOISY = "noisy"  # such an image spans its own central 98 %, all others the [0, 1] of clean images
@@ -110,11 +110,13 @@ def strip(
     path: Path,
     notes: dict[str, list[str]] | None = None,
     pixel_size: float | None = None,
+    images_are: str = "",
 ) -> Path:
     """Write a PNG with one line of images for each entry of `rows`: name → (n, L, L).
 
     All lines but "noisy" share the contrast [0, 1] of clean images; a noisy one spans its own central 98 %.
-    notes: name → one short text under each image. pixel_size: in Å; given, the first image has a scale bar.
+    notes: name → one short text under each image. pixel_size: in Å; given, the first image has a scale bar. images_are: of
+    which molecule they are, at the foot.
     """
     right, bottom = max(len(images) for images in rows.values()), len(rows) + 0.2
     names = {name: in_lines(name) for name in rows}
@@ -143,6 +145,7 @@ def strip(
         axis.text(right + 0.05, middle, "central\n98 % of\nthe grey\nvalues of\neach", color=FAINT, va="center")
     axis.grid(False)
     axis.set(xticks=[], yticks=[], xlim=(-left, right + 0.6), ylim=(bottom, 0))
+    note(sheet, images_are)
     return write(sheet, path)
 
 
@@ -153,10 +156,12 @@ def in_lines(name: str) -> str:
 
 
 @styled
-def beside(rows: list[tuple[str, np.ndarray]], path: Path, pixel_size: float | None = None) -> Path:
+def beside(
+    rows: list[tuple[str, np.ndarray]], path: Path, pixel_size: float | None = None, images_are: str = ""
+) -> Path:
     """Write a PNG with a line for each (words, images (n, L, L)), its words at the left; contrast as in `strip`.
 
-    pixel_size: in Å; given, the first image has a scale bar.
+    pixel_size: in Å; given, the first image has a scale bar. images_are: as in `strip`.
     """
     columns = max(len(images) for _, images in rows)
     sheet = new(1.2 * columns + 2.4, 1.2 * len(rows))
@@ -170,6 +175,7 @@ def beside(rows: list[tuple[str, np.ndarray]], path: Path, pixel_size: float | N
     if pixel_size:
         scale_bar(axes[0, 1], rows[0][1].shape[-1], pixel_size)
     grey_bar(sheet, axes)
+    note(sheet, images_are)
     with writable(path.parent):
         return write(sheet, path)
 
@@ -198,10 +204,10 @@ def pairs(
 
 
 @styled
-def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = None) -> Path:
+def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = None, images_are: str = "") -> Path:
     """Write a PNG of all conformations (k, L, L, L) from where the clamp's motion shows; the last panel is last − first.
 
-    pixel_size: in Å; given, the first panel has a scale bar.
+    pixel_size: in Å; given, the first panel has a scale bar. images_are: as in `strip`.
     """
     from cryobench.data.directions import motion_view
     from cryobench.data.project import Projector
@@ -228,5 +234,6 @@ def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = No
         sheet.supxlabel(
             f"{between}: on the clamp's way from open to closed, in this order", x=0.005, ha="left", fontsize=SMALL
         )
+    note(sheet, images_are)
     path.parent.mkdir(parents=True, exist_ok=True)
     return write(sheet, path)

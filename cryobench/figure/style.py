@@ -97,8 +97,7 @@ def save(figure: Figure, results: Path, name: str, images: str) -> list[Path]:
     images: of which molecule, and how large (`images_of`); it stands at the foot, since a figure is read without its caption,
     too. "" where there are none.
     """
-    if images:
-        note(figure, images)
+    note(figure, images)
     folder = results / "figures"
     png, svg = folder / f"{name}.png", folder / f"{name}.svg"
     with writable(folder):
@@ -129,12 +128,18 @@ def images_in(names: Collection[str], sizes: Collection[int], pixel_sizes: Colle
 
 @styled
 def note(figure: Figure, words: str) -> None:
-    """Write small pale words in the lower right corner, in a line of their own, by which the figure becomes higher."""
+    """Write small pale words, if any, in the lower right corner, in a line of their own, by which the figure becomes higher."""
+    if not words:
+        return
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + NOTE)
     foot = NOTE / (height + NOTE)
     if isinstance(engine := figure.get_layout_engine(), ConstrainedLayoutEngine):
         engine.set(rect=(0, foot, 1, 1 - foot))
+    else:
+        for axis in figure.axes:
+            x, y, wide, high = axis.get_position().bounds
+            axis.set_position((x, foot + y * (1 - foot), wide, high * (1 - foot)))
     for legend in figure.legends:
         if (
             getattr(legend, "_outside_loc", None) == "lower"

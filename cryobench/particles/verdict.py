@@ -207,6 +207,7 @@ def draw(name: str, answers: Answers):
                 limits = np.percentile(image, [1, 99]) if row == 0 else (low, high)
                 figure.show(top[row, start + column], image, *limits)
                 top[row, start + column].set_title(what if row == 0 else "denoised", fontsize=figure.SMALL)
+    top[0, 0].set_ylabel("black to white:\ncentral 98 %\nof each image", color=figure.FAINT)
     figure.scale_bar(top[1, 0], answers.images.shape[-1], pixel_size(answers), answers.unit)
     figure.grey_bar(shown, top, low, high, "denoised, grey value")
     widths = (1.6, 1, 0.8) if answers.unseen else (1.7, 1)

@@ -37,8 +37,9 @@ def picture(one: Comparison, store: Store, path: Path, pairs=None) -> Path | Non
     able = [line for line in one.lines if seed in kept[line.name] and line.first.name("method") != "noisy"]
     chosen = sorted(able, key=lambda line: not line.asked)[:MOST]
     rows = [(words(line), images_of(store, line.records[seed])) for line in able if line in chosen]
-    size = able[0].records[seed].data.get("pixel_size") if able else None
-    return figure.beside([*untouched(one, store, pairs, seed), *rows], path, size)
+    records = [line.records[seed] for line in able]
+    size = records[0].data.get("pixel_size") if able else None
+    return figure.beside([*untouched(one, store, pairs, seed), *rows], path, size, figure.images_of(records))
 
 
 def has_images(store: Store, record: Record) -> bool:

@@ -50,7 +50,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen), ctf))
     result = trial(method, images, config["method"]["name"])
     judged = Judged.of(images, result.outcomes, config["protocol"]["ssim_range"])
-    leave_files(folder, images, judged, called(config["method"]), method.weights())
+    leave_files(folder, images, judged, config["data"]["name"], called(config["method"]), method.weights())
     method.leave(folder)
     judgement = judged.record(config, images, result.uncertainty, method.found)
     if method.found is not None:
@@ -276,9 +276,11 @@ def number(value, digits: int = 8) -> float | None:
     return float(f"{float(value):.{digits}g}") if np.isfinite(value) else None
 
 
-def leave_files(folder: Path, images: Images, judged: Judged, method: str, weights: dict | None = None) -> None:
-    """The run's files: the metrics of each image, pictures with the method's name, and weights where there are any."""
-    from cryobench.figure import strip
+def leave_files(
+    folder: Path, images: Images, judged: Judged, data: str, method: str, weights: dict | None = None
+) -> None:
+    """The run's files: the metrics of each image, pictures that name data and method, and weights where there are any."""
+    from cryobench.figure import images_in, strip
 
     per_image, mse = judged.per_image, judged.scores[0]["mse"]  # the latter of the images shown
     rows = zip(*(per_image[name] for name in metrics.NAMES), strict=True)
@@ -290,7 +292,8 @@ def leave_files(folder: Path, images: Images, judged: Judged, method: str, weigh
     by = f"denoised by {method}"
     shown = {"clean": images.clean[:GALLERY], "noisy": images.noisy[:GALLERY], by: denoised}
     notes = {by: [f"MSE {short(value)}" for value in mse[:GALLERY]]}
-    strip(shown, folder / "strip.png", notes, images.pairs.pixel_size)
+    size = images.pairs.pixel_size
+    strip(shown, folder / "strip.png", notes, size, images_in([data], [denoised.shape[-1]], [size]))
     if weights is not None:
         from safetensors.torch import save_file
 
