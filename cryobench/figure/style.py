@@ -10,7 +10,7 @@ import io
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
@@ -24,8 +24,16 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from cryobench.files import replacing, writable
 from cryobench.printed import short
 
-if TYPE_CHECKING:
-    from cryobench.runs.record import Record
+
+class Imaged(Protocol):
+    """What tells of images: a record, of whose room this one knows nothing."""
+
+    @property
+    def config(self) -> dict: ...
+
+    @property
+    def data(self) -> dict: ...
+
 
 # Okabe and Ito's colours, which the colour-blind tell apart: blue, vermilion, green, orange, purple, sky. Marks help.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c08000", "#cc79a7", "#3a96cf")
@@ -107,7 +115,7 @@ def save(figure: Figure, results: Path, name: str, images: str) -> list[Path]:
     return [png, svg]
 
 
-def images_of(records: Iterable[Record]) -> str:
+def images_of(records: Iterable[Imaged]) -> str:
     """Of which molecule the images of these records are, and how large: "rnap_ecoli, 64 px, 3.2 Å/px"; "" without images."""
     known = [record for record in records if "image_size" in record.config.get("data", {})]
     sizes = {int(record.config["data"]["image_size"]) for record in known}
