@@ -27,5 +27,6 @@ def write(store: Store) -> list[Path]:
     }  # as `reconstruct` names them
     snrs = {record.config["noise"].get("snr") for _, record in found}
     snr = snrs.pop() if len(snrs) == 1 else None
-    drawn = figure.fsc(np.array(about["frequency"]), curves, about["views"], names, snr)
+    read = {line["name"]: line[f"resolution_{figure.READ_AT}"] for line in about["resolutions"]}
+    drawn = figure.fsc(np.array(about["frequency"]), curves, read, about["views"], names, snr)
     return figure.save(drawn, store.results, "reconstruction_fsc", figure.images_of(record for _, record in found))

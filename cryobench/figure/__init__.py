@@ -1,6 +1,6 @@
 """Pictures: one style for all of them, and images of particles beside each other. Without pyplot's global state."""
 
-from cryobench.figure.fsc import THRESHOLDS, fsc, used
+from cryobench.figure.fsc import READ_AT, THRESHOLDS, fsc, used
 from cryobench.figure.images import beside, conformations, gallery, grey_bar, pairs, scale_bar, show, strip
 from cryobench.figure.structure import structure
 from cryobench.figure.style import (

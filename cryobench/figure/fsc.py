@@ -41,21 +41,20 @@ def used(method: dict, told: Collection[str]) -> str:
 def fsc(
     frequency: np.ndarray,
     curves: Mapping[str, np.ndarray],
+    resolutions: Mapping[str, float | None],
     views: int,
     names: Mapping[str, str] | None = None,
     snr: float | None = None,
 ) -> Figure:
-    """Curves (n,) by name over frequencies (n,) in 1/Å, and both thresholds with what they are for; views: images in each
-    reconstruction; names: how a curve is called, where that is not its name; snr: of the noisy images, if all have one. The
+    """Curves (n,) by name over frequencies (n,) in 1/Å, and both thresholds with what they are for; resolutions: of each curve at
+    READ_AT, in Å, None where it has none; views: images in each reconstruction; names: how a curve is called, where that is not its name; snr: of the noisy images, if all have one. The
     last frequency is Nyquist's."""
-    from cryobench.evaluation.analysis.sharpness import resolution
-
     sheet = new(9.0, 4.4)
     axis = sheet.subplots()
     at = f" at SNR {snr:g}" if snr else ""
     for number, (name, curve) in enumerate(curves.items()):
         dash = LINES[number % len(LINES)]
-        read = resolution(frequency, curve, READ_AT)
+        read = resolutions[name]
         words = f"{(names or {}).get(name, name)}: " + ("none" if read is None else f"{read:.1f} Å")
         words += " (Nyquist)" if min(curve) >= READ_AT else ""
         label = textwrap.fill(words.replace(" Å", "\u00a0Å"), LETTERS, break_on_hyphens=False)

@@ -161,7 +161,8 @@ def write(result: Reconstructions, folder: Path) -> tuple[list[Path], list[dict]
         for label, model in result.models.items()
     }
     snrs = {model.config["noise"].get("snr") for model in result.models.values()}
-    drawn = figure.fsc(frequency, curves, result.views, names, snrs.pop() if len(snrs) == 1 else None)
+    read = {line["name"]: line[f"resolution_{figure.READ_AT}"] for line in lines}
+    drawn = figure.fsc(frequency, curves, read, result.views, names, snrs.pop() if len(snrs) == 1 else None)
     names_of_data = {model.config["data"]["name"] for model in result.models.values()}
     images = figure.images_in(names_of_data, [result.truth.shape[-1]], [result.pixel_size])
     return [*files, folder / "fsc.json", *figure.save(drawn, folder, "fsc", images)], lines
