@@ -39,6 +39,7 @@ __all__ = [
     "MARKS",
     "ON_IMAGE",
     "PAPER",
+    "READ_AT",
     "SMALL",
     "THRESHOLDS",
     "aside",

@@ -46,9 +46,9 @@ def fsc(
     names: Mapping[str, str] | None = None,
     snr: float | None = None,
 ) -> Figure:
-    """Curves (n,) by name over frequencies (n,) in 1/Å, and both thresholds with what they are for; resolutions: of each curve at
-    READ_AT, in Å, None where it has none; views: images in each reconstruction; names: how a curve is called, where that is not its name; snr: of the noisy images, if all have one. The
-    last frequency is Nyquist's."""
+    """Curves (n,) by name over frequencies (n,) in 1/Å, and both thresholds with what they are for; resolutions: of each curve
+    at READ_AT, in Å, None where it has none; views: images in each reconstruction; names: how a curve is called, where that
+    is not its name; snr: of the noisy images, if all have one. The last frequency is Nyquist's."""
     sheet = new(9.0, 4.4)
     axis = sheet.subplots()
     at = f" at SNR {snr:g}" if snr else ""

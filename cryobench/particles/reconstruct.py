@@ -161,7 +161,7 @@ def write(result: Reconstructions, folder: Path) -> tuple[list[Path], list[dict]
         for label, model in result.models.items()
     }
     snrs = {model.config["noise"].get("snr") for model in result.models.values()}
-    read = {line["name"]: line[f"resolution_{figure.READ_AT}"] for line in lines}
+    read = {name: resolution(frequency, curve, figure.READ_AT) for name, curve in curves.items()}
     drawn = figure.fsc(frequency, curves, read, result.views, names, snrs.pop() if len(snrs) == 1 else None)
     names_of_data = {model.config["data"]["name"] for model in result.models.values()}
     images = figure.images_in(names_of_data, [result.truth.shape[-1]], [result.pixel_size])
