@@ -464,8 +464,8 @@ def test_it_opens_quietly(tab, page):
 
 @pytest.mark.slow
 def test_a_heading_sorts_its_column(tab):
-    head = tab.locator("#table2 thead th").nth(1)
-    values = "[...document.querySelectorAll('#table2 tbody tr')].map(r => r.cells[1].dataset.sort).filter(Boolean).map(Number)"
+    head = tab.locator("#table1 thead th").nth(1)
+    values = "[...document.querySelectorAll('#table1 tbody tr')].map(r => r.cells[1].dataset.sort).filter(Boolean).map(Number)"
     head.locator("button").click()
     assert head.get_attribute("aria-sort") == "ascending" and tab.evaluate(values) == sorted(tab.evaluate(values))
     head.locator("button").press("Enter")
