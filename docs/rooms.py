@@ -11,6 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import grimp
@@ -44,6 +45,15 @@ def arrows() -> dict[str, set[str]]:
     return imports
 
 
+def circle(imports: dict[str, set[str]]) -> list[str]:
+    """Rooms of which each imports the next, and the last is the first; none where all imports go one way."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return error.args[1][::-1]
+    return []
+
+
 def mermaid(imports: dict[str, set[str]]) -> str:
     """A graph that GitHub draws; an arrow that a longer way implies is left out."""
 
@@ -65,8 +75,12 @@ def main() -> int:
         sys.path.insert(0, folder)
         os.chdir(folder)
         status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
-        picture = mermaid(arrows())
+        imports = arrows()
         os.chdir(ROOT)
+    if found := circle(imports):
+        print(f"rooms: expected imports that go one way, got {' → '.join(found)}; move one of them")
+        return 1
+    picture = mermaid(imports)
     if PICTURE.search(page)[0] != picture:
         if "--check" in sys.argv:
             print(

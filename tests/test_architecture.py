@@ -1,6 +1,7 @@
 """The house: which room may import which, what may be touched where, and what may nowhere."""
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -43,14 +44,24 @@ def test_imports_point_the_way_that_pyproject_says_and_the_picture_is_todays():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_wrong_import_is_seen(tmp_path):
+@pytest.fixture
+def rooms(monkeypatch):
+    """docs/rooms.py, which is no part of the package."""
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    return importlib.import_module("rooms")
+
+
+def test_a_circle_of_imports_is_named_by_its_arrows(rooms):
+    imports = {"data": {"noise"}, "noise": {"runs"}, "runs": {"data", "figures"}, "figures": set()}
+    found = rooms.circle(imports)
+    assert found[0] == found[-1] and set(found) == {"data", "noise", "runs"}
+    assert all(after in imports[before] for before, after in zip(found, found[1:], strict=False))
+    assert not rooms.circle(imports | {"runs": {"figures"}})
+
+
+def test_a_wrong_import_is_seen(tmp_path, rooms):
     """The contracts hold something: a baseline that reads records, and data that knows a method, break two of them."""
-    sys.path.insert(0, str(ROOT / "docs"))
-    try:
-        from rooms import lay_out
-    finally:
-        sys.path.pop(0)
-    lay_out(tmp_path)
+    rooms.lay_out(tmp_path)
     (tmp_path / "cryobench" / "baselines" / "curious.py").write_text("from cryobench.runs import store\n")
     (tmp_path / "cryobench" / "data" / "backwards.py").write_text("from cryobench.methods import base\n")
     (tmp_path / "cryobench" / "attic.py").write_text("")
