@@ -39,9 +39,9 @@ DRAWN = [
     ("contamination", DESK),
     ("contamination", DESK128),
     ("table_microscope", DESK),
-    ("robust_rates", "robust"),
+    ("fig_robust_rates", "robust"),
 ]
-WITHOUT_SNR = ("fig4_pggan", "robust_rates")  # images alone, whose caption says it; no images
+WITHOUT_SNR = ("fig4_pggan", "fig_robust_rates")  # images alone, whose caption says it; no images
 MARGIN = 3  # px at the sheet's edge that nothing reaches into
 OTHER_NAMES = r"\b(cwf|ksvd|nlm|bm3d|K-SVD|abinitio|wgan_gp|autoencoder|linear limit|0\.5,|l[12])\b|e0\b"
 

@@ -33,7 +33,7 @@ def test_the_sweep_leaves_tables_and_the_figure_and_no_table_of_denoising_sees_i
     assert "N(0,I), far, p=10, n=5000, ε=0.2" in location and "| coordinate median |" in location
     rates = (results / "tables" / "robust_rates.md").read_text()
     assert "| (1,-1)-GAN D1(κ,B)† | ε |" in rates and "| 1.00 |" in rates
-    assert (results / "figures" / "robust_rates.svg").exists()
+    assert (results / "figures" / "fig_robust_rates.svg").exists()
     store = Store(results)
     assert store.all() == [] and len(store.all("robust_estimation")) == 2 == len(store.all("robust_rates"))
     record = store.all("robust_rates")[0]

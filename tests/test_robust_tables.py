@@ -6,7 +6,7 @@ import io
 
 import numpy as np
 import pytest
-from cryobench.experiments import robust_estimation, robust_rates
+from cryobench.experiments import fig_robust_rates, robust_estimation, robust_rates
 
 from cryobench.errors import InputError
 from cryobench.robust.settings import Settings
@@ -70,12 +70,12 @@ def test_fitted_slopes_and_verdicts(sweep):
     assert along_epsilon["(0,0)-GAN D1(κ,B)"].slope == pytest.approx(1) == along_epsilon["(0,0)-GAN D1(κ,B)"].theorem
     verdicts = {row: rate.verdict for row, rate in along_epsilon.items()}
     assert verdicts["(0,0)-GAN D1(κ,B)"] == "agrees"
-    assert verdicts["(1,-1)-GAN D1(κ,B)†"] == "faster"
-    assert verdicts["(1,1)-GAN D1(κ,B)"] == "slower"
+    assert verdicts["(1,-1)-GAN D1(κ,B)†"] == "worse"
+    assert verdicts["(1,1)-GAN D1(κ,B)"] == "better"
     along_n = robust_rates.rates(sweep, "location", "n")[0]
     assert along_n.slope == pytest.approx(-0.5) == along_n.theorem and along_n.verdict == "agrees"
     assert along_n.fixed == 0.01 and along_n.slope_spread == pytest.approx(0, abs=1e-9)
-    assert "| (1,-1)-GAN D1(κ,B)† | ε | 2.00(0.00) | 1.00 | faster |" in robust_rates.summary(sweep)
+    assert "| (1,-1)-GAN D1(κ,B)† | ε | 2.00(0.00) | 1.00 | worse |" in robust_rates.summary(sweep)
 
 
 def test_slopes_are_fitted_on_the_side_that_the_axis_decides():
@@ -91,7 +91,7 @@ def test_the_bound_has_a_plateau():
 
 
 def test_the_figure_marks_what_the_theorem_leaves_out(sweep, tmp_path):
-    figure = robust_rates.figure(sweep)
+    figure = fig_robust_rates.figure(sweep)
     left, right, slopes, _ = figure.axes
     assert left.get_xscale() == right.get_yscale() == "log"
     # The curves: three GANs, those outside dashed and hollow; the oracle; the bound.
@@ -106,8 +106,8 @@ def test_the_figure_marks_what_the_theorem_leaves_out(sweep, tmp_path):
     found = robust_rates.rates(sweep, "location", "epsilon")
     assert shown == {one.row.split()[0]: (one.slope, one.verdict) for one in found if one.row != "oracle"}
     assert slopes.get_title().splitlines()[1:] == [
-        "2 GANs covered by it: 1 agrees, 1 is slower",
-        "1 GAN outside it: 1 is faster",
+        "2 GANs covered by it: 1 agrees, 1 is better",
+        "1 GAN outside it: 1 is worse",
     ]
     figure.savefig(tmp_path / "rates.png")
     assert (tmp_path / "rates.png").stat().st_size > 10_000
@@ -122,9 +122,9 @@ def test_too_little_for_a_slope_is_said():
     ("slope", "spread", "verdict"),
     [
         (1.05, 0.04, "agrees"),
-        (1.14, 0.04, "faster"),
+        (1.14, 0.04, "worse"),
         (1.05, 0.2, "undecided"),
-        (0.7, 0.1, "slower"),
+        (0.7, 0.1, "better"),
         (1.3, 0.3, "undecided"),
     ],
 )

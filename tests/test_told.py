@@ -308,15 +308,13 @@ def test_rates(said):
     """Of a pair that the theorem says nothing of, and of the oracle, nothing is counted; a slope has a line for each x."""
     head = "row|axis|x|verdict\n"
     pairs = ("(0,0)-GAN D1", "(1,1)-GAN D1")
-    lines = "".join(f"{row}|n|{x}|agrees\n{row}|epsilon|{x}|faster\n" for row in pairs for x in (1, 2))
-    lines += "oracle|n|1|agrees\noracle|epsilon|1|slower\n(1,-1)-GAN D1†|n|1|undecided\n"
+    lines = "".join(f"{row}|n|{x}|agrees\n{row}|epsilon|{x}|worse\n" for row in pairs for x in (1, 2))
+    lines += "oracle|n|1|agrees\noracle|epsilon|1|better\n(1,-1)-GAN D1†|n|1|undecided\n"
     start = "Of the GANs that Theorem 1 covers, the slope agrees with its bound:"
-    assert (
-        said("robust_rates", head + lines) == f"{start} along n for 2 of 2, along ε for none of 2 (2 faster than it)."
-    )
+    assert said("robust_rates", head + lines) == f"{start} along n for 2 of 2, along ε for none of 2 (2 worse than it)."
     swapped = lines.replace("|n|", "|x|").replace("|epsilon|", "|n|").replace("|x|", "|epsilon|")
     assert (
-        said("robust_rates", head + swapped) == f"{start} along n for none of 2 (2 faster than it), along ε for 2 of 2."
+        said("robust_rates", head + swapped) == f"{start} along n for none of 2 (2 worse than it), along ε for 2 of 2."
     )
 
 

@@ -74,7 +74,7 @@ CAPTIONS = (
         "a clean image.",
     ),
     (
-        r"robust_rates(?:_plain)?",
+        r"fig_robust_rates(?:_plain)?",
         "Error of robust estimators of location against the share of contamination and the sample size, and its slopes beside "
         "those of Theorem 1's bound.",
     ),

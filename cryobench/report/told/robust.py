@@ -10,7 +10,6 @@ from cryobench.report import findings
 from cryobench.report.told.words import Lines, known, ranked, span, tells
 
 OUTSIDE = "†"  # behind a GAN of which Theorem 1 says nothing
-BESIDE = {"faster": "faster than it", "slower": "slower than it"}  # a slope's verdict → in words, of the bound
 
 
 @tells("robust_location", "robust_scatter", columns="target tail scatter contamination p n epsilon row mean")
@@ -46,7 +45,11 @@ def robust_rates(lines: Lines) -> str:
     parts = []
     for axis, words in (("n", "n"), ("epsilon", "ε")):
         if each := Counter(verdicts.get(axis, {}).values()):
-            others = [f"{count} {BESIDE.get(word, word)}" for word, count in each.items() if word != "agrees"]
+            others = [
+                f"{count} {word}{' than it' * (word in ('better', 'worse'))}"
+                for word, count in each.items()
+                if word != "agrees"
+            ]
             rest = f" ({', '.join(others)})" if others else ""
             parts.append(f"along {words} for {each['agrees'] or 'none'} of {each.total()}{rest}")
     return f"Of the GANs that Theorem 1 covers, the slope agrees with its bound: {', '.join(parts)}." if parts else ""
