@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from cryobench.experiments.table_clustering import EMBEDDINGS, GAN, PAPER, SNR, records_of
+from cryobench.experiments.table_clustering import GAN, PAPER, PUBLISHED, SNR, records_of
 from scipy.spatial import ConvexHull, QhullError
 
 from cryobench import figure
@@ -17,6 +17,7 @@ from cryobench.evaluation.chance import guessing
 from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame
+from cryobench.tables.clustered import EMBEDDINGS
 
 FILES = {"random": "fig3_clustering", "motion": "fig3_clustering_fixed_view"}
 COLUMNS, PANEL = 4, 2.15  # a line; inches
@@ -38,7 +39,7 @@ def write(store: Store) -> list[Path]:
 @figure.styled
 def draw(first: dict[str, dict], view: str):
     """Above a panel for each method, in the Isomap plane; below, where the GAN has a record, one for each embedding."""
-    paper = PAPER if view == "random" else {}  # the paper's counts are of random views
+    paper = PAPER if view == PUBLISHED else {}
     above = [(clustering, "isomap", named(row), paper.get((row, "isomap"))) for row, clustering in first.items()]
     below = (
         [(first[GAN], name, title, paper.get((GAN, name))) for name, title in EMBEDDINGS.items()]

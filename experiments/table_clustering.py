@@ -8,10 +8,8 @@ replicates; images are. All p values of one view, and those of the paper, are co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 from scipy import stats
 
@@ -21,10 +19,11 @@ from cryobench.printed import named, plain
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
+from cryobench.tables.clustered import EMBEDDINGS, Clustering, clusterings, paired
 
 SNR = 0.05
 VIEWS = {"random": "Random views (as in the paper)", "motion": "One fixed view: nothing but the clamp differs"}
-EMBEDDINGS = {"spectral": "spectral", "mds": "MDS", "tsne": "t-SNE", "isomap": "Isomap"}
+PUBLISHED = "random"  # the view that the paper's counts are of: none stands beside another
 GAN = "(1,1)-GAN + l1"
 PAPER = {
     ("BM3D", "isomap"): 34,
@@ -51,28 +50,6 @@ CLAIMS = tuple(
 COLUMNS = tuple("view row embedding images draws seeds mean sd median low high above_chance paper".split())
 
 
-@dataclass(frozen=True)
-class Clustering:
-    """One row under one embedding: correct counts of all draws, the size of a draw, and image → share of draws right."""
-
-    correct: np.ndarray
-    images: int
-    share: dict[tuple[int, int], float]
-    seeds: int
-
-    @property
-    def interval(self) -> tuple[int, float, float]:
-        """Median of the draws, and the 95 % Clopper-Pearson interval of a draw with that count, as counts."""
-        middle = round(float(np.median(self.correct)))
-        bounds = stats.binomtest(middle, self.images).proportion_ci(0.95)
-        return middle, bounds.low * self.images, bounds.high * self.images
-
-    @property
-    def above_chance(self) -> int:
-        """Draws of which guessing would give as many right, either way, in less than 5 %."""
-        return sum(stats.binomtest(int(c), self.images).pvalue < 0.05 for c in self.correct)
-
-
 def write(store: Store) -> list[Path]:
     """Write table_clustering.md, .csv and .tex from the records of `+sweep=clustering`."""
     parts = [
@@ -80,7 +57,7 @@ def write(store: Store) -> list[Path]:
         "SNR 0.05; Isomap (25 neighbours) and k-means (k = 2) on raw denoised pixels; correct under the better of the two "
         "labellings, mean(standard deviation) over all draws (20 for each seed, each of 60 images, half of them open). Guessing "
         "gets 33.1 of 60; *draws above chance* counts those with a two-sided binomial p below 5 %; the interval is the "
-        "binomial one of the median draw. *Our p* is over images, so it is of these trained nets, not of all that could "
+        "binomial one of the median draw. *p* is over images, so it is of these trained nets, not of all that could "
         "be.",
     ]
     lines, tex, runs = [], {}, frame.frame(store.all())
@@ -90,17 +67,17 @@ def write(store: Store) -> list[Path]:
         if not any(by_row.values()):
             continue
         lines += csv_lines(view, by_row)
-        tex[title] = tex_lines(by_row)
+        tex[title] = tex_lines(by_row, view)
         posterior = by_posterior(rows.get("exemplar", []))
         parts += [
             f"## {title}",
-            text.pipes(by_method(by_row)),
+            text.pipes(by_method(by_row, view)),
             *posterior,
             "By embedding:",
-            text.pipes(by_embedding(by_row)),
+            text.pipes(by_embedding(by_row, view)),
             "Of two rows, by how much one is right more often: the mean over images, each on the seeds that both rows have, so "
             "it need not be the difference of the means above.",
-            text.pipes(comparisons(by_row)),
+            text.pipes(comparisons(by_row, view), left=2),
             *notes,
         ]
     parts.append("The paper's t-SNE and MDS are printed as 46/50 and taken as 46 of 60 here.")
@@ -118,33 +95,21 @@ def records_of(runs: pd.DataFrame, view: str) -> tuple[dict[str, list[Record]], 
     return {row: list(group["record"]) for row, group in frame.by_row(chosen.runs).items()}, chosen.notes
 
 
-def clusterings(records: list[Record]) -> dict[str, Clustering]:
-    """Embedding → all draws of all seeds of one row."""
-    out = {}
-    for name in EMBEDDINGS if records else ():
-        right: dict[tuple[int, int], list[int]] = {}
-        correct = []
-        for record in records:
-            clustering = record.analysis["clustering"]
-            for images, draw in zip(clustering["drawn"], clustering[name]["right"], strict=True):
-                correct.append(draw.count("1"))
-                for image, one in zip(images, draw, strict=True):
-                    right.setdefault((record.seed, image), []).append(int(one))
-        share = {image: float(np.mean(values)) for image, values in right.items()}
-        size = 2 * records[0].analysis["clustering"]["each"]
-        out[name] = Clustering(np.array(correct), size, share, len(records))
-    return out
+def head(view: str) -> list[str]:
+    """What `counted` gives."""
+    paper = ["paper"] if view == PUBLISHED else []
+    return ["correct, mean(sd)", *paper, "range", "median (95 % interval)", "draws above chance", "seeds"]
 
 
-def counted(one: Clustering | None, paper: int | None) -> list[str]:
-    """A row's numbers under one embedding, as HEAD names them; dashes for what was not run or not published."""
-    theirs = str(paper or "–")
+def counted(one: Clustering | None, view: str, row: str, embedding: str) -> list[str]:
+    """A row's numbers under one embedding, as `head` names them; dashes for what was not run or not published."""
+    paper = [str(PAPER.get((row, embedding), "–"))] if view == PUBLISHED else []
     if one is None:
-        return ["–", theirs, *["–"] * (len(HEAD) - 2)]
+        return ["–", *paper, "–", "–", "–", "–"]
     middle, low, high = one.interval
     return [
         f"{one.correct.mean():.1f}({one.correct.std(ddof=1):.1f})",
-        theirs,
+        *paper,
         f"{one.correct.min()}–{one.correct.max()}",
         f"{middle} ({low:.0f}–{high:.0f})",
         f"{one.above_chance} of {len(one.correct)}",
@@ -152,24 +117,20 @@ def counted(one: Clustering | None, paper: int | None) -> list[str]:
     ]
 
 
-HEAD = ["correct, mean(sd)", "paper, random views", "range", "median (95 % interval)", "draws above chance", "seeds"]
-
-
-def by_method(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
-    """Under Isomap a line for each method, ours beside the paper's count."""
+def by_method(by_row: dict[str, dict[str, Clustering]], view: str) -> list[list[str]]:
+    """Under Isomap a line for each method, in random views ours beside the paper's count."""
     size = next(c["isomap"].images for c in by_row.values() if c)
     mean, sd = guessing(size)
-    lines = [[f"by method, Isomap, of {size}", *HEAD], ["guessing", f"{mean:.1f}({sd:.1f})", *["–"] * (len(HEAD) - 1)]]
-    for row, each in by_row.items():
-        lines.append([named(row), *counted(each.get("isomap"), PAPER.get((row, "isomap")))])
-    return lines
+    names = head(view)
+    lines = [[f"method (Isomap, of {size})", *names], ["guessing", f"{mean:.1f}({sd:.1f})", *["–"] * (len(names) - 1)]]
+    return lines + [[named(row), *counted(each.get("isomap"), view, row, "isomap")] for row, each in by_row.items()]
 
 
-def by_embedding(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
-    """Of the GAN a line for each embedding, beside the paper's count."""
+def by_embedding(by_row: dict[str, dict[str, Clustering]], view: str) -> list[list[str]]:
+    """Of the GAN a line for each embedding, in random views beside the paper's count."""
     each = by_row.get(GAN) or {}
-    lines = [[f"by embedding, {named(GAN)}", *HEAD]]
-    return lines + [[text, *counted(each[e], PAPER[GAN, e])] for e, text in EMBEDDINGS.items() if e in each]
+    lines = [[f"embedding of {named(GAN)}", *head(view)]]
+    return lines + [[words, *counted(each[e], view, GAN, e)] for e, words in EMBEDDINGS.items() if e in each]
 
 
 def by_posterior(records: list[Record]) -> list[str]:
@@ -200,54 +161,28 @@ def by_posterior(records: list[Record]) -> list[str]:
     )
 
 
-def comparisons(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
-    """Each difference that note 5 claims: the paper's counts by Fisher's test, ours image by image."""
+def comparisons(by_row: dict[str, dict[str, Clustering]], view: str) -> list[list[str]]:
+    """Each difference that note 5 claims: in random views the paper's counts by Fisher's test; ours image by image."""
     pairs = [(a, b) for a, b in CLAIMS if all(e in (by_row.get(row) or {}) for row, e in (a, b))]
     theirs = statistics.holm([fisher(PAPER[a], PAPER[b]) for a, b in CLAIMS])
     ours = [paired(by_row[a[0]][a[1]], by_row[b[0]][b[1]]) for a, b in pairs]
     right = dict(zip(pairs, statistics.holm([p for _, p in ours]), strict=True))
     effects = dict(zip(pairs, (effect for effect, _ in ours), strict=True))
-    lines = [
-        [
-            "said to be better",
-            "than",
-            "paper",
-            "paper's p",
-            "significant in the paper",
-            "ours, of 60",
-            "our p",
-            "ours",
-        ]
-    ]
-    for pair, p in zip(CLAIMS, theirs, strict=True):
-        a, b = pair
+    in_paper = ["paper", "paper's p", "significant in the paper"] if view == PUBLISHED else []
+    lines = [["claimed better", "than", *in_paper, "difference, of 60", "p", "verdict"]]
+    for (a, b), p in zip(CLAIMS, theirs, strict=True):
         measured = ["–"] * 3
-        if pair in effects:
-            level = "undecided" if right[pair] >= statistics.LEVEL else "holds" if effects[pair] > 0 else "reversed"
-            measured = [f"{round(SIXTY * effects[pair], 1) + 0.0:+.1f}", plain(right[pair]), level]
-        lines.append(
-            [place(a), place(b), f"{PAPER[a]} to {PAPER[b]}", plain(p), "yes" if p < 0.05 else "no", *measured]
-        )
+        if (a, b) in effects:
+            level = "undecided" if right[a, b] >= statistics.LEVEL else "holds" if effects[a, b] > 0 else "reversed"
+            measured = [f"{round(SIXTY * effects[a, b], 1) + 0.0:+.1f}", plain(right[a, b]), level]
+        published = [f"{PAPER[a]} to {PAPER[b]}", plain(p), "yes" if p < statistics.LEVEL else "no"] if in_paper else []
+        lines.append([place(a), place(b), *published, *measured])
     return lines
 
 
 def fisher(one: int, other: int) -> float:
     """p of two counts of 60 having one probability."""
     return float(stats.fisher_exact([[one, SIXTY - one], [other, SIXTY - other]]).pvalue)
-
-
-def paired(one: Clustering, other: Clustering) -> tuple[float, float]:
-    """Mean over images of the difference between their shares of being right, and its p.
-
-    An image has the mean over the seeds that both have it: its noise is another with each seed, its view is not.
-    """
-    by_image: dict[int, list[float]] = {}
-    for seed, image in sorted(one.share.keys() & other.share.keys()):
-        by_image.setdefault(image, []).append(one.share[seed, image] - other.share[seed, image])
-    difference = np.array([np.mean(values) for values in by_image.values()])
-    if np.ptp(difference) == 0:
-        return float(difference[0]), 1.0 if difference[0] == 0 else 0.0
-    return float(difference.mean()), float(stats.ttest_1samp(difference, 0).pvalue)
 
 
 def place(side: tuple[str, str]) -> str:
@@ -276,20 +211,20 @@ def csv_lines(view: str, by_row: dict[str, dict[str, Clustering]]) -> list[list]
                     middle,
                     *interval,
                     one.above_chance,
-                    PAPER.get((row, name)),
+                    PAPER.get((row, name)) if view == PUBLISHED else None,
                 ]
             )
     return lines
 
 
-def tex_lines(by_row: dict[str, dict[str, Clustering]]) -> list[list[str]]:
-    """A line for each method: correct counts under each embedding, the paper's Isomap count last."""
+def tex_lines(by_row: dict[str, dict[str, Clustering]], view: str) -> list[list[str]]:
+    """A line for each method: correct counts under each embedding; last, in random views, the paper's Isomap count."""
     lines = []
     for row, each in by_row.items():
         cells = [
             f"{each[e].correct.mean():.1f}({each[e].correct.std(ddof=1):.1f})" if each else "–" for e in EMBEDDINGS
         ]
-        lines.append([row, *cells, str(PAPER.get((row, "isomap"), "–"))])
+        lines.append([row, *cells, str(PAPER.get((row, "isomap"), "–")) if view == PUBLISHED else "–"])
     return lines
 
 
