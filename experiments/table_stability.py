@@ -26,7 +26,7 @@ COLUMNS = tuple("row curve seeds mean std relative quartiles std_ratio relative_
 RATIOS = {
     "std_ratio": "std",
     "relative_ratio": "std/mean",
-    "quartiles_ratio": "quartiles apart",
+    "quartiles_ratio": "interquartile range",
 }  # column of the csv → heading
 
 
@@ -34,7 +34,7 @@ def write(store: Store) -> list[Path]:
     """Write table_stability.md and .csv from the records of `+sweep=stability`."""
     runs, notes = watched(store)
     lines = [line for row in ROWS if runs.get(row) for line in measures(runs, row)]
-    head = ["", "curve", "seeds", "mean", "std", "std/mean", "quartiles apart"]
+    head = ["", "curve", "seeds", "mean", "std", "std/mean", "interquartile range"]
     body = [
         [
             named(line["row"]),

@@ -15,6 +15,7 @@ from cryobench.report.methods import IN_SHORT, in_short
 from cryobench.report.summary import Row, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
+from cryobench.tables import verdicts
 from cryobench.tables.limits import CALLED, NO_METHODS, ROWS
 from cryobench.tables.table import BECAME, TRIALS
 
@@ -102,8 +103,8 @@ def limit(ranked: Sequence[Row], levels: Sequence[float]) -> str:
     who = " and ".join(f"{name} at SNR {' and '.join(at)}" for name, at in below.items())
     chance = f"; that {who} {'comes' if len(below) == 1 else 'come'} out at or below it here is chance" if below else ""
     return (
-        f"The Bayes limit, {IN_SHORT['bayes']}, is an MSE of {' and '.join(floors)}: no method can be lower in expectation"
-        f"{chance}."
+        f"The Bayes limit, {IN_SHORT['bayes']}, is an MSE of {' and '.join(floors)}: no method that is not told the pose "
+        f"can be lower in expectation{chance}."
     )
 
 
@@ -117,11 +118,14 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
         return row.published and "clean" in row.side_information
 
     kinds: tuple[tuple[str, Callable[[Row], bool]], ...] = (
-        ("The best method is {}", lambda row: row.judged),
-        ("Of methods without side information the best is {}", lambda row: row.judged and not row.side_information),
+        ("The lowest MSE is that of {}", lambda row: row.judged),
+        (
+            "Of methods without side information the lowest is that of {}",
+            lambda row: row.judged and not row.side_information,
+        ),
         ("Of linear filters the best possible is the {}", lambda row: row.name == ROWS[1] and row.limit == "bayes"),
-        ("Of the paper's nets the best is {}", is_net),
-        ("Of the paper's classical methods the best is {}", lambda row: row.published and not is_net(row)),
+        ("Of the paper's nets the lowest is that of {}", is_net),
+        ("Of the paper's classical methods the lowest is that of {}", lambda row: row.published and not is_net(row)),
     )
     out: list[str] = []
     told: set[str] = set()
@@ -132,16 +136,35 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
         return called(row) + (f" ({known})" if known else "")
 
     for text, belongs in kinds:
-        best: dict[str, tuple[Row, list[float]]] = {}
+        best: dict[str, tuple[Row, list[str]]] = {}
         for snr in levels:
             able = [row for row in ranked if belongs(row) and row.times(snr) is not None]
             if able:
                 first = min(able, key=lambda row: row.times(snr) or math.inf)
-                best.setdefault(first.name, (first, []))[1].append(snr)
+                words = times_limit(first, snr) + beside(first, able, [row for row in ranked if row.judged], snr)
+                best.setdefault(first.name, (first, []))[1].append(words)
         if best:
-            parts = [f"{introduced(row)}, {multiples(row, where)}" for row, where in best.values()]
+            parts = [f"{introduced(row)}, {' and '.join(where)}" for row, where in best.values()]
             out.append(f"{text.format('; and '.join(parts))}.")
     return out
+
+
+def beside(first: Row, able: Sequence[Row], every: Sequence[Row], snr: float) -> str:
+    """In brackets, from how many of the others the lowest does not differ significantly there; "" where it has none beside it.
+
+    able: the rows of its kind; every: all rows, whose seeds tell how much a row's vary (docs/statistics.md).
+    """
+    others = [row.name for row in able if row.name != first.name]
+    known = {row.name: row.records[snr] for row in every if row.records.get(snr)}
+    if not others or not {first.name, *others} <= set(known):
+        return ""
+    answers = verdicts.judged(verdicts.measured(known), [(first.name, other) for other in others])
+    same = sum(answer.says != "holds" for answer in answers.values())
+    return (
+        f" (not significantly below {same} of {counted(len(others), 'other')})"
+        if same
+        else " (significantly below all others)"
+    )
 
 
 def called(row: Row) -> str:
@@ -149,10 +172,10 @@ def called(row: Row) -> str:
     return row.name[0].lower() + row.name[1:] if row.name in ROWS else named(row.name)
 
 
-def multiples(row: Row, levels: Sequence[float]) -> str:
-    """1.66 × limit at SNR 0.1 and 1.18 × limit at SNR 0.05; 0.46 × linear limit where nothing has a Bayes limit."""
-    known = [(times, snr) for snr in levels if (times := row.times(snr)) is not None]
-    return " and ".join(f"{multiple(times)} × {CALLED[row.limit]} at SNR {snr:g}" for times, snr in known)
+def times_limit(row: Row, snr: float) -> str:
+    """1.66 × limit at SNR 0.1; 0.46 × linear limit where nothing has a Bayes limit."""
+    times = row.times(snr)
+    return "" if times is None else f"{multiple(times)} × {CALLED[row.limit]} at SNR {snr:g}"
 
 
 def no_better_than_the_mean(ranked: Sequence[Row], levels: Sequence[float]) -> str:
@@ -173,17 +196,28 @@ def claims(file: Path) -> str:
     answers = [(line["claim"], line["verdict"]) for line in lines_of(file)]
     if not answers:
         return ""
-    verdicts: dict[str, list[str]] = {}
+    by_claim: dict[str, list[str]] = {}
     for claim, says in answers:
-        verdicts.setdefault(claim, []).append(says)
-    held = sum(set(says) in ({"holds"}, {"equivalent"}) for says in verdicts.values())
-    against = sum("reversed" in says for says in verdicts.values())
+        by_claim.setdefault(claim, []).append(says)
+    held = sum(set(says) in ({"holds"}, {"equivalent"}) for says in by_claim.values())
+    throughout = sum(set(says) == {"reversed"} for says in by_claim.values())
+    in_part = sum("reversed" in says for says in by_claim.values()) - throughout
+    kinds = (
+        (throughout, "is reversed throughout", "are reversed throughout"),
+        (in_part, "is reversed in part", "are reversed in part"),
+        (len(by_claim) - held - throughout - in_part, "is undecided or holds in part", "are undecided or hold in part"),
+    )
+    became = ", ".join(
+        [
+            f"{held or 'none'} hold{'s' * (held < 2)} throughout",
+            *(f"{n} {one if n == 1 else more}" for n, one, more in kinds if n),
+        ]
+    )
     counts = Counter(says for _, says in answers)
     summary = ", ".join(f"{counts[says]} {words}" for says, words in ANSWERS.items() if counts[says])
     return (
-        f"Of {len(answers)} comparisons that test the supplement's {len(verdicts)} claims, {summary}. In every comparison "
-        f"{held or 'none'} of the claims hold{'s' if held == 1 else ''}; in at least one {against or 'none'} "
-        f"{'is' if against == 1 else 'are'} reversed."
+        f"Of the supplement's {counted(len(by_claim), 'claim')} {became}. Of the {counted(len(answers), 'comparison')} that test "
+        f"them {summary}."
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from cryobench.printed import multiple, named, short
+from cryobench.runs.record import Record
 from cryobench.tables import frame, limits, table
 from cryobench.tables.table import Cell
 from cryobench.tables.text import formatted, meanings
@@ -19,7 +21,7 @@ CONTROLS = ("noisy", "mean image", "oracle")
 @dataclass(frozen=True)
 class Row:
     """A method: cells by SNR; method, as it is typed; published, whether the paper has such a row; side_information, what it
-    used; limit: of LIMITS, the linear one where nothing has a Bayes limit."""
+    used; limit: of LIMITS, the linear one where nothing has a Bayes limit; records: by SNR and seed."""
 
     name: str
     cells: dict[float, Cell]
@@ -27,6 +29,7 @@ class Row:
     published: bool
     side_information: tuple[str, ...]
     limit: str = "bayes"
+    records: Mapping[float, Mapping[int, Record]] = field(default_factory=dict)
 
     def times(self, snr: float) -> float | None:
         """Its MSE there as a multiple of the limit, mean over seeds; None where either is not known."""
@@ -59,7 +62,7 @@ def rows(runs: pd.DataFrame) -> list[Row]:
     rest = sorted(set(runs["method"].dropna()) - covered - {"given"})
     named["rest"] = {name: {"method.name": name} for name in rest}
     published = {name for part in (1, 2) for name, _, _ in table.published(part)}
-    method_of = dict(zip(runs["run_id"], runs["method"], strict=True))
+    record_of = {record.run_id: record for record in runs["record"]}
     entries = []
     for part in named.values():
         by_name: dict[str, dict[float, Cell]] = {}
@@ -68,8 +71,12 @@ def rows(runs: pd.DataFrame) -> list[Row]:
                 by_name.setdefault(cell.row, {})[cell.snr] = cell
         for name, cells in by_name.items():
             first = next(iter(cells.values()))
+            method = str(record_of[first.run_ids[0]].name("method"))
             in_paper = name.removesuffix("-GAN + l1, ResNet") in published
-            entries.append(Row(name, cells, method_of[first.run_ids[0]], in_paper, tuple(first.side_information)))
+            records = {
+                snr: {record_of[run].seed: record_of[run] for run in cell.run_ids} for snr, cell in cells.items()
+            }
+            entries.append(Row(name, cells, method, in_paper, tuple(first.side_information), records=records))
     bayes = any(cell.times("bayes") for row in entries for cell in row.cells.values())
     entries = [replace(row, limit="bayes" if bayes else "linear") for row in entries if row.name != "oracle"]
     as_first = {snr: ratio(entries, levels[0], snr) for snr in levels}

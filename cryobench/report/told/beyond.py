@@ -36,8 +36,11 @@ def contamination(lines: Lines) -> str:
     else:
         rest = f"Never above {LITTLE:g} ×: {', '.join(steady)}"
     share = f"{100 * float(worst['share']):.0f} % of {REPLACED[worst['type']]}"
+    clean = next((one for one in lines if one["row"] == worst["row"] and not float(one["share"])), worst)
+    alone = [word for word, one in {"clean": clean, "contaminated": worst}.items() if one["n_seeds"] == "1"]
+    single = f" ({f'{alone[0]}: ' if len(alone) == 1 else ''}one seed)" if alone else ""
     return (
-        f"At worst the MSE is {multiple(factor)} × the same method's with clean pairs{by_one_seed(line for line, _ in times)}: "
+        f"At worst the MSE is {multiple(factor)} × the same method's with clean pairs{single}: "
         f"{named(worst['row'])} with noise in place of {share}{unit}.{f' {rest}.' if rest else ''}"
     )
 
@@ -106,7 +109,8 @@ def table_microscope(lines: Lines) -> str:
         return f"{named(method)}{'' if times is None else f' ({multiple(times)} × {limit})'}"
 
     return (
-        f"Of {findings.counted(len(pairs), 'pair')} of methods {kept or 'none'} keep their order from “{first}” to “{last}”. "
+        f"By mean NMSE {kept or 'none'} of {findings.counted(len(pairs), 'pair')} of methods keep their order from “{first}” to "
+        f"“{last}”. "
         f"The lowest NMSE: {best(first)} in the first, {best(last)} in the last."
     )
 

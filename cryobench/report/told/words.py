@@ -79,4 +79,4 @@ def ranked(names: Iterable[str], word: str = "in", few: int = FEW) -> str:
 def by_one_seed(lines: Iterable[dict]) -> str:
     """In brackets, that there is one seed: behind all of these lines, or behind some."""
     single = [line["n_seeds"] == "1" for line in lines]
-    return " (one seed)" if all(single) else " (in part of one seed)" if any(single) else ""
+    return " (one seed)" if all(single) else " (some by one seed)" if any(single) else ""
