@@ -260,8 +260,8 @@ def test_microscope(said):
     )
     other = "exemplar|CTF|2|25|3\nCWF|CTF|0.2|4|2\nBM3D|CTF|0.1|2|1"
     assert said("table_microscope", head + white + other) == (
-        "By mean NMSE none of 3 pairs of methods keep their order from “white” to “CTF”. The lowest NMSE: exemplar (1.66 × limit) "
-        "in the first, BM3D (2.00 × limit) in the last."
+        "By mean NMSE none of 3 pairs of methods keep their order from “white” to “CTF”. The lowest NMSE: exemplar (1.66 × "
+        "limit) in the first, BM3D (2.00 × limit) in the last."
     )
     assert said("table_microscope", head + white) == ""
 
