@@ -42,6 +42,15 @@ def named(method: str) -> str:
     return re.sub(r"(?<=[(,])(-?)0(?=\.\d)", r"\1", words)
 
 
+def row_named(row: str) -> str:
+    """A table's row where its table's heading is not at hand: Table 3's rows are numbers, weights of ℓ1.
+
+    >>> row_named("0.1"), row_named("(0,0)"), row_named("l1-Autoencoder")
+    ('λ = 0.1', '(0,0)', 'ℓ1-Autoencoder')
+    """
+    return f"λ = {row}" if row.replace(".", "").isdigit() else named(row)
+
+
 LAM = {"gan": 10, "wgan_gp": 10, "pggan": 100}  # the paper's weight of ℓ1: its tables do not say it
 
 

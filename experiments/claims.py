@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryobench.evaluation import statistics
-from cryobench.printed import named, plain
+from cryobench.printed import plain, row_named
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import frame, text
@@ -153,7 +153,7 @@ def by_claim(results: list[Finding]) -> dict[Claim, list[Finding]]:
 
 
 NOTES = """\
-In brackets behind a claim stand where the supplement has it and its key, by which the comparisons name it. An effect is the \
+In brackets behind a claim stands where the supplement has it. An effect is the \
 difference in MSE of the row that is claimed better (or as good) relative to the baseline, −10 % is a tenth lower: the mean \
 over seeds of the logarithm of the ratio, each seed's MSE the mean over the same test images. The test is two-sided at 5 %, \
 with variances over seeds moderated by the rows of a kind (the same net, or none); p values are corrected for the comparisons \
@@ -164,9 +164,9 @@ within the margin by two one-sided tests; *undecided*: none of these. Of a claim
 how often it errs: docs/statistics.md."""
 OF_EACH = """\
 An interval is that of its comparison alone, and p is corrected for all comparisons of the claim, so an undecided one may \
-have an interval without 0. Where the claim is that rows hardly differ (pairs-small, lambda-infinite), p is that of a \
-difference beyond the margin. Of an undecided one stand the smallest difference that these seeds could have shown (a power of \
-80 %) and the number of seeds that would decide if the difference is as measured."""
+have an interval without 0. Where the claim is that rows hardly differ, p is that of a difference beyond the margin. Of an \
+undecided one stand the smallest difference that these seeds could have shown (a power of 80 %) and the number of seeds that \
+would decide if the difference is as measured."""
 
 
 def to_markdown(results: list[Finding]) -> str:
@@ -179,7 +179,7 @@ def to_markdown(results: list[Finding]) -> str:
         span = " to ".join(dict.fromkeys(map(percent, (min(effects), max(effects))))) if effects else "–"
         lines.append(
             [
-                f"{claim.says} ({claim.source}; {claim.name})",
+                f"{claim.says} ({claim.source})",
                 verdict(group),
                 span,
                 f"{100 * claim.margin:.0f} %",
@@ -190,8 +190,8 @@ def to_markdown(results: list[Finding]) -> str:
         "# What the supplement claims",
         f"{len(claims)} claims; of all comparisons, {verdict(results)}.",
         decided_by(results),
-        NOTES,
         pipes(lines, left=2),
+        NOTES,
         "## Every comparison",
         OF_EACH,
         pipes(
@@ -200,12 +200,12 @@ def to_markdown(results: list[Finding]) -> str:
                     "claim",
                     "claimed better or as good",
                     "baseline",
-                    "answer",
+                    "verdict",
                     "effect (95 % over seeds)",
                     "p",
                     "p within margin",
                     "seeds",
-                    "could have shown",
+                    "smallest difference shown at 80 % power",
                     "seeds that would decide",
                 ],
                 *(one_line(f) for f in results),
@@ -213,11 +213,6 @@ def to_markdown(results: list[Finding]) -> str:
             left=4,
         ),
     )
-
-
-def in_words(sweep: str, row: str) -> str:
-    """A row as it can be read without its table: λ is a number, as SNR is."""
-    return f"λ = {row}" if sweep == "lambda" and row.replace(".", "").isdigit() else named(row)
 
 
 def percent(share: float) -> str:
@@ -239,11 +234,11 @@ def on_its_side(p: float) -> str:
 
 def one_line(f: Finding) -> list[str]:
     """A comparison's line in the second table."""
-    names, answer = [f"{in_words(sweep, row)} at SNR {snr:g}" for sweep, row, snr in f.pair], f.answer
+    names, answer = [f"{row_named(row)} at SNR {snr:g}" for _, row, snr in f.pair], f.answer
     if answer.comparison is None or answer.p is None or answer.p_equivalent is None:
         effect = "–" if answer.comparison is None else percent(answer.comparison.effect)
         return [
-            f.claim.name,
+            f.claim.says,
             *names,
             answer.says,
             effect,
@@ -262,7 +257,7 @@ def one_line(f: Finding) -> list[str]:
             str(answer.seeds_to_decide or f"over {statistics.MOST_SEEDS}"),
         ]
     return [
-        f.claim.name,
+        f.claim.says,
         *names,
         answer.says,
         effect,

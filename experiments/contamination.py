@@ -94,7 +94,7 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
     for (unit, snr), grid in grids.items():
         kinds = [kind for kind in TYPES if any(c.values for (_, k, s, _), c in grid.items() if k == kind and s)]
         columns = [("A", 0.0), *((kind, share) for kind in kinds for share in SHARES[1:] if run(grid, kind, share))]
-        head = ["", *("clean" if not share else f"{kind} {share:g}" for kind, share in columns)]
+        head = ["method", *("clean" if not share else f"{kind} {share:g}" for kind, share in columns)]
         errors, times = [[*head, "seeds"]], [head]
         for row in frame.sweep_rows("contamination"):
             row_cells = [grid[row, kind, share, "mse"] for kind, share in columns]

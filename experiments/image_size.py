@@ -78,7 +78,7 @@ def to_markdown(points: list[Point]) -> str:
     parts = ["# The image size", caption]
     for metric, heading in METRICS.items():
         head = [
-            heading,
+            "method",
             *(f"{size} px" for size in sizes),
             "seeds",
             *(["the paper, 128 px"] if metric == "mse" else []),

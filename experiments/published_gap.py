@@ -16,7 +16,7 @@ INTRODUCTION = """# What explains the published classical numbers
 
 The released code cuts noisy images to [0, 1] and gives BM3D σ = 25/255; the paper's text says neither. So each method runs
 with the true σ and with 25/255, on unclipped and on clipped images; *1 atom* is a K-SVD that makes each patch of one of 1,100
-elements, which needs no σ. *Share explained* is how much of the way from the method's own number to the published one a setting
+elements, which needs no σ. *Share of the way* is how much of that from the method's own number to the published one a setting
 goes, on a logarithmic scale: log(MSE/own) / log(published/own), where *own* is with the true σ on unclipped images or, where that
 was not run, Table 2's, with σ from each image's corners. 100 % is the published number; more is beyond it. Where the scale is not
 the paper's, shares are rough. Settings that were not run are left out."""
@@ -31,7 +31,7 @@ def write(store: Store) -> list[Path]:
     for snr in (0.1, 0.05):
         known = {name: at for name, at in limits.items() if at(snr) or name == "bayes"}
         times = [layout.TIMES[name][0] for name in known]
-        lines = [["method", "σ", "images", "MSE", *times, "published", "share explained", "seeds"]]
+        lines = [["method", "σ", "images", "MSE", *times, "published", "share of the way", "seeds"]]
         for method in ("BM3D", "KSVD", "Non-local means", "CWF"):
             lines += method_lines(runs, method, snr, list(known.values()))
         parts += [f"## SNR {snr:g}", text.pipes(lines)]
@@ -84,6 +84,6 @@ def mean(values) -> float | None:
 
 def share(ours: float | None, honest: float | None, published: float) -> str:
     """How much of the way from the honest MSE to the published one a setting goes, on a logarithmic scale, in percent."""
-    if ours is None or honest is None or ours == honest:
+    if ours is None or honest is None:
         return "–"
     return f"{100 * math.log(ours / honest) / math.log(published / honest):.0f} %"

@@ -187,7 +187,7 @@ def grid(shown: Sequence[Cell]) -> list[list[str]]:
     """Header, one line for each estimator, one column for each task, and the published GANs last."""
     tasks, rows = (list(dict.fromkeys(getattr(cell, name) for cell in shown)) for name in ("task", "row"))
     at = {(cell.task, cell.row): cell for cell in shown}
-    lines = [["", *map(heading, tasks)]]
+    lines = [["estimator", *map(heading, tasks)]]
     lines += [[named(row), *(str(at.get((task, row), "–")) for task in tasks)] for row in rows]
     published = {cell.task: f"{cell.published:.4f}" for cell in shown if cell.published}
     if published:

@@ -45,7 +45,7 @@ def lines(cells: list[table.Cell]) -> list[list[str]]:
     # Dashes where a data set has no Bayes limit, so that all have the same columns.
     grid.limits = {"bayes": grid.snrs, **({"linear": grid.snrs} if "linear" in grid.limits else {})}
     times = [f"{layout.TIMES[name][0]} {snr:g}" for name, snrs in grid.limits.items() for snr in snrs]
-    out = [["", *(f"MSE {snr:g}" for snr in grid.snrs), *times, "seeds"]]
+    out = [["method", *(f"MSE {snr:g}" for snr in grid.snrs), *times, "seeds"]]
     return out + [[named(row), *grid.texts(row), layout.counted(grid.line(row))] for row in grid.rows]
 
 

@@ -106,7 +106,7 @@ def grid(lines: list[dict], later: list[str]) -> list[list[str]]:
         "accuracy": "accuracy",
     }
     ratios = {name: head for name, head in ratios.items() if name not in LATER or name in later}
-    out = [["", "MSE", *ratios.values(), "MSE unseen", "seeds"]]
+    out = [["method and what fails", "MSE", *ratios.values(), "MSE unseen", "seeds"]]
     for line in lines:
         numbers = ((multiple if name.startswith("times") else text.decimal)(line[name]) for name in ratios)
         mse = text.formatted("mse", line["mse"], line["spread"])

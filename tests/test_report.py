@@ -83,7 +83,7 @@ def test_it_opens_with_at_most_ten_findings_whose_numbers_are_those_of_the_table
             if one["metric"] == "times_bayes"
         }
     (classical,) = (line for line in findings if line.startswith("Of the paper's classical methods"))
-    name = re.search(r"best is ([\w -]+?) \(", classical)[1]
+    name = re.search(r"lowest is that of ([\w -]+?) \(", classical)[1]
     assert f"{times[name, '0.1']:.3g} × limit at SNR 0.1" in classical
     assert times[name, "0.1"] == min(times[row, "0.1"] for row in ("BM3D", "KSVD", "Non-local means", "CWF"))
 
@@ -562,6 +562,45 @@ def test_a_table_of_several_data_sets_is_shown_with_all_of_them(tmp_path):
     store = Store(tmp_path)
     (shown,) = tables.all_tables(store, frame.frame(store.all()), links.of([store]))
     assert "rows" not in shown and all(f">{name}: " in shown["html"] for name in ("rnap_mtb", "phantom", "rnap_ecoli"))
+
+
+def test_claims_that_are_reversed_throughout_are_told_from_those_that_are_so_in_part(tmp_path):
+    lines = "a,holds\na,holds\nb,reversed\nb,reversed\nc,reversed\nc,holds\nd,undecided\nd,holds\n"
+    (tmp_path / "claims.csv").write_text(f"claim,verdict\n{lines}")
+    assert findings.claims(tmp_path / "claims.csv") == (
+        "Of the supplement's 4 claims 1 holds throughout, 1 is reversed throughout, 1 is reversed in part, 1 is undecided or "
+        "holds in part. Of the 8 comparisons that test them 4 hold, 3 are reversed, 1 are undecided with the seeds run so far."
+    )
+    (tmp_path / "claims.csv").write_text("claim,verdict\na,undecided\n")
+    assert findings.claims(tmp_path / "claims.csv").startswith(
+        "Of the supplement's 1 claim none holds throughout, 1 is undecided"
+    )
+
+
+def test_the_lowest_mse_is_named_with_those_that_it_is_not_significantly_below(page):
+    """As the claims of the same folder say: no pair (α,β) is significantly better than all others; CWF is, than BM3D."""
+    lead = re.search(r'<ul class="lead">(.*?)</ul>', page.read_text(encoding="utf-8"), re.S)[1]
+    found = [html.unescape(re.sub(r"<[^>]*>", "", line)) for line in re.findall(r"<li>(.*?)</li>", lead, re.S)]
+    (nets,) = (line for line in found if line.startswith("Of the paper's nets"))
+    assert len(re.findall(r"\(not significantly below \d+ of \d+ others\)", nets)) == 2
+    (classical,) = (line for line in found if line.startswith("Of the paper's classical methods"))
+    assert classical.count("(significantly below all others)") == 2
+
+
+def test_the_verb_makes_the_claims_that_it_tells_of(cli, tmp_path, monkeypatch):
+    """A newcomer's report of a sweep had none, since nothing had asked for them."""
+    from cryobench.experiments import claims
+
+    made = []
+    monkeypatch.setattr(claims, "write", lambda store: made.append(store.results) or [])
+    folder = tmp_path / "results"
+    shutil.copytree(COMMITTED.parent / "phantom-desk" / "runs", folder / "runs")
+    (folder / "tables").mkdir()
+    for table_there, expected in (("", 0), ("table1.md", 1), ("claims.md", 1)):
+        if table_there:
+            (folder / "tables" / table_there).write_text("# A table\n")
+        status, _, err = cli("report", "--results", str(folder))
+        assert status == 0 and len(made) == expected, err
 
 
 def test_the_parts_of_the_published_numbers_add_up(tmp_path):

@@ -19,6 +19,7 @@ from scipy import stats
 
 from cryobench.config.compose import compose, resolve
 from cryobench.evaluation import statistics
+from cryobench.printed import row_named
 from cryobench.runs.record import Record
 from cryobench.tables.frame import frame, setting
 from cryobench.tables.table import Cell
@@ -372,9 +373,6 @@ def test_the_committed_claims_are_decided_where_three_seeds_agree():
 
 def test_a_row_of_lambdas_is_read_without_its_table():
     """λ and SNR are both numbers."""
-    assert claims.in_words("lambda", "0.1") == "λ = 0.1" and claims.in_words("lambda", "10000") == "λ = 10000"
-    assert (
-        claims.in_words("lambda", "l1-Autoencoder") == "ℓ1-Autoencoder"
-        and claims.in_words("alpha_beta", "(1,1)") == "(1,1)"
-    )
+    assert row_named("0.1") == "λ = 0.1" and row_named("10000") == "λ = 10000"
+    assert row_named("l1-Autoencoder") == "ℓ1-Autoencoder" and row_named("(1,1)") == "(1,1)"
     assert claims.percent(-0.068) == "−6.8 %" and claims.percent(0.31) == "+31.0 %"

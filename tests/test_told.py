@@ -143,7 +143,7 @@ def test_published_gap(said):
     cells = "2|BM3D|mse|protocol|true σ, clipped: 3e-2\n2|CWF|mse|unexplained|not by true σ, clipped: 1e-2\n"
     rest = "2|BM3D|psnr|protocol|true σ, clipped: 14\n2|WGANgp + l1|mse|protocol|protocol=released: 3e-3\n2|KSVD|mse|agrees|"
     expected = "Of 2 published MSEs of classical methods that ours miss, a setting of this table agrees in size with"
-    assert said("published_gap", head + cells + rest, "published_cells") == f"{expected} 1: “true σ, clipped” with 1."
+    assert said("published_gap", head + cells + rest, "published_cells") == f"{expected} 1: “true σ, clipped”."
     opposite = cells.replace("protocol|", "unexplained|not by ")
     assert said("published_gap", head + opposite + rest, "published_cells") == f"{expected} none."
 

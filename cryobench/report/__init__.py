@@ -30,6 +30,8 @@ def write(store: Store) -> Path:
     beside = Store(store.results / ROBUST)  # note 1 has no data set, so its results lie in a folder of their own
     everything = [*store.all(task=None), *beside.all(task=None)]
     lead_to = links.of([store, beside])
+    own = tables.all_tables(store, runs, lead_to)
+    beyond = tables.all_tables(beside, frame.frame(beside.all(task=None)), lead_to)
     page = {
         "title": store.results.resolve().name,
         "imaged": imaged.lines(runs),
@@ -37,10 +39,9 @@ def write(store: Store) -> Path:
         "summary": summary.shown(runs),
         "methods": methods.in_words(summary.rows(runs)),
         "failed": findings.failed(everything),
-        "tables": [
-            *tables.all_tables(store, runs, lead_to),
-            *tables.all_tables(beside, frame.frame(beside.all(task=None)), lead_to),
-        ],
+        "tables": [*own, *({**table, "of_points": True} for table in beyond)],
+        "beside": beside.results.resolve().name,
+        "claimed": any(table["name"] == "claims" for table in own),
         "plots": plots.all_plots(store, runs),
         "gallery": gallery.panels(store, runs),
         "runs": findings.provenance(everything),

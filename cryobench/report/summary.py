@@ -49,8 +49,8 @@ class Row:
 def rows(runs: pd.DataFrame) -> list[Row]:
     """The methods of Tables 2 and 1, those given from outside, one's own, and others with the settings of their yaml.
 
-    The lowest MSE first, at the folder's first noise level, or what it would be there for rows without that; `oracle`, which is
-    told the answer, is left out.
+    The lowest MSE first, at the folder's first noise level, and last the rows without that; `oracle`, which is told the answer,
+    is left out.
     """
     levels = snrs(runs)
     own = frame.outside(runs) | frame.own(runs)
@@ -79,16 +79,7 @@ def rows(runs: pd.DataFrame) -> list[Row]:
             entries.append(Row(name, cells, method, in_paper, tuple(first.side_information), records=records))
     bayes = any(cell.times("bayes") for row in entries for cell in row.cells.values())
     entries = [replace(row, limit="bayes" if bayes else "linear") for row in entries if row.name != "oracle"]
-    as_first = {snr: ratio(entries, levels[0], snr) for snr in levels}
-    return sorted(
-        entries, key=lambda row: next((mse * as_first[snr] for snr in levels if (mse := row.mse(snr))), np.inf)
-    )
-
-
-def ratio(entries: list[Row], first: float, other: float) -> float:
-    """How many times the MSE at SNR `other` that at `first` is, the median over rows that have both; 1 without any."""
-    both = [one / another for row in entries if (one := row.mse(first)) and (another := row.mse(other))]
-    return float(np.median(both)) if both else 1.0
+    return sorted(entries, key=lambda row: [np.inf if (mse := row.mse(snr)) is None else mse for snr in levels])
 
 
 def snrs(runs: pd.DataFrame) -> list[float]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryobench.printed import multiple, named
+from cryobench.printed import multiple, row_named
 from cryobench.report import summary, told
 from cryobench.report.links import LeadTo
 from cryobench.runs.store import Store
@@ -16,6 +16,7 @@ from cryobench.tables import frame, layout, limits
 from cryobench.tables.text import formatted
 
 NO_DENOISER = (*limits.ROWS, *summary.CONTROLS)
+LIMIT, CONTROL = "limit", "control"  # rows that are no denoisers
 GRIDS = ("table1", "table2", "table3")  # whose cells know their runs; the pages of others have more than one table
 OPEN = ("table1",)  # the others fold
 FIRST = ("table1", "table2", "table3", "claims", "released", "published_gap")
@@ -83,7 +84,7 @@ def runs_of(name: str, runs: pd.DataFrame) -> dict[tuple[str, float], list[str]]
 
 
 def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
-    """csv lines → a table with a row a method: {"head": [...], "rows": [{"name", "cells": [...]}]}."""
+    """csv lines → a table with a row a method: {"head": [...], "rows": [{"name", "kind", "cells": [...]}]}."""
     columns = list(dict.fromkeys((line["metric"], line["snr"]) for line in lines if line["metric"] in layout.HEADINGS))
     by_place = {(line["row"], line["metric"], line["snr"]): line for line in lines}
     rows: list[dict] = []
@@ -98,14 +99,21 @@ def grid(lines: list[dict], runs: dict[tuple[str, float], list[str]]) -> dict:
             )
             for column in columns
         ]
-        rows.append({"name": named(row), "control": row in NO_DENOISER, "cells": cells})
+        rows.append({"name": row_named(row), "kind": kind(row, cells), "cells": cells})
     for place, (metric, _) in enumerate(columns):
-        mark_best([row["cells"][place] for row in rows if not row["control"]], metric)
+        mark_best([row["cells"][place] for row in rows if row["kind"] not in (LIMIT, CONTROL)], metric)
     units = {"psnr": " (dB)"}
     return {
-        "head": [f"{layout.HEADINGS[metric]} {float(snr):g}{units.get(metric, '')}" for metric, snr in columns],
+        "head": [f"{layout.HEADINGS[metric]}{units.get(metric, '')}, SNR {float(snr):g}" for metric, snr in columns],
         "rows": rows,
     }
+
+
+def kind(row: str, cells: list[dict]) -> str:
+    """What stands beside a row's name: that it is no denoiser, or none of the paper's."""
+    if row in NO_DENOISER:
+        return LIMIT if row in limits.ROWS else CONTROL
+    return "" if any(cell.get("paper") for cell in cells) else "not in the paper"
 
 
 def mark_best(cells: list[dict], metric: str) -> None:

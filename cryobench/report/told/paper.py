@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from cryobench.evaluation.chance import guessing
-from cryobench.printed import multiple, named, short
+from cryobench.printed import multiple, named, row_named, short
 from cryobench.report import findings
 from cryobench.report.told.words import FEW, Lines, by_one_seed, known, number, ranked, span, tells
 from cryobench.tables import frame, table
@@ -58,7 +58,7 @@ def published(lines: Lines) -> str:
     best = []
     for snr in dict.fromkeys(line["snr"] for line, *_ in both):
         row, mean = min(((line["row"], mean) for line, mean, _ in both if line["snr"] == snr), key=lambda one: one[1])
-        best.append(f"{f'λ = {row}' if row.isdigit() else named(row)} at SNR {snr} ({short(mean)})")
+        best.append(f"{row_named(row)} at SNR {snr} ({short(mean)})")
     near = sum(1 / NEAR <= mean / paper <= NEAR for _, mean, paper in both)
     return (
         f"Of the paper's rows the lowest mean here: {', '.join(best)}. Ours agree with {near or 'none'} of "
@@ -105,10 +105,11 @@ def published_gap(cells: Lines) -> str:
     here = [setting for setting in by if setting.partition(", ")[0] in settings]
     if not mse:
         return ""
-    which = ranked((f"“{setting}”" for setting in here), "with")
+    which = dict.fromkeys(f"“{setting}”" for setting in here)
+    settings_with = ranked((f"“{setting}”" for setting in here), "with") if len(which) > 1 else "".join(which)
     return (
         f"Of {findings.counted(len(mse), 'published MSE')} of classical methods that ours miss, a setting of this table agrees "
-        f"in size with {f'{len(here)}: {which}' if here else 'none'}."
+        f"in size with {f'{len(here)}: {settings_with}' if here else 'none'}."
     )
 
 
