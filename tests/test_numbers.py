@@ -20,6 +20,8 @@ has a number, the right side begins with `from`. A number without a source, a so
 source does not round to, fail. A table whose rows and columns are called as a csv's cells needs no more than
 
     <!-- cells: rnap_ecoli-desk/table_microscope | nmse -->
+
+with further cells that pick its lines between the two.
 """
 
 import csv
@@ -66,7 +68,7 @@ def of_tables(page: str) -> list[Source]:
     """Every number of the tables of a page that are followed by `cells: TABLE | COLUMN`."""
     out = []
     for printed, table, column in CELLS.findall((ROOT / page).read_text(encoding="utf-8")):
-        names = {named(cell): cell for line in lines_of(table) for cell in line.values()}
+        names = {named(cell): cell for line in lines_of(table.partition(" | ")[0]) for cell in line.values()}
         (_, *headings), _, *rows = (
             [cell.strip() for cell in line.strip("|").split("|")] for line in printed.splitlines()
         )
