@@ -89,7 +89,8 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
     parts = [
         "# Contaminated training pairs",
         f"A share of the training pairs has U[0, 1] noise in place of {in_place(grids)}; test images have not. ResNet nets. MSE: "
-        "mean(spread over seeds). Image by image: each pair is contaminated or not by itself; batch by batch: whole batches are.",
+        "mean(spread over seeds); seeds: how many stand behind each column. ¹: one seed, here or with clean pairs."
+        + (" Batch by batch: whole batches are contaminated." if any(unit == "batch" for unit, _ in grids) else ""),
     ]
     for (unit, snr), grid in grids.items():
         kinds = [kind for kind in TYPES if any(c.values for (_, k, s, _), c in grid.items() if k == kind and s)]
@@ -98,11 +99,12 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
         errors, times = [[*head, "seeds"]], [head]
         for row in frame.sweep_rows("contamination"):
             row_cells = [grid[row, kind, share, "mse"] for kind, share in columns]
-            seeds = sorted({len(cell.values) for cell in row_cells if cell.values}) or [0]
-            errors.append(
-                [named(row), *(text.formatted("mse", c.mean, c.spread) for c in row_cells), "–".join(map(str, seeds))]
-            )
-            times.append([named(row), *(multiple(times_clean(grid, row, *column)) for column in columns)])
+            numbers = [len(cell.values) for cell in row_cells]
+            seeds = map(str, numbers if len(set(numbers)) > 1 else numbers[:1])
+            errors.append([named(row), *(text.formatted("mse", c.mean, c.spread) for c in row_cells), ", ".join(seeds)])
+            once = ["", *("¹" if n and 1 in (n, numbers[0]) else "" for n in numbers[1:])]
+            ratios = [multiple(times_clean(grid, row, *column)) for column in columns]
+            times.append([named(row), *(ratio + sign for ratio, sign in zip(ratios, once, strict=True))])
         scales = {cell.scale for cell in grid.values() if cell.scale}
         parts += [
             f"## SNR {snr:g}, contaminated {UNITS[unit]} (scale {', '.join(sorted(scales))})",

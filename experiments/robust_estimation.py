@@ -21,6 +21,7 @@ from cryobench.runs.store import Store
 from cryobench.tables import text
 
 RESULTS = "results/robust"
+SIZES = ("p", "n", "ε")  # the last of a task
 TASK = ("target", "tail", "scatter", "contamination", "p", "n", "epsilon")
 ERRORS = {"location": "‖θ̂−θ‖₂", "scatter": "‖Σ̂−Σ‖op"}
 IN_WORDS = {"location": "The distance of the estimate from θ", "scatter": "The operator norm of the estimate less Σ"}
@@ -158,10 +159,22 @@ def cells(results: Iterable[dict], kind: str) -> list[Cell]:
     return out
 
 
-def heading(task: tuple) -> str:
-    """'N(0,I), far, p=100, n=50000, ε=0.2'."""
-    _, tail, scatter, contamination, p, n, epsilon = task
-    return f"{LAWS[tail]}(0,{KNOWN[scatter]}), {contamination}, p={p}, n={n}, ε={epsilon:g}"
+def heading(task: tuple, common: frozenset[str] = frozenset()) -> str:
+    """'N(0,I), far, p=100, n=50000, ε=0.2', without the names in `common`, which all columns share."""
+    _, tail, scatter, contamination, *numbers = task
+    sizes = [
+        f"{name}={value if isinstance(value, int) else f'{value:g}'}"
+        for name, value in zip(SIZES, numbers, strict=True)
+        if name not in common
+    ]
+    return ", ".join([f"{LAWS[tail]}(0,{KNOWN[scatter]})", contamination, *sizes])
+
+
+def shared(shown: Sequence[Cell]) -> dict[str, float]:
+    """Of SIZES those that are the same in all columns of a table with several."""
+    tasks = {cell.task for cell in shown}
+    each = zip(SIZES, zip(*(task[-len(SIZES) :] for task in tasks), strict=True), strict=True)
+    return {name: values[0] for name, values in each if len(set(values)) == 1} if len(tasks) > 1 else {}
 
 
 def to_csv(shown: Sequence[Cell], kind: str) -> str:
@@ -187,7 +200,7 @@ def grid(shown: Sequence[Cell]) -> list[list[str]]:
     """Header, one line for each estimator, one column for each task, and the published GANs last."""
     tasks, rows = (list(dict.fromkeys(getattr(cell, name) for cell in shown)) for name in ("task", "row"))
     at = {(cell.task, cell.row): cell for cell in shown}
-    lines = [["estimator", *map(heading, tasks)]]
+    lines = [["estimator", *(heading(task, frozenset(shared(shown))) for task in tasks)]]
     lines += [[named(row), *(str(at.get((task, row), "–")) for task in tasks)] for row in rows]
     published = {cell.task: f"{cell.published:.4f}" for cell in shown if cell.published}
     if published:
@@ -198,6 +211,8 @@ def grid(shown: Sequence[Cell]) -> list[list[str]]:
 def to_markdown(shown: Sequence[Cell], kind: str) -> str:
     """The page of one kind: the grid, and notes on how to read it."""
     strong = any(cell.task[3] == "strong" for cell in shown)
+    same = " and ".join(f"{name} = {value:,g}" for name, value in shared(shown).items())
+    throughout = f" ({same} in all columns)" if same else ""
     contaminated = "; ".join(
         f"{name}: {CONTAMINATED[name]}" for name in CONTAMINATED if name in {c.task[3] for c in shown}
     )
@@ -207,8 +222,8 @@ def to_markdown(shown: Sequence[Cell], kind: str) -> str:
         + (" (under strong contamination, an adversary's: from the sample before it)." if strong else "."),
         "A column is what is estimated from: the uncontaminated law, where its centre is θ = 0 and its scatter Σ is I or AR, the "
         "covariance of neighbours that depend on each other (first-order autoregression, Σᵢⱼ = ½^|i−j|); how the share ε of the "
-        f"points is contaminated ({contaminated}); p coordinates, n points. A GAN's name has its α and β, and the widths of its "
-        "discriminator's layers.",
+        f"points is contaminated ({contaminated}); p coordinates, n points{throughout}. A GAN's name has its α and β, and the "
+        "widths of its discriminator's layers.",
     ]
     if any(OUTSIDE in cell.row for cell in shown):
         notes.append(f"{OUTSIDE} |α−β| ≥ 1: outside Theorem 1.")
