@@ -603,6 +603,17 @@ def test_the_verb_makes_the_claims_that_it_tells_of(cli, tmp_path, monkeypatch):
         assert status == 0 and len(made) == expected, err
 
 
+def test_verdicts_of_compare_are_led_to_where_there_are_some(tmp_path):
+    store = Store(tmp_path)
+    keep(store, resolve(compose(["method=nlm", "scale=smoke"])), 0.1)
+    link = '<a href="compare/compare.html">'
+    assert link not in report.write(store).read_text(encoding="utf-8")
+    (tmp_path / "compare").mkdir()
+    (tmp_path / "compare" / "compare.html").touch()
+    text = report.write(store).read_text(encoding="utf-8")
+    assert link in text and "At smoke scale so few and small images show that all works" in text
+
+
 def test_the_parts_of_the_published_numbers_add_up(tmp_path):
     """Whatever became of them: each verdict that the table gives has its words, and the sum is of these."""
     verdicts = [verdict for number, verdict in enumerate(table.BECAME, start=1) for _ in range(number)]

@@ -12,6 +12,7 @@ from cryobench.runs.store import Store
 from cryobench.tables import frame
 
 ROBUST = "../robust"
+COMPARED = "compare/compare.html"  # what the verb compare leaves
 LARGEST = 10 * 2**20  # bytes; figures that would not fit are named instead
 
 
@@ -38,6 +39,7 @@ def write(store: Store) -> Path:
         "findings": findings.lines(store, runs),
         "summary": summary.shown(runs),
         "methods": methods.in_words(summary.rows(runs)),
+        "compared": (store.results / COMPARED).is_file(),
         "failed": findings.failed(everything),
         "tables": [*own, *({**table, "of_points": True} for table in beyond)],
         "beside": beside.results.resolve().name,

@@ -17,7 +17,7 @@ from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import verdicts
 from cryobench.tables.limits import CALLED, NO_METHODS, ROWS
-from cryobench.tables.table import BECAME, TRIALS
+from cryobench.tables.table import A_TRIAL, BECAME, TRIALS
 
 ANSWERS = {
     "holds": "hold",
@@ -64,11 +64,7 @@ def ran(runs: pd.DataFrame) -> str:
     )
     failed = len(runs) - len(done)
     trial = set(done["scale"].dropna()) & set(TRIALS)
-    warning = (
-        f" So few images, as at {' and '.join(sorted(trial))} scale, show that all works; their numbers mean nothing."
-        if trial
-        else ""
-    )
+    warning = f" At {' and '.join(sorted(trial))} scale {A_TRIAL}." if trial else ""
     return words + (f"; {counted(failed, 'failed run')} named below." if failed else ".") + warning
 
 
