@@ -263,11 +263,18 @@ def keep(store, config, mse):
     )
 
 
-def test_every_figure_has_a_sentence_for_a_caption(page):
+def test_every_figure_has_a_sentence_for_a_title_and_the_rest_stands_below_it(page):
     names = {file.stem for file in (COMMITTED / "figures").iterdir()}
-    assert names and not [name for name in names if "called" in captions.caption(name)]
-    for caption in re.findall(r"<summary>([^<]*)</summary><figure>", page.read_text(encoding="utf-8")):
-        assert caption[0].isupper() and caption.endswith(".") and "_" not in caption
+    assert names and not [name for name in names if "called" in captions.caption(name)[0]]
+    text = page.read_text(encoding="utf-8")
+    titles = [html.unescape(one) for one in re.findall(r"<summary>([^<]*)</summary><figure>", text)]
+    assert len(titles) == len(names)
+    for title in titles:
+        assert title[0].isupper() and title.endswith(".") and title.count(". ") == 0 and "_" not in title
+        assert len(title) < 120
+    rest = html.unescape(text.split('id="figures"')[1].split("</section>")[0])
+    for _, more in map(captions.caption, names):
+        assert not more or f"</div><figcaption>{more}</figcaption>" in rest
 
 
 @pytest.mark.parametrize(
@@ -281,7 +288,7 @@ def test_every_figure_has_a_sentence_for_a_caption(page):
     ],
 )
 def test_a_caption_names_the_snr_of_its_figure(snr, names):
-    assert not [name for name in names if not re.search(rf"SNR {snr:g}\b", captions.caption(name))]
+    assert not [name for name in names if not re.search(rf"SNR {snr:g}\b", captions.caption(name)[0])]
 
 
 @pytest.mark.parametrize(("low", "high"), [(3.1e-3, 0.04), (5.8e-4, 0.5), (2e-3, 9e-3), (9.1e-3, 1.1e-2)])
