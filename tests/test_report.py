@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -347,7 +348,7 @@ def tab(browser, page, width):
     opened.close()
 
 
-UNFOLD = "document.querySelectorAll('details').forEach((one) => (one.open = true))"
+UNFOLD = "document.querySelectorAll('main details').forEach((one) => (one.open = true))"
 MEASURES = """() => {
   const height = (one) => one.getBoundingClientRect().height;
   const line = (one) => parseFloat(getComputedStyle(one).lineHeight);
@@ -391,8 +392,32 @@ def test_the_contents_follow_the_scroll(tab):
     for name in ("table2", "figures", "gallery"):
         tab.evaluate(f"document.getElementById('{name}').scrollIntoView()")
         tab.wait_for_function(f"{current} === '#{name}'")
-        box = tab.locator("#contents [aria-current]").bounding_box()
+        shown = tab.locator("#contents [aria-current]" if tab.viewport_size["width"] > 1000 else "#here")
+        box = shown.bounding_box()
         assert 0 <= box["x"] and box["x"] + box["width"] <= tab.viewport_size["width"] and 0 <= box["y"] < 900
+        assert tab.locator("#contents [aria-current]").text_content() in shown.text_content()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 768])
+def test_on_a_small_screen_the_contents_are_a_list_that_folds_and_leaves_the_page_in_sight(tab, width):
+    height, fold, entries = SCREENS[width][0], tab.locator("#contents summary"), tab.locator("#contents a")
+    assert not entries.first.is_visible() and fold.bounding_box()["height"] < 50
+    fold.press("Enter")
+    boxes = [one.bounding_box() for one in entries.all()]
+    assert len(boxes) > 15 and all(one["y"] + one["height"] <= two["y"] + 1 for one, two in pairwise(boxes))
+    listed = tab.locator("#contents .list").bounding_box()
+    assert listed["x"] >= 0 and listed["width"] <= width and listed["y"] + listed["height"] < 0.7 * height
+    tab.keyboard.press("Escape")
+    assert not entries.first.is_visible() and fold.evaluate("(one) => one === document.activeElement")
+    fold.click()
+    tab.locator("#contents a[href='#table3']").click()
+    assert not entries.first.is_visible()
+    tab.wait_for_function("document.querySelector('#here').textContent.includes('Table 3: λ')")
+    assert tab.locator("#table3-title").bounding_box()["y"] >= fold.bounding_box()["height"]
+    fold.click()
+    tab.locator("#table3-title").click()
+    assert not entries.first.is_visible()
 
 
 @pytest.mark.slow
@@ -405,9 +430,10 @@ def test_all_of_it_is_reached_and_opened_by_keyboard(tab):
     assert not tab.evaluate("document.querySelector('#published_cells details').open")
     tab.keyboard.press("Enter")
     assert tab.evaluate("document.querySelector('#published_cells details').open")
+    tab.locator("#contents summary").press("Enter")
     tab.locator("#contents a[href='#released']").press("Enter")
     tab.wait_for_function("document.querySelector('#released details').open")
-    reachable = "[...document.querySelectorAll('.wide, summary, .number')].every((one) => one.tabIndex === 0)"
+    reachable = "[...document.querySelectorAll('.wide:not(.picture), main summary, .number')].every((one) => one.tabIndex === 0)"
     assert tab.evaluate(reachable)
 
 

@@ -70,21 +70,19 @@ const watcher = new ResizeObserver((seen) => {
 });
 for (const box of document.querySelectorAll(".wide")) for (const one of [box, ...box.children]) watcher.observe(one);
 
-// Contents: the section in view is marked, and a link opens what it leads to.
+// Contents: the section in view is marked, and a link opens what it leads to. On a small screen they are folded into one line, which
+// names that section.
 const links = [...document.querySelectorAll("#contents a")];
 const sections = links.map((link) => by(link.hash.slice(1)));
 function follow() {
   const seen = sections.findLastIndex((section) => section.getBoundingClientRect().top < 96);
   const end = window.scrollY + window.innerHeight >= document.documentElement.scrollHeight - 2;
-  const here = end && window.scrollY ? links.length - 1 : Math.max(0, seen);
-  links.forEach((link, place) => {
-    if (place !== here) link.removeAttribute("aria-current");
-    else if (!link.hasAttribute("aria-current")) {
-      link.setAttribute("aria-current", "true");
-      const list = by("contents");
-      list.scrollTo({ left: link.offsetLeft - 40, top: link.offsetTop - list.clientHeight / 2 });
-    }
-  });
+  const here = links[end && window.scrollY ? links.length - 1 : Math.max(0, seen)];
+  if (here.hasAttribute("aria-current")) return;
+  for (const link of links) link.removeAttribute("aria-current");
+  here.setAttribute("aria-current", "true");
+  by("here").textContent = `: ${here.textContent}`;
+  showCurrent();
 }
 window.addEventListener("scroll", follow, { passive: true });
 window.addEventListener("resize", follow);
@@ -92,6 +90,24 @@ function unfold() {
   const section = by(decodeURIComponent(location.hash.slice(1)));
   const folded = section && section.querySelector("details.whole");
   if (folded && section.id !== "figures") folded.open = true;
+const contents = document.querySelector("#contents details");
+const beside = window.matchMedia("(min-width: 1100px)");
+const settle = () => (contents.open = beside.matches);
+beside.addEventListener("change", settle);
+settle();
+for (const link of links) link.addEventListener("click", settle);
+document.addEventListener("click", (event) => contents.contains(event.target) || settle());
+contents.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || beside.matches) return;
+  settle();
+  contents.firstElementChild.focus();
+});
+contents.addEventListener("toggle", showCurrent);
+function showCurrent() {
+  const link = links.find((one) => one.hasAttribute("aria-current"));
+  const list = link?.parentElement;
+  if (list) list.scrollTo({ top: link.offsetTop - list.clientHeight / 2 });
+}
 }
 window.addEventListener("hashchange", unfold);
 unfold();
