@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -160,8 +161,8 @@ def test_rows_of_several_names_have_a_heading_for_each_block_and_one_cell(tmp_pa
     text = "| claim | better | than | answer |\n| - | - | - | - |\n| a | x | y | holds |\n| a | x | z | no |\n"
     shown = re.sub(r' (role|data-of)="[^"]*"', "", markdown.rendered(text, "T"))
     assert "claim: a</div></th></tr>" in shown and shown.count("<tbody>") == 1
-    assert '<th scope="row">x<small>than: z</small></th><td><span>no</span></td>' in shown
-    assert '<th scope="col">better, than</th><th scope="col">answer</th>' in shown
+    assert '<th scope="row">x<small>than: z</small></th><td class="text"><span>no</span></td>' in shown
+    assert '<th scope="col">better, than</th><th scope="col" class="text">answer</th>' in shown
 
 
 def test_the_best_value_of_a_column_is_marked_and_no_limit_or_control_is(page):
@@ -263,11 +264,18 @@ def keep(store, config, mse):
     )
 
 
-def test_every_figure_has_a_sentence_for_a_caption(page):
+def test_every_figure_has_a_sentence_for_a_title_and_the_rest_stands_below_it(page):
     names = {file.stem for file in (COMMITTED / "figures").iterdir()}
-    assert names and not [name for name in names if "called" in captions.caption(name)]
-    for caption in re.findall(r"<summary>([^<]*)</summary><figure>", page.read_text(encoding="utf-8")):
-        assert caption[0].isupper() and caption.endswith(".") and "_" not in caption
+    assert names and not [name for name in names if "called" in captions.caption(name)[0]]
+    text = page.read_text(encoding="utf-8")
+    titles = [html.unescape(one) for one in re.findall(r"<summary>([^<]*)</summary><figure>", text)]
+    assert len(titles) == len(names)
+    for title in titles:
+        assert title[0].isupper() and title.endswith(".") and title.count(". ") == 0 and "_" not in title
+        assert len(title) < 120
+    rest = html.unescape(text.split('id="figures"')[1].split("</section>")[0])
+    for _, more in map(captions.caption, names):
+        assert not more or f"</div><figcaption>{more}</figcaption>" in rest
 
 
 @pytest.mark.parametrize(
@@ -281,7 +289,7 @@ def test_every_figure_has_a_sentence_for_a_caption(page):
     ],
 )
 def test_a_caption_names_the_snr_of_its_figure(snr, names):
-    assert not [name for name in names if not re.search(rf"SNR {snr:g}\b", captions.caption(name))]
+    assert not [name for name in names if not re.search(rf"SNR {snr:g}\b", captions.caption(name)[0])]
 
 
 @pytest.mark.parametrize(("low", "high"), [(3.1e-3, 0.04), (5.8e-4, 0.5), (2e-3, 9e-3), (9.1e-3, 1.1e-2)])
@@ -340,7 +348,7 @@ def tab(browser, page, width):
     opened.close()
 
 
-UNFOLD = "document.querySelectorAll('details').forEach((one) => (one.open = true))"
+UNFOLD = "document.querySelectorAll('main details').forEach((one) => (one.open = true))"
 MEASURES = """() => {
   const height = (one) => one.getBoundingClientRect().height;
   const line = (one) => parseFloat(getComputedStyle(one).lineHeight);
@@ -384,8 +392,32 @@ def test_the_contents_follow_the_scroll(tab):
     for name in ("table2", "figures", "gallery"):
         tab.evaluate(f"document.getElementById('{name}').scrollIntoView()")
         tab.wait_for_function(f"{current} === '#{name}'")
-        box = tab.locator("#contents [aria-current]").bounding_box()
+        shown = tab.locator("#contents [aria-current]" if tab.viewport_size["width"] > 1000 else "#here")
+        box = shown.bounding_box()
         assert 0 <= box["x"] and box["x"] + box["width"] <= tab.viewport_size["width"] and 0 <= box["y"] < 900
+        assert tab.locator("#contents [aria-current]").text_content() in shown.text_content()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 768])
+def test_on_a_small_screen_the_contents_are_a_list_that_folds_and_leaves_the_page_in_sight(tab, width):
+    height, fold, entries = SCREENS[width][0], tab.locator("#contents summary"), tab.locator("#contents a")
+    assert not entries.first.is_visible() and fold.bounding_box()["height"] < 50
+    fold.press("Enter")
+    boxes = [one.bounding_box() for one in entries.all()]
+    assert len(boxes) > 15 and all(one["y"] + one["height"] <= two["y"] + 1 for one, two in pairwise(boxes))
+    listed = tab.locator("#contents .list").bounding_box()
+    assert listed["x"] >= 0 and listed["width"] <= width and listed["y"] + listed["height"] < 0.7 * height
+    tab.keyboard.press("Escape")
+    assert not entries.first.is_visible() and fold.evaluate("(one) => one === document.activeElement")
+    fold.click()
+    tab.locator("#contents a[href='#table3']").click()
+    assert not entries.first.is_visible()
+    tab.wait_for_function("document.querySelector('#here').textContent.includes('Table 3: λ')")
+    assert tab.locator("#table3-title").bounding_box()["y"] >= fold.bounding_box()["height"]
+    fold.click()
+    tab.locator("#table3-title").click()
+    assert not entries.first.is_visible()
 
 
 @pytest.mark.slow
@@ -398,9 +430,10 @@ def test_all_of_it_is_reached_and_opened_by_keyboard(tab):
     assert not tab.evaluate("document.querySelector('#published_cells details').open")
     tab.keyboard.press("Enter")
     assert tab.evaluate("document.querySelector('#published_cells details').open")
+    tab.locator("#contents summary").press("Enter")
     tab.locator("#contents a[href='#released']").press("Enter")
     tab.wait_for_function("document.querySelector('#released details').open")
-    reachable = "[...document.querySelectorAll('.wide, summary, .number')].every((one) => one.tabIndex === 0)"
+    reachable = "[...document.querySelectorAll('.wide:not(.picture), main summary, .number')].every((one) => one.tabIndex === 0)"
     assert tab.evaluate(reachable)
 
 
@@ -446,14 +479,134 @@ def test_where_columns_do_not_fit_each_row_is_a_card_that_names_them(tab, width)
     tab.wait_for_function("!document.querySelector('.cards')")
 
 
+CROSSED = """() => {
+  const wrong = [];
+  for (const cell of document.querySelectorAll(".cards tbody tr:not(.more, .group) > *")) {
+    const box = cell.getBoundingClientRect();
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    const range = document.createRange();
+    let out = cell.scrollWidth > cell.clientWidth + 1;
+    while (texts.nextNode()) {
+      range.selectNodeContents(texts.currentNode);
+      for (const one of range.getClientRects())
+        out ||= one.left < box.left - 1 || one.right > box.right + 1 || one.top < box.top - 2 || one.bottom > box.bottom + 2;
+    }
+    const next = cell.nextElementSibling?.getBoundingClientRect();
+    const near = next?.width && next.top < box.bottom - 1 && next.left < box.right + 8;
+    const label = parseFloat(getComputedStyle(cell, "::before").height) || 0;
+    const apart = cell.matches("td") && box.width ? cell.firstElementChild.getBoundingClientRect().top - box.top - label : 0;
+    if (out || near || apart > 4) wrong.push([cell.closest("section").id, cell.textContent, out, near, apart]);
+  }
+  return wrong;
+}"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 768])
+def test_in_a_card_no_text_leaves_its_cell_or_runs_into_another_and_a_value_is_next_to_its_label(tab):
+    tab.evaluate(UNFOLD)
+    tab.wait_for_function("document.querySelectorAll('.cards').length > 8")
+    assert tab.evaluate(f"({CROSSED})()") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_headings_of_a_long_table_stay_and_hide_no_row_that_one_jumps_to(tab, width):
+    """Without a box of its own, where the table fits."""
+    tab.evaluate(UNFOLD)
+    top = 0 if width > 1000 else tab.locator("#contents").bounding_box()["height"]
+    tables = tab.locator("table:not(.cards):has(tbody tr:nth-child(11))").all()
+    assert len(tables) > (10 if width > 1000 else 0)
+    for one in tables:
+        one.locator("tbody tr").nth(8).evaluate("(row) => row.scrollIntoView()")
+        head, row = (one.locator(place).nth(at).bounding_box() for place, at in (("thead th", 0), ("tbody tr", 8)))
+        assert abs(head["y"] - top) < 2 and row["y"] >= head["y"] + head["height"] - 1
+        assert one.evaluate("(one) => one.parentElement.scrollHeight <= one.parentElement.clientHeight + 1")
+    # upwards by keyboard, too
+    tab.locator("#methods tbody tr").last.evaluate("(row) => row.scrollIntoView({ block: 'end' })")
+    tab.evaluate("window.scrollBy(0, 300)")
+    numbers = [one for one in tab.locator("#methods .number").all() if one.is_visible()]
+    numbers[-1].focus()
+    head = tab.locator("#methods thead th").first
+    for _ in numbers[:-1]:
+        tab.keyboard.press("Shift+Tab")
+        low = tab.evaluate("document.activeElement.getBoundingClientRect().top")
+        assert low >= head.bounding_box()["y"] + head.bounding_box()["height"] - 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1440])
-def test_the_headings_of_a_long_table_stay_while_it_is_scrolled(tab):
+def test_a_table_uses_the_width_that_there_is_before_it_scrolls(tab, width):
     tab.evaluate(UNFOLD)
-    box = tab.locator("#claims .tall")
-    box.evaluate("(one) => (one.scrollIntoView(), one.scrollTo(0, 2000))")
+    tab.wait_for_function("document.querySelector('.dense')")
+    assert tab.evaluate("[...document.querySelectorAll('.boxed')].map((one) => one.closest('section').id)") == []
+    assert tab.locator("#leaderboard .wide").first.bounding_box()["width"] > 0.8 * width
+    tab.set_viewport_size({"width": 1110, "height": 500})
+    box = tab.locator("#leaderboard .boxed").first
+    box.evaluate("(one) => (one.scrollIntoView(), one.scrollTo(0, 150))")
     head, inside = (one.bounding_box() for one in (box.locator("thead th").nth(1), box))
-    assert box.evaluate("(one) => one.scrollTop") == 2000 and abs(head["y"] - inside["y"]) < 2
+    assert box.evaluate("(one) => one.scrollTop") == 150 and abs(head["y"] - inside["y"]) < 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1440])
+def test_texts_stand_at_the_left_of_their_column_and_numbers_at_the_right(tab):
+    tab.evaluate(UNFOLD)
+    aligned = """(text) => [...document.querySelectorAll('td[data-of]')].filter((cell) => text.test(cell.innerText))
+      .map((cell) => getComputedStyle(cell).textAlign)"""
+    texts = tab.evaluate(aligned.replace("text.test", "/^(undecided|holds|reversed|agrees|worse|clean)/.test"))
+    numbers = tab.evaluate(aligned.replace("text.test", "/^[+−]?[0-9]/.test"))
+    assert len(texts) > 100 and set(texts) == {"left"} and len(numbers) > 500 and set(numbers) == {"right"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", SCREENS)
+def test_a_picture_is_seen_whole_and_a_click_or_a_key_enlarges_what_was_made_smaller(tab, width):
+    """What happens is told above it; where it is as large as it is, there is nothing to tell."""
+    tab.evaluate(UNFOLD)
+    shown = tab.locator("figure .picture")
+    assert shown.count() > 10
+    for box in shown.all():
+        image, button = box.locator("img"), box.locator("button")
+        image.evaluate("(one) => ((one.loading = 'eager'), one.decode())")
+        natural = image.evaluate("(one) => one.naturalWidth")
+        tab.wait_for_function(
+            "(one) => one.disabled === (one.firstChild.naturalWidth <= one.clientWidth + 1)",
+            arg=button.element_handle(),
+        )
+        placed = image.bounding_box()
+        assert placed["x"] >= 0 and placed["x"] + placed["width"] <= width and placed["height"] > 50
+        hint = box.evaluate("(one) => one.previousElementSibling?.textContent ?? ''")
+        assert ("larger" in hint) == button.is_enabled() == (natural > placed["width"] + 1)
+        if button.is_enabled():
+            button.press("Enter")
+            assert abs(image.bounding_box()["width"] - natural) <= 1 and button.get_attribute("aria-pressed") == "true"
+            assert "whole" in box.evaluate("(one) => one.previousElementSibling.textContent")
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width
+            button.press("Enter")
+            assert image.bounding_box() == {**placed, "y": image.bounding_box()["y"]}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", SCREENS)
+def test_the_tint_of_the_best_value_is_seen(tab):
+    """In light and dark: a ratio of 1.2 to the page is about a step of grey on a common screen."""
+    ratio = """() => {
+      const light = (one) => { const parts = getComputedStyle(one).backgroundColor.match(/[0-9]+/g).slice(0, 3)
+        .map((part) => part / 255).map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2] + 0.05; };
+      const [one, two] = [light(document.querySelector("td.best")), light(document.body)];
+      return Math.max(one / two, two / one);
+    }"""
+    assert tab.evaluate(ratio) > 1.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", SCREENS)
+def test_what_sorts_is_said_as_it_is(tab, width):
+    words = tab.locator("#table1 .in-columns")
+    tab.wait_for_function("document.querySelector('#table1 .fits')")
+    assert words.is_visible() == (tab.locator("#table1 .cards").count() == 0) == (width > 1000)
 
 
 @pytest.mark.slow
@@ -500,12 +653,10 @@ def test_the_clean_image_stands_beside_the_two_and_the_scale_bar_is_of_its_lengt
 @pytest.mark.parametrize("width", SCREENS)
 def test_what_goes_on_at_the_right_says_so_and_nothing_else_does(tab):
     tab.evaluate(UNFOLD)
-    wrong = """() => [...document.querySelectorAll('.wide')].filter((one) =>
+    wrong = """() => [...document.querySelectorAll('.wide:not(.picture)')].filter((one) =>
       (one.scrollWidth > one.clientWidth + 1 || one.scrollHeight > one.clientHeight + 1)
         !== Boolean(one.previousElementSibling?.matches('.sideways')))"""
     tab.wait_for_function(f"({wrong})().length === 0")
-    rows = tab.locator("#claims .sideways", has_text="More rows")
-    assert rows.count() == (tab.viewport_size["width"] > 1000), "cards have no box of their own"
 
 
 @pytest.mark.slow

@@ -21,9 +21,11 @@ NUMBER = re.compile(  # what could be broken at a sign, a bracket or a space
     r"|(?:[†‡] )?(?:\|[^|\s]+\||\b[^\W\d_]) [=<>≤≥] [-−]?\d[\d.]*"  # λ = 10, k = 2, † |α−β| ≥ 1
 )
 UNIT = re.compile(r"(?<=\d) (?=(?:%|Å|dB|px)(?!\w))|(?<=SNR) (?=\d)")  # the space between a number and its unit
+EMPTY = ("", "–")  # cells without anything
 WIDE = 12  # letters: a longer heading may take several lines, of at least
 LEAST = 8  # letters
 BROAD = 17  # letters: a longer cell takes two columns of a card
+NUMERIC = re.compile(r"[*_`(\[]*[-−+±<>≤≥≈~†‡]?\s*\.?\d")  # how the text of a cell with a number begins
 LONG = 20  # rows: a longer table opens when it is asked for
 
 
@@ -73,8 +75,9 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
 
     The first column names the row. Where it takes the first several to tell rows apart, as a claim and its two sides, each block
     of rows that begin alike has a heading, and the other names stand in one cell: on a phone only the first column stays. What a
-    column of sentences says stands under its row, folded in a long table. Cells know their heading: where the columns don't fit a
-    screen, the page makes a card of each row (page.js), for which the roles say what a table's elements no longer do.
+    column of sentences says stands under its row, folded in a long table. Numbers stand at the right of their column, other texts
+    at the left. Cells know their heading: where the columns don't fit a screen, the page makes a card of each row (page.js), for
+    which the roles say what a table's elements no longer do.
     """
     lines: list[list[Token]] = []
     for token in tokens:
@@ -100,27 +103,31 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
         before = f"{shown(line[verdict])}: " if verdict is not None else ""
         return before + (shown(head[i]) or "more")
 
+    filled = {i: [line[i].content for line in body if line[i].content not in EMPTY] for i in plain[1:]}
+    texts = [i for i, cells in filled.items() if cells and not any(map(NUMERIC.match, cells))]
+
     def heading(i: int) -> str:
         letters = len(head[i].content)
-        long = f' class="long" style="min-width: {max(LEAST, letters // 3)}ch"' if letters > WIDE else ""
+        long = f' style="min-width: {max(LEAST, letters // 3)}ch"' if letters > WIDE else ""
+        long = classes("long" if long else "", "text" if i in texts else "") + long
         names = [shown(head[j]) for j in (i, *(also if i == first else ()))]
         return f'<th scope="col" role="columnheader"{long}>{", ".join(names) or "row"}</th>'
 
     def row(line: list[Token]) -> str:
         more = ", ".join(f"{shown(head[i])}: {shown(line[i])}" for i in also)
         name = f'<th scope="row" role="rowheader">{shown(line[first])}{f"<small>{more}</small>" if more else ""}</th>'
-        cells = "".join(cell(head[i].content, line[i]) for i in plain[1:])
+        cells = "".join(cell(i, line[i]) for i in plain[1:])
         cells = f'<tr role="row">{name}{cells}</tr>\n'
         sentences = "".join(sentence.format(why(line, i), shown(line[i])) for i in prose if line[i].content)
         below = f'<td role="cell" colspan="{len(plain)}"><div>{sentences}</div></td>' if sentences else ""
         below = f'<tr role="row" class="more">{below}</tr>\n' if sentences else ""
         return cells + below
 
-    def cell(of: str, token: Token) -> str:
+    def cell(i: int, token: Token) -> str:
         # A card leaves out what is not there, and gives a long text two columns.
-        kind = "none" if token.content in ("", "–") else "broad" if len(token.content) > BROAD else ""
-        kind = f' class="{kind}"' if kind else ""
-        return f'<td role="cell"{kind} data-of="{html.escape(of)}"><span>{shown(token)}</span></td>'
+        kind = "none" if token.content in EMPTY else "broad" if len(token.content) > BROAD else ""
+        kind = classes(kind, "text" if i in texts else "")
+        return f'<td role="cell"{kind} data-of="{html.escape(head[i].content)}"><span>{shown(token)}</span></td>'
 
     def block(lines: list[list[Token]]) -> str:
         title = ": ".join(filter(None, (shown(head[0]), shown(lines[0][0]))))
@@ -131,12 +138,22 @@ def table(reader: MarkdownIt, tokens: Sequence[Token], name: str) -> str:
     blocks = [list(lines) for _, lines in groupby(body, lambda line: line[0].content)] if first else [body]
     headings = "".join(map(heading, plain))
     top = f'<thead role="rowgroup"><tr role="row">{headings}</tr></thead>'
-    whole = f'<table class="sortable foldable" role="table">{top}{"".join(map(block, blocks))}</table>'
+    # A card's columns are as wide as the longest cell that takes one, and as the longest word of a heading.
+    longest = [cell for cells in filled.values() for cell in cells if len(cell) <= BROAD]
+    longest += [word for i in plain[1:] for word in re.split(r"[\s-]", head[i].content)]
+    column = f'style="--column: {max(map(len, longest), default=LEAST)}ch"'
+    whole = f'<table class="sortable foldable" role="table" {column}>{top}{"".join(map(block, blocks))}</table>'
     called = f'tabindex="0" role="region" aria-label="{html.escape(name)} (scrolls)"'
-    region = f'<div class="wide{" tall" if len(body) > LONG else ""}" {called}>{whole}</div>'
+    region = f'<div class="wide" {called}>{whole}</div>'
     if len(body) <= LONG:
         return region
     return f"<details><summary>All {len(body)} rows</summary>{region}</details>"
+
+
+def classes(*names: str) -> str:
+    """The attribute of those that are not empty; nothing for none."""
+    named = " ".join(filter(None, names))
+    return f' class="{named}"' if named else ""
 
 
 def naming(rows: Sequence[Sequence[str]]) -> int:

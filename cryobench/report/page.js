@@ -42,21 +42,32 @@ function order(a, b, sign) {
   return sign * String(a).localeCompare(String(b));
 }
 
-// Where the columns of a table don't fit a small screen, each row is a card that names its columns. A table or picture that goes on
-// at its right or below within its box says so, while it does.
-const SMALL = 1000; // px; on a wider screen a table scrolls
+// Columns of a table that don't fit are set closer. Where they still don't, each row is a card that names its columns on a small
+// screen, and the table scrolls in a box of its own on a larger one. A picture is seen whole first. What goes on at the right or below
+// within its box says so, and so does a picture that is larger than it is shown.
+const SMALL = 1000; // px
 const fitted = new WeakMap(); // box: the width that it was last fitted to
 function fit(box) {
-  const table = box.querySelector(":scope > .foldable");
-  if (table && fitted.get(box) !== box.clientWidth) {
-    fitted.set(box, box.clientWidth);
-    table.classList.remove("cards");
-    table.classList.toggle("cards", box.scrollWidth > box.clientWidth + 1 && window.innerWidth < SMALL);
+  const over = () => box.scrollWidth > box.clientWidth + 1;
+  const table = box.querySelector(":scope > table");
+  if (table && box.offsetWidth && fitted.get(box) !== box.offsetWidth) {
+    fitted.set(box, box.offsetWidth);
+    box.classList.remove("fits", "boxed");
+    table.classList.remove("cards", "dense");
+    table.classList.toggle("dense", over());
+    if (over() && table.matches(".foldable") && window.innerWidth < SMALL) table.classList.replace("dense", "cards");
+    box.classList.add(over() ? "boxed" : "fits"); // without a box of its own its headings stay on the screen
   }
+  const more = [];
+  if (box.matches(".picture")) {
+    const [button, full] = [box.querySelector("button"), box.matches(".full")];
+    const image = button.querySelector("img");
+    button.disabled = !full && image.naturalWidth <= image.clientWidth + 1;
+    if (!button.disabled) more.push(`Click or tap the picture to see it ${full ? "whole" : "larger"}`);
+  }
+  if (box.clientWidth && over()) more.push("More to the right: scroll sideways →");
+  if (box.clientHeight && box.scrollHeight > box.clientHeight + 1) more.push("More rows: scroll within the table ↓");
   const said = box.previousElementSibling?.classList.contains("sideways") ? box.previousElementSibling : null;
-  const right = box.clientWidth > 0 && box.scrollWidth > box.clientWidth + 1;
-  const below = box.clientHeight > 0 && box.scrollHeight > box.clientHeight + 1;
-  const more = [right ? "More to the right: scroll sideways →" : "", below ? "More rows: scroll within the table ↓" : ""].filter(Boolean);
   if (said && !more.length) said.remove();
   if (!more.length) return;
   const words = said ?? document.createElement("p");
@@ -64,27 +75,51 @@ function fit(box) {
   words.textContent = more.join(" · ");
   if (!said) box.before(words);
 }
+for (const box of document.querySelectorAll(".picture")) {
+  const button = box.querySelector("button");
+  button.addEventListener("click", () => {
+    button.setAttribute("aria-pressed", String(box.classList.toggle("full")));
+    fit(box);
+  });
+  button.querySelector("img").addEventListener("load", () => fit(box));
+}
 const watcher = new ResizeObserver((seen) => {
   const boxes = new Set(seen.map(({ target }) => target.closest(".wide")));
   requestAnimationFrame(() => boxes.forEach(fit)); // what it changes is seen in the next turn
 });
 for (const box of document.querySelectorAll(".wide")) for (const one of [box, ...box.children]) watcher.observe(one);
 
-// Contents: the section in view is marked, and a link opens what it leads to.
+// Contents: the section in view is marked, and a link opens what it leads to. On a small screen they are folded into one line, which
+// names that section.
 const links = [...document.querySelectorAll("#contents a")];
 const sections = links.map((link) => by(link.hash.slice(1)));
+const contents = document.querySelector("#contents details");
+const beside = window.matchMedia("(min-width: 1100px)");
+const settle = () => (contents.open = beside.matches);
+beside.addEventListener("change", settle);
+settle();
+for (const link of links) link.addEventListener("click", settle);
+document.addEventListener("click", (event) => contents.contains(event.target) || settle());
+contents.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || beside.matches) return;
+  settle();
+  contents.firstElementChild.focus();
+});
+contents.addEventListener("toggle", showCurrent);
+function showCurrent() {
+  const link = links.find((one) => one.hasAttribute("aria-current"));
+  const list = link?.parentElement;
+  if (list) list.scrollTo({ top: link.offsetTop - list.clientHeight / 2 });
+}
 function follow() {
   const seen = sections.findLastIndex((section) => section.getBoundingClientRect().top < 96);
   const end = window.scrollY + window.innerHeight >= document.documentElement.scrollHeight - 2;
-  const here = end && window.scrollY ? links.length - 1 : Math.max(0, seen);
-  links.forEach((link, place) => {
-    if (place !== here) link.removeAttribute("aria-current");
-    else if (!link.hasAttribute("aria-current")) {
-      link.setAttribute("aria-current", "true");
-      const list = by("contents");
-      list.scrollTo({ left: link.offsetLeft - 40, top: link.offsetTop - list.clientHeight / 2 });
-    }
-  });
+  const here = links[end && window.scrollY ? links.length - 1 : Math.max(0, seen)];
+  if (here.hasAttribute("aria-current")) return;
+  for (const link of links) link.removeAttribute("aria-current");
+  here.setAttribute("aria-current", "true");
+  by("here").textContent = `: ${here.textContent}`;
+  showCurrent();
 }
 window.addEventListener("scroll", follow, { passive: true });
 window.addEventListener("resize", follow);

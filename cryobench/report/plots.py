@@ -143,5 +143,6 @@ def figures(stores: list[Store], room: int) -> tuple[list[dict], list[str]]:
             continue
         room -= size
         image = uri(file.read_bytes(), file.suffix[1:])
-        shown.append({"name": name, "caption": caption(name), "image": image, "open": name in OPEN})
+        title, more = caption(name)
+        shown.append({"name": name, "title": title, "caption": more, "image": image, "open": name in OPEN})
     return shown, left_out

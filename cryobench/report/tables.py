@@ -19,13 +19,18 @@ NO_DENOISER = (*limits.ROWS, *summary.CONTROLS)
 LIMIT, CONTROL = "limit", "control"  # rows that are no denoisers
 GRIDS = ("table1", "table2", "table3")  # whose cells know their runs; the pages of others have more than one table
 OPEN = ("table1",)  # the others fold
+SHORT = {  # in the contents, where a title is not short up to its colon
+    "table1": "Table 1: pairs (α,β)",
+    "table2": "Table 2: methods",
+    "table3": "Table 3: λ",
+}
 FIRST = ("table1", "table2", "table3", "claims", "released", "published_gap")
 
 
 def all_tables(store: Store, runs: pd.DataFrame, lead_to: LeadTo) -> list[dict]:
-    """Every table here, the paper's first: {"name", "title", "open", "told", "html" or "head" and "rows"}; lead_to: see `links`.
+    """Every table here, the paper's first: {"name", "title", "short", "open", "told", "html" or "head" and "rows"}.
 
-    told: what a folded table found; "" for an open one.
+    lead_to: see `links`; short: its name in the contents; told: what a folded table found; "" for an open one.
     """
     files = sorted((store.results / "tables").glob("*.md"), key=lambda file: (rank(file.stem), file.stem))
     return [one(file, runs, lead_to) for file in files]
@@ -46,6 +51,7 @@ def one(file: Path, runs: pd.DataFrame, lead_to: LeadTo) -> dict:
     shown = {
         "name": file.stem,
         "title": title,
+        "short": SHORT.get(file.stem, title.partition(":")[0]),
         "open": file.stem in OPEN,
         "told": told.sentence(file.with_suffix(".csv")),
     }
