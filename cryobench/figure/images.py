@@ -16,9 +16,8 @@ from cryobench.files import writable
 
 NOISY = "noisy"  # such an image spans its own central 98 %, all others what the picture's grey bar says
 CLEAN = "clean"
-BRIGHT = (
-    0.998  # share of a clean image's pixels that are darker than white: images of 128 px in [0, 1] were dim below it
-)
+# Share of a clean image's pixels that are darker than white: images of 128 px in [0, 1] were dim below a white of 1.
+BRIGHT = 0.998
 
 COLUMN = 24  # letters of a line in the place of an image of `gallery`
 LETTERS = 16  # of a row's name, along an image of `strip`
@@ -41,9 +40,8 @@ def white(clean: np.ndarray | None) -> tuple[float, str]:
     """Which grey value is white beside clean images (…, L, L), and the words of the grey bar; 1 without any."""
     if clean is None:
         return 1.0, "grey value"
-    return float(
-        np.quantile(clean, BRIGHT)
-    ) or 1.0, f"grey value (white: brighter than {100 * BRIGHT:g} % of the clean pixels)"
+    label = f"grey value (white: brighter than {100 * BRIGHT:g} % of the clean pixels)"
+    return float(np.quantile(clean, BRIGHT)) or 1.0, label
 
 
 def grey_bar(
