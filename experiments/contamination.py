@@ -28,6 +28,7 @@ SHARES = (0.0, 0.1, 0.2, 0.3)
 SNRS = (0.1, 0.05)
 COLUMNS = ("row", "unit", "type", "share", "snr", "metric", "mean", "spread", "n_seeds", "times_clean")
 SHOWN = ("mse", "psnr", "ssim", "nmse")
+UNEQUAL = "*"  # behind a factor, in the figure
 COLUMNS_DRAWN = (3, 2)  # panels a line of the figure, as many as leave the fewest places empty
 Grid = dict[tuple[str, str, float, str], Cell]  # (row, type, share, metric) → cell, of one unit at one SNR
 
@@ -170,10 +171,12 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
     rows = sorted(run, key=lambda row: -max(suffering(grid, row, kinds).values(), default=0.0))
     columns = min(len(rows), min(COLUMNS_DRAWN, key=lambda width: -len(rows) % width))
     lines = -(-len(rows) // columns)
+    factors = {row: said(grid, row, kinds) for row in rows}
     sheet = figure.new(9.0, 2.7 * lines + 1.4)
     below = f"; Bayes limit, far below: {short(limit, 2)}" if limit else ""
     heading = f"MSE of ResNets on clean test pairs, SNR {snr:g}; {IN_FIGURE[unit]}{below}"
-    sheet.suptitle(f"{heading}\n{in_seeds(grid, rows, kinds)}")
+    unequal = f"\n{UNEQUAL}: of means over unequal numbers of seeds" if "".join(factors.values()).count(UNEQUAL) else ""
+    sheet.suptitle(f"{heading}\n{in_seeds(grid, rows, kinds)}{unequal}")
     axes = sheet.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(rows) :]:
         axis.set_axis_off()
@@ -188,7 +191,7 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
             label = f"{kind}: {TYPES[kind]}"
             look = figure.COLOURS[number], figure.MARKS[number]
             figure.over_seeds(axis, x, list(by_share.values()), *look, label, figure.LINES[number])
-        axis.set(yscale="log", title=f"{named(row)}\n{said(grid, row, kinds)}")
+        axis.set(yscale="log", title=f"{named(row)}\n{factors[row]}")
     for axis in axes[:, 0]:
         axis.set_ylabel("MSE")
     figure.log_ticks(axes[0, 0].yaxis)
@@ -207,31 +210,31 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
 
 
 def in_seeds(grid: Grid, rows: list[str], kinds: list[str]) -> str:
-    """How many seeds a mark stands for, on clean pairs and on contaminated ones, where these differ; and what a tick is."""
-    clean, contaminated = (
-        [len(v) for row in rows for kind in kinds for s in shares if (v := grid[row, kind, s, "mse"].values)]
-        for shares in (SHARES[:1], SHARES[1:])
-    )
-    if max(clean + contaminated) == 1:
-        return "every mark is one seed"
-    parts = {"clean pairs": clean, "contaminated pairs": contaminated}
-    counts = {part: figure.counted(some) for part, some in parts.items() if some}
-    same = len(set(counts.values())) == 1
-    each = next(iter(counts.values())) if same else ", ".join(f"{part}: {count}" for part, count in counts.items())
-    return f"marks: means over {each if same else f'seeds ({each})'}; ticks: single seeds"
+    """What a mark and a tick are, of what is drawn."""
+    cells = (grid[row, kind, share, "mse"] for row in rows for kind in kinds for share in SHARES)
+    return figure.marked(len(cell.values) for cell in cells if cell.values)
+
+
+def largest(grid: Grid, row: str, kind: str) -> float | None:
+    """The largest share that was run, of a method that was run on clean pairs, too."""
+    known = [share for share in SHARES[1:] if times_clean(grid, row, kind, share) is not None]
+    return known[-1] if known else None
 
 
 def suffering(grid: Grid, row: str, kinds: list[str]) -> dict[str, float]:
     """Type → how many times the MSE on clean pairs a method has at the largest share that was run."""
-    times: dict[str, float] = {}
-    for kind in kinds:
-        known = [one for share in SHARES[1:] if (one := times_clean(grid, row, kind, share)) is not None]
-        times |= {kind: known[-1]} if known else {}
-    return times
+    known = {kind: share for kind in kinds if (share := largest(grid, row, kind)) is not None}
+    times = {kind: times_clean(grid, row, kind, share) for kind, share in known.items()}
+    return {kind: one for kind, one in times.items() if one is not None}
 
 
 def said(grid: Grid, row: str, kinds: list[str]) -> str:
-    """What stands under a panel's title: "at 30 %: MSE × 3.91 (A), × 3.01 (B)"."""
+    """What stands under a panel's title: "at 30 %: MSE × 3.91 (A), × 3.01* (B)"; *: of unequal numbers of seeds."""
+
+    def mark(kind: str) -> str:
+        seeds = {len(grid[row, kind, one, "mse"].values) for one in (0.0, largest(grid, row, kind) or 0.0)}
+        return UNEQUAL if len(seeds) > 1 else ""
+
     share = max(s for (r, kind, s, metric), cell in grid.items() if r == row and kind in kinds and cell.values)
-    times = ", ".join(f"× {value:.2f} ({kind})" for kind, value in suffering(grid, row, kinds).items())
+    times = ", ".join(f"× {value:.2f}{mark(kind)} ({kind})" for kind, value in suffering(grid, row, kinds).items())
     return f"at {100 * share:g} %: MSE {times}" if times else "not run on clean pairs"

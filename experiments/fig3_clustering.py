@@ -1,7 +1,7 @@
 """Figure 3 (supplemental note 5): sixty denoised images in the plane, open (vermilion) and closed (blue), SNR 0.05.
 
-(a) by method, under Isomap; (b) by embedding, for the (1,1)-GAN + ℓ1. One draw of sixty is shown, the same for all. Outlines
-are those of the two clusters that k-means finds.
+(a) by method, under Isomap; (b) by embedding, for the (1,1)-GAN + ℓ1. One draw of sixty is shown, the same for all; beside its
+count stands the mean over all draws and seeds, as in the table. Outlines are those of the two clusters that k-means finds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from cryobench.evaluation.chance import guessing
 from cryobench.printed import named
 from cryobench.runs.store import Store
 from cryobench.tables import frame
-from cryobench.tables.clustered import EMBEDDINGS
+from cryobench.tables.clustered import EMBEDDINGS, clusterings
 
 FILES = {"random": "fig3_clustering", "motion": "fig3_clustering_fixed_view"}
 COLUMNS, PANEL = 4, 2.15  # a line; inches
@@ -32,20 +32,32 @@ def write(store: Store) -> list[Path]:
         first = {row: records[0].analysis["clustering"] for row, records in rows.items() if records}
         if first:
             shown = [records[0] for records in rows.values() if records]
-            files += figure.save(draw(first, view), store.results, name, figure.images_of(shown))
+            means = {
+                (row, embedding): float(one.correct.mean())
+                for row, records in rows.items()
+                for embedding, one in clusterings(records).items()
+            }
+            seeds = sorted({record.seed for record in shown})
+            files += figure.save(draw(first, view, means, seeds), store.results, name, figure.images_of(shown))
     return files
 
 
 @figure.styled
-def draw(first: dict[str, dict], view: str):
-    """Above a panel for each method, in the Isomap plane; below, where the GAN has a record, one for each embedding."""
+def draw(first: dict[str, dict], view: str, means: dict[tuple[str, str], float], seeds: list[int]):
+    """Above a panel for each method, in the Isomap plane; below, where the GAN has a record, one for each embedding.
+
+    first: row → the clustering that is shown; means: (row, embedding) → the count on average over draws; seeds: those shown.
+    """
     paper = PAPER if view == PUBLISHED else {}
-    above = [(clustering, "isomap", named(row), paper.get((row, "isomap"))) for row, clustering in first.items()]
-    below = (
-        [(first[GAN], name, title, paper.get((GAN, name))) for name, title in EMBEDDINGS.items()]
+    above = [
+        (clustering, "isomap", named(row), means[row, "isomap"], paper.get((row, "isomap")))
+        for row, clustering in first.items()
+    ]
+    below = [
+        (first[GAN], name, title, means[GAN, name], paper.get((GAN, name)))
+        for name, title in EMBEDDINGS.items()
         if GAN in first
-        else []
-    )
+    ]
     views = {"random": "views as they come", "motion": "one fixed view"}[view] + f"; SNR {SNR:g}"
     parts = [(f"(a) by method, the two components of Isomap; {views}", above)]
     parts += [(f"(b) by embedding, {named(GAN)}; {views}", below)] if below else []
@@ -67,13 +79,18 @@ def draw(first: dict[str, dict], view: str):
     entries = dict(sorted(entries.items(), key=lambda entry: ("cluster of" in entry[0], "wrong" in entry[0])))
     images = 2 * next(iter(first.values()))["each"]
     by_chance = f"guessing gets {guessing(images)[0]:.0f}, as the better labelling counts"
-    title = f"n of {images}: images in the right cluster; {by_chance}"
+    which = f"one draw of {images}, seed {' or '.join(map(str, seeds))}"
+    title = (
+        f"shown: {which}; on average: over all draws and seeds\nn of {images}: images in the right cluster; {by_chance}"
+    )
     sheet.legend(entries.values(), entries, loc="outside lower center", ncols=3, title=title)
     return sheet
 
 
-def scatter(axis, clustering: dict, embedding: str, title: str, paper: int | None) -> None:
-    """Points of the first draw within the outlines of both clusters; a cross is an image in the wrong one."""
+def scatter(axis, clustering: dict, embedding: str, title: str, mean: float, paper: int | None) -> None:
+    """Points of the first draw within the outlines of both clusters; a cross is an image in the wrong one.
+
+    mean: the count on average over all draws."""
     points, right = np.array(clustering[embedding]["points"]), np.array(list(clustering[embedding]["right"][0])) == "1"
     closed = np.arange(points.shape[1]) >= clustering["each"]
     for group, colour, label in ((~closed, figure.COLOURS[1], "open"), (closed, figure.COLOURS[0], "closed")):
@@ -92,8 +109,8 @@ def scatter(axis, clustering: dict, embedding: str, title: str, paper: int | Non
         axis.text(
             0.5, 0.25, "all images of a kind\ncoincide", ha="center", fontsize=figure.SMALL, transform=axis.transAxes
         )
-    count = f"{clustering[embedding]['correct'][0]} of {len(closed)}"
-    axis.set_title(f"{title}\n{count}" + (f" (paper {paper})" if paper else ""), fontsize=figure.SMALL)
+    count = f"{clustering[embedding]['correct'][0]} of {len(closed)} here, {mean:.1f} on average"
+    axis.set_title(title + (f" (paper: {paper})" if paper else "") + f"\n{count}", fontsize=figure.SMALL)
     axis.set(xticks=[], yticks=[], box_aspect=1)
 
 

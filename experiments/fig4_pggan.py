@@ -1,4 +1,7 @@
-"""Figure 4 (supplemental note 6): images denoised by PGGAN with and without ℓ1, above the clean ones; and the training."""
+"""Figure 4 (supplemental note 6): images denoised by PGGAN with and without ℓ1, the clean ones between; and the training.
+
+The paper shows the clean images below either, as its (b) and (d); both nets denoise the same ones, which stand here once.
+"""
 
 from __future__ import annotations
 
@@ -26,18 +29,28 @@ def write(store: Store) -> list[Path]:
         return []
     images = figure.images_of(chosen["record"])
     files = figure.save(training(trained), store.results, "fig4_pggan_training", images)
-    lines = []
     oracle = kept(store, clean(runs, next(iter(trained.values()))))  # the same images for both
-    reference = None if oracle is None else oracle[1]
-    for row, (letter, below) in zip(ROWS, (("a", "b"), ("c", "d")), strict=True):
-        if (found := kept(store, trained.get(row, []))) is not None:
-            seed, shown = found
-            whose = f"({letter}) {named(row)} (the paper's {NAMES[row]}), seed {seed}, denoised"
-            lines.append((whose + ("" if reference is None else likeness(shown, reference, below)), shown))
-            if reference is not None:
-                lines.append((f"({below}) the same images, clean", reference))
+    found = [(row, one) for row in ROWS if (one := kept(store, trained.get(row, []))) is not None]
+    lines = lettered(found, None if oracle is None else oracle[1])
     size = next(iter(trained.values()))[0].data.get("pixel_size")
-    return files + (figure.save(strips(lines, size), store.results, "fig4_pggan", images) if lines else [])
+    sheet = strips(lines, size, None if oracle is None else oracle[1]) if lines else None
+    return files + (figure.save(sheet, store.results, "fig4_pggan", images) if sheet else [])
+
+
+def lettered(
+    found: list[tuple[str, tuple[int, np.ndarray]]], reference: np.ndarray | None
+) -> list[tuple[str, np.ndarray]]:
+    """(words, images) of each line: what a row's first seed denoised, and below the first of them the clean images, if kept."""
+    lines: list[tuple[str, np.ndarray]] = []
+    for row, (seed, shown) in found:
+        whose = f"({'abc'[len(lines)]}) {named(row)} (the paper's {NAMES[row]}), seed {seed}, denoised"
+        if reference is None:
+            lines.append((whose, shown))
+            continue
+        lines.append((whose + likeness(shown, reference), shown))
+        if len(lines) == 1:
+            lines.append(("(b) the same images, clean", reference))
+    return lines
 
 
 def clean(runs: pd.DataFrame, records: list[Record]) -> list[Record]:
@@ -52,8 +65,8 @@ def kept(store: Store, records: list[Record]) -> tuple[int, np.ndarray] | None:
     return next(((seed, images) for seed, images in galleries if images is not None), None)
 
 
-def likeness(shown: np.ndarray, clean: np.ndarray, letter: str) -> str:
-    """The mean correlation of images (n, L, L) with their own clean ones, in line `letter`, and with those of the others.
+def likeness(shown: np.ndarray, clean: np.ndarray) -> str:
+    """The mean correlation of images (n, L, L) with their own clean ones, in line (b), and with those of the others.
 
     A net that makes nearly one image for all of them correlates with each alike. Empty where an image is flat, or alone.
     """
@@ -63,27 +76,32 @@ def likeness(shown: np.ndarray, clean: np.ndarray, letter: str) -> str:
         return ""
     between = np.corrcoef(images)[:n, n:]
     own, others = between.diagonal().mean(), between[~np.eye(n, dtype=bool)].mean()
-    return f"; correlates {own:.2f} with its image in ({letter}), {others:.2f} with others"
+    return (
+        f"\nmean correlation of these {n} images: {own:.2f} with the same image in (b), "
+        f"{others:.2f} with the other {n - 1} there"
+    )
 
 
 @figure.styled
-def strips(lines: list[tuple[str, np.ndarray]], pixel_size: float | None):
-    """One line of images under each name, in the contrast [0, 1]."""
+def strips(lines: list[tuple[str, np.ndarray]], pixel_size: float | None, clean: np.ndarray | None):
+    """One line of images under each name, all on one grey scale, from 0 to that of `figure.white` of the clean ones."""
+    bright, label = figure.white(clean)
     columns = max(len(line) for _, line in lines)
-    sheet = figure.new(1.3 * columns + 0.8, 1.6 * len(lines))
+    titles = sum(len(name.splitlines()) for name, _ in lines)
+    sheet = figure.new(1.3 * columns + 0.8, 1.42 * len(lines) + 0.18 * titles)
     panels = sheet.subplots(len(lines), columns, squeeze=False)
     for axes, (name, line) in zip(panels, lines, strict=True):
         for axis, image in zip(axes, line, strict=False):
-            figure.show(axis, image)
+            figure.show(axis, image, high=bright)
         for axis in axes[len(line) :]:
             axis.set_axis_off()
         # A title as wide as several images would push these apart: the layout sees an empty one as high.
-        axes[0].set_title(" ")
+        axes[0].set_title("\n".join(" " for _ in name.splitlines()))
         over = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
         axes[0].annotate(name, (0, 1), (0, 6), **over).set_in_layout(False)
     if pixel_size:
         figure.scale_bar(panels[0, 0], lines[0][1].shape[-1], pixel_size)
-    figure.grey_bar(sheet, panels)
+    figure.grey_bar(sheet, panels, high=bright, label=label)
     return sheet
 
 
@@ -94,7 +112,7 @@ def training(trained: dict[str, list[Record]]):
     upper, lower = sheet.subplots(2, 1, sharex=True)
     for number, (row, records) in enumerate(trained.items()):
         colour, line = figure.COLOURS[number], figure.LINES[number]
-        label = f"{named(row)}: {len(records)} seed{'s' if len(records) > 1 else ''}, a line each"
+        label = f"{named(row)}: {figure.counted([len(records)])}{', a line each' if len(records) > 1 else ''}"
         for curve in (record.method["curve"] for record in records):
             seen = [point["images"] for point in curve]
             for axis, name in ((upper, "val_mse"), (lower, "variety")):

@@ -1,4 +1,4 @@
-"""MSE against the number of training images (sweep exemplars), beside the Bayes limit."""
+"""MSE against the number of training images (sweep exemplars), beside the Bayes limit and the linear one."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cryobench import figure
@@ -18,7 +19,8 @@ METHODS = ("exemplar", "l2-Autoencoder", "rebuilt", "CWF", "ab initio", "refined
 STYLES = {name: (figure.COLOURS[k], figure.MARKS[k]) for k, name in enumerate(METHODS)}
 SNRS = (0.1, 0.05)
 WITHOUT_CLEAN = ("CWF", "ab initio", "refined")  # clean images, from which the others learn
-APART = 1.08  # between two methods at one number of images, as a factor of it
+APART = 1.08  # between two marks at one number of images that would overlap, as a factor of it
+NEAR = 0.05  # of the height that is drawn: marks nearer to each other than that would overlap
 FAR = 4  # times: a limit so far below the lowest MSE has a panel of its own
 ALONE = 8  # points: the mark of a method with one number of images, which no line leads the eye to
 
@@ -28,14 +30,18 @@ def write(store: Store) -> list[Path]:
     """Write fig_exemplars.png and .svg, a column for each noise level; a limit far below in a panel of its own."""
     runs = frame.frame(store.all())
     drawn = [curves(runs, snr) for snr in SNRS]
-    limits = [limit_of(runs, "bayes")(snr) for snr in SNRS]
-    apart = far(drawn, limits)
+    limits, linear = ([limit_of(runs, name)(snr) for snr in SNRS] for name in ("bayes", "linear"))
+    apart, span = far(drawn, limits), spread(drawn)
     canvas = figure.new(9.0, 5.6 if apart else 4.8)
     axes = canvas.subplots(
         1 + apart, len(SNRS), sharex="col", sharey="row", squeeze=False, height_ratios=(4, 1)[: 1 + apart]
     )
-    for column, snr, by_method, limit in zip(axes.T, SNRS, drawn, limits, strict=True):
-        panel(column[0], by_method)
+    for column, snr, by_method, limit, filtered in zip(axes.T, SNRS, drawn, limits, linear, strict=True):
+        panel(column[0], by_method, span)
+        if filtered:
+            column[0].axhline(
+                filtered, color=figure.FAINT, linestyle=":", label=f"{named('wiener')}, the best linear filter"
+            )
         if limit:
             column[-1].axhline(limit, color=figure.INK, linestyle="--", label="Bayes limit")
         column[0].set_title(f"SNR {snr:g}")
@@ -43,12 +49,17 @@ def write(store: Store) -> list[Path]:
     axes[0, 0].set_ylabel("MSE (images in [0, 1])")
     if apart:
         known = [limit for limit in limits if limit]
-        axes[1, 0].set(yscale="log", ylabel="MSE of\nthe limit", ylim=(min(known) / 1.6, 1.6 * max(known)))
+        axes[1, 0].set(yscale="log", ylabel="MSE of the\nBayes limit", ylim=(min(known) / 1.6, 1.6 * max(known)))
+        for upper, lower in axes.T:
+            figure.broken(upper, lower)
     for axis in axes[:, 0]:
         figure.log_ticks(axis.yaxis)
     entries = [entry for axis in axes.flat for entry in zip(*axis.get_legend_handles_labels(), strict=True)]
     handles = {name: one for one, name in [*entries, *entries[::-1]]}  # in this order, each as it is first drawn
-    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=4, title=in_words(drawn))
+    title = in_words(drawn) + (
+        "\nthe vertical axis is broken: the Bayes limit, far below, has a scale of its own" if apart else ""
+    )
+    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=4, title=title)
     shown = [record for snr in SNRS for *_, matching in points(runs, snr) for record in matching["record"]]
     return figure.save(canvas, store.results, "fig_exemplars", figure.images_of(shown))
 
@@ -61,12 +72,15 @@ def in_words(drawn: list[dict[str, list[tuple[int, list[float]]]]]) -> str:
         "from clean images": [name for name in methods if name not in WITHOUT_CLEAN],
     }
     said = [f"{how}: {', '.join(map(named, names))}" for how, names in learn.items() if names]
-    several = any(len(some) > 1 for by_method in drawn for points in by_method.values() for _, some in points)
-    marks = "marks: means over seeds, ticks: single seeds" if several else "every mark is one seed"
+    marks = figure.marked(len(some) for by_method in drawn for points in by_method.values() for _, some in points)
     told = [name for name in ("refined", "rebuilt") if name in methods]
-    poses = [f"told the poses of its training images: {' and '.join(told)}"] if told else []
-    aside = ["shifted sideways so as not to overlap"] if len(methods) > 1 else []
-    return "\n".join(["; ".join([marks, *aside]), f"learning {'; '.join(said)}", *poses] if said else [marks])
+    poses = (
+        [f"told the poses of {'their' if len(told) > 1 else 'its'} training images: {' and '.join(told)}"]
+        if told
+        else []
+    )
+    aside = ["marks that would overlap are shifted sideways"] if len(methods) > 1 else []
+    return "\n".join([marks, *aside, f"learning {'; '.join(said)}", *poses] if said else [marks])
 
 
 def curves(runs: pd.DataFrame, snr: float) -> dict[str, list[tuple[int, list[float]]]]:
@@ -92,16 +106,41 @@ def far(drawn: list[dict[str, list[tuple[int, list[float]]]]], limits: list[floa
     return any(limit and least > FAR * limit for least, limit in zip(lowest, limits, strict=True))
 
 
-def panel(axis, by_method: dict) -> None:
-    """One noise level: a line for each method, the first of METHODS on top and left, every seed a tick."""
-    for number, method in enumerate(sorted(by_method, key=METHODS.index)):
+def spread(drawn: list[dict[str, list[tuple[int, list[float]]]]]) -> float:
+    """How many times the lowest mean of all methods the highest one is."""
+    means = [np.mean(some) for by_method in drawn for points in by_method.values() for _, some in points]
+    return float(max(means) / min(means)) if means else 1.0
+
+
+def places(by_method: dict, span: float) -> dict[str, list[float]]:
+    """Method → where its marks stand: at their number of images, moved where one would lie on another's.
+
+    span: of the values on the axis, the highest over the lowest."""
+    x = {method: [float(count) for count, _ in points] for method, points in by_method.items()}
+    for count in {count for points in by_method.values() for count, _ in points}:
+        here = sorted(
+            (float(np.mean(some)), method) for method, points in by_method.items() for n, some in points if n == count
+        )
+        groups = [[here[0]]]
+        for one in here[1:]:
+            near = one[0] <= groups[-1][-1][0] * span**NEAR
+            groups = [*groups[:-1], [*groups[-1], one]] if near else [*groups, [one]]
+        for group in groups:
+            for number, method in enumerate(sorted((method for _, method in group), key=METHODS.index)):
+                (x[method][x[method].index(count)],) = figure.aside([count], number, len(group), by=APART)
+    return x
+
+
+def panel(axis, by_method: dict, span: float) -> None:
+    """One noise level: a line for each method, the first of METHODS on top, every seed a tick; span: as in `places`."""
+    x = places(by_method, span)
+    for method in sorted(by_method, key=METHODS.index):
         colour, mark = STYLES[method]
         points = by_method[method]
-        counts, values = zip(*points, strict=True)
-        x = figure.aside(counts, number, len(by_method), by=APART)
+        values = [some for _, some in points]
         look: dict[str, Any] = {"zorder": 3 + 2 * (len(METHODS) - METHODS.index(method))}
         if len(points) == 1:
             look |= {"markersize": ALONE, "linestyle": "", "zorder": look["zorder"] + 1}
-        figure.over_seeds(axis, x, values, colour, mark, named(method), **look)
+        figure.over_seeds(axis, x[method], values, colour, mark, named(method), **look)
     axis.set(xscale="log", yscale="log")
     figure.ticks(axis.xaxis, (n for points in by_method.values() for n, _ in points), "{:,}".format)

@@ -59,11 +59,23 @@ def draw(points: list[image_size.Point]):
     handles = {name: one for axis in axes[:, 0] for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
     if points:
         title = (
-            f"SNR {image_size.SNR:g}; ticks: single seeds; marks of one size are shifted sideways so as not to overlap\n"
-            "the paper: (.5,.5) of its Table 1; for the ℓ1-Autoencoder λ = 10000 of its Table 3"
+            f"SNR {image_size.SNR:g}; {figure.marked(len(point.mse) for point in points)}{alone(points)}\n"
+            "marks of one size are shifted sideways so as not to overlap; lower panels: the limit, on a scale of its own\n"
+            "the paper's numbers: (.5,.5) of its Table 1; for the ℓ1-Autoencoder λ = 10000 of its Table 3"
         )
         canvas.legend(handles.values(), handles, loc="outside lower center", ncols=5, title=title)
     return canvas
+
+
+def alone(points: list[image_size.Point]) -> str:
+    """Where there is one seed, if not everywhere: " (Bayes limit at 64 and 96 px)"."""
+    single = {
+        name: [p.size for p in points if p.method == name and len(p.mse) == 1] for p in points for name in [p.method]
+    }
+    if all(len(point.mse) == 1 for point in points) or not any(single.values()):
+        return ""
+    words = (f"{named(name)} at {' and '.join(map(str, sorted(sizes)))} px" for name, sizes in single.items() if sizes)
+    return f" ({', '.join(words)})"
 
 
 def percent(share: float) -> str:

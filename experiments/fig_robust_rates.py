@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -38,20 +38,45 @@ def figure(results: Iterable[dict], kind: str = "location") -> Figure:
     results = list(results)
     canvas = figures.new(9.0, 8.4)
     axes = canvas.subplots(2, len(AXES), height_ratios=(1, 1.1))
+    verdicts = set()
     for (curves, slopes), axis in zip(axes.T, AXES, strict=True):
         lines = rates(results, kind, axis)
+        gans = [line for line in lines if line.row != "oracle"]
         error_curves(curves, lines, axis, kind)
-        slope_marks(slopes, [line for line in lines if line.row != "oracle"])
+        slope_marks(slopes, gans)
+        verdicts |= {line.verdict for line in gans}
         curves.set_title(TITLES[axis].format(n=lines[0].fixed, epsilon=lines[0].fixed))
     axes[1, 1].tick_params(labelleft=False)
     handles = {name: one for axis in axes.flat for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
     seeds = figures.counted(line.seeds for line in lines)
-    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=2, title=in_words(lines[0].p, seeds))
+    title = in_words(lines[0].p, seeds, whom(results[0]["settings"]), verdicts)
+    canvas.legend(handles.values(), handles, loc="outside lower center", ncols=2, title=title)
     return canvas
 
 
-def in_words(p: int, seeds: str) -> str:
-    """What the legend's signs and the verdicts mean; seeds: how many a mark stands for."""
+# Class of discriminators → what it is; verdict → when it is given, of the interval in the lower panels.
+DISCRIMINATORS = {
+    "bounded": "discriminators D{layers}(κ,B): {hidden}, bounded weights, as in Theorem 1",
+    "plain": "discriminators: {hidden}, unbounded weights, which Theorem 1 does not cover",
+}
+VERDICTS = {
+    "agrees": "the whole interval is in the grey band",
+    "better": "all of it is where the error grows less with ε, or falls more with n, than the bound: the theorem allows that",
+    "worse": "all of it is where the error grows more with ε, or falls less with n, than the bound",
+    "undecided": "it holds the bound's slope and reaches beyond the band",
+    "too few seeds": "one seed has no interval",
+}
+
+
+def whom(settings: dict) -> str:
+    """Which discriminators the GANs have."""
+    layers = len(settings["widths"])
+    hidden = "one hidden layer" if layers == 1 else f"{layers} hidden layers"
+    return DISCRIMINATORS[settings["discriminator"]].format(layers=layers, hidden=hidden)
+
+
+def in_words(p: int, seeds: str, discriminators: str, verdicts: Collection[str]) -> str:
+    """What the legend's signs and those verdicts mean; seeds: how many a mark stands for."""
     each = (
         "every mark is one seed"
         if seeds == "one seed"
@@ -59,10 +84,9 @@ def in_words(p: int, seeds: str) -> str:
     )
     return (
         f"Theorem 1: error² ≤ C (p/n ∨ ε²), where p = {p} is the dimension, C a constant, and ∨ takes the larger of the two\n"
-        f"upper panels: {each}\n"
-        "lower panels, agrees: the whole interval is in the grey band\n"
-        "better: all of it is where the error grows less with ε, or falls more with n, than the bound: the theorem allows that\n"
-        "worse: all of it is where the error grows more with ε, or falls less with n, than the bound; undecided: none of these"
+        f"{discriminators}\n"
+        f"upper panels: {each}; lower panels, of the interval:\n"
+        + "\n".join(f"{one}: {VERDICTS[one]}" for one in VERDICTS if one in verdicts)
     )
 
 

@@ -66,7 +66,7 @@ def sheet(points: list[scale_up.Point]):
 
 
 def draw(axis, series: list[scale_up.Point], by: str, number: int, p: float | None = None) -> str:
-    """One method's runs, hollow, as they lie on each other; its trend; the 95 % interval of one run more, if there is scatter.
+    """One method's runs, hollow, as they lie on each other; its trend; the 95 % prediction interval for one further run, if any.
 
     Returns the trend in words; p: of a power of 0, corrected for the number of trends.
     """
@@ -82,7 +82,7 @@ def draw(axis, series: list[scale_up.Point], by: str, number: int, p: float | No
     axis.plot(reach, middle, figure.LINES[1], color=colour, linewidth=1, label="trend")
     if fit.scatter is not None:
         low, high = np.transpose(interval)
-        band = "95 % interval of one run more"
+        band = "95 % prediction interval for one further run"
         axis.fill_between(reach, low, high, color=colour, alpha=figure.BAND, linewidth=0, label=band)
     sure = "" if p is None else f" (p = {plain(p)})"
     return f"MSE ∝ {'images' if by == 'images' else 'd'}$^{{{fit.b:.2f}}}${sure}"

@@ -36,6 +36,7 @@ VARIANTS = (
     "told each particle's pose, which the limit is not; flipped: the net is shown the image with the sign of every frequency\n"
     "put right; with the CTF as a channel: the net is shown the CTF as a second image"
 )
+WHERE = "numbers, where marks are too near to each other to be told apart: table_microscope.md"
 SIGNS = {"×": r"$\times$"}
 # Written before the runs: what a method that is told of the CTF has to reach. (method, setting, times, than which, words)
 CRITERIA = (
@@ -90,7 +91,7 @@ def write(store: Store) -> list[Path]:
                 "tex": text.booktabs(TITLE, "tab:microscope", len(grid([])[0]), grid([]), [grid(lines)[1:]], SIGNS),
             },
         ),
-        *draw(store, lines, chosen.runs["record"]),
+        *draw(store, lines, values, chosen.runs["record"]),
     ]
 
 
@@ -207,21 +208,26 @@ def in_words(answer: statistics.Answer) -> str:
 
 
 @figure.styled
-def draw(store: Store, lines: list[dict], records: Iterable[Record]) -> list[Path]:
+def draw(store: Store, lines: list[dict], values: Values, records: Iterable[Record]) -> list[Path]:
     """A column for each setting, a row for each method, its variants, hollow, below it; NMSE to the right, the limit dashed.
 
     Shifted particles have the limit of the same ones at the centre, as in the table."""
     methods = list(dict.fromkeys(line["method"] for line in lines))[::-1]
-    canvas = figure.new(9.0, 0.24 * len(methods) + 2.4)
+    canvas = figure.new(9.0, 0.24 * len(methods) + 2.6)
     for axis, setting in zip(canvas.subplots(1, len(SETTINGS), sharex=True, sharey=True), SETTINGS, strict=True):
         at = of_limit(setting)
         limit = next((line["nmse"] for line in lines if (line["method"], line["setting"]) == (LIMIT, at)), None)
-        panel(axis, {line["method"]: line["nmse"] for line in lines if line["setting"] == setting}, methods, limit)
+        nmse = {
+            method: [float(np.nanmean(one)) for one in by_seed.values()]
+            for (method, where), by_seed in values.items()
+            if where == setting
+        }
+        panel(axis, nmse, methods, limit)
         axis.set(title=setting.replace(" + ", "\n+ "), xlabel="NMSE\n(1: a flat image)")
     axis.set_yticks(range(len(methods)), [named(method) for method in methods])
     handles = {name: one for axis in canvas.axes for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
-    seeds = figure.counted(line["n_seeds"] for line in lines) if lines else "seeds"
-    title = f"NMSE at SNR {SNR:g}, mean over {seeds}; no mark: not run\n{VARIANTS}"
+    marks = figure.marked(line["n_seeds"] for line in lines)
+    title = f"NMSE at SNR {SNR:g}; {marks}; no mark: not run\n{WHERE}\n{VARIANTS}"
     canvas.legend(handles.values(), handles, loc="outside lower center", ncols=2, title=title)
     return figure.save(canvas, store.results, "fig_microscope", figure.images_of(records))
 
@@ -231,8 +237,9 @@ def base(method: str) -> str:
     return re.split(r" (?:not |whitened|flipped|with the CTF|in given poses)", method)[0]
 
 
-def panel(axis, nmse: dict[str, float], methods: list[str], limit: float | None) -> None:
-    """One setting: a mark for each method that was run, on the line of its place in `methods`; its limit, if known."""
+def panel(axis, nmse: dict[str, list[float]], methods: list[str], limit: float | None) -> None:
+    """One setting: a mark for the mean of each method that was run, on the line of its place in `methods`, every seed a tick;
+    its limit, if known."""
     looks = (
         (
             "a method, told of the CTF and the noise's spectrum if it can be",
@@ -245,11 +252,20 @@ def panel(axis, nmse: dict[str, float], methods: list[str], limit: float | None)
     for label, colour, inside, fits in looks:
         shown = [method for method in nmse if method != LIMIT and fits(method)]
         places = [methods.index(method) for method in shown]
-        axis.plot([nmse[m] for m in shown], places, "o", color=colour, markerfacecolor=inside, label=label)
+        axis.plot([np.mean(nmse[m]) for m in shown], places, "o", color=colour, markerfacecolor=inside, label=label)
+        ticks(axis, {m: nmse[m] for m in shown}, methods, colour)
     if limit is not None:
         axis.axvline(limit, color=figure.INK, linestyle="--", linewidth=1, label=f"{LIMIT} of centred particles")
     if LIMIT in nmse:
-        axis.plot(nmse[LIMIT], methods.index(LIMIT), "D", color=figure.INK)
+        axis.plot(np.mean(nmse[LIMIT]), methods.index(LIMIT), "D", color=figure.INK)
+        ticks(axis, {LIMIT: nmse[LIMIT]}, methods, figure.INK)
     axis.axvline(1.0, color=figure.FAINT, linewidth=0.8, label="a flat image")
     axis.set_xscale("log")
     figure.log_ticks(axis.xaxis, "{:g}".format)
+
+
+def ticks(axis, nmse: dict[str, list[float]], methods: list[str], colour: str) -> None:
+    """A tick for each seed of a method that has several, higher than the mark of their mean."""
+    seeds = [(value, methods.index(method)) for method, some in nmse.items() for value in some if len(some) > 1]
+    if seeds:
+        axis.plot(*zip(*seeds, strict=True), "|", color=colour, markersize=11, zorder=1.9)

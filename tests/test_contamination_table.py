@@ -100,3 +100,24 @@ def test_a_type_that_was_not_run_has_no_mark_and_is_in_the_legend_all_the_same()
     assert [len(axis.get_legend_handles_labels()[1]) for axis in panels] == [1, 2]
     (legend,) = drawn.legends
     assert [text.get_text()[0] for text in legend.get_texts()] == ["A", "B"]
+
+
+@pytest.mark.parametrize(("clean", "contaminated"), [(1, 1), (3, 3), (3, 1), (1, 3)])
+def test_marks_of_one_seed_and_factors_of_unequal_numbers_of_seeds_are_told(clean, contaminated):
+    """ "1 to 3 seeds" did not say which marks are one seed."""
+    seeds = {("A", 0.0): clean, ("A", 0.3): contaminated}
+    grid = {
+        ("net", kind, share, "mse"): Cell(
+            "net", 0.1, "mse", tuple(3e-3 + k / 1e4 for k in range(number)), (), None, None, None
+        )
+        for kind in "ABC"
+        for share in contamination.SHARES
+        for number in [seeds.get((kind, share), 0)]
+    }
+    sheet = contamination.draw(grid, 0.1, "image", None)
+    (title,) = [axis.get_title() for axis in sheet.axes if axis.get_title()]
+    said = sheet.get_suptitle()
+    assert ("a mark without ticks is one seed" in said) == (clean != contaminated)
+    assert ("* (A)" in title) == ("*: of means over unequal numbers of seeds" in said) == (clean != contaminated)
+    assert ("every mark is one seed" in said) == (clean == contaminated == 1)
+    assert ("marks: means over 3 seeds; ticks: single seeds" in said) == (max(clean, contaminated) == 3)

@@ -196,7 +196,8 @@ def test_points_that_coincide_are_told_of(spread):
     axis, rng = figure.new(3, 3).subplots(), np.random.default_rng(0)
     points = np.repeat([[0.0, 1.0], [0.0, 0.0]], 30, axis=1) + spread * rng.normal(size=(2, 60))
     shown = {"points": points.tolist(), "right": ["1" * 60], "correct": [60]}
-    fig3_clustering.scatter(axis, {"each": 30, "isomap": shown}, "isomap", "clean", None)
+    fig3_clustering.scatter(axis, {"each": 30, "isomap": shown}, "isomap", "clean", 57.44, 54)
+    assert axis.get_title() == "clean (paper: 54)\n60 of 60 here, 57.4 on average"
     assert ["coincide" in text.get_text() for text in axis.texts] == ([] if spread else [True])
 
 
@@ -215,12 +216,13 @@ def test_a_single_number_of_images_is_seen_and_told():
     """A small mark beneath another method's line was seen by nobody."""
     axis = figure.new(3, 3).subplots()
     by_method = {"exemplar": [(4000, [1e-3])], "CWF": [(500, [2e-3]), (4000, [1.01e-3, 1e-3])]}
-    fig_exemplars.panel(axis, by_method)
+    fig_exemplars.panel(axis, by_method, fig_exemplars.spread([by_method]))
     lines = {line.get_label(): line for line in axis.lines}
     assert lines["exemplar"].get_zorder() > max(one.get_zorder() for one in axis.lines if one is not lines["exemplar"])
     assert lines["exemplar"].get_markersize() > lines["CWF"].get_markersize()
     assert fig_exemplars.in_words([by_method, {}]).splitlines() == [
-        "marks: means over seeds, ticks: single seeds; shifted sideways so as not to overlap",
+        "marks: means over 2 seeds; ticks: single seeds; a mark without ticks is one seed",
+        "marks that would overlap are shifted sideways",
         "learning without clean images: CWF; from clean images: exemplar",
     ]
     assert fig_exemplars.in_words([{"refined": [(500, [1e-3])]}]).splitlines() == [
@@ -228,13 +230,19 @@ def test_a_single_number_of_images_is_seen_and_told():
         "learning without clean images: refined",
         "told the poses of its training images: refined",
     ]
+    told = fig_exemplars.in_words([{name: [(500, [1e-3])] for name in ("refined", "rebuilt")}]).splitlines()[-1]
+    assert told == "told the poses of their training images: refined and rebuilt"
 
 
-def test_marks_of_one_number_of_images_stand_beside_each_other():
-    axis = figure.new(3, 3).subplots()
-    fig_exemplars.panel(axis, {name: [(4000, [1e-3])] for name in ("CWF", "exemplar", "refined")})
-    places = [line.get_xdata()[0] for line in axis.lines]
-    assert np.allclose(np.diff(np.log(places)), np.log(fig_exemplars.APART)) and places[1] == pytest.approx(4000)
+def test_marks_that_would_overlap_stand_beside_each_other_and_no_other_leaves_its_number_of_images():
+    """Where all were moved, five methods' 500 images stood from 410 to 610."""
+    by_method = {
+        name: [(500, [value]), (4000, [1e-3])] for name, value in (("CWF", 9e-3), ("exemplar", 3e-3), ("refined", 1e-3))
+    }
+    places = fig_exemplars.places(by_method, fig_exemplars.spread([by_method]))
+    assert [x for x, _ in places.values()] == [500] * 3
+    beside = [places[name][1] for name in ("exemplar", "CWF", "refined")]
+    assert np.allclose(np.diff(np.log(beside)), np.log(fig_exemplars.APART)) and beside[1] == pytest.approx(4000)
 
 
 def test_a_limit_far_below_every_method_has_a_panel_of_its_own():
@@ -247,12 +255,22 @@ def test_a_limit_far_below_every_method_has_a_panel_of_its_own():
 def test_a_net_that_makes_one_image_for_all_is_told_from_one_that_denoises():
     clean = np.random.default_rng(0).random((4, 8, 8))
     apart = np.mean([pearsonr(one.ravel(), other.ravel()).statistic for one, other in combinations(clean, 2)])
-    said = f"; correlates 1.00 with its image in (b), {apart:.2f} with others"
-    assert fig4_pggan.likeness(clean, clean, "b") == said
+    said = f"\nmean correlation of these 4 images: 1.00 with the same image in (b), {apart:.2f} with the other 3 there"
+    assert fig4_pggan.likeness(clean, clean) == said
     one = np.repeat(clean.mean(axis=0, keepdims=True), 4, axis=0)
-    own, others = re.findall(r"0\.\d\d", fig4_pggan.likeness(one, clean, "d"))
+    own, others = re.findall(r"0\.\d\d", fig4_pggan.likeness(one, clean))
     assert own == others
-    assert not fig4_pggan.likeness(clean[:1], clean[:1], "b") and not fig4_pggan.likeness(0 * clean, clean, "b")
+    assert not fig4_pggan.likeness(clean[:1], clean[:1]) and not fig4_pggan.likeness(0 * clean, clean)
+
+
+def test_a_lone_seed_is_no_line_each():
+    point = {"images": 1, "val_mse": 1e-2, "variety": 1.0, "size": 4, "fading": False}
+    record = SimpleNamespace(method={"curve": [point, {**point, "images": 2, "val_mse": 2e-2}]})
+    (legend,) = fig4_pggan.training({"PGGAN + l1": [record, record], "PGGAN": [record]}).legends
+    assert [text.get_text() for text in legend.get_texts()][:2] == [
+        "PGGAN + ℓ1: 2 seeds, a line each",
+        "PGGAN: one seed",
+    ]
 
 
 def test_the_bounds_curve_and_its_slope_are_told_apart_and_its_letters_named():
@@ -288,6 +306,7 @@ def test_the_bounds_curve_and_its_slope_are_told_apart_and_its_letters_named():
     assert "p = 10 is the dimension" in title and "C a constant" in title and "∨ takes the larger" in title
     assert "height is free" in bound.get_label(), "an upper bound drawn below all errors looks as if they broke it"
     assert "means over 3 seeds" in title
+    assert "discriminators D1(κ,B): one hidden layer, bounded weights" in title
 
 
 @pytest.mark.parametrize(("slope", "along_n"), [(-0.3, "worse"), (-0.7, "better")])
@@ -318,7 +337,9 @@ def test_verdicts_are_counted_for_gans_that_the_theorem_covers_and_apart_for_the
         assert title.splitlines()[1:] == [f"2 GANs covered by it: 2 are {word}", f"1 GAN outside it: 1 is {word}"]
     said = sheet.legends[0].get_title().get_text()
     assert "worse: all of it is where the error grows more with ε, or falls less with n" in said
-    assert "better: all of it is where the error grows less with ε, or falls more with n" in said
+    better = "better: all of it is where the error grows less with ε, or falls more with n"
+    assert (better in said) == (along_n == "better"), "a verdict that no GAN has"
+    assert not re.search("agrees:|undecided:|seeds:", said)
 
 
 @pytest.mark.parametrize("gaps", [0, 3])
@@ -349,16 +370,17 @@ def test_an_frc_below_0_stays_in_its_panel_and_one_that_cannot_is_told_of(lowest
     frc[5] = lowest
     seen = Agreement(frc, flat, flat, 2, True, True, flat + 1, None)
     four = [rng.normal(size=(2, 16, 16)) for _ in range(4)]
-    unseen = {"mse": {"known": [1e-3, 2e-3, 3e-3], "unseen": [2e-3, 3e-3, 4e-3]}}
+    unseen = {"mse": {"known": [1e-3, 2e-3, 3e-3], "unseen": [2e-3, 3e-3, 4e-3]}, "which": "between those"}
     answers = Answers(*four, 2, 0.0, np.arange(1, rings + 1) / 16, "px", seen, False, "", None, True, unseen)
     sheet = verdict.draw("it", answers)
     curve = next(one for axis in sheet.axes for one in axis.lines if str(one.get_label()).startswith("denoised image"))
     assert curve.get_ydata()[5] == pytest.approx(max(lowest, -1.02))
     assert curve.axes.get_ylim()[0] < lowest or off
     assert ("off the scale in 1 of 8 rings" in curve.get_label()) == bool(off)
-    (boxes,) = (axis for axis in sheet.axes if axis.get_title() == "MSE of conformations")
+    (boxes,) = (axis for axis in sheet.axes if axis.get_title().startswith("MSE by conformation"))
+    assert "simulated images" in boxes.get_title() and "clean ones are known" in boxes.get_title().replace("\n", " ")
     assert all(word in boxes.get_xlabel() for word in ("median", "quartiles", "1.5 × the box"))
-    assert [label.get_text() for label in boxes.get_xticklabels()] == ["trained on", "unseen"]
+    assert [label.get_text() for label in boxes.get_xticklabels()] == ["trained on", "unseen:\nbetween those"]
 
 
 def test_a_strip_says_what_spans_the_greys_of_a_noisy_image(tmp_path, monkeypatch):
@@ -394,11 +416,17 @@ def test_conformations_are_named_from_open_to_closed(tmp_path, monkeypatch, k, b
     volumes = np.stack([np.exp(-((grid[0] - i) ** 2 + grid[1] ** 2 + grid[2] ** 2) / 9) for i in range(k)])
     drawn = []
     monkeypatch.setattr(images, "write", lambda sheet, path: drawn.append(sheet) or path)
-    figure.conformations(volumes.astype(np.float32), tmp_path / "a.png")
+    figure.conformations(volumes.astype(np.float32), tmp_path / "a.png", images_are="phantom, 16 px")
     titles = [axis.get_title() for axis in drawn[0].axes if axis.get_title()]
     assert titles == ["1 (open)", *map(str, range(2, k)), f"{k} (closed)", "closed − open"]
-    assert drawn[0].get_supxlabel().startswith(between) and bool(drawn[0].get_supxlabel()) == bool(between)
+    note, *way = drawn[0].texts
+    assert [one.get_text().partition(" on")[0] for one in way] == ([between] if between else [])
     assert any("arbitrary units" in text.get_text() for text in drawn[0].findobj(Text))
+    figure.styled(drawn[0].draw_without_rendering)()
+    band = (drawn[0].axes[0].get_window_extent().y0 - note.get_window_extent().y1) / drawn[0].dpi
+    assert not any(one.get_window_extent().overlaps(note.get_window_extent()) for one in way)
+    assert 0 < band < 0.3, "inches: an empty band below the images"
+    assert all(axis.title.get_window_extent().y1 <= drawn[0].bbox.y1 for axis in drawn[0].axes)
 
 
 def test_guessing_two_clusters_gets_more_than_half():
@@ -414,8 +442,34 @@ def test_images_have_a_scale_bar_of_round_length_and_a_bar_of_greys():
     assert [text.get_text() for text in first.texts] == ["50 Å"]
     (bar,) = first.lines
     assert np.ptp(bar.get_xdata()) == pytest.approx(50 / 3.2)
-    assert sheet.axes[-1].get_ylabel() == "grey value"
+    assert sheet.axes[-1].get_ylabel().startswith("grey value")
     assert sheet.axes[1].get_xlabel().startswith("grey from −2")
+
+
+def test_white_is_where_the_clean_image_hardly_has_brighter_pixels():
+    """On a scale to 1 all denoised images of 128 px were dim: they stay below 0.5, and one clean pixel is 1."""
+    clean = np.linspace(0, 0.5, 1000).reshape(20, 50)
+    clean[0, 0] = 1
+    sheet = figure.gallery([("clean", clean), ("noisy\nMSE 1e-1", clean - 1), ("CWF\nMSE 1e-3", clean / 2)])
+    first, noisy, denoised = (axis.images[0].get_clim() for axis in sheet.axes[:3])
+    assert first == denoised == (0, pytest.approx(np.quantile(clean, 0.998))) and first[1] < 0.51 and noisy[0] < 0
+    assert sheet.axes[-1].get_yticklabels()[-1].get_text() == "0.5" and "99.8 %" in sheet.axes[-1].get_ylabel()
+    assert figure.white(None) == (1, "grey value")
+
+
+def test_the_place_that_a_gallery_leaves_empty_says_what_the_limits_are():
+    panels = [("clean", np.eye(8))] * 19
+    sheet = figure.gallery(panels, words=["Bayes limit: the lowest"])
+    assert [text.get_text() for text in sheet.axes[19].texts] == ["Bayes limit: the lowest"]
+    assert not [axis.texts for axis in figure.gallery([*panels, panels[0]], words=["Bayes limit"]).axes if axis.texts]
+
+
+def test_a_broken_axis_is_marked_on_both_sides_of_the_break():
+    upper, lower = figure.new(3, 3).subplots(2, 1)
+    figure.broken(upper, lower)
+    (above,), (below,) = upper.lines, lower.lines
+    assert above.get_transform() == upper.transAxes and (*above.get_xdata(), *above.get_ydata()) == (0, 0)
+    assert below.get_transform() == lower.transAxes and (*below.get_xdata(), *below.get_ydata()) == (0, 1)
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg"])

@@ -9,7 +9,9 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from cryobench.experiments import image_size
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
@@ -19,6 +21,7 @@ from matplotlib.text import Text
 from cryobench import figure
 from cryobench.figure import style
 from cryobench.runs.store import Store
+from cryobench.tables import frame
 from cryobench.tables import text as tables
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -135,7 +138,29 @@ def test_each_panel_has_a_contaminated_share_and_seeds_are_told(drawn):
 def test_marks_that_stand_beside_their_tick_are_said_to(drawn):
     for sheet in drawn.values():
         title = sheet.legends[0].get_title().get_text()
-        assert "ticks: single seeds" in title and "shifted sideways so as not to overlap" in title
+        assert "ticks: single seeds" in title and "shifted sideways" in title
+
+
+@only(argvalues=[("fig_exemplars", DESK), ("fig_exemplars", DESK128)], ids="-".join)
+def test_marks_stay_at_their_number_of_images_and_the_linear_limit_is_drawn(drawn):
+    """Shifts of a fifth put 500 images at 410 and at 610."""
+    for axis in drawn["fig_exemplars"].axes:
+        for line in axis.lines:
+            if line.get_marker() in list(figure.MARKS):
+                counts = 250 * 2 ** np.round(np.log2(np.array(line.get_xdata()) / 250))
+                assert np.abs(np.log(line.get_xdata() / counts)).max() < 0.05
+    upper = [axis for axis in drawn["fig_exemplars"].axes if axis.get_title()]
+    assert all([line.get_linestyle() for line in axis.lines].count(":") == 1 for axis in upper) and len(upper) == 2
+
+
+@only(argvalues=[("fig_exemplars", DESK128)], ids="-".join)
+def test_a_break_of_the_axis_is_told(drawn):
+    title = drawn["fig_exemplars"].legends[0].get_title().get_text()
+    assert "the vertical axis is broken" in title
+    assert (
+        sum(any(line.get_transform() == axis.transAxes for line in axis.lines) for axis in drawn["fig_exemplars"].axes)
+        == 4
+    )
 
 
 @only(argvalues=[("fig_exemplars", DESK128)], ids="-".join)
@@ -145,7 +170,7 @@ def test_no_mark_lies_on_another(drawn):
         by_method = [
             axis.transData.transform(np.column_stack(line.get_data()))
             for line in axis.lines
-            if line.get_marker() in figure.MARKS
+            if line.get_marker() in list(figure.MARKS)
         ]
         for one, other in combinations(by_method, 2):
             apart = np.linalg.norm(one[:, None] - other[None], axis=-1).min()
@@ -176,7 +201,7 @@ def test_the_fsc_says_who_knows_clean_images_and_the_resolution_of_each(drawn):
 
 def methods_of(sheet) -> int:
     titles = [axis.get_title().split("\n")[0].rstrip(",") for axis in sheet.axes if axis.get_title()]
-    return len(set(titles) - {"clean", "noisy", "Bayes limit"})
+    return len(set(titles) - {"clean", "noisy", "Linear limit", "Bayes limit"})
 
 
 @only(argvalues=[("fig2_gallery", DESK128)], ids="-".join)
@@ -195,12 +220,13 @@ def test_the_findings_count_the_methods_of_the_galleries_at_64_px(drawn):
 
 @only(argvalues=[("fig2_gallery", DESK128)], ids="-".join)
 def test_the_gallerys_order_is_told(drawn):
-    """By this image's MSE; the clean image first, the limit last."""
+    """By this image's MSE; the clean image first, the Bayes limit last; the linear one, which is in the table, among them."""
     for sheet in drawn.values():
         titles = [axis.get_title() for axis in sheet.axes if axis.get_title()]
         values = [float(title.rpartition("MSE ")[2]) for title in titles[1:-1]]
         assert titles[0] == "clean" and titles[-1].startswith("Bayes limit") and values == sorted(values)[::-1]
-        assert sheet.get_suptitle().endswith("the highest first, the limit last")
+        assert sheet.get_suptitle().endswith("the highest first, the Bayes limit last")
+        assert any(title.startswith("Linear limit\n") for title in titles)
 
 
 @only(argvalues=[("fig4_pggan", DESK)], ids="-".join)
@@ -209,7 +235,40 @@ def test_figure_4s_lines_are_in_the_papers_order(drawn):
     found = [
         re.match(r"\((.)\) .*(denoised|clean)\b", next(one for one in words(axis) if one[0] == "(")) for axis in lines
     ]
-    assert [one.groups() for one in found if one] == list(zip("abcd", ("denoised", "clean") * 2, strict=True))
+    kinds = ("denoised", "clean", "denoised")  # the clean ones once: both nets denoise the same images
+    assert [one.groups() for one in found if one] == list(zip("abc", kinds, strict=True))
+
+
+@only(argvalues=[("fig3_clustering", DESK), ("fig3_clustering", DESK128)], ids="-".join)
+def test_one_draw_is_said_to_be_one_and_has_the_tables_mean_beside_it(drawn, request):
+    """52 of 60 contradicted a mean of 57.4: of all draws it is the least."""
+    table = pd.read_csv(RESULTS / request.node.callspec.params["drawn"][1] / "tables" / "table_clustering.csv")
+    for name, view in (("fig3_clustering", "random"), ("fig3_clustering_fixed_view", "motion")):
+        sheet = drawn[name]
+        assert "one draw of 60, seed 0" in sheet.legends[0].get_title().get_text()
+        shown = table[(table["view"] == view) & (table["embedding"] == "isomap")]["mean"]
+        means = [re.search(r" of 60 here, (.*) on average", axis.get_title()) for axis in sheet.axes]
+        assert [one[1] for one in means if one][: len(shown)] == [f"{mean:.1f}" for mean in shown] and all(means)
+
+
+@only(argvalues=[("fig_image_size", DESK128)], ids="-".join)
+def test_marks_of_one_seed_are_told(drawn):
+    title = drawn["fig_image_size"].legends[0].get_title().get_text()
+    alone = [p for p in image_size.points(frame.frame(Store(RESULTS / DESK128).all())) if len(p.mse) == 1]
+    assert "marks: means over" in title and ("is one seed (" in title) == bool(alone)
+    assert all(f"{p.size}" in title.partition("is one seed (")[2].partition(")")[0] for p in alone)
+
+
+@only(argvalues=[("table_microscope", DESK)], ids="-".join)
+def test_the_microscopes_seeds_are_ticks_and_its_numbers_are_named(drawn):
+    sheet = drawn["fig_microscope"]
+    said = sheet.legends[0].get_title().get_text()
+    assert "ticks: single seeds" in said and "table_microscope.md" in said
+    for axis in sheet.axes:
+        marks, ticks = (
+            sum(len(line.get_xdata()) for line in axis.lines if line.get_marker() in signs) for signs in ("oD", "|")
+        )
+        assert ticks == 3 * marks > 0
 
 
 @only(argvalues=[("fig3_clustering", DESK128)], ids="-".join)

@@ -248,7 +248,7 @@ def test_the_sweep_ends_in_its_table_and_figures(cli, tmp_path, monkeypatch):
     text = (tmp_path / "out/tables/table_pggan.md").read_text()
     assert "8.09e-3(1.46e-3)" in text and "1.01e-2(1.81e-3)" in text and "FRC ½ (Å)" in text
     svg = (tmp_path / "out/figures/fig4_pggan.svg").read_text()
-    assert svg.count("<image") == 4 * 6 + 1, "(a) with ℓ1, (c) without, each above its references, and a grey bar"
+    assert svg.count("<image") == 3 * 6 + 1, "(a) with ℓ1, (b) clean, (c) without, and a grey bar"
     for name in ("fig4_pggan", "fig4_pggan_training"):
         assert all((tmp_path / f"out/figures/{name}.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg"))
 

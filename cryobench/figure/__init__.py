@@ -1,7 +1,7 @@
 """Pictures: one style for all of them, and images of particles beside each other. Without pyplot's global state."""
 
 from cryobench.figure.fsc import READ_AT, THRESHOLDS, fsc, used
-from cryobench.figure.images import beside, conformations, gallery, grey_bar, pairs, scale_bar, show, strip
+from cryobench.figure.images import beside, conformations, gallery, grey_bar, pairs, scale_bar, show, strip, white
 from cryobench.figure.structure import structure
 from cryobench.figure.style import (
     BAND,
@@ -15,10 +15,12 @@ from cryobench.figure.style import (
     PAPER,
     SMALL,
     aside,
+    broken,
     counted,
     images_in,
     images_of,
     log_ticks,
+    marked,
     new,
     note,
     over_seeds,
@@ -44,6 +46,7 @@ __all__ = [
     "THRESHOLDS",
     "aside",
     "beside",
+    "broken",
     "conformations",
     "counted",
     "fsc",
@@ -52,6 +55,7 @@ __all__ = [
     "images_in",
     "images_of",
     "log_ticks",
+    "marked",
     "new",
     "note",
     "over_seeds",
@@ -65,5 +69,6 @@ __all__ = [
     "ticks",
     "to_svg",
     "used",
+    "white",
     "write",
 ]

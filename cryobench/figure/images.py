@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ from matplotlib.figure import Figure
 from cryobench.figure.style import FAINT, ON_IMAGE, SMALL, new, note, styled, write
 from cryobench.files import writable
 
-NOISY = "noisy"  # such an image spans its own central 98 %, all others the [0, 1] of clean images
+NOISY = "noisy"  # such an image spans its own central 98 %, all others what the picture's grey bar says
+CLEAN = "clean"
+# Share of a clean image's pixels that are darker than white: images of 128 px in [0, 1] were dim below a white of 1.
+BRIGHT = 0.998
 
+COLUMN = 24  # letters of a line in the place of an image of `gallery`
 LETTERS = 16  # of a row's name, along an image of `strip`
 
 
@@ -29,6 +34,14 @@ def span(image: np.ndarray, noisy: bool) -> tuple[float, float]:
     """What is black and what is white."""
     low, high = np.nanpercentile(image, [1, 99]) if noisy else (0.0, 1.0)
     return float(low), float(high)
+
+
+def white(clean: np.ndarray | None) -> tuple[float, str]:
+    """Which grey value is white beside clean images (…, L, L), and the words of the grey bar; 1 without any."""
+    if clean is None:
+        return 1.0, "grey value"
+    label = f"grey value (white: brighter than {100 * BRIGHT:g} % of the clean pixels)"
+    return float(np.quantile(clean, BRIGHT)) or 1.0, label
 
 
 def grey_bar(
@@ -76,10 +89,16 @@ def scale_bar(
 
 
 @styled
-def gallery(panels: list[tuple[str, np.ndarray]], pixel_size: float | None = None, title: str = "") -> Figure:
-    """Images (L, L) under their titles, line by line, all in the contrast [0, 1] of clean images.
+def gallery(
+    panels: list[tuple[str, np.ndarray]],
+    pixel_size: float | None = None,
+    title: str = "",
+    words: Sequence[str] = (),
+) -> Figure:
+    """Images (L, L) under their titles, line by line, all on one grey scale, from 0 to that of `white` of the clean one.
 
-    pixel_size: in Å; given, the first panel has a scale bar; title: what all of them are.
+    pixel_size: in Å; given, the first panel has a scale bar; title: what all of them are; words: paragraphs that stand in the
+    first place that stays empty, if one does.
 
     Four, five or six a line, with the fewest places empty. One whose title begins with "noisy" spans its own central 98 %, which
     stands below it.
@@ -91,8 +110,12 @@ def gallery(panels: list[tuple[str, np.ndarray]], pixel_size: float | None = Non
     axes = sheet.subplots(lines, columns, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
+    if len(panels) < axes.size:
+        text = "\n\n".join(textwrap.fill(one, COLUMN) for one in words)
+        axes.flat[len(panels)].text(0.5, 0.5, text, ha="center", va="center", fontsize=SMALL)
+    bright, label = white(next((image for name, image in panels if name == CLEAN), None))
     for axis, (name, image) in zip(axes.flat, panels, strict=False):
-        low, high = span(image, name.startswith(NOISY))
+        low, high = span(image, noisy=True) if name.startswith(NOISY) else (0.0, bright)
         show(axis, image, low, high)
         axis.set_title(name, fontsize=SMALL)
         if name.startswith(NOISY):
@@ -100,7 +123,7 @@ def gallery(panels: list[tuple[str, np.ndarray]], pixel_size: float | None = Non
     if pixel_size and panels:
         scale_bar(axes.flat[0], panels[0][1].shape[1], pixel_size)
     if panels:
-        grey_bar(sheet, axes)
+        grey_bar(sheet, axes, high=bright, label=label)
     return sheet
 
 
@@ -216,7 +239,7 @@ def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = No
     images = np.concatenate([Projector(volume)(best) for volume in volumes])
     difference = images[-1] - images[0]
 
-    sheet = new(1.5 * (len(images) + 1) + 1.8, 2.3)
+    sheet = new(1.5 * (len(images) + 1) + 1.8, 1.8)  # as high as the images and the words: more would be an empty band
     *axes, right = sheet.subplots(1, len(images) + 1)
     for number, (axis, image) in enumerate(zip(axes, images, strict=True), start=1):
         show(axis, image, images.min(), images.max())
@@ -229,11 +252,10 @@ def conformations(volumes: np.ndarray, path: Path, pixel_size: float | None = No
     show(right, difference, -reach, reach, cmap="RdBu_r")
     right.set_title("closed − open", fontsize=SMALL)
     grey_bar(sheet, [right], -reach, reach, "difference\n(the same units)", "RdBu_r")
-    if len(images) > 2:
+    note(sheet, images_are or " ")
+    if len(images) > 2:  # on the line of the note: a line of its own would leave an empty band
         between = "2" if len(images) == 3 else f"2 to {len(images) - 1}"
-        sheet.supxlabel(
-            f"{between}: on the clamp's way from open to closed, in this order", x=0.005, ha="left", fontsize=SMALL
-        )
-    note(sheet, images_are)
+        words = f"{between}: on the clamp's way from open to closed, in this order"
+        sheet.text(0.005, sheet.texts[-1].get_position()[1], words, va="bottom", fontsize=SMALL)
     path.parent.mkdir(parents=True, exist_ok=True)
     return write(sheet, path)

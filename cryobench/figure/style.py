@@ -213,6 +213,20 @@ def ticks(axis: Axis, values: Iterable[float], label: Callable[[float], str] = "
     axis.set_minor_locator(NullLocator())
 
 
+def broken(upper, lower) -> None:
+    """Two short strokes across the vertical axis that two panels above each other share, where it is broken between them."""
+    look = {
+        "marker": [(-1, -0.6), (1, 0.6)],
+        "markersize": 9,
+        "linestyle": "",
+        "color": INK,
+        "markeredgewidth": 1,
+        "clip_on": False,
+    }
+    for axis, end in ((upper, 0), (lower, 1)):
+        axis.plot([0], [end], transform=axis.transAxes, zorder=9, **look)
+
+
 def aside(x: Iterable[float], number: int, of: int, by: float) -> list[float]:
     """x of line `number` among `of` of them, moved so that their bars stand beside each other; by: a factor if above 1."""
     steps = number - (of - 1) / 2
@@ -223,6 +237,22 @@ def counted(seeds: Iterable[int]) -> str:
     """How many seeds a line or a mark stands for: "one seed", "3 seeds", or, where that differs, "1 to 3 seeds"."""
     fewest, most = min(numbers := set(seeds)), max(numbers)
     return "one seed" if most == 1 else f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
+
+
+def marked(seeds: Iterable[int]) -> str:
+    """What the marks and ticks of `over_seeds` are, of so many seeds each; which marks have one seed, where others have more.
+
+    >>> marked([1, 1]), marked([3, 3])
+    ('every mark is one seed', 'marks: means over 3 seeds; ticks: single seeds')
+    >>> marked([1, 2, 3])
+    'marks: means over 2 to 3 seeds; ticks: single seeds; a mark without ticks is one seed'
+    """
+    numbers = list(seeds)
+    several = [number for number in numbers if number > 1]
+    if not several:
+        return "every mark is one seed"
+    alone = "; a mark without ticks is one seed" if len(several) < len(numbers) else ""
+    return f"marks: means over {counted(several)}; ticks: single seeds{alone}"
 
 
 def over_seeds(

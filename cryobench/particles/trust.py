@@ -204,15 +204,16 @@ def unseen_conformation(model: Model, n: int, progress: bool = False) -> dict:
     """What the method makes of simulated conformations that it was not trained on.
 
     Those that its run left out (data.train_conformations), else ones half-way between those of its data set.
-    "mse": {"known", "unseen"}: lists, one value an image, against the clean one, through the CTF where denoised ones have it.
+    "mse": {"known", "unseen"}: lists, one value an image, against the clean one, through the CTF where denoised ones have it;
+    "which": the unseen ones in words.
     """
     config = model.config
     few, trained = config["data"].get("conformations"), config["data"].get("train_conformations")
     if few is None or few < 2:
         raise InputError(f"expected a simulated data set of two conformations or more, got {config['data']['name']}")
-    data = {**config["data"], "n_train": 1, "n_test": n}
+    data, which = {**config["data"], "n_train": 1, "n_test": n}, "left out"
     if trained is None:
-        data["conformations"], trained = 2 * few - 1, range(0, 2 * few - 1, 2)
+        data["conformations"], trained, which = 2 * few - 1, range(0, 2 * few - 1, 2), "between those"
     pairs = open_pairs(build({**config, "data": data}, "data"), cache_folder(config), progress=progress)
     test = pairs.images("test", build(config, "noise"), config["seed"])
     labels, hints, truth = test.labels, test.hints(model.method.side_information), test.clean()
@@ -223,4 +224,4 @@ def unseen_conformation(model: Model, n: int, progress: bool = False) -> dict:
     known = np.isin(labels, list(trained))
     if known.all() or not known.any():
         raise InputError(f"--number: expected enough images for known and unseen conformations, got {n}; ask for more")
-    return {"mse": {"known": errors[known].tolist(), "unseen": errors[~known].tolist()}}
+    return {"mse": {"known": errors[known].tolist(), "unseen": errors[~known].tolist()}, "which": which}

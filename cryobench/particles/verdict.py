@@ -250,10 +250,12 @@ def draw(name: str, answers: Answers):
         panels[2].boxplot(
             [answers.unseen["mse"][side] for side in sides], showfliers=False, widths=0.5, medianprops=median
         )
-        panels[2].set_xticks([1, 2], ["trained on", "unseen"])
+        panels[2].set_xticks([1, 2], ["trained on", f"unseen:\n{answers.unseen['which']}"])
         panels[2].set(ylabel="MSE of a denoised image", yscale="log")
         panels[2].set_xlabel("box: quartiles, median;\nwhiskers: to the last image\nwithin 1.5 × the box")
-        panels[2].set_title("MSE of conformations", fontsize=figure.SMALL)
+        panels[2].set_title(
+            "MSE by conformation\n(simulated images, whose\nclean ones are known)", fontsize=figure.SMALL
+        )
         figure.log_ticks(panels[2].yaxis)
     return shown
 

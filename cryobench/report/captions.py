@@ -15,8 +15,8 @@ CAPTIONS = (  # name, title, what stands below the picture
     (r"fig1_stability", "Figure 1: training and test MSE against iteration at SNR 0.1, the GAN alone and with ℓ1.", ""),
     (
         r"fig2_gallery_snr(.+)",
-        "Figure 2a at SNR {0}: one test image, clean, and by the denoisers of Table 2.",
-        "From the highest MSE of this image to the lowest; the limit, which is the lowest in expectation, last.",
+        "Figure 2a at SNR {0}: one test image, clean, and by the denoisers and limits of Table 2.",
+        "From the highest MSE of this image to the lowest; the Bayes limit, which is the lowest in expectation, last.",
     ),
     (
         r"fig2_lambda",
@@ -33,7 +33,7 @@ CAPTIONS = (  # name, title, what stands below the picture
         "Figure 3 again, at SNR 0.05, with all particles seen from the side on which the clamp shows.",
         "One draw of 60 test images, where the table has the mean over draws. The paper has random views alone.",
     ),
-    (r"fig4_pggan", "Figure 4: PGGAN with and without ℓ1 at SNR 0.05: what it denoises, above the clean images.", ""),
+    (r"fig4_pggan", "Figure 4: PGGAN with and without ℓ1 at SNR 0.05, with the clean images between.", ""),
     (
         r"fig4_pggan_training",
         "PGGAN while it is trained at SNR 0.05: validation MSE, and how varied its images are.",
