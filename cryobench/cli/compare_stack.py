@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryobench.cli.failed import logged
 from cryobench.cli.options import contrast_of, opened, say
 from cryobench.errors import InputError
 from cryobench.files import new_file
@@ -58,4 +59,7 @@ def on_stack(stack: str, names: list[str], settings: list[str], out: str | None,
     figure.write(stacks.draw(lines), path)
     print(stacks.to_markdown(lines))
     print(f"written: {path}")
+    if logs := {line.name: line.log for line in lines if line.log}:
+        where = logged("\n".join(f"{name}\n{log}" for name, log in logs.items()), path)
+        say(f"compare: {', '.join(logs)} failed{where}")
     return int(any(line.answers is None for line in lines))

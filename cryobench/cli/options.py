@@ -49,6 +49,12 @@ def choose_model(run: str | None, file: str | None, results: str, overrides: lis
     return model.from_overrides(overrides, progress=sys.stderr.isatty())
 
 
+def name_of(run: str | None, file: str | None, overrides: list[str] | None) -> str:
+    """What the model of `choose_model` is called in errors: as it was named on the command line."""
+    chosen = (word.partition("=")[2] for word in overrides or [] if word.startswith("method="))
+    return run or file or next(chosen, "the method")
+
+
 def opened(stack: str, images: str | None, pixel_size: float | None):
     """A stack, .star or .cs file and the chosen rows of it; of a list only the stacks of those are looked at."""
     import numpy as np

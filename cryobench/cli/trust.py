@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from cryobench.cli.failed import telling
 from cryobench.cli.options import (
     Contrast,
     Force,
@@ -19,6 +20,7 @@ from cryobench.cli.options import (
     SkipBad,
     choose_model,
     contrast_of,
+    name_of,
     opened,
     say,
 )
@@ -65,15 +67,17 @@ def trust(
     if stack is not None:
         source, rows = opened(stack, images, pixel_size)
         rows = usable(source, rows, skip_bad, say, progress, learns=model is None)
-    chosen = choose_model(run, model, results, overrides)
-    if source is None:
-        judged = questions.test_images(chosen, n, progress)
-    else:
-        ctf = as_recorded(chosen, source, rows, say)
-        prepared = prepare(chosen, source, rows, contrast_of(contrast, source), say, ctf)
-        judged = questions.stack_images(chosen, prepared, n, say)
-    unseen = questions.unseen_conformation(chosen, n, progress) if questions.has_conformations(chosen, source) else None
-    answers = questions.ask(chosen, judged, unseen, progress)
+    with telling(name_of(run, model, overrides), path):
+        chosen = choose_model(run, model, results, overrides)
+        if source is None:
+            judged = questions.test_images(chosen, n, progress)
+        else:
+            ctf = as_recorded(chosen, source, rows, say)
+            prepared = prepare(chosen, source, rows, contrast_of(contrast, source), say, ctf)
+            judged = questions.stack_images(chosen, prepared, n, say)
+        asked = questions.has_conformations(chosen, source)
+        unseen = questions.unseen_conformation(chosen, n, progress) if asked else None
+        answers = questions.ask(chosen, judged, unseen, progress)
     drawn, of = (
         verdict.draw(chosen.title, answers),
         chosen.config["data"]["name"] if source is None else source.path.name,
