@@ -23,7 +23,10 @@ RETURNED = {
     "none": ("None", "expected denoised images of shape (16, 32, 32), got None"),
     "complex": ("noisy.astype(complex)", "expected denoised images of real numbers, as float32, got complex128"),
     "objects": ("noisy.astype(object)", "expected denoised images of real numbers, as float32, got object"),
-    "nan": ("noisy + [[[np.nan]], *[[[0]]] * 15]", "expected denoised images of finite pixels, got NaN or infinity in "),
+    "nan": (
+        "noisy + [[[np.nan]], *[[[0]]] * 15]",
+        "expected denoised images of finite pixels, got NaN or infinity in ",
+    ),
     "too large": ("noisy * 1e300", "expected denoised images of finite pixels, got NaN or infinity in "),
 }
 
