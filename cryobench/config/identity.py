@@ -25,9 +25,9 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-import yaml
 from hydra.utils import get_class
 
+from cryobench.config.yamls import content_of
 from cryobench.errors import InputError
 
 DENOISING = ("data", "noise", "method")  # what decides a denoising run; another task has all of its settings in `task`
@@ -266,8 +266,5 @@ def settings_in(folder, group: str) -> dict[str, dict]:
 
 def document(file) -> dict:
     """A yaml's content, {} if it is no mapping. Raises InputError for what is no yaml."""
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: expected a yaml file, got '{' '.join(str(error).split())[:200]}'") from None
+    content = content_of(file)
     return content if isinstance(content, dict) else {}
