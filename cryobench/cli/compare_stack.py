@@ -43,7 +43,7 @@ def on_stack(stack: str, names: list[str], settings: list[str], out: str | None,
     """Methods on a stack of one's own: a table on standard output, a picture where `out` says. Exit status 1 if one failed."""
     from cryobench import figure
     from cryobench.particles import compare as stacks
-    from cryobench.particles.chosen import usable
+    from cryobench.particles.chosen import refuse_noiseless, usable
 
     path, progress = Path(out or "compare.png"), sys.stderr.isatty()
     if path.suffix != ".png":
@@ -54,6 +54,7 @@ def on_stack(stack: str, names: list[str], settings: list[str], out: str | None,
     ready = stacks.models(names, settings, options.model)
     source, rows = opened(stack, options.images, options.pixel_size)
     rows = usable(source, rows, options.skip_bad, say, progress, learns=True)
+    refuse_noiseless(source, rows)
     contrast = contrast_of(options.contrast, source)
     lines = stacks.compare(ready, source, rows, contrast, options.number, say, progress)
     figure.write(stacks.draw(lines), path)

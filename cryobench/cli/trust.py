@@ -53,7 +53,7 @@ def trust(
     from cryobench import figure
     from cryobench.particles import trust as questions
     from cryobench.particles import verdict
-    from cryobench.particles.chosen import usable
+    from cryobench.particles.chosen import refuse_noiseless, usable
     from cryobench.particles.optics import as_recorded
     from cryobench.particles.prepared import prepare
 
@@ -67,6 +67,7 @@ def trust(
     if stack is not None:
         source, rows = opened(stack, images, pixel_size)
         rows = usable(source, rows, skip_bad, say, progress, learns=model is None)
+        refuse_noiseless(source, rows)
     with telling(name_of(run, model, overrides), path):
         chosen = choose_model(run, model, results, overrides)
         if source is None:
