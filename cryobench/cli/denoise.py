@@ -23,6 +23,7 @@ from cryobench.cli.options import (
     name_of,
     opened,
     say,
+    stack_first,
 )
 from cryobench.errors import InputError
 
@@ -63,6 +64,7 @@ def denoise(
     from cryobench.data.io.images import LISTS
     from cryobench.particles.denoise import denoise_stack
 
+    stack_first("denoise", [stack, *(overrides or [])])
     path, listed = Path(out), Path(stack).suffix.lower() in LISTS
     if path.suffix.lower() not in ((".mrcs",) if listed else (".mrcs", ".mrc")):
         endings = ".mrcs (RELION takes 1@x.mrc for a volume)" if listed else ".mrcs or .mrc"

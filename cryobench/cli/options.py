@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import typer
 
 from cryobench.errors import InputError
 
+STACKS = (".star", ".cs", ".mrcs", ".mrc")
 Overrides = typer.Argument(None, help="Overrides, as data=rnap_ecoli scale=desk.")
 Method = typer.Argument(None, help="A method by name: method=cwf, method=bm3d method.sigma=1.5, trainer=gpu.")
 Places = typer.Argument(None, help="Of paths and trainer alone, as paths.cache=DIR.")
@@ -32,6 +34,16 @@ Contrast = typer.Option(
     help="white: molecules brighter than the ice, as RELION has them; or dark.",
     show_default="what a .cs file says, else white",
 )
+
+
+def stack_first(verb: str, words: list[str], what: str = "the stack", usual: str = "particles.star") -> None:
+    """Raise InputError where the first word is an override and no file, or a file of images stands behind one.
+
+    what, usual: what the verb takes first, and an example of it.
+    """
+    behind = [word for word in words[1:] if "=" not in word and Path(word).suffix.lower() in STACKS]
+    if words and "=" in words[0] and not Path(words[0]).exists():
+        raise InputError(f"{verb}: expected {what} first, as {(*behind, usual)[0]} {words[0]}, got {words[0]}")
 
 
 def choose_model(run: str | None, file: str | None, results: str, overrides: list[str] | None):

@@ -23,6 +23,7 @@ from cryobench.cli.options import (
     name_of,
     opened,
     say,
+    stack_first,
 )
 from cryobench.errors import InputError
 from cryobench.files import new_file
@@ -60,7 +61,9 @@ def trust(
     path, progress = Path(out), sys.stderr.isatty()
     if path.suffix != ".png":
         raise InputError(f"-o: expected a file that ends in .png, got {out}")
-    if stack is not None and "=" in stack:
+    if stack is not None and "=" in stack and not Path(stack).exists():
+        if any("=" not in word for word in overrides or []):
+            stack_first("trust", [stack, *overrides])
         overrides, stack = [stack, *(overrides or [])], None
     new_file(path, force)
     source = None
