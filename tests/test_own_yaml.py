@@ -45,3 +45,17 @@ def test_a_broken_yaml_that_another_builds_on_is_told(cli, tmp_path):
     assert status == 2 and err.startswith(
         "cryobench: conf/method/base.yaml, line 2: expected key: value, got '_target_ own"
     ), err
+
+
+@pytest.mark.parametrize(
+    "word", ["method=mine", "data=mine", "noise=mine", "+sweep=mine", "method=nlm,mine", "scale=mine"]
+)
+def test_a_yaml_where_one_stands_names_the_option_that_finds_it(cli, tmp_path, word):
+    group = word.lstrip("+").partition("=")[0]
+    (tmp_path / "own" / group).mkdir(parents=True)
+    (tmp_path / "own" / group / "mine.yaml").write_text("name: mine\n")
+    for verb in ([], ["plan"]):
+        status, _, err = cli(*verb, word)
+        assert status == 2 and err.endswith(f"got mine; own/{group}/mine.yaml is here: add --config-dir own\n"), err
+    (tmp_path / "own" / group / "mine.yaml").unlink()
+    assert "--config-dir" not in cli(word)[2]

@@ -24,7 +24,7 @@ from cryobench.config.hydra import composed
 from cryobench.config.identity import BUILT, PLACES, at_present, check_name, fault_of_config, own_folders, task_name
 from cryobench.config.kinds import in_words
 from cryobench.config.schema import SETTINGS
-from cryobench.config.yamls import check_chosen, why_not
+from cryobench.config.yamls import check_chosen, lying_here, why_not
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis import check
 
@@ -246,7 +246,7 @@ def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
     if match := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
         options = re.findall(r"^\t([^\s_]\S*)$", match[3], re.M)  # a name that begins with _ is for others to build on
         group, _, name = match[1].partition("/")
-        return f"{group}: expected one of {', '.join(options)}, got {name}{suggestion(name, options)}"
+        return f"{group}: expected one of {', '.join(options)}, got {name}{lying_here(group, name) or suggestion(name, options)}"
     if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
         return f"{match[1]} is in the config already: write {match[1]}=… without the +"
     if (

@@ -27,7 +27,7 @@ from pathlib import Path
 
 from hydra.utils import get_class
 
-from cryobench.config.yamls import content_of
+from cryobench.config.yamls import content_of, lying_here
 from cryobench.errors import InputError
 
 DENOISING = ("data", "noise", "method")  # what decides a denoising run; another task has all of its settings in `task`
@@ -201,7 +201,7 @@ def target_of(group: str, name: str) -> str:
     choices = [choice for choice in shipped_settings(group) if choice[0] != "_"]
     raise InputError(
         f"{group}={name}: expected one of {', '.join(choices)}, or one of your own whose yaml is in the folder "
-        "named by --config-dir, got neither"
+        f"named by --config-dir, got neither{lying_here(group, name)}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +30,12 @@ def check_chosen(overrides: Sequence[str], folders: Sequence[Path]) -> None:
             file = folder / group.lstrip("+").partition("@")[0] / f"{name}.yaml"
             if name and os.path.lexists(file):
                 settings_in(file)
+
+
+def lying_here(group: str, name: str) -> str:
+    """Which option finds the yaml of a group's choice in a folder where one stands; nothing where there is none."""
+    found = sorted(Path().glob(f"*/{glob.escape(group)}/{glob.escape(name)}.yaml"))
+    return f"; {found[0]} is here: add --config-dir {found[0].parts[0]}" if found else ""
 
 
 def settings_in(file: Path) -> dict[str, Any]:
