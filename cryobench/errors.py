@@ -1,10 +1,16 @@
 """The errors that people are meant to read: one line each, never a traceback; `reason` sorts failed records."""
 
+from __future__ import annotations
+
 import contextlib
 import operator
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class InputError(ValueError):
@@ -61,15 +67,18 @@ class BadImages(InputError):
             raise InputError(f"BadImages: expected positions of images in their batch, whole numbers from 0, got {got}")
         self.indices = [int(i) for i in given]
         self.reason = reason
-        super().__init__(
-            f"image {', '.join(map(str, self.indices[:5]))}{' …' if len(self.indices) > 5 else ''}: {reason}"
-        )
+        super().__init__(f"image {in_short(self.indices)}: {reason}")
 
     def within(self, n: int) -> list[int]:
         """The positions. Raises InputError where a batch of n images has no such ones."""
         if beyond := [i for i in self.indices if i >= n]:
             raise InputError(f"BadImages: expected positions in a batch of {n} images, got {beyond[0]} ({self.reason})")
         return self.indices
+
+
+def in_short(positions: Sequence[int] | np.ndarray) -> str:
+    """The first five of them, and whether there are more: 0, 1, 2, 3, 4 …"""
+    return ", ".join(map(str, positions[:5])) + (" …" if len(positions) > 5 else "")
 
 
 def is_position(value) -> bool:

@@ -135,6 +135,23 @@ WRONG = {
         ["method=noisy,oracle", "method=nlm"],
         ["method", "one choice", "noisy and oracle and nlm"],
     ),
+    "a method before the stack": (
+        ["denoise", "method=nlm", "a.star", "-o", "x.mrcs"],
+        ["denoise: expected the stack first, as a.star method=nlm, got method=nlm"],
+    ),
+    "a method without a stack": (
+        ["denoise", "method=nlm", "-o", "x.mrcs"],
+        ["as particles.star method=nlm, got method=nlm"],
+    ),
+    "trust's method before the stack": (
+        ["trust", "method=nlm", "a.mrcs", "-o", "x.png"],
+        ["as a.mrcs method=nlm, got"],
+    ),
+    "compare's methods before the stack": (["compare", "method=nlm,cwf", "a.mrcs"], ["as a.mrcs method=nlm,cwf, got"]),
+    "score without images": (
+        ["score", "paths.cache=c", "--data", "d", "--name", "n"],
+        ["score: expected the denoised images first, as denoised.mrcs paths.cache=c, got paths.cache=c"],
+    ),
     "no such table": (["table", "7", "--results", "."], ["expected one of 1, 2, 3, claims", ", pggan, ", "got 7"]),
     "no such figure": (["figure", "7", "--results", "."], ["expected one of 1, 2, 3, 4, exemplars", "got 7"]),
 }

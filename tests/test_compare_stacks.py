@@ -81,10 +81,15 @@ def test_one_that_fails_is_named_and_the_others_go_on(phantom, tmp_path):
     methods = ready({"broken": Broken(), "blur": Blur(1.5)})
     lines = compare.compare(methods, stack_of(noisy, tmp_path), np.arange(300), "white", 200, said.append)
     assert lines[0].answers is None and "no luck" in lines[0].error
-    assert any(re.fullmatch(r"broken failed: ArithmeticError: no luck; \d+ s; 1 left", text) for text in said), said
+    assert any(
+        re.fullmatch(
+            r"broken failed: ArithmeticError: no luck \(test_compare_stacks\.py, line \d+\); \d+ s; 1 left", text
+        )
+        for text in said
+    ), said
     text = compare.to_markdown(lines)
     assert text.startswith("Recommended: blur, ") and "the only one that can be trusted" in text
-    assert "| broken | failed: ArithmeticError: no luck |" in text
+    assert "| broken | failed: ArithmeticError: no luck (test_compare_stacks.py, line " in text
 
 
 def test_none_is_recommended_on_pure_noise(tmp_path):

@@ -119,7 +119,7 @@ def test_own_yamls_are_found_by_their_name_with_what_they_inherit(tmp_path):
 def test_a_broken_yaml_of_ones_own_is_named_in_one_line(tmp_path, capsys):
     (tmp_path / "method").mkdir()
     (tmp_path / "method" / "a.yaml").write_text("name: [\n")
-    with searching([tmp_path]), pytest.raises(InputError, match=r"a\.yaml: expected a yaml file, got"):
+    with searching([tmp_path]), pytest.raises(InputError, match=r"a\.yaml, line \d: expected key: value, got"):
         target_of("method", "mine")
 
 

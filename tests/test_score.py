@@ -17,6 +17,8 @@ from cryobench.cli.main import main
 from cryobench.errors import InputError, Note
 from cryobench.evaluation.order import check_order
 from cryobench.methods.given import TITLE, Given
+from cryobench.runs import outside
+from cryobench.runs.denoising import Images
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
@@ -156,7 +158,10 @@ def wrong_stacks() -> dict:
         "smaller": (lambda x: x[:, 4:-4, 4:-4], "got 12 of 24 × 24"),
         "reversed": (lambda x: x[::-1], "expected the order of the noisy images, got another: 1 of yours fits 12"),
         "shifted": (lambda x: np.roll(x, 1, axis=0), "expected the order of the noisy images"),
-        "not finite": (lambda x: np.where(np.arange(12)[:, None, None] == 4, np.nan, x), "NaN or infinity in image 5"),
+        "not finite": (
+            lambda x: np.where(np.arange(12)[:, None, None] == 4, np.nan, x),
+            "image 5; make its pixels finite, or put the noisy image there, since all 12",
+        ),
     }
 
 
@@ -166,6 +171,25 @@ def test_a_stack_that_is_not_of_these_images_is_refused(cli, tmp_path, ds, chang
     status, _, err = cli("score", "denoised.mrcs", "--data", "ds", "--name", "My tool", "--results", "r")
     assert status == 2 and expected in err and err.count("\n") == 1, err
     assert not list((tmp_path / "r").glob("runs/[!.]*"))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda noisy: noisy, False),
+        (lambda noisy: gaussian_filter(noisy, (0, 1, 1)), False),
+        (lambda noisy: 0.9 * gaussian_filter(noisy, (0, 2, 2)) + 0.01, False),
+        (lambda noisy: (noisy - noisy.mean()) / noisy.std(), True),
+        (lambda noisy: 255 * gaussian_filter(noisy, (0, 1.5, 1.5)), True),
+        (lambda noisy: gaussian_filter(noisy, (0, 1.5, 1.5)) + 1, True),
+        (lambda noisy: 0.2 * gaussian_filter(noisy, (0, 2, 2)), True),
+    ],
+    ids=["noisy", "denoised", "nearly", "normalised noisy", "8 bits", "shifted", "darker"],
+)
+def test_a_grey_scale_that_fits_is_not_doubted(ds, tmp_path, change, told):
+    noisy = mrcfile.read(ds / "test.mrcs")
+    clean = Images.of(outside.config_of(outside.read_about(ds), "x", [], [], "x")).clean
+    assert bool(outside.scale_lost(clean, change(noisy))) is told
 
 
 def change_about(folder, change) -> None:
@@ -202,7 +226,9 @@ def test_a_data_set_is_known_by_its_content(cli, tmp_path, ds):
 def test_a_lost_grey_scale_and_an_order_that_cannot_be_known_are_said(cli, ds):
     denoise(ds, lambda images: (images - images.mean()) / images.std())
     status, _, err = cli("score", "denoised.mrcs", "--data", "ds", "--name", "Normalised", "--results", "r")
-    assert status == 0 and "does the tool normalise images?" in err
+    assert status == 0 and "does the tool normalise images? Bring them to the grey scale of the noisy images" in err
+    named = re.search(r"with --force; or remove (\S+), which every comparison shows", err)[1]
+    assert (Path(named) / "record.json").is_file()
     denoise(ds, lambda images: np.tile(images.mean(axis=0), (12, 1, 1)))
     status, _, err = cli("score", "denoised.mrcs", "--data", "ds", "--name", "Mean", "--results", "r")
     assert status == 0 and "their order could not be checked" in err

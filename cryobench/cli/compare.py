@@ -9,9 +9,9 @@ from pathlib import Path
 
 import typer
 
-from cryobench.cli.compare_stack import STACKS, StackOptions, on_stack
+from cryobench.cli.compare_stack import StackOptions, on_stack
 from cryobench.cli.compare_stack import asked as asked_of_stack
-from cryobench.cli.options import Contrast, Force, Images, Overrides, PixelSize, SkipBad, say
+from cryobench.cli.options import STACKS, Contrast, Force, Images, Overrides, PixelSize, SkipBad, say, stack_first
 from cryobench.errors import InputError
 
 KINDS = (".md", ".csv", ".html", ".png")
@@ -63,6 +63,8 @@ def compare(
         only(context, OF_RECORDS, f"options for a stack with {overrides[0]}")
         options = StackOptions(model, images, contrast, pixel_size, number, skip_bad, force)
         raise typer.Exit(on_stack(overrides[0], names, settings, out, options))
+    if any("=" not in word and Path(word).suffix.lower() in STACKS for word in overrides or []):
+        stack_first("compare", overrides)
     only(context, OF_STACKS, f"options for records without a stack ({', '.join(STACKS)}) as the first word")
     from cryobench.cli.missing import keys, run_missing, run_references
     from cryobench.config import sweep

@@ -6,11 +6,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryobench.cli.failed import logged
 from cryobench.cli.options import contrast_of, opened, say
 from cryobench.errors import InputError
 from cryobench.files import new_file
-
-STACKS = (".star", ".cs", ".mrcs", ".mrc")
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def on_stack(stack: str, names: list[str], settings: list[str], out: str | None,
     """Methods on a stack of one's own: a table on standard output, a picture where `out` says. Exit status 1 if one failed."""
     from cryobench import figure
     from cryobench.particles import compare as stacks
-    from cryobench.particles.chosen import usable
+    from cryobench.particles.chosen import refuse_noiseless, usable
 
     path, progress = Path(out or "compare.png"), sys.stderr.isatty()
     if path.suffix != ".png":
@@ -53,9 +52,13 @@ def on_stack(stack: str, names: list[str], settings: list[str], out: str | None,
     ready = stacks.models(names, settings, options.model)
     source, rows = opened(stack, options.images, options.pixel_size)
     rows = usable(source, rows, options.skip_bad, say, progress, learns=True)
+    refuse_noiseless(source, rows)
     contrast = contrast_of(options.contrast, source)
     lines = stacks.compare(ready, source, rows, contrast, options.number, say, progress)
     figure.write(stacks.draw(lines), path)
     print(stacks.to_markdown(lines))
     print(f"written: {path}")
+    if logs := {line.name: line.log for line in lines if line.log}:
+        where = logged("\n".join(f"{name}\n{log}" for name, log in logs.items()), path)
+        say(f"compare: {', '.join(logs)} failed{where}")
     return int(any(line.answers is None for line in lines))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from cryobench.cli.failed import telling
 from cryobench.cli.options import (
     Contrast,
     Force,
@@ -19,8 +20,10 @@ from cryobench.cli.options import (
     SkipBad,
     choose_model,
     contrast_of,
+    name_of,
     opened,
     say,
+    stack_first,
 )
 from cryobench.errors import InputError
 
@@ -61,6 +64,7 @@ def denoise(
     from cryobench.data.io.images import LISTS
     from cryobench.particles.denoise import denoise_stack
 
+    stack_first("denoise", [stack, *(overrides or [])])
     path, listed = Path(out), Path(stack).suffix.lower() in LISTS
     if path.suffix.lower() not in ((".mrcs",) if listed else (".mrcs", ".mrc")):
         endings = ".mrcs (RELION takes 1@x.mrc for a volume)" if listed else ".mrcs or .mrc"
@@ -68,19 +72,20 @@ def denoise(
     if picture and Path(picture).suffix != ".png":
         raise InputError(f"--picture: expected a file that ends in .png, got {picture}")
     source, rows = opened(stack, images, pixel_size)
-    chosen = choose_model(run, model, results, overrides)
-    written = denoise_stack(
-        chosen,
-        source,
-        rows,
-        path,
-        contrast=contrast_of(contrast, source),
-        force=force,
-        skip_bad=skip_bad,
-        ctf=ctf,
-        picture=Path(picture) if picture else None,
-        say=say,
-        progress=sys.stderr.isatty(),
-    )
+    with telling(name_of(run, model, overrides), path):
+        chosen = choose_model(run, model, results, overrides)
+        written = denoise_stack(
+            chosen,
+            source,
+            rows,
+            path,
+            contrast=contrast_of(contrast, source),
+            force=force,
+            skip_bad=skip_bad,
+            ctf=ctf,
+            picture=Path(picture) if picture else None,
+            say=say,
+            progress=sys.stderr.isatty(),
+        )
     for file in written:
         print(f"written: {file}")

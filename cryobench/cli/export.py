@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from cryobench.cli.failed import telling
 from cryobench.cli.options import Force, RunResults
 from cryobench.errors import InputError
 
@@ -29,4 +30,5 @@ def export(
     if path.suffix != suffix:
         raise InputError(f"-o: expected a file that ends in {suffix}, got {out}")
     write = export_onnx if onnx else export_weights
-    print(f"written: {write(from_run(run, results, []), path, force)}")
+    with telling(run, path):
+        print(f"written: {write(from_run(run, results, []), path, force)}")

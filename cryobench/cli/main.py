@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryobench import __version__
 from cryobench.config.identity import searching
-from cryobench.errors import InputError, Stopped, shown_notes
+from cryobench.errors import InputError, RunFailed, Stopped, shown_notes
 from cryobench.signals import same_command, stopping
 
 COMPLETING = "_CRYOBENCH_COMPLETE"  # where a shell that asks for completions says so, as typer has it
@@ -59,6 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"cryobench: {error}", file=sys.stderr)
         return 2
+    except RunFailed as error:
+        print(f"cryobench: {error}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         sys.stderr.close()
         return 0

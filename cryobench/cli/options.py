@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import typer
 
 from cryobench.errors import InputError
 
+STACKS = (".star", ".cs", ".mrcs", ".mrc")
 Overrides = typer.Argument(None, help="Overrides, as data=rnap_ecoli scale=desk.")
 Method = typer.Argument(None, help="A method by name: method=cwf, method=bm3d method.sigma=1.5, trainer=gpu.")
 Places = typer.Argument(None, help="Of paths and trainer alone, as paths.cache=DIR.")
@@ -34,6 +36,16 @@ Contrast = typer.Option(
 )
 
 
+def stack_first(verb: str, words: list[str], what: str = "the stack", usual: str = "particles.star") -> None:
+    """Raise InputError where the first word is an override and no file, or a file of images stands behind one.
+
+    what, usual: what the verb takes first, and an example of it.
+    """
+    behind = [word for word in words[1:] if "=" not in word and Path(word).suffix.lower() in STACKS]
+    if words and "=" in words[0] and not Path(words[0]).exists():
+        raise InputError(f"{verb}: expected {what} first, as {(*behind, usual)[0]} {words[0]}, got {words[0]}")
+
+
 def choose_model(run: str | None, file: str | None, results: str, overrides: list[str] | None):
     """The model that --run, --model or method=… names: exactly one of them."""
     from cryobench.particles import model
@@ -47,6 +59,12 @@ def choose_model(run: str | None, file: str | None, results: str, overrides: lis
     if file is not None:
         return model.from_file(file, overrides)
     return model.from_overrides(overrides, progress=sys.stderr.isatty())
+
+
+def name_of(run: str | None, file: str | None, overrides: list[str] | None) -> str:
+    """What the model of `choose_model` is called in errors: as it was named on the command line."""
+    chosen = (word.partition("=")[2] for word in overrides or [] if word.startswith("method="))
+    return run or file or next(chosen, "the method")
 
 
 def opened(stack: str, images: str | None, pixel_size: float | None):

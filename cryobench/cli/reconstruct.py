@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from cryobench.cli.failed import telling
 from cryobench.cli.options import RunResults
 
 Runs = typer.Option(..., "--run", help="Id of a finished run on a simulated data set; again for another.")
@@ -30,8 +31,9 @@ def reconstruct(
     from cryobench.particles import reconstruct as maker
 
     progress = sys.stderr.isatty()
-    models = [model.from_run(name, results, [], progress) for name in run]
-    result = maker.reconstruct(models, n_test=n_test, conformation=conformation, progress=progress)
+    with telling(", ".join(run), Path(out)):
+        models = [model.from_run(name, results, [], progress) for name in run]
+        result = maker.reconstruct(models, n_test=n_test, conformation=conformation, progress=progress)
     files, lines = maker.write(result, Path(out))
     print(
         f"{result.views} images of conformation {conformation}, {result.pixel_size:g} Å/px; resolution in Å where the FSC "

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from cryobench.cli.options import Force, Places
+from cryobench.cli.options import Force, Places, stack_first
 
 
 def score(
@@ -35,6 +35,7 @@ def score(
     from cryobench.runs.store import Store
     from cryobench.tables.comparison import overrides_of
 
+    stack_first("score", [denoised], "the denoised images", "denoised.mrcs")
     words = [word.strip() for word in used.split(",") if word.strip()]
     about = outside.read_about(Path(data))
     folder = Path(results or outside.usual_results(about)).expanduser()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from cryobench.cli.failed import telling
 from cryobench.cli.options import (
     Contrast,
     Force,
@@ -19,8 +20,10 @@ from cryobench.cli.options import (
     SkipBad,
     choose_model,
     contrast_of,
+    name_of,
     opened,
     say,
+    stack_first,
 )
 from cryobench.errors import InputError
 from cryobench.files import new_file
@@ -51,29 +54,34 @@ def trust(
     from cryobench import figure
     from cryobench.particles import trust as questions
     from cryobench.particles import verdict
-    from cryobench.particles.chosen import usable
+    from cryobench.particles.chosen import refuse_noiseless, usable
     from cryobench.particles.optics import as_recorded
     from cryobench.particles.prepared import prepare
 
     path, progress = Path(out), sys.stderr.isatty()
     if path.suffix != ".png":
         raise InputError(f"-o: expected a file that ends in .png, got {out}")
-    if stack is not None and "=" in stack:
+    if stack is not None and "=" in stack and not Path(stack).exists():
+        if any("=" not in word for word in overrides or []):
+            stack_first("trust", [stack, *overrides])
         overrides, stack = [stack, *(overrides or [])], None
     new_file(path, force)
     source = None
     if stack is not None:
         source, rows = opened(stack, images, pixel_size)
         rows = usable(source, rows, skip_bad, say, progress, learns=model is None)
-    chosen = choose_model(run, model, results, overrides)
-    if source is None:
-        judged = questions.test_images(chosen, n, progress)
-    else:
-        ctf = as_recorded(chosen, source, rows, say)
-        prepared = prepare(chosen, source, rows, contrast_of(contrast, source), say, ctf)
-        judged = questions.stack_images(chosen, prepared, n, say)
-    unseen = questions.unseen_conformation(chosen, n, progress) if questions.has_conformations(chosen, source) else None
-    answers = questions.ask(chosen, judged, unseen, progress)
+        refuse_noiseless(source, rows)
+    with telling(name_of(run, model, overrides), path):
+        chosen = choose_model(run, model, results, overrides)
+        if source is None:
+            judged = questions.test_images(chosen, n, progress)
+        else:
+            ctf = as_recorded(chosen, source, rows, say)
+            prepared = prepare(chosen, source, rows, contrast_of(contrast, source), say, ctf)
+            judged = questions.stack_images(chosen, prepared, n, say)
+        asked = questions.has_conformations(chosen, source)
+        unseen = questions.unseen_conformation(chosen, n, progress) if asked else None
+        answers = questions.ask(chosen, judged, unseen, progress)
     drawn, of = (
         verdict.draw(chosen.title, answers),
         chosen.config["data"]["name"] if source is None else source.path.name,

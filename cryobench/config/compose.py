@@ -13,6 +13,7 @@ from dataclasses import asdict, make_dataclass
 from functools import cache
 from pathlib import Path
 
+import yaml
 from hydra.errors import HydraException
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +24,7 @@ from cryobench.config.hydra import composed
 from cryobench.config.identity import BUILT, PLACES, at_present, check_name, fault_of_config, own_folders, task_name
 from cryobench.config.kinds import in_words
 from cryobench.config.schema import SETTINGS
+from cryobench.config.yamls import check_chosen, lying_here, why_not
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis import check
 
@@ -36,8 +38,11 @@ def compose(overrides: list[str]) -> DictConfig:
     """The config, not yet resolved, that these Hydra overrides make. Raises InputError, in one line."""
     if (own := own_folders()) and not any(word.startswith("hydra.searchpath=") for word in overrides):
         overrides = [*overrides, search_path(own)]
+    check_chosen(overrides, own)
     try:
         return composed(overrides)
+    except yaml.YAMLError as error:  # of a file that a chosen one builds on
+        raise InputError(why_not(error)) from None
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise InputError(readable(error, overrides)) from None
 
@@ -241,7 +246,7 @@ def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
     if match := re.search(r"Could not find '([^']+)'\n+Available options in '([^']+)':\n(.*)", text, re.S):
         options = re.findall(r"^\t([^\s_]\S*)$", match[3], re.M)  # a name that begins with _ is for others to build on
         group, _, name = match[1].partition("/")
-        return f"{group}: expected one of {', '.join(options)}, got {name}{suggestion(name, options)}"
+        return f"{group}: expected one of {', '.join(options)}, got {name}{lying_here(group, name) or suggestion(name, options)}"
     if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
         return f"{match[1]} is in the config already: write {match[1]}=… without the +"
     if (

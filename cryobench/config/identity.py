@@ -25,9 +25,9 @@ from functools import cache
 from importlib import resources
 from pathlib import Path
 
-import yaml
 from hydra.utils import get_class
 
+from cryobench.config.yamls import content_of, lying_here
 from cryobench.errors import InputError
 
 DENOISING = ("data", "noise", "method")  # what decides a denoising run; another task has all of its settings in `task`
@@ -201,7 +201,7 @@ def target_of(group: str, name: str) -> str:
     choices = [choice for choice in shipped_settings(group) if choice[0] != "_"]
     raise InputError(
         f"{group}={name}: expected one of {', '.join(choices)}, or one of your own whose yaml is in the folder "
-        "named by --config-dir, got neither"
+        f"named by --config-dir, got neither{lying_here(group, name)}"
     )
 
 
@@ -266,8 +266,5 @@ def settings_in(folder, group: str) -> dict[str, dict]:
 
 def document(file) -> dict:
     """A yaml's content, {} if it is no mapping. Raises InputError for what is no yaml."""
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: expected a yaml file, got '{' '.join(str(error).split())[:200]}'") from None
+    content = content_of(file)
     return content if isinstance(content, dict) else {}

@@ -25,7 +25,7 @@ import numpy as np
 
 from cryobench.checks import above_zero, refuse
 from cryobench.data.images import NoisyImages
-from cryobench.errors import BadImages, InputError, MissingPackage
+from cryobench.errors import BadImages, InputError, MissingPackage, NotFinite, RunFailed, in_short
 from cryobench.noise.background import border_sigma
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ SIDE_INFORMATION = {
     "volumes": "the true volumes",
     "truth": "the clean test image itself (a control)",
 }
+
+REAL = "biuf"  # kinds of NumPy's types
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,30 @@ def check_images(noisy: np.ndarray, size: int | None = None) -> None:
     finite = np.isfinite(noisy).all(axis=(1, 2))
     if not finite.all():
         raise BadImages(np.flatnonzero(~finite), "expected finite pixels, got NaN or Inf; leave that image out")
+
+
+def denoised_by(
+    method: Denoiser, noisy: np.ndarray, hints: dict[str, Any], named: Callable[[np.ndarray], str] | None = None
+) -> np.ndarray:
+    """What a method makes of noisy images (n, L, L), float32: whoever calls a method's `denoise` calls it here.
+
+    named: what people call the images at these positions, for errors; by default "image 0, 1", from 0. Raises RunFailed for what
+    are no images of real numbers in the shape of the noisy ones, and NotFinite for NaN or Inf in them.
+    """
+    made = method.denoise(noisy, **hints)
+    if made is None or np.shape(made) != noisy.shape:
+        got = "None" if made is None else np.shape(made)
+        raise RunFailed(f"expected denoised images of shape {noisy.shape}, got {got}")
+    images = np.asarray(made)
+    if images.dtype.kind not in REAL:
+        raise RunFailed(f"expected denoised images of real numbers, as float32, got {images.dtype}")
+    with np.errstate(over="ignore"):
+        images = images.astype(np.float32, copy=False)
+    if not (finite := np.isfinite(images).all(axis=(1, 2))).all():
+        wrong = np.flatnonzero(~finite)
+        what = named(wrong) if named else f"image {in_short(wrong)}"
+        raise NotFinite(f"expected denoised images of finite pixels, got NaN or infinity in {what}")
+    return images
 
 
 def without_bad(rows: np.ndarray, use: Callable[[np.ndarray], None]) -> tuple[np.ndarray, dict[str, str]]:

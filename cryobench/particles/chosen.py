@@ -10,7 +10,12 @@ from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack
 from cryobench.data.io.unusable import described, refuse, unusable
 from cryobench.errors import InputError
+from cryobench.noise.background import outside_circle
 
+LOOKED_AT = 64  # images
+# How many times the variance around particles theirs may be. Recorded ones have a few times, averages of a thousand some hundred
+# times; of simulated maps, clean images and those that cwf denoised it is a thousand and more.
+NOISELESS = 1000.0
 LEAVE_OUT = "leave out what is wrong, by --images"
 
 
@@ -50,6 +55,18 @@ def usable(
     elif bad.any():
         say(f"left out: {described(source, rows, by_kind)}")
     return rows[~bad]
+
+
+def refuse_noiseless(source: Stack | Listing, rows: np.ndarray) -> None:
+    """Raise InputError where these images have next to no noise around their particles, which a method is judged by."""
+    images = source.raw(rows[evenly(len(rows), LOOKED_AT)]).astype(np.float64)
+    outside = outside_circle(images.shape[-1])
+    times = float(np.median(images[:, ~outside].var(axis=1) / images[:, outside].var(axis=1)))
+    if times > NOISELESS:
+        raise InputError(
+            f"{source.path}: expected noise around the particles, got next to none (the particles have {times:,.0f} times its "
+            "variance): a map, or denoised images? Give the images as they were recorded"
+        )
 
 
 def evenly(n: int, most: int) -> np.ndarray:

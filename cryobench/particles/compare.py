@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,7 @@ from cryobench import figure
 from cryobench.config.compose import compose, resolve
 from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack
-from cryobench.errors import InputError, one_line
+from cryobench.errors import InputError, RunFailed
 from cryobench.particles import verdict
 from cryobench.particles.model import Model, from_file, from_overrides
 from cryobench.particles.optics import as_recorded
@@ -22,6 +23,7 @@ from cryobench.particles.recorrupted import HALF, Losses
 from cryobench.particles.trust import Answers, ask, stack_images
 from cryobench.printed import named
 from cryobench.signals import told_to_end
+from cryobench.source import in_words
 
 RESAMPLED = 2000  # bootstrap samples of the images, for whether one method loses more than another
 LEVEL = 0.05
@@ -33,12 +35,13 @@ contrast of noise: the contrast of pure noise, denoised, over that of denoised p
 
 @dataclass(frozen=True)
 class Line:
-    """A method's name, its answers or why it failed, and its seconds."""
+    """A method's name, its answers or why it failed, and its seconds; log: the traceback where that says more."""
 
     name: str
     answers: Answers | None
     error: str
     seconds: float
+    log: str = ""
 
 
 def models(names: list[str], settings: list[str], files: list[str]) -> dict[str, Callable[[], Model]]:
@@ -79,7 +82,7 @@ def compare(
     lines = []
     for number, (name, make) in enumerate(ready.items(), start=1):
         say(f"{name} ({number} of {len(ready)})")
-        start, answers, error = time.monotonic(), None, ""
+        start, answers, error, log = time.monotonic(), None, "", ""
         try:
             with told_to_end():
                 model = make()
@@ -87,8 +90,9 @@ def compare(
                 judged = stack_images(model, prepare(model, source, rows, contrast, say, ctf), n, say)
                 answers = ask(model, judged, None, progress)
         except (Exception, MemoryError) as reason:
-            error = one_line(reason)
-        lines.append(Line(name, answers, error, time.monotonic() - start))
+            error = in_words(reason)
+            log = "" if isinstance(reason, InputError | RunFailed) else traceback.format_exc()
+        lines.append(Line(name, answers, error, time.monotonic() - start, log))
         left = len(ready) - number
         say(f"{in_short(lines[-1])}{f'; {left} left' if left else ''}")
     return lines

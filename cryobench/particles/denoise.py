@@ -16,6 +16,7 @@ from cryobench.data.io.stack import Stack, new_stack, resample
 from cryobench.data.io.unusable import images_at_once
 from cryobench.errors import BadImages, InputError
 from cryobench.files import new_file, whole
+from cryobench.methods.base import denoised_by
 from cryobench.methods.imaging import Imaging
 from cryobench.noise.ctf import through
 from cryobench.particles.chosen import bar, evenly, usable
@@ -108,7 +109,7 @@ def denoise_block(model: Model, prepared: Prepared, block: slice, applied: bool 
     rows = prepared.rows[block]
     hints = prepared.hints(block) | sigma_hint(model, images)
     try:
-        denoised = model.method.denoise(images, **hints)
+        denoised = denoised_by(model.method, images, hints, lambda wrong: prepared.source.named(rows[wrong]))
     except BadImages as bad:
         refused = rows[bad.within(len(rows))]
         raise InputError(f"{prepared.source.path}: {prepared.source.named(refused)}: {bad.reason}") from None

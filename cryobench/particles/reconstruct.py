@@ -28,7 +28,7 @@ from cryobench.data.io.stack import write_map
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import InputError
 from cryobench.evaluation.analysis.sharpness import resolution
-from cryobench.methods.base import Denoiser
+from cryobench.methods.base import Denoiser, denoised_by
 from cryobench.particles.model import Model
 
 AT_ONCE = 32  # images inserted, or denoised, at a time
@@ -95,7 +95,7 @@ def reconstruct(models: list[Model], *, n_test: int, conformation: int, progress
     for label, model in named.items():
         if model.fits_stack:
             model.method.fit(train.only(model.method.side_information))
-        sources[label] = denoised_by(model.method, test)
+        sources[label] = denoising(model.method, test)
     volumes = {name: backproject(take, rows, rotations, name if progress else None) for name, take in sources.items()}
     return Reconstructions(volumes, np.array(pairs.volumes[conformation - 1]), len(rows), pairs.pixel_size, named)
 
@@ -113,9 +113,9 @@ def by_label(models: list[Model]) -> dict[str, Model]:
     return {run if name in taken else name: model for run, name, model in zip(runs, methods, models, strict=True)}
 
 
-def denoised_by(method: Denoiser, test: NoisyImages) -> Callable[[np.ndarray], np.ndarray]:
+def denoising(method: Denoiser, test: NoisyImages) -> Callable[[np.ndarray], np.ndarray]:
     """Positions in the test images → those images denoised."""
-    return lambda index: method.denoise(test.noisy(index), **test.hints(method.side_information, index))
+    return lambda index: denoised_by(method, test.noisy(index), test.hints(method.side_information, index))
 
 
 def backproject(take, rows: np.ndarray, rotations: np.ndarray, progress: str | None = None) -> np.ndarray:

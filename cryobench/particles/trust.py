@@ -21,6 +21,7 @@ from cryobench.data.io.unusable import images_at_once
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import InputError
 from cryobench.evaluation.metrics import mse
+from cryobench.methods.base import denoised_by
 from cryobench.methods.imaging import Imaging
 from cryobench.noise.background import outside_circle
 from cryobench.noise.ctf import Ctf, through
@@ -116,8 +117,8 @@ def seen(model: Model, images: np.ndarray, ctf: Ctf | None) -> np.ndarray:
     """What the method makes of images (b, L, L), as a microscope would have recorded it without noise."""
     told = sigma_hint(model, images)
     if ctf is None:
-        return model.method.denoise(images, **told)
-    denoised = model.method.denoise(images, ctf=ctf, **told)
+        return denoised_by(model.method, images, told)
+    denoised = denoised_by(model.method, images, {"ctf": ctf, **told})
     return denoised if isinstance(model.method, Imaging) else through(denoised, ctf.transfer(images.shape[-1]))
 
 
@@ -217,7 +218,7 @@ def unseen_conformation(model: Model, n: int, progress: bool = False) -> dict:
     pairs = open_pairs(build({**config, "data": data}, "data"), cache_folder(config), progress=progress)
     test = pairs.images("test", build(config, "noise"), config["seed"])
     labels, hints, truth = test.labels, test.hints(model.method.side_information), test.clean()
-    denoised = model.method.denoise(test.noisy(), **hints)
+    denoised = denoised_by(model.method, test.noisy(), hints)
     if isinstance(model.method, Imaging) and model.method.ctf == "applied":
         truth = through(truth, hints["ctf"].transfer(test.image_size))
     errors = mse(truth, denoised)

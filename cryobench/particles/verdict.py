@@ -136,9 +136,8 @@ def lost(answers: Answers) -> str:
 def left_out(answers: Answers) -> str:
     """What y − x̂ holds, beside what it should."""
     agreement, losses = answers.agreement, answers.agreement.losses
-    if losses is None:
+    if losses is None or np.isnan(ratio := remaining(agreement)):
         return ""
-    ratio = remaining(agreement)
     meaning = "as pure noise has" if abs(ratio - 1) < EVEN else "pure noise would have 1.00"
     text = f"{ratio:.2f} times the variance of the noise ({meaning})"
     if not measured(losses.lost):
@@ -184,8 +183,9 @@ def percent(share: tuple[float, float]) -> str:
 
 
 def remaining(agreement: Agreement) -> float:
-    """Variance of what is left out over the noise's: rings weigh as they have coefficients."""
-    return float(np.average(agreement.remaining, weights=np.arange(1, len(agreement.remaining) + 1)))
+    """Variance of what is left out over the noise's: rings weigh as they have coefficients. NaN where no ring has noise."""
+    rings = np.flatnonzero(np.isfinite(agreement.remaining))
+    return float(np.average(agreement.remaining[rings], weights=rings + 1)) if len(rings) else np.nan
 
 
 @figure.styled

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cryobench.config.compose import build, cache_folder
-from cryobench.errors import NotFinite, RunFailed
+from cryobench.errors import RunFailed, in_short
 from cryobench.evaluation import metrics
 from cryobench.evaluation.analysis import Evidence, analyse
 from cryobench.printed import called, short
@@ -214,23 +214,18 @@ def setting(config: dict, folder: Path | None, progress: bool) -> Setting:
 
 def denoise(method, test, noisy: np.ndarray, clean: np.ndarray) -> tuple[np.ndarray, dict[str, str]]:
     """All test images; one that the method refuses becomes NaN and is named with the reason, the others go on."""
-    from cryobench.methods.base import without_bad
+    from cryobench.methods.base import denoised_by, without_bad
 
     hints = test.hints(method.side_information) | ({"truth": clean} if "truth" in method.side_information else {})
     denoised = np.full(noisy.shape, np.nan, dtype=np.float32)
 
     def take(rows: np.ndarray) -> None:
-        result = method.denoise(noisy[rows], **{name: values[rows] for name, values in hints.items()})
-        if np.shape(result) != noisy[rows].shape:
-            raise RunFailed(f"expected denoised images of shape {noisy[rows].shape}, got {np.shape(result)}")
-        denoised[rows] = result
+        told = {name: values[rows] for name, values in hints.items()}
+        denoised[rows] = denoised_by(method, noisy[rows], told, lambda wrong: f"test image {in_short(rows[wrong])}")
 
     good, bad = without_bad(np.arange(len(noisy)), take)
     if not len(good):
         raise RunFailed(f"no image could be denoised; image 0: {bad.get('0')}")
-    broken = ~np.isfinite(denoised[good]).all(axis=(1, 2))
-    if broken.any():
-        raise NotFinite(f"the denoised image {int(good[np.argmax(broken)])} has pixels that are not finite")
     return denoised, bad
 
 

@@ -31,6 +31,7 @@ from cryobench.runs.store import Store
 
 ABOUT, FORMAT = "data.json", 1
 BLOCK = 256  # images in memory at a time
+FITS = 0.25  # how far off a grey scale may be, relative
 ROUNDING = 1e-3  # of the noise's deviation, by which pixels may differ that two machines simulate
 
 README = """\
@@ -166,9 +167,13 @@ def score(
             f"{stack.shape[0]} of {stack.shape[1]} × {stack.shape[2]}"
         )
     check_images(about["sha256"], folder, images)
-    result = stack.read(np.arange(len(stack)))
+    result = finite_images(stack)
     check_order(images.noisy, result, str(denoised))
-    scale_note(images.clean, result, str(denoised))
+    if scale := scale_lost(images.clean, result):
+        note(
+            f"{denoised}: {scale}; does the tool normalise images? Bring them to the grey scale of the noisy images and score "
+            f"again with --force; or remove {store.folder(name)}, which every comparison shows"
+        )
     digest = digest_of([result])
     with store.claim(name, wait=True):
         before = store.read(name)
@@ -221,15 +226,32 @@ def check_images(digest: str, folder: Path, images: Images) -> None:
         )
 
 
-def scale_note(clean: np.ndarray, denoised: np.ndarray, what: str) -> None:
-    """Say so where images look as if their grey scale was lost: one line a·x + b for all would halve their error."""
+def finite_images(stack: Stack) -> np.ndarray:
+    """All of a stack, (n, L, L). Raises InputError for NaN or infinity: none can be left out, as all are counted."""
+    images = stack.raw(np.arange(len(stack)))
+    if not (finite := np.isfinite(images).all(axis=(1, 2))).all():
+        raise InputError(
+            f"{stack.path}: expected finite pixels, got NaN or infinity in {stack.named(np.flatnonzero(~finite))}; make its "
+            f"pixels finite, or put the noisy image there, since all {len(stack)} are scored"
+        )
+    return images
+
+
+def scale_lost(clean: np.ndarray, denoised: np.ndarray) -> str:
+    """What another grey scale, one line a·x + b for all images, would bring: where it would halve their error, else "".
+
+    Nor where it is right already. Noisy images, too, would come nearer to the clean ones with less contrast, but only because
+    of their noise: they hold the clean images once (`signal`). Of one that is denoised well `slope` is 1, and neither is more.
+    """
     centred = denoised - denoised.mean(dtype=np.float64)
     variance = float(np.mean(centred**2, dtype=np.float64))
     error = float(np.mean((denoised - clean) ** 2, dtype=np.float64))
     slope = float(np.mean(centred * clean, dtype=np.float64)) / variance if variance else 0.0
     best = float(clean.var(dtype=np.float64)) - slope**2 * variance
-    if best < error / 2:
-        note(
-            f"{what}: with another grey scale ({slope:.3g} × image + a constant) its MSE would be {short(best)}, not "
-            f"{short(error)}; does the tool normalise images?"
-        )
+    signal = slope * variance / float(clean.var(dtype=np.float64))  # of the clean images' contrast, how much is in them
+    offset = float(denoised.mean(dtype=np.float64) - clean.mean(dtype=np.float64)) ** 2
+    if best >= error / 2 or (max(slope, signal) < 1 + FITS and offset < FITS * error):
+        return ""
+    return (
+        f"with another grey scale ({slope:.3g} × image + a constant) its MSE would be {short(best)}, not {short(error)}"
+    )

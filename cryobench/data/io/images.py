@@ -8,6 +8,7 @@ from cryobench.data.io.cs import Cs, read_cs
 from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack
 from cryobench.data.io.star import Star, read_star
+from cryobench.errors import note
 
 LISTS = (Star.ending, Cs.ending)
 
@@ -17,7 +18,16 @@ def open_images(path: Path | str, pixel_size: float | None = None) -> Stack | Li
 
     Raises InputError.
     """
-    return open_listing(path, pixel_size) if Path(path).suffix.lower() in LISTS else Stack(path, pixel_size)
+    if Path(path).suffix.lower() in LISTS:
+        return open_listing(path, pixel_size)
+    stack = Stack(path, pixel_size)
+    # No reason to refuse it: RELION, up to 5.0, calls its maps image stacks (ISPG 0), but with MZ = NZ; mrcfile, unless told
+    # otherwise, writes images as a volume.
+    if len(stack) == stack.size > 1 and (stack.is_volume or stack.header["mz"] == len(stack)):
+        note(
+            f"{stack.path}: a cube, by its header a map; its {len(stack)} sections are taken for images, as of a stack"
+        )
+    return stack
 
 
 def open_listing(path: Path | str, pixel_size: float | None = None) -> Listing:
