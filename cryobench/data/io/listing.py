@@ -45,6 +45,14 @@ class Listing(ABC):
     def column(self, name: str, default: float | None = None) -> np.ndarray:
         """(n,) float64. Raises InputError where it is missing without a default, or not a finite number."""
 
+    def called(self, name: str) -> str:
+        """What the file itself calls one of the columns."""
+        return name
+
+    @abstractmethod
+    def unused(self) -> list[str]:
+        """The file's names of what it says of the microscope and is not made use of, where that is not nothing."""
+
     @abstractmethod
     def origins(self, pixel_size: float | None) -> np.ndarray:
         """(n, 2) x and y in pixels of this size in Å; 0 where the file has none."""
