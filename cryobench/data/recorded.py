@@ -81,6 +81,11 @@ class Particles(DataSet):
             raise InputError(
                 f"{star.path}: expected {total} particles, got {len(star)}; set data.n_train and data.n_test to fewer"
             )
+        if (again := star.again()).size:  # it may come to stand among training and test particles
+            raise InputError(
+                f"{star.path}: expected each particle once, got images that earlier ones have, too, for {star.named(again)}; "
+                "remove these"
+            )
         return star
 
     @cached_property
