@@ -10,8 +10,6 @@ from cryobench.cli.options import contrast_of, opened, say
 from cryobench.errors import InputError
 from cryobench.files import new_file
 
-STACKS = (".star", ".cs", ".mrcs", ".mrc")
-
 
 @dataclass(frozen=True)
 class StackOptions:

@@ -19,6 +19,7 @@ from cryobench.cli.options import (
     SkipBad,
     choose_model,
     contrast_of,
+    names_stack,
     opened,
     say,
 )
@@ -58,7 +59,7 @@ def trust(
     path, progress = Path(out), sys.stderr.isatty()
     if path.suffix != ".png":
         raise InputError(f"-o: expected a file that ends in .png, got {out}")
-    if stack is not None and "=" in stack:
+    if stack is not None and "=" in stack and not names_stack(stack):
         overrides, stack = [stack, *(overrides or [])], None
     new_file(path, force)
     source = None
