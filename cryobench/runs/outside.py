@@ -167,7 +167,7 @@ def score(
         )
     check_images(about["sha256"], folder, images)
     result = stack.read(np.arange(len(stack)))
-    check_order(images.noisy, result, str(denoised))
+    check_order(images.noisy, result, images.clean, str(denoised))
     scale_note(images.clean, result, str(denoised))
     digest = digest_of([result])
     with store.claim(name, wait=True):
