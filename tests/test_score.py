@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import mrcfile
@@ -15,7 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from cryobench.cli.main import main
 from cryobench.errors import InputError, Note
-from cryobench.evaluation.order import check_order
+from cryobench.evaluation.order import TURNED, check_order
 from cryobench.methods.given import TITLE, Given
 from cryobench.runs import outside
 from cryobench.runs.denoising import Images
@@ -158,6 +159,13 @@ def wrong_stacks() -> dict:
         "smaller": (lambda x: x[:, 4:-4, 4:-4], "got 12 of 24 × 24"),
         "reversed": (lambda x: x[::-1], "expected the order of the noisy images, got another: 1 of yours fits 12"),
         "shifted": (lambda x: np.roll(x, 1, axis=0), "expected the order of the noisy images"),
+        "three": (
+            lambda x: x[[0, 5, 2, 3, 4, 9, 6, 7, 8, 1, 10, 11]],
+            "2 of yours fits 6, 6 of yours fits 10, 10 of yours fits 2",
+        ),
+        "inverted": (lambda x: 1 - x, "expected images that lie as the noisy ones do, got them of inverted contrast"),
+        "mirrored": (lambda x: x[:, :, ::-1], "got them mirrored left to right"),
+        "transposed": (lambda x: x.swapaxes(1, 2), "got them transposed (rows for columns)"),
         "not finite": (
             lambda x: np.where(np.arange(12)[:, None, None] == 4, np.nan, x),
             "image 5; make its pixels finite, or put the noisy image there, since all 12",
@@ -240,13 +248,47 @@ def test_the_order_is_found_whatever_the_noise_and_never_by_chance():
     clean = gaussian_filter(rng.normal(size=(40, 32, 32)), (0, 3, 3))
     noisy = clean + rng.normal(size=clean.shape) * clean.std() * np.sqrt(10)
     blurred = gaussian_filter(noisy, (0, 2, 2))
-    check_order(noisy, blurred, "in order")
+    check_order(noisy, blurred, clean, "in order")
     for order in (rng.permutation(40), np.roll(np.arange(40), 1)):
         with pytest.raises(InputError, match="got another"):
-            check_order(noisy, blurred[order], "shuffled")
+            check_order(noisy, blurred[order], clean, "shuffled")
     for seed in range(1, 21):  # 0 made the images
         with pytest.warns(Note, match="could not be checked"):
-            check_order(noisy, np.random.default_rng(seed).normal(size=noisy.shape), "unrelated")
+            check_order(noisy, np.random.default_rng(seed).normal(size=noisy.shape), clean, "unrelated")
+
+
+@pytest.mark.parametrize("snr", [1.0, 0.1])
+def test_single_images_out_of_order_are_named_and_none_where_all_are_in_theirs(snr):
+    """Of a filter that keeps some of the noise, of the clean images, which keep none, and of the noisy ones."""
+    rng = np.random.default_rng(1)
+    clean = gaussian_filter(rng.normal(size=(200, 32, 32)), (0, 3, 3))
+    noisy = clean + rng.normal(size=clean.shape) * clean.std() / np.sqrt(snr)
+    blurred = gaussian_filter(noisy, (0, 2, 2))
+    for denoised in (blurred, clean, noisy):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Note)
+            check_order(noisy, denoised, clean, "in order")
+    order = np.arange(200)
+    order[[3, 150]] = order[[150, 3]]
+    for denoised in (blurred, clean, noisy):
+        with pytest.raises(InputError, match=r"got another: 4 of yours fits 151, 151 of yours fits 4, … \(2 of 200\)"):
+            check_order(noisy, denoised[order], clean, "swapped")
+    order[100:] = rng.permutation(order[100:])
+    with pytest.raises(InputError, match="got another"):
+        check_order(noisy, blurred[order], clean, "half shuffled")
+
+
+def test_images_that_are_turned_or_inverted_are_called_so():
+    rng = np.random.default_rng(2)
+    clean = gaussian_filter(rng.normal(size=(40, 32, 32)), (0, 3, 3))
+    noisy = clean + rng.normal(size=clean.shape) * clean.std() * np.sqrt(10)
+    blurred = gaussian_filter(noisy, (0, 2, 2))
+    for name, turn in TURNED:
+        for sign, contrast in ((1, ""), (-1, "of inverted contrast")):
+            got = " and ".join(filter(None, (name, contrast)))
+            if got:
+                with pytest.raises(InputError, match=re.escape(f"got them {got}; undo")):
+                    check_order(noisy, sign * turn(blurred), clean, "turned")
 
 
 @pytest.mark.parametrize(

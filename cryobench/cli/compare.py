@@ -11,7 +11,18 @@ import typer
 
 from cryobench.cli.compare_stack import StackOptions, on_stack
 from cryobench.cli.compare_stack import asked as asked_of_stack
-from cryobench.cli.options import STACKS, Contrast, Force, Images, Overrides, PixelSize, SkipBad, say, stack_first
+from cryobench.cli.options import (
+    STACKS,
+    Contrast,
+    Force,
+    Images,
+    Overrides,
+    PixelSize,
+    SkipBad,
+    names_stack,
+    say,
+    stack_first,
+)
 from cryobench.errors import InputError
 
 KINDS = (".md", ".csv", ".html", ".png")
@@ -58,7 +69,7 @@ def compare(
     --tasks shows methods × (molecule, SNR, noise model), from the records of all results folders, and runs nothing.
     --results, --run and --tasks are for records; --model and those below it for a stack.
     """
-    if overrides and "=" not in overrides[0] and Path(overrides[0]).suffix.lower() in STACKS:
+    if overrides and names_stack(overrides[0]):
         names, settings = asked_of_stack(overrides[1:])
         only(context, OF_RECORDS, f"options for a stack with {overrides[0]}")
         options = StackOptions(model, images, contrast, pixel_size, number, skip_bad, force)

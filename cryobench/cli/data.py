@@ -26,6 +26,7 @@ def data(
     verb score.
     """
     from cryobench.config.compose import compose, resolve
+    from cryobench.config.sweep import parse
     from cryobench.data.io.relion import write_split
     from cryobench.figure import conformations, images_in
     from cryobench.runs import outside
@@ -35,6 +36,7 @@ def data(
         raise InputError(f"--split: expected train or test, got {split}")
     if picture and Path(picture).suffix != ".png":
         raise InputError(f"--picture: expected a file that ends in .png, got {picture}")
+    parse(list(overrides or []))  # refuses two choices for one group, of which the last would win
     config = resolve(compose(list(overrides or [])))
     images = Images.of(config, progress=sys.stderr.isatty())
     pairs = images.pairs

@@ -23,7 +23,9 @@ RunResults = typer.Option("results/rnap_ecoli-desk", "--results", help="The resu
 Run = typer.Option(None, "--run", help="Id of a finished run in --results.")
 ModelFile = typer.Option(None, "--model", help="A file written by `cryobench export`.")
 Force = typer.Option(False, "--force", help="Write over files that exist.")
-Images = typer.Option(None, "--images", help="Which images, as 1-200,951-1000.", show_default="all")
+Images = typer.Option(
+    None, "--images", help="Which images, as 1-200,251,951-; 951- is to the last.", show_default="all"
+)
 PixelSize = typer.Option(None, "--pixel-size", help="Å per pixel.", show_default="what the files say")
 SkipBad = typer.Option(
     False, "--skip-bad", help="Leave out images that are blank, masked, hold NaN or outweigh all others."
@@ -34,6 +36,11 @@ Contrast = typer.Option(
     help="white: molecules brighter than the ice, as RELION has them; or dark.",
     show_default="what a .cs file says, else white",
 )
+
+
+def names_stack(word: str) -> bool:
+    """Whether a word names a stack, by its ending; one with =, as a setting has it, if there is such a file."""
+    return Path(word).suffix.lower() in STACKS and ("=" not in word or Path(word).is_file())
 
 
 def stack_first(verb: str, words: list[str], what: str = "the stack", usual: str = "particles.star") -> None:
@@ -48,9 +55,11 @@ def stack_first(verb: str, words: list[str], what: str = "the stack", usual: str
 
 def choose_model(run: str | None, file: str | None, results: str, overrides: list[str] | None):
     """The model that --run, --model or method=… names: exactly one of them."""
+    from cryobench.config.sweep import parse
     from cryobench.particles import model
 
     overrides = list(overrides or [])
+    parse(overrides)  # refuses two choices for one group, of which the last would win
     by_name = any(word.startswith("method=") for word in overrides)
     if (run is not None) + (file is not None) + by_name != 1:
         raise InputError("expected one of --run RUN_ID, --model FILE, method=NAME (as method=cwf)")

@@ -21,6 +21,7 @@ from cryobench.cli.options import (
     choose_model,
     contrast_of,
     name_of,
+    names_stack,
     opened,
     say,
     stack_first,
@@ -61,7 +62,7 @@ def trust(
     path, progress = Path(out), sys.stderr.isatty()
     if path.suffix != ".png":
         raise InputError(f"-o: expected a file that ends in .png, got {out}")
-    if stack is not None and "=" in stack and not Path(stack).exists():
+    if stack is not None and "=" in stack and not names_stack(stack):
         if any("=" not in word for word in overrides or []):
             stack_first("trust", [stack, *overrides])
         overrides, stack = [stack, *(overrides or [])], None

@@ -81,6 +81,11 @@ class Particles(DataSet):
             raise InputError(
                 f"{star.path}: expected {total} particles, got {len(star)}; set data.n_train and data.n_test to fewer"
             )
+        if (again := star.again()).size:  # it may come to stand among training and test particles
+            raise InputError(
+                f"{star.path}: expected each particle once, got images that earlier ones have, too, for {star.named(again)}; "
+                "remove these"
+            )
         return star
 
     @cached_property
@@ -187,12 +192,16 @@ class Particles(DataSet):
 
     def key(self) -> dict:
         """All files by content where that is known, as it is in a run; else the stacks by name, length and time."""
+        from cryobench.data.io.star import FLIPPED
+
         stacks = self.content or [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in self._stacks()]
         own = {
             name: getattr(self, name)
             for name in ("n_train", "n_test", "seed", "ctf", "contrast", "normalise", "shuffle")
         }
-        corrected = {"reference": self.reference} if self.reference == "corrected" else {}
+        corrected: dict = {"reference": self.reference} if self.reference == "corrected" else {}
+        if self.ctf and self.particles.column(FLIPPED, 0.0).any():  # once taken for images as recorded
+            corrected["flipped"] = True
         return {
             **self.volume_key(),
             **own,

@@ -8,7 +8,7 @@ It is +A at frequency 0: a projection of a map keeps its sign, the molecule brig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,21 +18,33 @@ class Ctf:
     """The CTFs of n particles; [index] gives those of some.
 
     values (n, 7): defocus U, V in Å, its angle in degrees, voltage in kV, C_s in mm, amplitude contrast, phase in degrees;
-    pixel_size: Å per pixel of the images that they are of.
+    pixel_size: Å per pixel of the images that they are of; flipped (n,) bool: whose recorded images have their phases flipped
+    already, None for none. What is calculated is the CTF before that; `as_before` brings images to it.
     """
 
     values: np.ndarray
     pixel_size: float
+    flipped: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, index) -> Ctf:
-        return Ctf(self.values[index], self.pixel_size)
+        flipped = None if self.flipped is None else self.flipped[index]
+        return replace(self, values=self.values[index], flipped=flipped)
 
     def at(self, pixel_size: float) -> Ctf:
         """The same microscope's, of images with another pixel size in Å."""
-        return Ctf(self.values, pixel_size)
+        return replace(self, pixel_size=pixel_size)
+
+    def as_before(self, images: np.ndarray) -> np.ndarray:
+        """These images (n, L, L), recorded with this pixel size, without the flipping of phases that some went through; of
+        images without, the same with it: the sign of a frequency changed twice is as it was."""
+        if self.flipped is None or not self.flipped.any():
+            return images
+        images = np.array(images, dtype=np.float32)
+        images[self.flipped] = phase_flipped(images[self.flipped], self[self.flipped].transfer(images.shape[-1]))
+        return images
 
     def transfer(self, size: int) -> np.ndarray:
         """(n, L, L/2+1) float32 over the frequencies of scipy.fft.rfft2 of images of L = `size` px."""

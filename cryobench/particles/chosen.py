@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from cryobench.data.io.listing import Listing
-from cryobench.data.io.stack import Stack
+from cryobench.data.io.stack import Stack, numbers
 from cryobench.data.io.unusable import described, refuse, unusable
 from cryobench.errors import InputError
 from cryobench.noise.background import outside_circle
 
+RANGE = re.compile(r"\s*([0-9]{1,15})\s*(?:(-)\s*([0-9]{1,15})?\s*)?")
 LOOKED_AT = 64  # images
 # How many times the variance around particles theirs may be. Recorded ones have a few times, averages of a thousand some hundred
 # times; of simulated maps, clean images and those that cwf denoised it is a thousand and more.
@@ -20,23 +23,28 @@ LEAVE_OUT = "leave out what is wrong, by --images"
 
 
 def chosen_rows(text: str | None, n: int) -> np.ndarray:
-    """ "1-200,901-1000" → rows from 0, in that order; None for all n. Raises InputError.
+    """ "1-200,901-1000" → rows from 0, in that order; "901-" to the last one; None for all n. Raises InputError.
 
-    >>> chosen_rows("1-2,5", 9)
-    array([0, 1, 4])
+    >>> chosen_rows("1-2,5", 9), chosen_rows("7-", 9)
+    (array([0, 1, 4]), array([6, 7, 8]))
     """
     if text is None:
         return np.arange(n)
     rows = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not (first.strip().isdigit() and (not last or last.strip().isdigit())):
-            raise InputError(f"--images: expected numbers and ranges as 1-200,950, got {part!r}")
-        low, high = int(first), int(last or first)
+        if not (match := RANGE.fullmatch(part)):
+            raise InputError(f"--images: expected numbers and ranges as 1-200,950 or 951- (to the last), got {part!r}")
+        first, dash, last = match.groups()
+        low = int(first)
+        high = int(last) if last else n if dash else low
         if not 1 <= low <= high <= n:
-            raise InputError(f"--images: expected images within 1 to {n}, got {part}")
+            raise InputError(f"--images: expected images within 1 to {n}, got {part.strip()}")
         rows.append(np.arange(low - 1, high))
-    return np.concatenate(rows)
+    chosen = np.concatenate(rows)
+    values, counts = np.unique(chosen, return_counts=True)
+    if (twice := values[counts > 1]).size:
+        raise InputError(f"--images: expected each image once, got {numbers(twice + 1)} more than once in {text}")
+    return chosen
 
 
 def usable(

@@ -12,6 +12,7 @@ import numpy as np
 
 from cryobench import figure
 from cryobench.config.compose import compose, resolve
+from cryobench.config.sweep import parse
 from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack
 from cryobench.errors import InputError, RunFailed
@@ -50,6 +51,7 @@ def models(names: list[str], settings: list[str], files: list[str]) -> dict[str,
     Settings are looked at and files read at once. Raises InputError for a setting that some of the methods don't have, and for a
     file that is none of ours; two of one title are told apart by their names.
     """
+    parse(settings)  # refuses two choices for one group, of which the last would win
     ready: dict[str, Callable[[], Model]] = {}
     wrong = []
     for name in names:

@@ -22,6 +22,7 @@ from cryobench.noise.ctf import through
 from cryobench.particles.chosen import bar, evenly, usable
 from cryobench.particles.few import TooFew, refuse_few
 from cryobench.particles.model import Model
+from cryobench.particles.optics import applied as has_ctf
 from cryobench.particles.optics import tell
 from cryobench.particles.prepared import FITTED, Prepared, fit_to, prepare, sigma_hint
 from cryobench.signals import going_on
@@ -117,6 +118,8 @@ def denoise_block(model: Model, prepared: Prepared, block: slice, applied: bool 
         denoised = through(denoised, hints["ctf"].transfer(prepared.size))
     with np.errstate(over="ignore", invalid="ignore"):
         denoised = resample(denoised * gain + level, prepared.source.size)
+    if has_ctf(model, "applied" if applied else None):
+        denoised = prepared.flipped_back(denoised, block)
     if not (finite := np.isfinite(denoised).all(axis=(1, 2))).all():
         raise InputError(
             f"{prepared.source.path}: expected values that float32 can hold, got more in "

@@ -6,7 +6,7 @@ import numpy as np
 
 from cryobench.data.io.listing import Listing
 from cryobench.data.io.stack import Stack
-from cryobench.data.io.star import DEFOCUS, MICROSCOPE
+from cryobench.data.io.star import DEFOCUS, FLIPPED, MICROSCOPE, PREMULTIPLIED
 from cryobench.errors import InputError
 from cryobench.methods.imaging import Imaging
 from cryobench.noise.ctf import Ctf
@@ -64,6 +64,8 @@ def tell(
             model.background = mean * float(ctf[:1].transfer(size)[0, 0, 0]), spread
         method.ctf = asked or ("applied" if method.ctf == "applied" else "corrected")
     kept = "denoised images have it, as recorded ones do"
+    if ctf.flipped is not None:
+        say(f"the phases that {FLIPPED} says were flipped are flipped back before {name} is told of the CTF")
     gone = "denoised images are corrected for it: whoever reads the star file must not correct them again"
     say(
         f"{name} is told of each image's CTF; "
@@ -83,8 +85,14 @@ def lists_ctf(source: Stack | Listing) -> bool:
 
 
 def as_recorded(model: Model, source: Stack | Listing, rows: np.ndarray, say=lambda text: None) -> Ctf | None:
-    """As `tell`, for denoised images that are to be held against recorded ones: they keep the CTF."""
-    return tell(model, source, rows, "applied" if can_be_told(model) and lists_ctf(source) else None, say)
+    """As `tell`, for denoised images that are to be held against recorded ones: they keep the CTF. Who can do without is not
+    told of the CTFs that images were multiplied by."""
+    asked = "applied" if can_be_told(model) and lists_ctf(source) else None
+    if asked and isinstance(model.method, Imaging) and isinstance(source, Listing):
+        if (source.take(rows).column(PREMULTIPLIED, 0.0) != 0).any():
+            say(f"{source.path}: by {PREMULTIPLIED} images were multiplied by their CTFs, and so was their noise")
+            asked = "none"
+    return tell(model, source, rows, asked, say)
 
 
 def applied(model: Model, asked: str | None) -> bool:

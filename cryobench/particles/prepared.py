@@ -69,7 +69,7 @@ class Prepared:
         rows = self.rows[index]
         images = self.source.raw(rows)
         refuse(self.source, rows, faults(images), LEAVE_OUT)
-        images = resample(images, self.size)
+        images = resample(self.flipped_back(images, index), self.size)
         outside = images[:, outside_circle(self.size)].astype(np.float64)
         deviation = outside.std(axis=1)
         sign = -1.0 if self.contrast == "dark" else 1.0
@@ -78,6 +78,11 @@ class Prepared:
         level = outside.mean(axis=1) - gain * mean
         gain, level = gain[:, None, None], level[:, None, None]
         return ((images - level) / gain).astype(np.float32), gain, level
+
+    def flipped_back(self, images: np.ndarray, index) -> np.ndarray:
+        """Images at these positions, in the source's size, with phases as the microscope left them, for a method that is told of
+        the CTF; or, of such ones, as the source has them."""
+        return images if self.ctf is None else self.ctf[index].at(self.source.pixel_size or 1.0).as_before(images)
 
     def as_training(self, positions: np.ndarray | None = None) -> NoisyImages:
         """At most FITTED of them (or of those at `positions`), evenly spaced, for a method fitted on the stack itself."""

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from cryobench.config.compose import build, cache_folder
+from cryobench.data.io.listing import Listing
 from cryobench.data.io.unusable import images_at_once
 from cryobench.data.pairs import open_pairs
-from cryobench.errors import InputError
+from cryobench.errors import InputError, note
 from cryobench.evaluation.metrics import mse
 from cryobench.methods.base import denoised_by
 from cryobench.methods.imaging import Imaging
@@ -139,6 +140,11 @@ def stack_images(model: Model, prepared: Prepared, n: int, say=lambda text: None
     if min(n, total) < FEWEST:
         raise InputError(
             f"{prepared.source.path}: expected {FEWEST} images or more to judge a method on, got {min(n, total)}"
+        )
+    if isinstance(source := prepared.source, Listing) and (again := source.take(prepared.rows).again()).size:
+        note(
+            f"{source.path}: listed before, too: {source.named(prepared.rows[again])}; a method may be judged on what it was "
+            "fitted on: leave them out with --images"
         )
     chosen = evenly(total, n)
     ctf = None if prepared.ctf is None else prepared.ctf[chosen]

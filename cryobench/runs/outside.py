@@ -168,7 +168,7 @@ def score(
         )
     check_images(about["sha256"], folder, images)
     result = finite_images(stack)
-    check_order(images.noisy, result, str(denoised))
+    check_order(images.noisy, result, images.clean, str(denoised))
     if scale := scale_lost(images.clean, result):
         note(
             f"{denoised}: {scale}; does the tool normalise images? Bring them to the grey scale of the noisy images and score "

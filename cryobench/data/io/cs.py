@@ -66,6 +66,12 @@ FIELDS: dict[str, tuple[tuple[str, ...], Callable[[np.ndarray], np.ndarray]]] = 
     "rlnClassNumber": ((CLASS,), lambda values: values + 1),
 }
 
+# What is not made use of, and the value with which it does nothing; anisomag is what is added to the identity.
+UNUSED = {
+    **{"ctf/anisomag": 0.0, "ctf/bfactor": 0.0, "ctf/scale": 1.0, "ctf/scale_const": 0.0},
+    **{"ctf/tilt_A": 0.0, "ctf/shift_A": 0.0, "ctf/trefoil_A": 0.0, "ctf/tetra_A": 0.0},
+}
+
 
 @dataclass(frozen=True)
 class Cs(Listing):
@@ -110,6 +116,16 @@ class Cs(Listing):
                 f"{self.path}: expected a field {' or '.join(fields) or name}, got {listed}; if another one has it, {CONVERT}"
             )
         return convert(self._numbers(own))
+
+    def called(self, name: str) -> str:
+        """The field that a column is made of."""
+        fields, _ = FIELDS.get(name, ((POSE,) if name in ANGLES else (name,), as_it_is))
+        return next((one for one in fields if one in self.kinds), fields[0])
+
+    def unused(self) -> list[str]:
+        """The fields of UNUSED in which something else stands than what does nothing."""
+        names = [name for name in UNUSED if name in self.kinds and self.kinds[name].base.kind in "fiu"]
+        return [name for name in names if not np.allclose(self.particles[name][self.rows], UNUSED[name], atol=1e-6)]
 
     def origins(self, pixel_size: float | None) -> np.ndarray:
         """(n, 2) x and y in pixels: alignments3D/shift, in pixels of alignments3D/psize_A or of the images; 0 without one."""

@@ -45,6 +45,14 @@ class Listing(ABC):
     def column(self, name: str, default: float | None = None) -> np.ndarray:
         """(n,) float64. Raises InputError where it is missing without a default, or not a finite number."""
 
+    def called(self, name: str) -> str:
+        """What the file itself calls one of the columns."""
+        return name
+
+    @abstractmethod
+    def unused(self) -> list[str]:
+        """The file's names of what it says of the microscope and is not made use of, where that is not nothing."""
+
     @abstractmethod
     def origins(self, pixel_size: float | None) -> np.ndarray:
         """(n, 2) x and y in pixels of this size in Å; 0 where the file has none."""
@@ -166,6 +174,15 @@ class Listing(ABC):
                     f"{last} for {self.named(rows[places[rows] >= len(stack)])}"
                 )
         return stacks
+
+    def again(self) -> np.ndarray:
+        """Positions of particles whose image an earlier one has, or names by another path."""
+        _, which, places = self._places
+        paths = [stack.path.resolve() for stack in self.stacks]
+        first = np.array([paths.index(path) for path in paths])
+        images = np.stack([first[which], np.maximum(places, 0)], axis=1)
+        _, earliest = np.unique(images, axis=0, return_index=True)
+        return np.setdiff1d(np.arange(len(self)), earliest)
 
     @property
     def size(self) -> int:

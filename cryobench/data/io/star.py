@@ -22,6 +22,13 @@ from cryobench.errors import InputError, note
 
 DEFOCUS = ("rlnDefocusU", "rlnDefocusV", "rlnDefocusAngle")
 MICROSCOPE = ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast")
+FLIPPED, PREMULTIPLIED = "rlnCtfDataArePhaseFlipped", "rlnCtfDataAreCtfPremultiplied"
+# RELION's metadata_label.h: what is not made use of, and the value with which it does nothing; lists of Zernike coefficients: 0.
+UNUSED = {
+    **{"rlnMagMat00": 1.0, "rlnMagMat01": 0.0, "rlnMagMat10": 0.0, "rlnMagMat11": 1.0},
+    **{"rlnCtfBfactor": 0.0, "rlnCtfScalefactor": 1.0, "rlnBeamTiltX": 0.0, "rlnBeamTiltY": 0.0},
+    **{"rlnOddZernike": 0.0, "rlnEvenZernike": 0.0},
+}
 IMAGE = "rlnImageName"
 IMAGE_NAME = re.compile(r"(?:(\d{1,15})@)?(.+)", re.S)
 SHOWN = 30  # column names in an error
@@ -76,6 +83,14 @@ class Star(Listing):
                 f"{self.named(np.flatnonzero(~good))}"
             )
         return values
+
+    def unused(self) -> list[str]:
+        """The columns of UNUSED in which something else stands than what does nothing; a word that is no number is something."""
+        return [
+            name
+            for name, nothing in UNUSED.items()
+            if name in self.columns and not all(is_all(cell, nothing) for cell in set(self.cells(name)))
+        ]
 
     def origins(self, pixel_size: float | None) -> np.ndarray:
         """(n, 2) x and y in pixels: rlnOriginXAngst over the pixel size, or RELION 3.0's rlnOriginX; 0 without either."""
@@ -143,6 +158,18 @@ class Star(Listing):
         rows = self.rows[np.asarray(indices)].tolist()
         names = [f"{i:06d}@{stack}" for i in range(1, len(rows) + 1)]
         return with_cells(self.content, self.table, IMAGE, names, rows)
+
+
+def is_all(cell: str, value: float) -> bool:
+    """Whether a number, or each of a list of them as [0,0.5], is this value.
+
+    >>> is_all("1.000000", 1.0), is_all("[0,0,1e-3]", 0.0), is_all("none", 0.0)
+    (True, False, False)
+    """
+    try:
+        return all(abs(float(word) - value) < 1e-6 for word in cell.strip("[]").split(",") if word.strip())
+    except ValueError:
+        return False
 
 
 def named_image(name: str) -> tuple[int, str] | None:
