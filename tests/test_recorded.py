@@ -305,6 +305,20 @@ def test_a_map_with_its_axes_in_another_order_gives_the_same_images(simulated, c
     np.testing.assert_array_equal(one.train.clean, other.train.clean)
 
 
+def test_a_particle_that_a_list_has_twice_is_refused(simulated, cli, tmp_path):
+    """As joined lists have it: by whatever path, it could stand among training and test particles."""
+    *_, folder = simulated
+    new = rewritten(folder, tmp_path / "twice", lambda image, i: image)
+    shutil.copy(new / "train.mrcs", tmp_path / "elsewhere.mrcs")
+    (new / "train.mrcs").unlink()
+    (new / "train.mrcs").symlink_to(tmp_path / "elsewhere.mrcs")
+    text = (new / "train.star").read_text()
+    (new / "train.star").write_text(text.replace("000007@train.mrcs", f"000003@{tmp_path / 'elsewhere.mrcs'}"))
+    words = ["data=particles", f"paths.data={new}", "data.star=train.star", f"data.maps=[{','.join(MAPS)}]"]
+    status, _, err = cli(*words, "data.ctf=false", "data.n_train=16", "data.n_test=8", "method=noisy")
+    assert status == 2 and "expected each particle once" in err and "image 7 (line" in err and err.count("\n") == 1, err
+
+
 def test_two_data_sets_with_the_same_names_are_two_runs(simulated, cli, tmp_path):
     """RELION's lists are all called run_data.star: what the files hold decides, and files replaced under their names count."""
     *_, folder = simulated
@@ -335,7 +349,7 @@ def test_two_data_sets_with_the_same_names_are_two_runs(simulated, cli, tmp_path
     seen = {first[0], second[0]}
     for name in ("train.mrcs", MAPS[0], "train.star"):
         content = bytearray((one / name).read_bytes())
-        content[-100 if name != "train.star" else content.index(b"000001@") + 5] ^= 3  # 000002@
+        content[-100 if name != "train.star" else content.index(b"@train.mrcs\t") + 18] ^= 1  # a digit of an angle
         (one / name).write_bytes(content)
         record, before = run(one)
         assert record not in seen and not before, name
