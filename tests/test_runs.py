@@ -99,7 +99,7 @@ def test_one_run_is_shown_with_its_command_and_files(made, tmp_path):
 def test_without_results_that_is_said(cli):
     for words in (["runs"], ["rerun", "noisy-1"]):
         status, _, err = cli(*words)
-        assert status == 2 and "do a run first" in err
+        assert status == 2 and "a run makes some of your own" in err
 
 
 @pytest.mark.parametrize(

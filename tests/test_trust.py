@@ -378,6 +378,21 @@ def test_one_ring_is_one_place(noisy):
     assert "alike in 2 of 16 rings, from 68.3 to 51.2 Å: " in found(noisy, floor=floor)
 
 
+@pytest.mark.parametrize(
+    ("rings", "words"),
+    [
+        ([0, *range(5, 16)], "12 of 16 rings, at 205 Å and from 34.1 to 12.8 Å: that much it shows there"),
+        ([0, 1, 4, 14, 15], "5 of 16 rings, from 205 to 102 Å, at 41 Å and from 13.7 to 12.8 Å: "),
+        ([0, 2, 4, 6, 8, 10], "6 of 16 rings, at 205 Å, at 68.3 Å, at 41 Å and in 3 stretches more: "),
+        (range(16), "16 of 16 rings, from 205 to 12.8 Å: "),
+    ],
+)
+def test_the_model_bias_names_its_stretches_and_no_ring_between_them(noisy, rings, words):
+    floor = np.zeros(16)
+    floor[list(rings)] = 0.9
+    assert f"alike in {words}" in found(noisy, floor=floor)
+
+
 def test_a_no_says_what_to_do_and_a_yes_what_it_allows_and_what_not(noisy, white):
     answers = trust.ask(model(blur), judged(white))
     assert verdict.findings("it", answers).splitlines()[1].startswith("- what to do: more particles, larger pixels")

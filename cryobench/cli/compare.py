@@ -126,6 +126,7 @@ def only(context: typer.Context, options: tuple[str, ...], expected: str) -> Non
 def leaderboard(words: list[str], results: str | None, out: str | None) -> None:
     """Print methods × tasks; write it where `out` says, a file that ends in .md or .csv or a folder."""
     from cryobench.files import whole
+    from cryobench.runs.store import where_runs_are
     from cryobench.tables import leaderboard as board
 
     if words:
@@ -137,7 +138,7 @@ def leaderboard(words: list[str], results: str | None, out: str | None) -> None:
     if not leaders.tasks:
         raise InputError(
             f"compare --tasks: expected records of {board.LEAST} methods or more under the same conditions in a "
-            f"folder of {folder}, got none; --results names one of these folders"
+            f"folder of {folder}, got none; {where_runs_are()}"
         )
     texts = {".md": board.to_markdown(leaders), ".csv": board.to_csv(leaders)}
     print(texts[".md"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import re
 import sys
@@ -60,8 +61,15 @@ def asked(name: str, known: dict[str, list[str]]) -> list[str]:
     if any(name in modules for modules in known.values()):
         return [name]
     if name not in known:
-        raise InputError(f"expected one of {', '.join(sorted(known))}, got {name}")
+        raise InputError(f"expected one of {', '.join(sorted(known))}, got {name}{meant(name, known)}")
     return known[name]
+
+
+def meant(name: str, known: dict[str, list[str]]) -> str:
+    """ "; did you mean …?" where a name is close to one that can be typed, with or without table or fig before it."""
+    spelt = {f"{kind}{one}": one for kind in ("", "table", "fig", "figure") for one in known}
+    close = difflib.get_close_matches(name, spelt, n=1)
+    return f"; did you mean {spelt[close[0]]}?" if close else ""
 
 
 def regenerate(name: str, module_name: str, results: str | None, maker: str, show: bool) -> None:

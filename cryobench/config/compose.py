@@ -247,6 +247,8 @@ def readable(error: Exception, overrides: Sequence[str] = ()) -> str:
         options = re.findall(r"^\t([^\s_]\S*)$", match[3], re.M)  # a name that begins with _ is for others to build on
         group, _, name = match[1].partition("/")
         return f"{group}: expected one of {', '.join(options)}, got {name}{lying_here(group, name) or suggestion(name, options)}"
+    if match := re.search(r"Could not delete from config\. '([^']+)' does not exist", text):
+        return f"unknown key {match[1]}: it is not in the config{known_beside(match[1], overrides)}"
     if match := re.search(r"Could not append to config\. An item is already at '([^']+)'", text):
         return f"{match[1]} is in the config already: write {match[1]}=… without the +"
     if (
@@ -284,17 +286,33 @@ def first_line(text: str) -> str:
 
 def known_beside(key: str, overrides: Sequence[str]) -> str:
     """The keys that stand where an unknown one was looked for, under the choices that were made, with the likeliest meant."""
-    group, _, name = key.rpartition(".")
+    *above, name = key.split(".")
     # No word but a choice: another may be as wrong as this one.
     made = (*(f"{one}=" for one in GROUPS), "+sweep=", "hydra.searchpath=")
     try:
         config = compose([word for word in overrides if word.startswith(made) and not word.startswith(f"{key}=")])
     except InputError:
         return ""
+    while above and not isinstance(OmegaConf.select(config, ".".join(above)), DictConfig):
+        *above, name = above  # nor is what it was looked for in
+    group = ".".join(above)
     node = OmegaConf.select(config, group) if group else config
-    names = [str(k) for k in node if k not in ("_target_", "name", "hydra")] if isinstance(node, DictConfig) else []
+    names = [str(k) for k in node if k not in ("_target_", "name", "hydra")]
     meant = suggestion(name, names) if group else likeliest(name, names, config)
+    if key != ".".join((*above, name)):
+        close = closest(key.split("."), config)
+        meant = f"; did you mean {close}?" if close else ""
     return f" ({group or 'top level'}: {', '.join(names)}{meant})" if names else ""
+
+
+def closest(parts: list[str], config: DictConfig) -> str:
+    """The dotted key of a config that is spelt nearly so in each of its parts; "" where there is none."""
+    found: list[str] = []
+    for part in parts:
+        node = OmegaConf.select(config, ".".join(found)) if found else config
+        names = list(map(str, node)) if isinstance(node, DictConfig) else []
+        found += [part] if part in names else difflib.get_close_matches(part, names, n=1)
+    return ".".join(found) if len(found) == len(parts) else ""
 
 
 def likeliest(key: str, names: list[str], config: DictConfig) -> str:

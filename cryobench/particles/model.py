@@ -22,7 +22,7 @@ from cryobench.methods.imaging import Whitening
 from cryobench.noise.background import outside_circle
 from cryobench.printed import called
 from cryobench.runs.damage import is_number, is_whole
-from cryobench.runs.store import Store
+from cryobench.runs.store import Store, where_runs_are
 
 if TYPE_CHECKING:
     pass
@@ -77,7 +77,7 @@ def from_run(run_id: str, results: Path | str, overrides: list[str], progress: b
         known = sorted(r.run_id for r in store.all() if r.done)
         raise InputError(
             f"--run: expected a finished run in {store.runs}, got {run_id}{suggestion(run_id, known)}; "
-            "--results names another folder"
+            f"{where_runs_are(run_id)}"
         )
     config = at_home(record.config, overrides, f"--run {run_id}")
     if not is_learned(config):

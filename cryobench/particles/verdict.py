@@ -154,15 +154,27 @@ def pure_noise(answers: Answers) -> str:
 def bias(answers: Answers) -> str:
     """What images of unrelated noises have in common: low rings, a molecule from memory or the images' mean; the last ones, a
     pattern of a net's own, as a checkerboard. Nothing where that is no ring."""
-    agreement = answers.agreement
-    if not len(alike := answers.frequency[agreement.floor >= HALF]):
+    floor = answers.agreement.floor
+    if not len(alike := np.flatnonzero(floor >= HALF)):
         return ""
-    first, last = f"{1 / alike[0]:.3g}", f"{1 / alike[-1]:.3g}"
-    where = f"at {first}" if first == last else f"from {first} to {last}"
+    where = in_words([stretch(answers, rings) for rings in np.split(alike, np.flatnonzero(np.diff(alike) > 1) + 1)])
     return (
-        f"denoised unrelated noises are alike in {len(alike)} of {len(agreement.floor)} rings, {where} {answers.unit}: that much "
-        'it shows whatever is in an image ("Einstein from noise")'
+        f"denoised unrelated noises are alike in {len(alike)} of {len(floor)} rings, {where}: that much it shows there whatever "
+        'is in an image ("Einstein from noise")'
     )
+
+
+def stretch(answers: Answers, rings: np.ndarray) -> str:
+    """Neighbouring rings (positions) by their resolutions: at 205 Å, or from 34.1 to 12.8 Å."""
+    first, last = (f"{1 / answers.frequency[ring]:.3g}" for ring in (rings[0], rings[-1]))
+    return f"at {first} {answers.unit}" if first == last else f"from {first} to {last} {answers.unit}"
+
+
+def in_words(parts: list[str]) -> str:
+    """One, two and three; of more than four the first three, and how many there are besides."""
+    if len(parts) > 4:
+        parts = [*parts[:3], f"in {len(parts) - 3} stretches more"]
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def unseen(answers: Answers) -> str:

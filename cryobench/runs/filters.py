@@ -11,7 +11,7 @@ from cryobench.config.compose import suggestion
 from cryobench.errors import InputError
 from cryobench.runs.damage import is_word
 from cryobench.runs.record import Record
-from cryobench.runs.store import Store, results_folder
+from cryobench.runs.store import Store, results_folder, where_runs_are
 
 BESIDE = ("status", "seed", "reason", "task")  # what a record says outside its config's groups
 
@@ -88,9 +88,7 @@ def stores(results: str | None) -> list[Store]:
         return [Store(results_folder(results))]
     folders = [Store(path.parent) for path in sorted(Path("results").glob("*/runs"))]
     if not folders:
-        raise InputError(
-            "expected results folders in results/, got none; do a run first, or name a folder by --results"
-        )
+        raise InputError(f"expected results folders in results/, got none; {where_runs_are()}")
     return folders
 
 

@@ -168,7 +168,18 @@ def results_folder(given: str | None) -> Path:
     """--results DIR, by default the committed folder. Raises InputError if it holds no runs."""
     folder = Path(os.path.expanduser(given or "results/rnap_ecoli-desk"))
     if not (folder / "runs").is_dir():
-        raise InputError(
-            f"--results: expected a folder with runs in it, got {folder}; run a sweep first, or name its folder"
-        )
+        raise InputError(f"--results: expected a folder with runs in it, got {folder}; {where_runs_are()}")
     return folder
+
+
+def where_runs_are(run_id: str | None = None) -> str:
+    """What to do where a results folder, or this run in it, isn't there: which folders are, or how to come by one."""
+    folders = [path.parent for path in sorted(Path("results").glob("*/runs")) if any(path.glob("[!.]*/record.json"))]
+    if having := [folder for folder in folders if run_id and Store(folder).finished(run_id)]:
+        return f"it is in {having[0]}: add --results {having[0]}"
+    if folders:
+        return f"--results names another folder; those here: {', '.join(map(str, folders))}"
+    return (
+        f"there are no results in {Path.cwd()}: those that come with cryobench are in its checkout, in results/; a run makes "
+        "some of your own, and --results names a folder elsewhere"
+    )
