@@ -21,7 +21,7 @@ TYPES = {
 }
 UNITS = {"image": "image by image", "batch": "batch by batch"}
 IN_FIGURE = {
-    "image": "each training pair contaminated or not by itself",
+    "image": "training pairs contaminated one by one",
     "batch": "whole training batches contaminated",
 }
 SHARES = (0.0, 0.1, 0.2, 0.3)

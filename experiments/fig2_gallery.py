@@ -19,7 +19,7 @@ NAMES = {"oracle": "clean"}
 LIMIT = "Bayes limit"
 LIMITS = {  # what the limits among the panels are, in the place that these leave empty
     "Linear limit": "Linear limit: the best linear filter, from clean images",
-    LIMIT: "Bayes limit: no denoiser has a lower MSE in expectation",
+    LIMIT: "Bayes limit: no denoiser that is not told the pose has a lower MSE in expectation",
 }
 IMAGE = 0  # which test image
 

@@ -20,6 +20,7 @@ from cryobench.tables import frame
 from cryobench.tables.clustered import EMBEDDINGS, clusterings
 
 FILES = {"random": "fig3_clustering", "motion": "fig3_clustering_fixed_view"}
+FEW = {1: "¹", 2: "²"}  # seeds → the sign behind a mean
 COLUMNS, PANEL = 4, 2.15  # a line; inches
 SAME = 0.02  # of the whole extent: points of a kind that lie closer cannot be told apart
 
@@ -33,7 +34,7 @@ def write(store: Store) -> list[Path]:
         if first:
             shown = [records[0] for records in rows.values() if records]
             means = {
-                (row, embedding): float(one.correct.mean())
+                (row, embedding): f"{one.correct.mean():.1f} on average{FEW.get(one.seeds, '')}"
                 for row, records in rows.items()
                 for embedding, one in clusterings(records).items()
             }
@@ -43,10 +44,11 @@ def write(store: Store) -> list[Path]:
 
 
 @figure.styled
-def draw(first: dict[str, dict], view: str, means: dict[tuple[str, str], float], seeds: list[int]):
+def draw(first: dict[str, dict], view: str, means: dict[tuple[str, str], str], seeds: list[int]):
     """Above a panel for each method, in the Isomap plane; below, where the GAN has a record, one for each embedding.
 
-    first: row → the clustering that is shown; means: (row, embedding) → the count on average over draws; seeds: those shown.
+    first: row → the clustering that is shown; means: (row, embedding) → the count on average over draws, in words; seeds: those
+    shown.
     """
     paper = PAPER if view == PUBLISHED else {}
     above = [
@@ -80,17 +82,18 @@ def draw(first: dict[str, dict], view: str, means: dict[tuple[str, str], float],
     images = 2 * next(iter(first.values()))["each"]
     by_chance = f"guessing gets {guessing(images)[0]:.0f}, as the better labelling counts"
     which = f"one draw of {images}, seed {' or '.join(map(str, seeds))}"
-    title = (
-        f"shown: {which}; on average: over all draws and seeds\nn of {images}: images in the right cluster; {by_chance}"
+    once = (
+        " (¹: of one seed, ²: of two)" if any(sign in mean for mean in means.values() for sign in FEW.values()) else ""
     )
+    title = f"shown: {which}; on average: over all draws and seeds{once}\nn of {images}: images in the right cluster; {by_chance}"
     sheet.legend(entries.values(), entries, loc="outside lower center", ncols=3, title=title)
     return sheet
 
 
-def scatter(axis, clustering: dict, embedding: str, title: str, mean: float, paper: int | None) -> None:
+def scatter(axis, clustering: dict, embedding: str, title: str, mean: str, paper: int | None) -> None:
     """Points of the first draw within the outlines of both clusters; a cross is an image in the wrong one.
 
-    mean: the count on average over all draws."""
+    mean: the count on average over all draws, in words."""
     points, right = np.array(clustering[embedding]["points"]), np.array(list(clustering[embedding]["right"][0])) == "1"
     closed = np.arange(points.shape[1]) >= clustering["each"]
     for group, colour, label in ((~closed, figure.COLOURS[1], "open"), (closed, figure.COLOURS[0], "closed")):
@@ -102,6 +105,7 @@ def scatter(axis, clustering: dict, embedding: str, title: str, mean: float, pap
             color=colour,
             marker="x",
             linewidth=1.2,
+            zorder=3,  # above all dots
             label=f"{label}, in the wrong cluster",
         )
     alike = all(np.ptp(points[:, group], axis=1).max() < SAME * np.ptp(points) for group in (~closed, closed))
@@ -109,7 +113,7 @@ def scatter(axis, clustering: dict, embedding: str, title: str, mean: float, pap
         axis.text(
             0.5, 0.25, "all images of a kind\ncoincide", ha="center", fontsize=figure.SMALL, transform=axis.transAxes
         )
-    count = f"{clustering[embedding]['correct'][0]} of {len(closed)} here, {mean:.1f} on average"
+    count = f"{clustering[embedding]['correct'][0]} of {len(closed)} here, {mean}"
     axis.set_title(title + (f" (paper: {paper})" if paper else "") + f"\n{count}", fontsize=figure.SMALL)
     axis.set(xticks=[], yticks=[], box_aspect=1)
 

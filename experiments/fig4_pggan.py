@@ -130,7 +130,9 @@ def training(trained: dict[str, list[Record]]):
     lower.axhline(1, color=figure.FAINT, linestyle=":", label="as varied as clean images")
     upper.set(yscale="log", ylabel="MSE")
     upper.set_title(
-        f"MSE on the validation part at SNR {SNR:g}, enlarged to full size; above: the net's size at each stage", pad=18
+        f"MSE on the validation part at SNR {SNR:g}, enlarged to full size; above: the net's size at each stage\n"
+        "the net that is kept has the lowest MSE after the last size has faded in",
+        pad=18,
     )
     lower.set(ylabel="variance, denoised / clean", xlabel="training images seen", ylim=(0, None))
     lower.set_title("How much denoised images differ from each other: their variance over that of clean ones")

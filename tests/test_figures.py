@@ -196,7 +196,7 @@ def test_points_that_coincide_are_told_of(spread):
     axis, rng = figure.new(3, 3).subplots(), np.random.default_rng(0)
     points = np.repeat([[0.0, 1.0], [0.0, 0.0]], 30, axis=1) + spread * rng.normal(size=(2, 60))
     shown = {"points": points.tolist(), "right": ["1" * 60], "correct": [60]}
-    fig3_clustering.scatter(axis, {"each": 30, "isomap": shown}, "isomap", "clean", 57.44, 54)
+    fig3_clustering.scatter(axis, {"each": 30, "isomap": shown}, "isomap", "clean", "57.4 on average", 54)
     assert axis.get_title() == "clean (paper: 54)\n60 of 60 here, 57.4 on average"
     assert ["coincide" in text.get_text() for text in axis.texts] == ([] if spread else [True])
 

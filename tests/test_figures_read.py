@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cryobench.experiments import image_size
+from cryobench.experiments import fig3_clustering, image_size
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
@@ -246,9 +246,13 @@ def test_one_draw_is_said_to_be_one_and_has_the_tables_mean_beside_it(drawn, req
     for name, view in (("fig3_clustering", "random"), ("fig3_clustering_fixed_view", "motion")):
         sheet = drawn[name]
         assert "one draw of 60, seed 0" in sheet.legends[0].get_title().get_text()
-        shown = table[(table["view"] == view) & (table["embedding"] == "isomap")]["mean"]
-        means = [re.search(r" of 60 here, (.*) on average", axis.get_title()) for axis in sheet.axes]
-        assert [one[1] for one in means if one][: len(shown)] == [f"{mean:.1f}" for mean in shown] and all(means)
+        shown = table[(table["view"] == view) & (table["embedding"] == "isomap")]
+        expected = [
+            f"{mean:.1f} on average{fig3_clustering.FEW.get(seeds, '')}"
+            for mean, seeds in zip(shown["mean"], shown["seeds"], strict=True)
+        ]
+        means = [re.search(r" of 60 here, (.*)", axis.get_title()) for axis in sheet.axes]
+        assert [one[1] for one in means if one][: len(shown)] == expected and all(means)
 
 
 @only(argvalues=[("fig_image_size", DESK128)], ids="-".join)
