@@ -14,6 +14,7 @@ from cryobench.data.io.unusable import described, refuse, unusable
 from cryobench.errors import InputError
 
 RANGE = re.compile(r"\s*([0-9]{1,15})\s*(?:(-)\s*([0-9]{1,15})?\s*)?")
+SMALLEST = 8  # px; of fewer, nothing is left around a particle that tells of the noise
 LEAVE_OUT = "leave out what is wrong, by --images"
 
 
@@ -49,6 +50,11 @@ def usable(
 
     learns: whether a method is fitted on them, which one image may outweigh. Raises InputError that names all that can't.
     """
+    if source.size < SMALLEST:
+        raise InputError(
+            f"{source.path}: expected images of {SMALLEST} px or more, which a particle and noise around it need, got "
+            f"{source.size} px"
+        )
     with bar(progress) as shown:
         task = shown.add_task("checking", total=len(rows))
         by_kind = unusable(source, rows, lambda done: shown.advance(task, done), heavy=learns)
