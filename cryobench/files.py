@@ -83,9 +83,11 @@ def whole(path: Path | str, needs: int = 0) -> Iterator[Path]:
 
 
 def new_file(path: Path, force: bool) -> None:
-    """Raise InputError if `path` exists (unless `force`), its folder doesn't, or the system allows no such name."""
+    """Raise InputError if `path` exists (unless `force`) or is a folder, its folder doesn't, or the system refuses it."""
     try:
         os.lstat(path)
+        if path.is_dir():
+            raise InputError(f"expected a file to write to, got {path}, which is a folder")
     except (FileNotFoundError, NotADirectoryError):
         if not path.parent.is_dir():
             raise InputError(f"expected a folder to write to, got {path.parent}, which does not exist") from None

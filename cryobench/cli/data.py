@@ -9,6 +9,7 @@ import typer
 
 from cryobench.cli.options import Overrides
 from cryobench.errors import InputError
+from cryobench.files import new_file
 
 
 def data(
@@ -19,6 +20,7 @@ def data(
     split: str = typer.Option("test", help="train or test."),
     noisy: bool = typer.Option(False, "--noisy", help="Write the noisy images instead of the clean ones."),
     picture: str = typer.Option(None, "--picture", help="A PNG of all conformations from one direction."),
+    force: bool = typer.Option(False, "--force", help="Write over a picture that exists."),
 ) -> None:
     """Simulate a data set (once), say what it is, and write it for other software.
 
@@ -36,6 +38,8 @@ def data(
         raise InputError(f"--split: expected train or test, got {split}")
     if picture and Path(picture).suffix != ".png":
         raise InputError(f"--picture: expected a file that ends in .png, got {picture}")
+    if picture and (Path(picture).exists() or Path(picture).parent.is_dir()):
+        new_file(Path(picture), force)
     parse(list(overrides or []))  # refuses two choices for one group, of which the last would win
     config = resolve(compose(list(overrides or [])))
     images = Images.of(config, progress=sys.stderr.isatty())

@@ -46,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = [at_home(word) for word in (sys.argv[1:] if arguments is None else arguments) if word]
     if os.getcwd() not in sys.path and "" not in sys.path:
         sys.path.insert(0, os.getcwd())  # a denoiser of the user's own lies where they stand
+    open_what_is_closed()
     print_what_can_be_printed()
     try:
         words, folders = config_folders(arguments)
@@ -106,6 +107,13 @@ def at_home(word: str) -> str:
     """key=~/folder with the home folder's name, which a shell leaves to us, and Hydra's grammar knows no ~."""
     key, equals, value = word.partition("=")
     return f"{key}={os.path.expanduser(value)}" if equals and (value == "~" or value.startswith("~/")) else word
+
+
+def open_what_is_closed() -> None:
+    """Standard output or error that the shell closed (>&-) lead nowhere; the next file that is opened would get their numbers."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))
 
 
 def print_what_can_be_printed() -> None:

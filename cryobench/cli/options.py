@@ -84,8 +84,8 @@ def opened(stack: str, images: str | None, pixel_size: float | None):
     from cryobench.data.io.listing import Listing
     from cryobench.particles.chosen import chosen_rows
 
-    if pixel_size is not None and not 0 < pixel_size < float("inf"):
-        raise InputError(f"--pixel-size: expected a number of Å above 0, got {pixel_size}")
+    if pixel_size is not None and not 0.01 <= pixel_size <= 1000:
+        raise InputError(f"--pixel-size: expected a number of Å from 0.01 to 1000, got {pixel_size}")
     source = open_images(stack, pixel_size)
     rows = chosen_rows(images, len(source))
     if isinstance(source, Listing):

@@ -15,7 +15,7 @@ from cryobench.checks import one_of, refuse, wrong_of
 from cryobench.data.cache import new_array
 from cryobench.data.dataset import DataSet
 from cryobench.data.io.stack import crop_centre, read_map, resample, same_pixel_size
-from cryobench.errors import InputError
+from cryobench.errors import InputError, note
 from cryobench.source import sha256_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Particles(DataSet):
         """The .star or .cs file, its stacks checked."""
         from cryobench.data.io.images import open_listing
 
-        star = open_listing(self._find(self.star))
+        star = open_listing(self._find(self.star), self.pixel_size_angstrom)
         total = self.n_train + self.n_test
         if len(star) < total:
             raise InputError(
@@ -138,8 +138,12 @@ class Particles(DataSet):
         """Å per pixel of the stack and voxel of the maps."""
         from cryobench.data.io.listing import agreed_pixel_size
 
-        if self.pixel_size_angstrom is not None:
-            return self.pixel_size_angstrom
+        if (given := self.pixel_size_angstrom) is not None:
+            self.particles.pixel_size  # noqa: B018 (says so where the star file lists another)
+            for name in self.maps:
+                if not same_pixel_size(voxel := read_map(self._find(name))[1], given):
+                    note(f"{name}: {given:g} Å per voxel as given; what its own header says, {voxel:g}, is not used")
+            return given
         known = {str(self.particles.path): self.particles.pixel_size}
         known |= {str(self._find(name)): read_map(self._find(name))[1] for name in self.maps}
         size = agreed_pixel_size(known)

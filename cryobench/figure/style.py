@@ -19,9 +19,10 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from cryobench.files import replacing, writable
+from cryobench.files import whole, writable
 from cryobench.printed import short
 
 
@@ -58,6 +59,7 @@ DARK_BAND = 0.32
 
 STYLE: Any = {
     "font.size": SMALL,
+    "text.parse_math": False,  # $ in a name of the user's is a $
     "axes.titlesize": SMALL + 1,
     "axes.labelsize": SMALL,
     "xtick.labelsize": SMALL,
@@ -157,14 +159,21 @@ def note(figure: Figure, words: str) -> None:
 
 
 def write(figure: Figure, file: Path) -> Path:
-    """Write one file, whole or not at all, in the format that its suffix names."""
-    with replacing(file) as part:
+    """Write one file, whole or not at all, in the format that its suffix names. Raises InputError where it can't be."""
+    for text in figure.findobj(Text):
+        text.set_text(drawable(text.get_text()))
+    with whole(file) as part:
         if file.suffix == ".svg":
             part.write_text(to_svg(figure, file.stem), encoding="utf-8")
         else:
             with matplotlib.rc_context(STYLE):
                 figure.savefig(part, format=file.suffix.removeprefix("."))
     return file
+
+
+def drawable(text: str) -> str:
+    """A text of which the bytes that are no UTF-8, as in a file's name, are shown as such."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def to_svg(figure: Figure, name: str) -> str:

@@ -19,6 +19,7 @@ LOOKED_AT = 64  # images
 # How many times the variance around particles theirs may be. Recorded ones have a few times, averages of a thousand some hundred
 # times; of simulated maps, clean images and those that cwf denoised it is a thousand and more.
 NOISELESS = 1000.0
+SMALLEST = 8  # px; of fewer, nothing is left around a particle that tells of the noise
 LEAVE_OUT = "leave out what is wrong, by --images"
 
 
@@ -54,6 +55,11 @@ def usable(
 
     learns: whether a method is fitted on them, which one image may outweigh. Raises InputError that names all that can't.
     """
+    if source.size < SMALLEST:
+        raise InputError(
+            f"{source.path}: expected images of {SMALLEST} px or more, which a particle and noise around it need, got "
+            f"{source.size} px"
+        )
     with bar(progress) as shown:
         task = shown.add_task("checking", total=len(rows))
         by_kind = unusable(source, rows, lambda done: shown.advance(task, done), heavy=learns)

@@ -54,12 +54,14 @@ def denoise_stack(
     """
     source.pixel_size  # noqa: B018 (pixel sizes that disagree are an error before anything is done)
     listing = out.with_suffix(source.ending) if isinstance(source, Listing) else None
-    inputs = [source.path, *(s.path for s in source.stacks)] if isinstance(source, Listing) else [source.path]
+    inputs = source.files() if isinstance(source, Listing) else [source.path]
     for path in filter(None, (out, listing, picture)):
         new_file(path, force=True)  # a name that the system allows
         if any(path.exists() and path.samefile(given) for given in inputs):
             raise InputError(f"-o: expected another file than the input, got {path}")
         new_file(path, force)
+    if isinstance(source, Listing):
+        source.pointing_to(out.name, np.arange(1))  # a name that can stand in such a file
     refuse_few(model, source.path, len(rows))
     rows = usable(source, rows, skip_bad, say, progress, learns=model.learns_from_stack)
     ctf_given = tell(model, source, rows, ctf, say)
@@ -84,13 +86,13 @@ def denoise_stack(
                 stack.append(denoised)
                 shown_images.append(denoised[shown_rows[inside(shown_rows, block)] - start])
                 shown.advance(task, block.stop - start)
-    shutil.rmtree(stages, ignore_errors=True)
-    if picture is not None:
-        from cryobench import figure
+        if picture is not None:  # before the stack is there, so that neither is without the other
+            from cryobench import figure
 
-        chosen = rows[shown_rows]
-        names = [source.named(row[None]).replace(" (", "\n(") for row in chosen]
-        figure.pairs(source.raw(chosen), np.concatenate(shown_images), names, picture, source.pixel_size)
+            chosen = rows[shown_rows]
+            names = [source.named(row[None]).replace(" (", "\n(") for row in chosen]
+            figure.pairs(source.raw(chosen), np.concatenate(shown_images), names, picture, source.pixel_size)
+    shutil.rmtree(stages, ignore_errors=True)
     if few:
         say(few.after(out.name))
     return [path for path in (out, listing, picture) if path is not None]

@@ -114,6 +114,10 @@ def from_file(path: Path | str, overrides: list[str]) -> Model:
         weights = load_file(path)
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         what = f"got {path}" if Path(path).exists() else f"there is none: {path}"
+        if Path(path).is_dir():
+            raise InputError(
+                f"--model: expected a file written by cryobench export, got {path}, which is a folder"
+            ) from None
         read = not isinstance(error, OSError | SafetensorError)
         why = "nothing of cryobench in its header" if read else " ".join(str(error).split())[:100]
         why = "" if isinstance(error, FileNotFoundError) else f" ({why})"

@@ -18,9 +18,10 @@ import numpy as np
 
 from cryobench.config.compose import build, cache_folder
 from cryobench.data.io.listing import Listing
+from cryobench.data.io.stack import numbers
 from cryobench.data.io.unusable import images_at_once
 from cryobench.data.pairs import open_pairs
-from cryobench.errors import InputError, note
+from cryobench.errors import BadImages, InputError, note
 from cryobench.evaluation.metrics import mse
 from cryobench.methods.base import denoised_by
 from cryobench.methods.imaging import Imaging
@@ -43,7 +44,7 @@ class Judged:
     pixel_size in Å or None; folds: positions of images that go through one fit; fit(k): fit the method to images other than
     those of fold k; own: whether they are of the data set that it comes from; how: in words, what it was fitted on, or "";
     few: of a fit to too few images, else None; ctf: of these images, for a method that is told of it; what it makes of
-    them is then held against them with the CTF in it, as they have it.
+    them is then held against them with the CTF in it, as they have it; named: what people call the images at these positions.
     """
 
     images: np.ndarray
@@ -54,6 +55,7 @@ class Judged:
     how: str = ""
     few: TooFew | None = None
     ctf: Ctf | None = None
+    named: Callable[[np.ndarray], str] = lambda positions: f"image {numbers(positions + 1)}"
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,10 @@ def ask(model: Model, judged: Judged, unseen: dict | None = None, progress: bool
             for before, after in zip(given, made, strict=True):
                 for start in range(0, len(fold), step):
                     rows = fold[start : start + step]
-                    after[rows] = seen(model, before[rows], None if judged.ctf is None else judged.ctf[rows])
+                    try:
+                        after[rows] = seen(model, before[rows], None if judged.ctf is None else judged.ctf[rows])
+                    except BadImages as bad:
+                        raise InputError(f"{judged.named(rows[bad.within(len(rows))])}: {bad.reason}") from None
                     shown.advance(task, len(rows))
     denoised, from_noise, first = made
     return Answers(
@@ -141,16 +146,21 @@ def stack_images(model: Model, prepared: Prepared, n: int, say=lambda text: None
         raise InputError(
             f"{prepared.source.path}: expected {FEWEST} images or more to judge a method on, got {min(n, total)}"
         )
-    if isinstance(source := prepared.source, Listing) and (again := source.take(prepared.rows).again()).size:
+    source = prepared.source
+    if isinstance(source, Listing) and (again := source.take(prepared.rows).again()).size:
         note(
             f"{source.path}: listed before, too: {source.named(prepared.rows[again])}; a method may be judged on what it was "
             "fitted on: leave them out with --images"
         )
     chosen = evenly(total, n)
     ctf = None if prepared.ctf is None else prepared.ctf[chosen]
+
+    def called(positions: np.ndarray) -> str:
+        return f"{source.path}: {source.named(prepared.rows[chosen[positions]])}"
+
     pixel_size = prepared.source.pixel_size and prepared.source.pixel_size * prepared.source.size / prepared.size
     if not model.learns_from_stack:
-        return Judged(prepared[chosen], pixel_size, [np.arange(len(chosen))], ctf=ctf)
+        return Judged(prepared[chosen], pixel_size, [np.arange(len(chosen))], ctf=ctf, named=called)
     rest = np.setdiff1d(np.arange(total), chosen)
     if len(rest) >= len(chosen):
         folds, how = [np.arange(len(chosen))], f"the other {len(rest)} images of the stack"
@@ -170,6 +180,7 @@ def stack_images(model: Model, prepared: Prepared, n: int, say=lambda text: None
         how=how,
         few=few,
         ctf=ctf,
+        named=called,
     )
 
 
@@ -199,7 +210,8 @@ def test_images(model: Model, n: int, progress: bool = False) -> Judged:
         model.method.fit(train.only(model.method.side_information))
     index = np.arange(min(n, len(test)))
     ctf = test.hints(frozenset({"ctf"}), index)["ctf"] if uses_ctf else None
-    return Judged(test.noisy(index), pairs.pixel_size, [index], own=True, ctf=ctf)
+    named = lambda positions: f"test image {numbers(positions + 1)}"  # noqa: E731
+    return Judged(test.noisy(index), pairs.pixel_size, [index], own=True, ctf=ctf, named=named)
 
 
 def has_conformations(model: Model, source) -> bool:

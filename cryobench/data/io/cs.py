@@ -39,7 +39,7 @@ NUMPY, PACKED = b"\x93NUMPY", b"\x94CSDAT"
 CONVERT = "convert it with pyem's csparc2star.py"
 LONGEST_HEADER = 2**18  # characters; a file of all fields has a few thousand
 SHOWN = 30  # field names in an error
-PATH, IDX, SIGN, PIXEL = "blob/path", "blob/idx", "blob/sign", "blob/psize_A"
+PATH, IDX, SIGN, PIXEL, SHAPE = "blob/path", "blob/idx", "blob/sign", "blob/psize_A", "blob/shape"
 POSE, SHIFT, SHIFT_PIXEL, CLASS = (
     "alignments3D/pose",
     "alignments3D/shift",
@@ -155,7 +155,7 @@ class Cs(Listing):
         """The file with these particles, their images now 0, 1, … of this stack, and every other field as it was."""
         before = self.particles[self.rows[np.asarray(indices)]]
         kinds = dict(self.kinds)
-        text = stack.encode() if kinds[PATH].kind == "S" else stack
+        text = stack.encode("utf-8", "surrogateescape") if kinds[PATH].kind == "S" else stack
         kinds[PATH] = np.dtype((kinds[PATH].type, max(1, len(text))))
         if np.iinfo(kinds[IDX]).max < len(before):
             kinds[IDX] = np.dtype("<u4")
@@ -169,17 +169,23 @@ class Cs(Listing):
     def _listed_pixel_sizes(self) -> np.ndarray | None:
         return self._numbers(PIXEL) if PIXEL in self.kinds else None
 
+    def _listed_sizes(self) -> np.ndarray | None:
+        return self._numbers(SHAPE, 2) if SHAPE in self.kinds else None
+
     @cached_property
     def _angles(self) -> np.ndarray:
         """(n, 3) rot, tilt and psi in degrees."""
         return euler_from_rotations(Rotation.from_rotvec(self._numbers(POSE, 3)).as_matrix())
 
+    @property
+    def _all_stacks(self) -> set[str]:
+        return {path_in(field) for field in set(self.particles[PATH].tolist())} - {""}
+
     @cached_property
     def _places(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         paths = self.particles[PATH][self.rows]
         which, kinds = pd.factorize(paths.astype(object))
-        names = [kind.decode("utf-8", "surrogateescape") if isinstance(kind, bytes) else kind for kind in kinds]
-        names = [name.removeprefix(">") for name in names]
+        names = [path_in(kind) for kind in kinds]
         if empty := [k for k, name in enumerate(names) if not name]:
             wrong = np.flatnonzero(np.isin(which, empty))
             raise InputError(f"{self.path}: expected the path of a stack in {PATH}, got none for {self.named(wrong)}")
@@ -205,6 +211,11 @@ class Cs(Listing):
                 f"{self.named(np.flatnonzero(~good))}"
             )
         return values
+
+
+def path_in(field: bytes | str) -> str:
+    """The path in a field of blob/path, of any bytes."""
+    return (field.decode("utf-8", "surrogateescape") if isinstance(field, bytes) else field).removeprefix(">")
 
 
 def read_cs(path: Path | str, pixel_size: float | None = None) -> Cs:

@@ -6,6 +6,7 @@ the shift that would centre the particle: in the image it lies at the centre min
 
 from __future__ import annotations
 
+import contextlib
 import os
 from abc import ABC, abstractmethod
 from dataclasses import replace
@@ -67,12 +68,21 @@ class Listing(ABC):
 
     @property
     @abstractmethod
+    def _all_stacks(self) -> set[str]:
+        """The stacks' names of all particles in the file, whichever are meant."""
+
+    @property
+    @abstractmethod
     def _places(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         """The stacks' names, and for each particle which of them and which image there, from 0; -1 where none is named."""
 
     @abstractmethod
     def _listed_pixel_sizes(self) -> np.ndarray | None:
         """(n,) as the file has them, whatever they are; None without any."""
+
+    @abstractmethod
+    def _listed_sizes(self) -> np.ndarray | None:
+        """(n, k) pixels along the images' edges as the file has them; None without any."""
 
     def poses(self, pixel_size: float | None) -> Poses:
         """Those of the particles, in images of this pixel size in Å. Raises InputError for missing columns."""
@@ -151,6 +161,14 @@ class Listing(ABC):
             "keep the project's folders as they were"
         )
 
+    def files(self) -> list[Path]:
+        """The file, and all stacks of it that are there, whichever of its particles are meant."""
+        found = [self.path]
+        for name in sorted(self._all_stacks):
+            with contextlib.suppress(InputError):
+                found.append(self._find(name))
+        return found
+
     @cached_property
     def stacks(self) -> list[Stack]:
         """The stacks that these particles are in. Raises InputError unless all have one size and the images named."""
@@ -173,6 +191,12 @@ class Listing(ABC):
                     f"{self.path}: expected image numbers up to {len(stack)}, which {stack.path} holds, got "
                     f"{last} for {self.named(rows[places[rows] >= len(stack)])}"
                 )
+        listed = self._listed_sizes()
+        if listed is not None and (other := (listed != stacks[0].size).any(axis=1)).any():
+            note(
+                f"{self.path}: it says {listed[other].flat[0]:g} px, where the images of {stacks[0].path} have {stacks[0].size}, "
+                f"for {self.named(np.flatnonzero(other))}: are its pixel size and origins those of these images?"
+            )
         return stacks
 
     def again(self) -> np.ndarray:

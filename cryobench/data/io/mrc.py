@@ -204,6 +204,8 @@ def pixel(fields: np.record, axis: str, path: Path) -> float | None:
     """Edge of a pixel in Å, None where the header has none, or none to be believed."""
     cell, sampling, length = float(fields["cella"][axis]), int(fields[f"m{axis}"]), int(fields[f"n{axis}"])
     if not (math.isfinite(cell) and cell > 0):
+        if cell != 0 and axis == "x":  # 0 is how a header says that it knows none (MRC2014)
+            note(f"{path}: its header's pixel size is not used, since its cell has an edge of {cell:g} Å")
         return None
     if sampling < 1 or (sampling == 1 and length > 1):  # mz of a stack is 1, too
         if axis == "x":

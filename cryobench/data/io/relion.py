@@ -62,6 +62,8 @@ def write_stack(
         starfile.write(_tables(name, size, pixel_size, rotations, labels, ctf, displaced), partial / f"{name}.star")
         partial.chmod(0o755)
         partial.rename(folder)
+    except InputError as error:  # the temporary folder is nobody's business
+        raise InputError(str(error).replace(str(partial), str(folder)) if partial else str(error)) from None
     except OSError as error:
         raise InputError(
             f"expected room for {folder}, got '{error.strerror or error}'; make room or write elsewhere"

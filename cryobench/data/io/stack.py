@@ -169,6 +169,7 @@ def new_stack(
                     file.set_extended_header(like.extended)
                 for name in KEPT:
                     file.header[name] = like.header[name]
+                file.header.nlabl = min(max(int(like.header["nlabl"]), 0), 10)  # MRC2014 has ten
             offset = file.data.offset
         with open(partial, "r+b") as file:
             file.seek(offset)

@@ -112,6 +112,9 @@ class Star(Listing):
                 return 1e4 * self.column("rlnDetectorPixelSize") / self.column("rlnMagnification")  # from μm
         return None
 
+    def _listed_sizes(self) -> np.ndarray | None:
+        return self.column("rlnImageSize")[:, None] if "rlnImageSize" in self.columns else None
+
     def _of_optics(self, name: str) -> list[str]:
         """A column of the optics table, one value a row; nothing where there is no such table."""
         return self.optics.cells(name, range(len(self.optics))) if self.optics is not None else []
@@ -137,6 +140,11 @@ class Star(Listing):
                 f"for {self.named(wrong)}"
             )
         return np.array(groups)
+
+    @property
+    def _all_stacks(self) -> set[str]:
+        """Without those of names that name no image."""
+        return {part[1] for name in set(self.table.cells(IMAGE, range(len(self.table)))) if (part := named_image(name))}
 
     @cached_property
     def _places(self) -> tuple[list[str], np.ndarray, np.ndarray]:

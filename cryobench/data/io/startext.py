@@ -175,11 +175,19 @@ def tokens(line: bytes) -> list[tuple[int, int, bool]]:
 
 
 def quoted(cell: str) -> bytes:
-    """A value as it is written: in quotes where it would be read otherwise as more words, or as none."""
+    """A value as it is written: in quotes where it would be read otherwise as more words, or as none.
+
+    Raises InputError for one that no quotes would hold, as a line's end.
+    """
     raw = cell.encode("utf-8", "surrogateescape")
     if split(raw) == [raw] and not raw.startswith(b"_"):
         return raw
-    return b"'" + raw + b"'" if b'"' in raw else b'"' + raw + b'"'
+    for mark in (b'"', b"'"):
+        if split(mark + raw + mark) == [raw] and raw.splitlines() == [raw]:
+            return mark + raw + mark
+    raise InputError(
+        f"expected a name that can stand in a .star file, in quotes of one kind, got {cell!r}; give another"
+    )
 
 
 def text(word: bytes) -> str:
