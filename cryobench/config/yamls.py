@@ -29,7 +29,7 @@ def check_chosen(overrides: Sequence[str], folders: Sequence[Path]) -> None:
         for folder in folders:
             file = folder / group.lstrip("+").partition("@")[0] / f"{name}.yaml"
             if name and os.path.lexists(file):
-                settings_in(file)
+                choice_in(file)
 
 
 def lying_here(group: str, name: str) -> str:
@@ -38,7 +38,7 @@ def lying_here(group: str, name: str) -> str:
     return f"; {found[0]} is here: add --config-dir {found[0].parts[0]}" if found else ""
 
 
-def settings_in(file: Path) -> dict[str, Any]:
+def choice_in(file: Path) -> dict[str, Any]:
     """key → value of a yaml. Raises InputError for one that is none, or anything else than that."""
     content = content_of(file)
     if not isinstance(content, dict):
