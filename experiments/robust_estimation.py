@@ -127,7 +127,7 @@ def setting(settings: dict) -> str:
     return (
         f"{words} D{len(settings['widths'])}(κ,B): a discriminator of so many hidden layers, the ℓ1 norm of its output weights "
         f"at most κ = {kappa}, of the weights into each unit of a further layer at most B = {settings['bound']:g}. So bounded, "
-        "its GAN has larger errors than those of Robust estimation of location, which are not."
+        "its GAN has larger errors than the unbounded ones of Robust estimation of location."
     )
 
 

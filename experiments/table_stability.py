@@ -34,7 +34,7 @@ def write(store: Store) -> list[Path]:
     """Write table_stability.md and .csv from the records of `+sweep=stability`."""
     runs, notes = watched(store)
     lines = [line for row in ROWS if runs.get(row) for line in measures(runs, row)]
-    head = ["training", "curve", "seeds", "mean", "std", "std/mean", "interquartile range"]
+    head = ["net", "curve", "seeds", "mean", "std", "std/mean", "interquartile range"]
     body = [
         [
             named(line["row"]),

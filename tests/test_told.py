@@ -193,7 +193,7 @@ def test_clustering(said):
         "random|exemplar|isomap|60|60|34.1|4\nmotion|CWF|isomap|60|60|43.9|51\nmotion|exemplar|isomap|60|60|33.5|30\n"
     )
     assert said("table_clustering", head + lines) == (
-        "Guessing gets 33.1, as the better of two labellings counts. Above that in most draws: in random views "
+        "Guessing gets 33.1, as the better labelling counts. Significantly more in most draws: in random views "
         "none of 2 methods (at best 34.7 of 60 images right, CWF), in one fixed view 1 of 2 methods (at best 43.9 "
         "of 60 images right, CWF)."
     )
@@ -255,13 +255,13 @@ def test_microscope(said):
     white = "Bayes limit|white|0.01|1|\nexemplar|white|0.02|1.66|1\nCWF|white|0.1|11|2\nBM3D|white|0.2|15|3\n"
     alike = "exemplar|CTF|0.1|1.1|1\nCWF|CTF|0.2|4|2\nBM3D|CTF|1.3|25|3\nCWF not told|CTF|1|20|4"
     assert said("table_microscope", head + white + alike) == (
-        "By mean NMSE 3 of 3 pairs of methods keep their order from “white” to “CTF”. The lowest NMSE: exemplar (1.66 × limit) "
-        "in the first, exemplar (1.10 × limit) in the last."
+        "By mean NMSE 3 of 3 pairs of methods keep their order from “white” to “CTF”. Lowest of those: exemplar (1.66 "
+        "× limit) in the first, exemplar (1.10 × limit) in the last."
     )
     other = "exemplar|CTF|2|25|3\nCWF|CTF|0.2|4|2\nBM3D|CTF|0.1|2|1"
     assert said("table_microscope", head + white + other) == (
-        "By mean NMSE none of 3 pairs of methods keep their order from “white” to “CTF”. The lowest NMSE: exemplar (1.66 × "
-        "limit) in the first, BM3D (2.00 × limit) in the last."
+        "By mean NMSE none of 3 pairs of methods keep their order from “white” to “CTF”. Lowest of those: exemplar "
+        "(1.66 × limit) in the first, BM3D (2.00 × limit) in the last."
     )
     assert said("table_microscope", head + white) == ""
 

@@ -198,10 +198,16 @@ def claims(file: Path) -> str:
     held = sum(set(says) in ({"holds"}, {"equivalent"}) for says in by_claim.values())
     throughout = sum(set(says) == {"reversed"} for says in by_claim.values())
     in_part = sum("reversed" in says for says in by_claim.values()) - throughout
+    few = sum(set(says) <= {"too few seeds", "not run"} for says in by_claim.values())
     kinds = (
         (throughout, "is reversed throughout", "are reversed throughout"),
         (in_part, "is reversed in part", "are reversed in part"),
-        (len(by_claim) - held - throughout - in_part, "is undecided or holds in part", "are undecided or hold in part"),
+        (
+            len(by_claim) - held - throughout - in_part - few,
+            "is undecided or holds in part",
+            "are undecided or hold in part",
+        ),
+        (few, "has too few seeds", "have too few seeds"),
     )
     became = ", ".join(
         [

@@ -202,7 +202,7 @@ if (by("gallery")) {
     by("bar").hidden = !left.bar;
     if (left.bar) by("compare").style.setProperty("--bar", `${left.bar.percent}%`);
     by("bar").firstElementChild.textContent = left.bar ? left.bar.text : "";
-    const mse = (method) => (method.mse[index] === null ? "no MSE" : `MSE ${method.mse[index].toExponential(2)}`);
+    const mse = (method) => (method.mse[index] === null ? "no MSE" : `MSE of this image ${method.mse[index].toExponential(2)}`);
     by("scores").textContent = `Left: ${left.name}, ${mse(left)}. Right: ${right.name}, ${mse(right)}.`;
   };
   by("snr").addEventListener("change", refill);

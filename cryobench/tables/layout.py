@@ -12,6 +12,7 @@ from cryobench.tables.text import booktabs, escaped, explained, formatted, page,
 COLUMNS = ("row", "snr", "metric", "mean", "spread", "n_seeds", "paper", "paper_spread", "verdict")
 HEADINGS = {"mse": "MSE", "psnr": "PSNR", "ssim": "SSIM"}  # NMSE stands in the csv alone
 TIMES = {"bayes": ("× Bayes", r"$\times$ limit"), "linear": ("× linear", r"$\times$ linear")}
+ONCE = "¹"
 READING = {
     "bayes": " × Bayes: over the Bayes limit's MSE under the same noise, seed by seed; where it has fewer, over their mean.",
     "linear": " × linear: over that of the best linear filter that turns with the image.",
@@ -55,9 +56,10 @@ class Grid:
         """The cells of a row, column by column."""
         return [self.at[row, metric, snr] for metric, snr in self.columns]
 
-    def texts(self, row: str) -> list[str]:
-        """A row's numbers, then its MSE as a multiple of each limit."""
-        times = [multiple(self.at[row, "mse", snr], name) for name, snrs in self.limits.items() for snr in snrs]
+    def texts(self, row: str, once: str = "") -> list[str]:
+        """A row's numbers, then its MSE as a multiple of each limit; once: what stands behind a multiple of one seed."""
+        places = [(name, self.at[row, "mse", snr]) for name, snrs in self.limits.items() for snr in snrs]
+        times = [multiple(cell, name) + once * (len(cell.values) == 1) for name, cell in places]
         return [*(formatted(cell.metric, cell.mean, cell.spread) for cell in self.line(row)), *times]
 
 
@@ -78,7 +80,7 @@ def to_markdown(cells: list[Cell], title: str, corner: str, notes: list[str]) ->
             row_cells = grid.line(row)
             side_information = ", ".join(next((cell.side_information for cell in row_cells if cell.values), ())) or "–"
             seeds = counted([cell for cell in row_cells if cell.metric == "mse"])
-            lines.append([printed.named(row), *grid.texts(row), seeds, side_information])
+            lines.append([printed.named(row), *grid.texts(row, ONCE), seeds, side_information])
         return pipes(lines)
 
     paper = [head, *([printed.named(row), *map(paper_format, grid.line(row))] for row in grid.published)]
@@ -86,6 +88,8 @@ def to_markdown(cells: list[Cell], title: str, corner: str, notes: list[str]) ->
     where = f"Images: {images}. " if images else ""
     unit = " PSNR in dB." if any(metric == "psnr" for metric, _ in grid.columns) else ""
     caption = f"{where}Ours: mean(spread over seeds).{unit}" + "".join(READING[name] for name in grid.limits)
+    once = any(len(cell.values) == 1 for cell in cells) and grid.limits
+    caption += f" {ONCE}: one seed, over the limit of its own test images." if once else ""
     more = ["Not in the paper:", ours(grid.others)] if grid.others else []
     words = explained(word for cell in cells for word in cell.side_information)
     return page(f"# {title}", caption, ours(grid.published), *more, words, "The paper's:", pipes(paper), *notes)

@@ -48,14 +48,14 @@ The NMSE of each method's test images, the mean over seeds (¹: one seed). A col
 in code; *rnap_ecoli* and *rnap_mtb*, the RNA polymerase of E. coli and of M. tuberculosis), the scale if it is not desk, the \
 SNR. × Bayes limit: as a multiple of the NMSE of the posterior mean given the true volumes (`method=bayes`) under the same \
 noise, seed by seed (where that has fewer seeds, of their mean). × linear limit, where no Bayes limit was run: of that of the \
-best linear filter that turns with the image (`method=wiener`). NMSE, where there is no limit of these settings (clipped \
-noise, a microscope): the NMSE itself. A row is a method, what one types for it in brackets. What it used beyond noisy images \
-stands beside it: methods that were told more are no rivals of those that were told less."""
+best linear filter that turns with the image (`method=wiener`). NMSE, where no limit is set beside it here (clipped noise; a \
+microscope, whose own table has limits): the NMSE itself. A row is a method, what one types for it in brackets. What it used \
+beyond noisy images stands beside it: methods that were told more are no rivals of those that were told less."""
 BELOW = """\
 Rows have the settings of a method's yaml or, where no task has records of these, those that the most tasks have, and stand in \
 the order of the geometric mean of their multiples of the linear limit under plain noise. Other tables' multiples are those of \
 the MSE, which differ a little: there, images of large variance count for more. What methods do that are told of the CTF is in \
-`table microscope`."""
+the table of the microscope (`python -m cryobench table microscope`)."""
 
 
 @dataclass(frozen=True)
@@ -181,9 +181,10 @@ def lines(leaders: Board, tasks: Sequence[Task], least: int = 1) -> list[list[st
         row = [cells.get(task.key) for task in tasks]
         if sum(cell is not None for cell in row) >= least:
             first = next(cell for cell in row if cell).records[0]
+            used = dict.fromkeys(word for cell in row if cell for one in cell.records for word in one.side_information)
             untold = any(task.config["noise"].get("ctf") for task in tasks) and "ctf" not in first.side_information
             name = one_line(titled(method, settings, first)) + (", not told of a CTF" if untold else "")
-            out.append([name, ", ".join(first.side_information) or "–", *map(shown, row)])
+            out.append([name, ", ".join(sorted(used)) or "–", *map(shown, row)])
     return out
 
 

@@ -111,7 +111,7 @@ def table_microscope(lines: Lines) -> str:
     return (
         f"By mean NMSE {kept or 'none'} of {findings.counted(len(pairs), 'pair')} of methods keep their order from “{first}” to "
         f"“{last}”. "
-        f"The lowest NMSE: {best(first)} in the first, {best(last)} in the last."
+        f"Lowest of those: {best(first)} in the first, {best(last)} in the last."
     )
 
 

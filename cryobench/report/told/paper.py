@@ -132,7 +132,7 @@ def table_clustering(lines: Lines) -> str:
         return ""
     guessed = guessing(int(shown[0]["images"]))[0]
     return (
-        f"Guessing gets {guessed:.1f}, as the better of two labellings counts. Above that in most draws: "
+        f"Guessing gets {guessed:.1f}, as the better labelling counts. Significantly more in most draws: "
         f"{', '.join(parts)}."
     )
 
