@@ -72,9 +72,9 @@ def in_words(drawn: list[dict[str, list[tuple[int, list[float]]]]]) -> str:
         "from clean images": [name for name in methods if name not in WITHOUT_CLEAN],
     }
     said = [f"{how}: {', '.join(map(named, names))}" for how, names in learn.items() if names]
-    numbers = {len(some) for by_method in drawn for points in by_method.values() for _, some in points}
-    marks = figure.marked(numbers)
-    if len(numbers) > 1:
+    lines = [[len(some) for _, some in points] for by_method in drawn for points in by_method.values()]
+    marks = figure.marked(number for line in lines for number in line)
+    if any(len(set(line)) > 1 for line in lines):
         marks += "\nlines join means over unequal numbers of seeds, whose test images differ; so do the limits'"
     told = [name for name in ("refined", "rebuilt") if name in methods]
     poses = (

@@ -27,6 +27,7 @@ from matplotlib.text import Text
 from scipy.stats import pearsonr
 
 from cryobench import figure
+from cryobench.errors import InputError
 from cryobench.evaluation import metrics
 from cryobench.evaluation.chance import guessing
 from cryobench.figure import images, style
@@ -487,6 +488,6 @@ def test_a_picture_is_written_whole_or_not_at_all(tmp_path, monkeypatch, suffix)
 
     monkeypatch.setattr(Figure, "savefig", half)
     for target in (file, tmp_path / f"b.{suffix}"):
-        with pytest.raises(OSError, match="No space"):
+        with pytest.raises(InputError, match="No space"):
             figure.write(sheet, target)
     assert file.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == [file.name]
