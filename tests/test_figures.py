@@ -223,6 +223,7 @@ def test_a_single_number_of_images_is_seen_and_told():
     assert lines["exemplar"].get_markersize() > lines["CWF"].get_markersize()
     assert fig_exemplars.in_words([by_method, {}]).splitlines() == [
         "marks: means over 2 seeds; ticks: single seeds; a mark without ticks is one seed",
+        "lines join means over unequal numbers of seeds, whose test images differ; so do the limits'",
         "marks that would overlap are shifted sideways",
         "learning without clean images: CWF; from clean images: exemplar",
     ]
