@@ -152,16 +152,17 @@ def by_claim(results: list[Finding]) -> dict[Claim, list[Finding]]:
     return {claim: [f for f in results if f.claim == claim] for claim in dict.fromkeys(f.claim for f in results)}
 
 
+VERDICTS = """\
+*holds*: significant, in the claim's direction; *reversed*: significant, against it; *equivalent*: within the margin by two \
+one-sided tests; *undecided*: none of these. Of a claim that rows hardly differ, what it says is *equivalent*, and *reversed* is \
+a difference significantly beyond the margin. Fewer than three seeds allow no verdict."""
 NOTES = """\
-In brackets behind a claim stands where the supplement has it. An effect is the \
-difference in MSE of the row that is claimed better (or as good) relative to the baseline, −10 % is a tenth lower: the mean \
-over seeds of the logarithm of the ratio, each seed's MSE the mean over the same test images. The test is two-sided at 5 %, \
-with variances over seeds moderated by the rows of a kind (the same net, or none); p values are corrected for the comparisons \
-of their claim (Holm). *holds*: significant, in the claim's direction; *reversed*: significant, against it; *equivalent*: \
-within the margin by two one-sided tests; *undecided*: none of these. Of a claim that rows hardly differ, what it says is \
-*equivalent*, and *reversed* is a difference significantly beyond the margin. Fewer than three seeds allow no verdict. Rows \
-(α,β), as (0,0), are the ResNets of Table 1; (0,0)-GAN + ℓ1 and the like are those of Table 2, of convolutions only. How, and \
-how often it errs: docs/statistics.md."""
+In brackets behind a claim stands where the supplement has it. An effect is the difference in MSE of the row that is claimed \
+better (or as good) relative to the baseline, −10 % is a tenth lower: the mean over seeds of the logarithm of the ratio, each \
+seed's MSE the mean over the same test images. The test is two-sided at 5 %, with variances over seeds moderated by the rows of \
+a kind (the same net, or none); p values are corrected for the comparisons of their claim (Holm). Rows (α,β), as (0,0), are the \
+ResNets of Table 1; (0,0)-GAN + ℓ1 and the like are those of Table 2, of convolutions only. How, and how often it errs: \
+docs/statistics.md."""
 OF_EACH = """\
 An interval is that of its comparison alone, and p is corrected for all comparisons of the claim, so an undecided one may \
 have an interval without 0. Where the claim is that rows hardly differ, p is that of a difference beyond the margin. Of an \
@@ -190,6 +191,7 @@ def to_markdown(results: list[Finding]) -> str:
         "# What the supplement claims",
         f"{len(claims)} claims; of all comparisons, {verdict(results)}.",
         decided_by(results),
+        VERDICTS,
         pipes(lines, left=2),
         NOTES,
         "## Every comparison",

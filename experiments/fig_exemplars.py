@@ -32,7 +32,7 @@ def write(store: Store) -> list[Path]:
     drawn = [curves(runs, snr) for snr in SNRS]
     limits, linear = ([limit_of(runs, name)(snr) for snr in SNRS] for name in ("bayes", "linear"))
     apart, span = far(drawn, limits), spread(drawn)
-    canvas = figure.new(9.0, 5.6 if apart else 4.8)
+    canvas = figure.new(9.0, 6.2 if apart else 5.0)
     axes = canvas.subplots(
         1 + apart, len(SNRS), sharex="col", sharey="row", squeeze=False, height_ratios=(4, 1)[: 1 + apart]
     )

@@ -215,7 +215,7 @@ def test_the_readmes_count_the_gallerys_methods(drawn):
 @only(argvalues=[("fig2_gallery", DESK)], ids="-".join)
 def test_the_findings_count_the_methods_of_the_galleries_at_64_px(drawn):
     text = (RESULTS / "README.md").read_text("utf-8")
-    assert all(f"by {methods_of(sheet)} methods and the limit" in text for sheet in drawn.values()) and drawn
+    assert all(f"by {methods_of(sheet)} methods and the two limits" in text for sheet in drawn.values()) and drawn
 
 
 @only(argvalues=[("fig2_gallery", DESK128)], ids="-".join)

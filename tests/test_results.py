@@ -149,6 +149,6 @@ def test_the_readmes_table_is_that_of_the_records():
 def test_what_a_verdict_is_stands_before_the_first(path):
     """A reader meets the rule, then what was decided by it."""
     text = path.read_text("utf-8")
-    for word in ("agrees", "holds", "reversed", "equivalent", "undecided", "faster", "slower"):
+    for word in ("agrees", "holds", "reversed", "equivalent", "undecided", "better", "worse"):
         if (first := re.search(rf"\| {word}\b", text)) and (told := re.search(rf"\*{word}\*|\b{word}:", text)):
             assert told.start() < first.start(), word

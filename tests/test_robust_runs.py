@@ -30,7 +30,7 @@ def test_the_sweep_leaves_tables_and_the_figure_and_no_table_of_denoising_sees_i
     for kind in ("location", "scatter"):
         assert {file.suffix for file in (results / "tables").glob(f"robust_{kind}.*")} == {".md", ".csv", ".tex"}
     location = (results / "tables" / "robust_location.md").read_text()
-    assert "N(0,I), far, p=10, n=5000, ε=0.2" in location and "| coordinate median |" in location
+    assert "N(0,I), far, p=10" in location and "| coordinate median |" in location
     rates = (results / "tables" / "robust_rates.md").read_text()
     assert "| (1,-1)-GAN D1(κ,B)† | ε |" in rates and "| 1.00 |" in rates
     assert (results / "figures" / "fig_robust_rates.svg").exists()

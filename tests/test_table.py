@@ -125,7 +125,7 @@ def test_every_text_of_a_table_has_the_multiple_of_the_limit_and_latex_a_rule_ab
     assert (
         "CWF & 2.00e-2(--) & 4.00" in body[1] and "noisy" in body[2] and "Bayes limit & 5.00e-3(--) & 1.00" in body[2]
     )
-    assert "| CWF | 2.00e-2(–) | 4.00 |" in layout.to_markdown(computed, "T", "Method", [])
+    assert "| CWF | 2.00e-2(–) | 4.00¹ |" in layout.to_markdown(computed, "T", "Method", [])
 
 
 def test_the_side_information_of_a_table_is_explained_below_it():
@@ -163,7 +163,7 @@ def test_the_linear_limit_and_nmse_stand_where_records_have_them():
     text_ = layout.to_markdown(computed, "T", "Method", [])
     assert (
         "| Method | MSE | × Bayes 0.1 | × linear 0.1 | seeds |" in text_
-        and "| CWF | 2.00e-2(–) | 4.00 | 2.00 | 1 |" in text_
+        and "| CWF | 2.00e-2(–) | 4.00¹ | 2.00¹ | 1 |" in text_
     )
     assert r"$\times$ limit & $\times$ linear" in layout.to_tex(computed, "T", "Method", "t")
     elsewhere = record("Linear limit", "methods", "scale=desk", metrics=nmse(5.0))
