@@ -210,8 +210,11 @@ def test_images(model: Model, n: int, progress: bool = False) -> Judged:
         model.method.fit(train.only(model.method.side_information))
     index = np.arange(min(n, len(test)))
     ctf = test.hints(frozenset({"ctf"}), index)["ctf"] if uses_ctf else None
-    named = lambda positions: f"test image {numbers(positions + 1)}"  # noqa: E731
-    return Judged(test.noisy(index), pairs.pixel_size, [index], own=True, ctf=ctf, named=named)
+
+    def called(positions: np.ndarray) -> str:
+        return f"test image {numbers(positions + 1)}"
+
+    return Judged(test.noisy(index), pairs.pixel_size, [index], own=True, ctf=ctf, named=called)
 
 
 def has_conformations(model: Model, source) -> bool:

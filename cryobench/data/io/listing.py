@@ -202,8 +202,8 @@ class Listing(ABC):
     def again(self) -> np.ndarray:
         """Positions of particles whose image an earlier one has, or names by another path."""
         _, which, places = self._places
-        paths = [stack.path.resolve() for stack in self.stacks]
-        first = np.array([paths.index(path) for path in paths])
+        known: dict[Path, int] = {}  # of a stack that several names lead to the first
+        first = np.array([known.setdefault(stack.path.resolve(), len(known)) for stack in self.stacks])
         images = np.stack([first[which], np.maximum(places, 0)], axis=1)
         _, earliest = np.unique(images, axis=0, return_index=True)
         return np.setdiff1d(np.arange(len(self)), earliest)
