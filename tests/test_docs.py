@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import cryobench
-from cryobench.config.compose import GROUPS
+from cryobench.config.schema import GROUPS
 from cryobench.methods.base import SIDE_INFORMATION
 
 ROOT = Path(__file__).parents[1]

@@ -25,7 +25,8 @@ from omegaconf.errors import OmegaConfBaseException
 from test_structures import PDB
 
 from cryobench.config import identity
-from cryobench.config.compose import compose, readable, resolve
+from cryobench.config.compose import compose, resolve
+from cryobench.config.mistakes import readable
 from cryobench.data.io import mrc, startext
 from cryobench.data.io.images import open_images
 from cryobench.data.io.stack import Stack, read_map

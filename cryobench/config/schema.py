@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 
 from cryobench.checks import above_zero, at_least, one_of, refuse
-from cryobench.config.identity import FULL
+from cryobench.config.identity import BUILT, FULL
 from cryobench.errors import MissingPackage
 
 ACCELERATORS = ("cpu", "gpu", "cuda", "mps", "auto")
@@ -100,3 +100,4 @@ class Scale:
 
 
 SETTINGS = {"trainer": Trainer, "protocol": Protocol, "scale": Scale}
+GROUPS = (*BUILT, *SETTINGS)  # the groups of a config that denoises

@@ -17,8 +17,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from cryobench.config import hydra
 from cryobench.config.command import as_command
-from cryobench.config.compose import GROUPS, compose, readable, resolve
+from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
+from cryobench.config.mistakes import readable
+from cryobench.config.schema import GROUPS
 from cryobench.errors import InputError
 
 SETS_A_VALUE = re.compile(rf"((?:{'|'.join(GROUPS)})(?:\.\w+)+|seed)=")

@@ -15,7 +15,8 @@ import numpy as np
 from hydra.utils import get_class
 
 from cryobench.config.again import at_home
-from cryobench.config.compose import build, cache_folder, compose, resolve, suggestion
+from cryobench.config.compose import build, cache_folder, compose, resolve
+from cryobench.config.mistakes import suggestion
 from cryobench.errors import InputError, one_line
 from cryobench.methods.base import Denoiser, WithSigma
 from cryobench.methods.imaging import Whitening

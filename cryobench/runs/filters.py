@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from cryobench.config.compose import suggestion
+from cryobench.config.mistakes import suggestion
 from cryobench.errors import InputError
 from cryobench.runs.damage import is_word
 from cryobench.runs.record import Record
