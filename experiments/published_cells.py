@@ -35,7 +35,7 @@ SWITCHES = {"clipped": {"noise.clip": True}, "unclipped": {"noise.clip": False}}
 TRIED: dict[str, dict[str, list[str]]] = {
     "alpha_beta": {"method.batch_norm": ["precise"]},
     "lambda": {"method.batch_norm": ["precise"]},
-    "methods": {"method.critic_norm": ["layer", "none"]},
+    "methods": {"method.critic_norm": ["layer", "none"], "method.batch_norm": ["precise"]},
 }
 
 
@@ -86,7 +86,8 @@ def explanations(runs: pd.DataFrame) -> dict:
     ]
     variants += [
         (row, "protocol=released", {**wanted, "protocol.name": "released", "noise.clip": True})
-        for row, wanted in frame.sweep_rows("released").items()
+        for sweep in SWEEPS.values()
+        for row, wanted in frame.sweep_rows(sweep).items()
     ]
     variants += [
         (row, f"{key}={value}", {**wanted, key: value})
