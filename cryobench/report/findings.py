@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from cryobench.printed import multiple, named, short
+from cryobench.evaluation.statistics import LEVEL
+from cryobench.printed import listed, multiple, named, short
 from cryobench.report.methods import IN_SHORT, in_short
 from cryobench.report.summary import Row, rows, snrs
 from cryobench.runs.record import Record
@@ -28,6 +29,10 @@ ANSWERS = {
     "not run": "are not run",
 }
 FEW = 10  # methods that are named in a line
+PAPERS_SIZE = 128  # px
+NAMED = 3  # methods that are named within brackets
+NEAR_MEAN = 0.02  # of the mean image's MSE
+FEW_SEEDS = "too few seeds"
 
 
 def lines(store: Store, runs: pd.DataFrame) -> list[str]:
@@ -42,7 +47,10 @@ def lines(store: Store, runs: pd.DataFrame) -> list[str]:
             *nearest(ranked, levels),
             no_better_than_the_mean(ranked, levels),
             claims(tables / "claims.csv"),
-            published(tables / "published_cells.csv"),
+            published(
+                tables / "published_cells.csv",
+                {record.config["data"]["image_size"] for record in runs["record"] if record.done},
+            ),
         )
         if text
     ]
@@ -97,10 +105,10 @@ def limit(ranked: Sequence[Row], levels: Sequence[float]) -> str:
         if row.judged and (at := [f"{snr:g}" for snr in levels if (row.times(snr) or 1.0) < 1])
     }
     who = " and ".join(f"{name} at SNR {' and '.join(at)}" for name, at in below.items())
-    chance = f"; that {who} {'comes' if len(below) == 1 else 'come'} out at or below it here is chance" if below else ""
+    chance = f"; {who} {'comes' if len(below) == 1 else 'come'} out at or below it here, by chance" if below else ""
     return (
-        f"The Bayes limit, {IN_SHORT['bayes']}, is an MSE of {' and '.join(floors)}: no method that is not told the pose "
-        f"can be lower in expectation{chance}."
+        f"The Bayes limit, {IN_SHORT['bayes']}, is an MSE of {' and '.join(floors)}: only a method that is told each particle's "
+        f"pose can be lower on average{chance}."
     )
 
 
@@ -113,15 +121,20 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
     def is_net(row: Row) -> bool:
         return row.published and "clean" in row.side_information
 
-    kinds: tuple[tuple[str, Callable[[Row], bool]], ...] = (
-        ("The lowest MSE is that of {}", lambda row: row.judged),
+    kinds: tuple[tuple[str, str, Callable[[Row], bool]], ...] = (
+        ("The lowest MSE", "is that of", lambda row: row.judged),
         (
-            "Of methods without side information the lowest is that of {}",
+            "Of methods without side information the lowest MSE",
+            "is that of",
             lambda row: row.judged and not row.side_information,
         ),
-        ("Of linear filters the best possible is the {}", lambda row: row.name == ROWS[1] and row.limit == "bayes"),
-        ("Of the paper's nets the lowest is that of {}", is_net),
-        ("Of the paper's classical methods the lowest is that of {}", lambda row: row.published and not is_net(row)),
+        ("Of linear filters the best possible", "is the", lambda row: row.name == ROWS[1] and row.limit == "bayes"),
+        ("Of the paper's nets the lowest MSE", "is that of", is_net),
+        (
+            "Of the paper's classical methods the lowest MSE",
+            "is that of",
+            lambda row: row.published and not is_net(row),
+        ),
     )
     out: list[str] = []
     told: set[str] = set()
@@ -131,22 +144,29 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
         told.add(row.method)
         return called(row) + (f" ({known})" if known else "")
 
-    for text, belongs in kinds:
-        best: dict[str, tuple[Row, list[str]]] = {}
+    for text, verb, belongs in kinds:
+        best: list[tuple[str, Row, str, str]] = []
         for snr in levels:
             able = [row for row in ranked if belongs(row) and row.times(snr) is not None]
             if able:
                 first = min(able, key=lambda row: row.times(snr) or math.inf)
-                words = times_limit(first, snr) + beside(first, able, [row for row in ranked if row.judged], snr)
-                best.setdefault(first.name, (first, []))[1].append(words)
-        if best:
-            parts = [f"{introduced(row)}, {' and '.join(where)}" for row, where in best.values()]
-            out.append(f"{text.format('; and '.join(parts))}.")
+                known = beside(first, able, [row for row in ranked if row.judged], snr)
+                best.append((f"at SNR {snr:g}", first, times_limit(first, snr), known))
+        if not best:
+            continue
+        (place, row, times, known), *others = best
+        if all(one == row for _, one, *_ in others):
+            numbers = " and ".join(f"{number} {at}{rest}" for at, _, number, rest in best)
+            out.append(f"{text} {verb} {introduced(row)}, {numbers}.")
+        else:
+            parts = [f"{text} {place} {verb} {introduced(row)}, {times}{known}"]
+            parts += [f"{at} that of {introduced(one)}, {number}{rest}" for at, one, number, rest in others]
+            out.append(f"{'; '.join(parts)}.")
     return out
 
 
 def beside(first: Row, able: Sequence[Row], every: Sequence[Row], snr: float) -> str:
-    """In brackets, from how many of the others the lowest does not differ significantly there; "" where it has none beside it.
+    """In brackets, how many of the others the lowest is significantly below there, and which not; "" where it has none beside it.
 
     able: the rows of its kind; every: all rows, whose seeds tell how much a row's vary (docs/statistics.md).
     """
@@ -155,12 +175,25 @@ def beside(first: Row, able: Sequence[Row], every: Sequence[Row], snr: float) ->
     if not others or not {first.name, *others} <= set(known):
         return ""
     answers = verdicts.judged(verdicts.measured(known), [(first.name, other) for other in others])
-    same = sum(answer.says != "holds" for answer in answers.values())
-    return (
-        f" (not significantly below {same} of {counted(len(others), 'other')})"
-        if same
-        else " (significantly below all others)"
-    )
+    says = {other: answers[first.name, other].says for other in others}
+    few = [other for other in others if says[other] == FEW_SEEDS]
+    alike = [other for other in others if says[other] not in ("holds", FEW_SEEDS)]
+    if len(few) == len(others):
+        return " (too few seeds to tell it from the others)"
+    below = len(others) - len(few) - len(alike)
+    parts = [
+        "significantly below all others"
+        if below == len(others)
+        else f"significantly below {below or 'none'} of {counted(len(others), 'other')}",
+        f"not significantly below {those(alike)}" if alike and below else "",
+        f"too few seeds of {those(few)}" if few else "",
+    ]
+    return f" ({'; '.join(filter(None, parts))})"
+
+
+def those(rows: Sequence[str]) -> str:
+    """Rows by name, if they are few, else how many."""
+    return listed([named(row) for row in rows]) if len(rows) <= NAMED else f"{len(rows)}"
 
 
 def called(row: Row) -> str:
@@ -169,22 +202,25 @@ def called(row: Row) -> str:
 
 
 def times_limit(row: Row, snr: float) -> str:
-    """1.66 × limit at SNR 0.1; 0.46 × linear limit where nothing has a Bayes limit."""
+    """1.66 × limit; 0.46 × linear limit where nothing has a Bayes limit."""
     times = row.times(snr)
-    return "" if times is None else f"{multiple(times)} × {CALLED[row.limit]} at SNR {snr:g}"
+    return "" if times is None else f"{multiple(times)} × {CALLED[row.limit]}"
 
 
 def no_better_than_the_mean(ranked: Sequence[Row], levels: Sequence[float]) -> str:
-    """Methods whose MSE is not below that of one image for all."""
+    """Methods whose MSE is not clearly below that of one image for all."""
     mean = next((row for row in ranked if row.name == "mean image"), None)
     parts = []
     for snr in levels if mean else ():
         level = mean.mse(snr) if mean else None
-        worse = [row for row in ranked if row.judged and level and (row.mse(snr) or 0) >= level]
+        worse = [row for row in ranked if row.judged and level and (row.mse(snr) or 0) >= (1 - NEAR_MEAN) * level]
         if worse:
             few = f" ({', '.join(called(row) for row in worse)})" if len(worse) <= FEW else ""
             parts.append(f"{counted(len(worse), 'method')}{few} at SNR {snr:g}")
-    return f"No better than showing the mean image in place of every particle: {'; '.join(parts)}." if parts else ""
+    start = (
+        f"An MSE above or within {100 * NEAR_MEAN:.0f} % of that of the mean image, shown in place of every particle"
+    )
+    return f"{start}: {'; '.join(parts)}." if parts else ""
 
 
 def claims(file: Path) -> str:
@@ -223,9 +259,13 @@ def claims(file: Path) -> str:
     )
 
 
-def published(file: Path) -> str:
-    """From published_cells.csv: what became of the paper's numbers."""
-    return became(lines_of(file))
+def published(file: Path, sizes: Iterable[int] = ()) -> str:
+    """From published_cells.csv: what became of the paper's numbers, and whether in its order; sizes: of images here, in px."""
+    cells = lines_of(file)
+    here = listed([f"{size:g}" for size in sorted(sizes)])
+    other = f"Its images have {PAPERS_SIZE} px, these {here}: what that does to a number was not looked at here."
+    told = [became(cells), order(cells), other if cells and here and PAPERS_SIZE not in sizes else ""]
+    return " ".join(filter(None, told))
 
 
 def became(cells: Sequence[dict]) -> str:
@@ -235,7 +275,25 @@ def became(cells: Sequence[dict]) -> str:
     if not known:
         return ""
     words = ", ".join(f"{counts[verdict]} {text}" for verdict, text in known.items())
-    return f"Of {sum(counts[verdict] for verdict in known)} published numbers {words}."
+    return f"Of the {sum(counts[verdict] for verdict in known)} numbers that the paper's Tables 1 to 3 print, {words}."
+
+
+def order(cells: Sequence[dict]) -> str:
+    """In how many columns of the paper our rows come significantly in its order, by Kendall's τ."""
+    from scipy.stats import kendalltau  # half a second, and only here
+
+    columns: dict[tuple[str, ...], list[tuple[float, float]]] = {}
+    for line in cells:
+        if line["mean"] and line["paper"]:
+            place = line["table"], line["metric"], line["snr"]
+            columns.setdefault(place, []).append((float(line["mean"]), float(line["paper"])))
+    known = [kendalltau(*zip(*pairs, strict=True)) for pairs in columns.values() if len(pairs) > 2]
+    if not known:
+        return ""
+    kept = sum(tau.statistic > 0 and tau.pvalue < LEVEL for tau in known)
+    return (
+        f"In {kept or 'none'} of {counted(len(known), 'column')} do our rows come significantly in the paper's order."
+    )
 
 
 def lines_of(file: Path) -> list[dict]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from cryobench.printed import multiple, named, plain
+from cryobench.printed import listed, multiple, named, plain
 from cryobench.report import findings
-from cryobench.report.told.words import FEW, Lines, by_one_seed, known, listed, moved, number, ranked, span, tells
+from cryobench.report.told.words import FEW, Lines, by_one_seed, known, moved, number, ranked, span, tells
 from cryobench.tables.limits import LIMITS, NO_METHODS, ROWS
 
 # What noise stands in place of, in training pairs that are contaminated so.

@@ -113,7 +113,12 @@ def published_gap(cells: Lines) -> str:
     )
 
 
-tells("published_cells", columns="verdict")(findings.became)
+@tells("published_cells", columns="table row snr metric paper mean verdict")
+def published_cells(cells: Lines) -> str:
+    """How many agree in each table, and whether our rows come in the paper's order."""
+    by_table = {number: [cell["verdict"] for cell in cells if cell["table"] == number] for number in ("1", "2", "3")}
+    agree = ", ".join(f"{each.count('agrees')} of {len(each)} in Table {n}" for n, each in by_table.items() if each)
+    return " ".join(filter(None, (f"Of the published numbers these agree in size: {agree}.", findings.order(cells))))
 
 
 @tells("table_clustering", columns="view row embedding images draws mean above_chance")

@@ -42,11 +42,6 @@ def known(lines: Iterable[dict], column: str) -> list[tuple[dict, float]]:
     return [(line, value) for line in lines if (value := number(line, column)) is not None]
 
 
-def listed(words: Sequence[str]) -> str:
-    """a; a and b; a, b and c."""
-    return " and ".join([*filter(None, [", ".join(words[:-1])]), *words[-1:]])
-
-
 def span(values: Iterable[float], words: Callable[..., str]) -> str:
     """From the least to the largest; once where both are printed alike."""
     each = sorted(values)
