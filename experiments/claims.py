@@ -58,9 +58,9 @@ CLAIMS = (
     Claim("pairs-small", "note 3, Table 1", "(α,β) matters little: every pair is within 10 % of (0,0)",
           tuple((("alpha_beta", row, snr), ("alpha_beta", "(0,0)", snr)) for snr in SNRS for row in PAIRS if row != "(0,0)"),
           margin=0.1, close=True),
-    Claim("pairs-(1,1)", "note 3, Table 1", "(1,1) is better than the six pairs beside (.5,.5)",
+    Claim("pairs-(1,1)", "note 3, Table 1", "(1,1) is better than the six pairs other than (.5,.5)",
           tuple(pair for snr in SNRS for pair in against_all("alpha_beta", "(1,1)", PAIRS, snr, but=("(.5,.5)",)))),
-    Claim("pairs-(.5,.5)", "note 3, Table 1", "(.5,.5) is better than the six pairs beside (1,1)",
+    Claim("pairs-(.5,.5)", "note 3, Table 1", "(.5,.5) is better than the six pairs other than (1,1)",
           tuple(pair for snr in SNRS for pair in against_all("alpha_beta", "(.5,.5)", PAIRS, snr, but=("(1,1)",)))),
     Claim("resnet", "note 4", "without residual units all is worse: three pairs, ResNet against convolution only",
           tuple((("alpha_beta", row, snr), ("methods", f"{row}-GAN + l1", snr))
@@ -140,10 +140,10 @@ def decided_by(results: list[Finding]) -> str:
     if not left:
         return ""
     steps = [(n, sum(needed is not None and needed <= n for needed in left)) for n in (5, 10, 20, 50)]
-    more = ", ".join(f"{count} with {n} seeds" for n, count in steps)
+    more = ", ".join(f"{count} by {n}" for n, count in steps)
     return (
         f"{len(left)} of {len(results)} comparisons are undecided. If the differences are as measured, more seeds would "
-        f"decide, with a power of {100 * statistics.POWER:.0f} %: {more}."
+        f"decide, with a power of {100 * statistics.POWER:.0f} %: {more} seeds."
     )
 
 
@@ -173,7 +173,7 @@ would decide if the difference is as measured."""
 def to_markdown(results: list[Finding]) -> str:
     """The page: a line for each claim, then one for each comparison."""
     claims = by_claim(results)
-    lines = [["claim", "verdict", "effects (lowest to highest)", "margin", "seeds"]]
+    lines = [["claim", "verdict", "effects on MSE (lowest to highest)", "margin", "seeds"]]
     for claim, group in claims.items():
         effects = [f.answer.comparison.effect for f in group if f.answer.comparison]
         seeds = sorted({f.answer.comparison.seeds for f in group if f.answer.comparison})
@@ -203,7 +203,7 @@ def to_markdown(results: list[Finding]) -> str:
                     "claimed better or as good",
                     "baseline",
                     "verdict",
-                    "effect (95 % over seeds)",
+                    "effect on MSE (95 % over seeds)",
                     "p",
                     "p within margin",
                     "seeds",

@@ -19,6 +19,7 @@ TYPES = {
     "B": "noise in place of the noisy input",
     "C": "noise in place of either, independently",
 }
+HEADS = {"A": "of references (A)", "B": "of inputs (B)", "C": "of either (C)"}
 UNITS = {"image": "image by image", "batch": "batch by batch"}
 IN_FIGURE = {
     "image": "training pairs contaminated one by one",
@@ -90,13 +91,16 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
     parts = [
         "# Contaminated training pairs",
         f"A share of the training pairs has U[0, 1] noise in place of {in_place(grids)}; test images have not. ResNet nets. MSE: "
-        "mean(spread over seeds); seeds: how many stand behind each column. ¹: one seed, here or with clean pairs."
+        "mean(standard deviation over seeds); seeds: how many stand behind each column. ¹: one seed, here or with clean pairs."
         + (" Batch by batch: whole batches are contaminated." if any(unit == "batch" for unit, _ in grids) else ""),
     ]
     for (unit, snr), grid in grids.items():
         kinds = [kind for kind in TYPES if any(c.values for (_, k, s, _), c in grid.items() if k == kind and s)]
         columns = [("A", 0.0), *((kind, share) for kind in kinds for share in SHARES[1:] if run(grid, kind, share))]
-        head = ["method", *("clean" if not share else f"{kind} {share:g}" for kind, share in columns)]
+        head = [
+            "method",
+            *(f"{share:.0%} {HEADS[kind]}".replace("%", " %") if share else "clean" for kind, share in columns),
+        ]
         errors, times = [[*head, "seeds"]], [head]
         for row in frame.sweep_rows("contamination"):
             row_cells = [grid[row, kind, share, "mse"] for kind, share in columns]

@@ -169,7 +169,7 @@ def reading(cell: Cell, known: dict) -> tuple[str, str]:
     if others:
         return "unexplained", f"not by {others}"
     seeds = ", ".join(text.formatted(cell.metric, value, None).split("(")[0] for value in cell.values)
-    return "unexplained", f"no switch was run; of its seeds: {seeds}"
+    return "unexplained", f"no switch was run; its seeds have {seeds}"
 
 
 def reading_of_ssim(cell: Cell, wider: float | None) -> tuple[str, str]:
@@ -206,20 +206,21 @@ def to_markdown(lines: list, trends: bool) -> str:
     summary = ", ".join(f"{counts[key]} {words}" for key, words in table.BECAME.items() if counts[key])
     parts = [
         "# Every published cell",
-        f"{len(lines)} cells: {summary}. Ours are of the described protocol, mean(spread over seeds); to agree in size is to be "
-        f"within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM, before rounding. A protocol "
-        "switch (*protocol*) explains a cell that does not agree where a run with that switch does. The switches: classical "
-        "methods told of the true σ or not, on clipped or unclipped images; K-SVD with one atom a patch; protocol=released; "
-        "method.batch_norm=precise (running statistics estimated anew before each validation); method.critic_norm (layer norm in "
-        f"the critic, or none); SSIM's data range of 1 or 2. {of_scale} Of the cells of MSE and PSNR that were run "
-        f"{closer(lines)} agree within {100 * (CLOSE['mse'] - 1):.0f} % or {CLOSE['psnr']:g} dB.",
-        "## Order",
+        f"{len(lines)} cells: {summary}. Ours are of the described protocol, mean(standard deviation over seeds); to agree in "
+        f"size is to be within a factor {FACTOR:g} in MSE, {DECIBEL:g} dB in PSNR or {SIMILARITY:g} in SSIM, before rounding. "
+        "A protocol switch (*protocol*) explains a cell that does not agree where a run with that switch does. The switches: "
+        "classical methods told of the true σ or not, on clipped or unclipped images; K-SVD with one atom a patch; "
+        "protocol=released; method.batch_norm=precise (running statistics estimated anew before each validation); "
+        f"method.critic_norm (layer norm in the critic, or none); SSIM's data range of 1 or 2. {of_scale} An MSE and a PSNR of "
+        "the same runs may fall on two sides: 1 dB is a factor of 1.26, and the mean of a PSNR one of logarithms. Of the "
+        f"cells of MSE and PSNR that were run {closer(lines)} agree within {100 * (CLOSE['mse'] - 1):.0f} % or "
+        f"{CLOSE['psnr']:g} dB.## Order",
         "Whether our rows come in the paper's order: Kendall's τ between our numbers and the paper's over the rows of a column "
         "(1: the same order, −1: the reverse, 0: none), and the probability p of a τ so far from 0 by chance.",
         order(lines),
     ]
     for number in SWEEPS:
-        head = ["λ" if number == 3 else "row", "SNR", "metric", "paper", "ours", "seeds", "verdict", "note"]
+        head = ["λ, metric, SNR" if number == 3 else "row, metric, SNR", "paper", "ours", "seeds", "verdict", "note"]
         rows = [line_of(cell, status, why) for n, cell, status, why in lines if n == number]
         parts += [f"## Table {number}", text.pipes([head, *rows])]
     return text.page(*parts)
@@ -239,7 +240,10 @@ def line_of(cell: Cell, status: str, why: str) -> list[str]:
         text.formatted(cell.metric, *pair) for pair in ((cell.paper, cell.paper_spread), (cell.mean, cell.spread))
     )
     seeds = str(len(cell.values))
-    return [named(cell.row), f"{cell.snr:g}", layout.HEADINGS[cell.metric], paper, ours, seeds, status, why]
+    place = (
+        f"{named(cell.row)}, {layout.HEADINGS[cell.metric]}, {cell.snr:g}"  # tells the lines apart where each is a card
+    )
+    return [place, paper, ours, seeds, status, why]
 
 
 def order(lines: list) -> str:

@@ -12,14 +12,14 @@ from cryobench.runs.store import Store
 from cryobench.tables import frame, layout, table, text
 from cryobench.tables.limits import LIMITS, limit
 
-INTRODUCTION = """# What explains the published classical numbers
+INTRODUCTION = """# What may explain the published classical numbers
 
 The released code cuts noisy images to [0, 1] and gives BM3D σ = 25/255; the paper's text says neither. So each method runs
 with the true σ and with 25/255, on unclipped and on clipped images; *1 atom* is a K-SVD that makes each patch of one of 1,100
 elements, which needs no σ. *Share of the way* is how much of that from the method's own number to the published one a setting
 goes, on a logarithmic scale: log(MSE/own) / log(published/own), where *own* is with the true σ on unclipped images or, where that
 was not run, Table 2's, with σ from each image's corners. 100 % is the published number; more is beyond it. Where the scale is not
-the paper's, shares are rough. Settings that were not run are left out."""
+the paper's, shares are rough."""
 
 
 def write(store: Store) -> list[Path]:
@@ -51,16 +51,18 @@ def method_lines(runs: pd.DataFrame, method: str, snr: float, limits: list) -> l
     own = by_setting[f"{method}, true σ", False] or mses(runs, frame.sweep_rows("methods")[method], snr)
     honest = mean(own.values())
     for (row, clip), errors in by_setting.items():
-        if not errors:
-            continue
         setting = row.removeprefix(f"{method}, ")
+        images = "clipped" if clip else "unclipped"
+        if not errors:
+            lines.append([method, setting, images, "not run", *["–"] * (len(limits) + 2), "0"])
+            continue
         ours = mean(errors.values())
         times = [mean([mse / at(snr, seed) for seed, mse in errors.items() if at(snr)]) for at in limits]
         lines.append(
             [
                 method,
                 setting,
-                "clipped" if clip else "unclipped",
+                images,
                 text.short(ours),
                 *map(multiple, times),
                 text.short(published),

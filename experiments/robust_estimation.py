@@ -6,7 +6,7 @@ and one seed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,7 @@ CONTAMINATED = {
     "point": "one point, 5 in each coordinate",
     "strong": "by an adversary, who sees the sample",
 }
+ORACLE = "oracle"
 OUTSIDE = "†"  # marks pairs with |α−β| ≥ 1, of which Theorem 1 says nothing
 # The demonstrations published with the cited work: one run each, ‖θ̂−θ‖₂.
 PUBLISHED = {
@@ -125,7 +126,8 @@ def setting(settings: dict) -> str:
         return words
     kappa = "√(p/n) + ε" if settings["kappa"] is None else f"{settings['kappa']:g}"
     return (
-        f"{words} D{len(settings['widths'])}(κ,B): a discriminator of so many hidden layers, the ℓ1 norm of its output weights "
+        f"{words} D{len(settings['widths'])}(κ,B): a discriminator with {len(settings['widths'])} hidden "
+        f"layer{'s' * (len(settings['widths']) > 1)}, the ℓ1 norm of its output weights "
         f"at most κ = {kappa}, of the weights into each unit of a further layer at most B = {settings['bound']:g}. So bounded, "
         "its GAN has larger errors than the unbounded ones of Robust estimation of location."
     )
@@ -197,15 +199,26 @@ def to_csv(shown: Sequence[Cell], kind: str) -> str:
 
 
 def grid(shown: Sequence[Cell]) -> list[list[str]]:
-    """Header, one line for each estimator, one column for each task, and the published GANs last."""
+    """Header, one line for each estimator (oracle, GANs, the published one, others), one column for each task; last the seeds."""
     tasks, rows = (list(dict.fromkeys(getattr(cell, name) for cell in shown)) for name in ("task", "row"))
     at = {(cell.task, cell.row): cell for cell in shown}
-    lines = [["estimator", *(heading(task, frozenset(shared(shown))) for task in tasks)]]
-    lines += [[named(row), *(str(at.get((task, row), "–")) for task in tasks)] for row in rows]
+    head = ["estimator", *(heading(task, frozenset(shared(shown))) for task in tasks)]
     published = {cell.task: f"{cell.published:.4f}" for cell in shown if cell.published}
-    if published:
-        lines.append(["published (0,0)-GAN", *(published.get(task, "–") for task in tasks)])
-    return lines
+
+    def lines(wanted: Callable[[str], bool]) -> list[list[str]]:
+        return [[named(row), *(str(at.get((task, row), "–")) for task in tasks)] for row in rows if wanted(row)]
+
+    theirs = [["published (0,0)-GAN", *(published.get(task, "–") for task in tasks)]] if published else []
+    seeds = ["seeds", *(seeds_of([cell for cell in shown if cell.task == task]) for task in tasks)]
+    oracle = lines(lambda row: row == ORACLE)
+    rest = lines(lambda row: row != ORACLE and "-GAN" not in row)
+    return [head, *oracle, *lines(lambda row: "-GAN" in row), *theirs, *rest, seeds]
+
+
+def seeds_of(column: Sequence[Cell]) -> str:
+    """How many seeds a column's errors have: "5", or "1–5"."""
+    counts = [len(cell.by_seed) for cell in column]
+    return "–".join(dict.fromkeys((str(min(counts)), str(max(counts)))))
 
 
 def to_markdown(shown: Sequence[Cell], kind: str) -> str:
@@ -217,8 +230,8 @@ def to_markdown(shown: Sequence[Cell], kind: str) -> str:
         f"{name}: {CONTAMINATED[name]}" for name in CONTAMINATED if name in {c.task[3] for c in shown}
     )
     notes = [
-        f"{IN_WORDS[kind]}, {ERRORS[kind]}, mean(spread over seeds). The oracle is the maximum likelihood estimate from the "
-        "uncontaminated points"
+        f"{IN_WORDS[kind]}, {ERRORS[kind]}, mean(standard deviation over seeds). The oracle is the maximum likelihood "
+        "estimate from the uncontaminated points"
         + (" (under strong contamination, an adversary's: from the sample before it)." if strong else "."),
         "A column is what is estimated from: the uncontaminated law, where its centre is θ = 0 and its scatter Σ is I or AR, the "
         "covariance of neighbours that depend on each other (first-order autoregression, Σᵢⱼ = ½^|i−j|); how the share ε of the "
@@ -244,7 +257,7 @@ def to_tex(shown: Sequence[Cell], kind: str) -> str:
     """A booktabs table with the lines of the markdown one."""
     signs = {"ε": r"$\varepsilon$", "κ": r"$\kappa$", "₃": "$_3$", OUTSIDE: r"$^\dagger$"}
     head, *lines = grid(shown)
-    caption = f"Robust estimation of {kind}: error, mean(spread over seeds)"
+    caption = f"Robust estimation of {kind}: error, mean(standard deviation over seeds)"
     return text.booktabs(caption, f"tab:robust-{kind}", len(head), [head], [lines], signs)
 
 

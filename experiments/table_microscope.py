@@ -51,11 +51,11 @@ CRITERIA = (
     ),
 )
 NOTES = (
-    "NMSE: mean(spread over seeds), SNR 0.1, and behind it its multiple of the limit; under a CTF the noise is what it "
-    "would be without, and the signal less. × is the mean over seeds of the ratio to the Bayes limit, which is told of the CTF "
-    "and of the noise's spectrum; of shifted particles, to that of the same particles at the centre. Training and test "
-    "particles come about alike; methods that can be told of the CTF are, those that assume white noise have it whitened by the "
-    "spectrum in the corners, and exemplars are told how far a particle may be off the centre, unless their name says not. "
+    "NMSE: mean(standard deviation over seeds), SNR 0.1, and behind it its multiple of the limit; under a CTF the noise is "
+    "what it would be without, and the signal less. × is the mean over seeds of the ratio to the Bayes limit, which is told of "
+    "the CTF and of the noise's spectrum; of shifted particles, to that of the same particles at the centre. Training and test "
+    "particles come about alike; methods that can be told of the CTF are, those that assume white noise have it whitened by "
+    "the spectrum in the corners, and exemplars are told how far a particle may be off the centre, unless their name says not. "
     "Refined: told the pose and the place of each noisy training image, in given poses those of the image that is denoised, "
     "too, which no limit is told, so that it can be below it. Flipped: the net is shown the image with the sign of every "
     "frequency put right; as a channel: it is shown the CTF as a second image. BM3D, non-local means and other nets are told "

@@ -11,9 +11,9 @@ from cryobench.tables.molecules import MOLECULES
 
 INTRODUCTION = """# The same methods on other molecules
 
-MSE, mean(spread over seeds), and how many times the Bayes limit of that data set and noise level it is. Side information:
-of `exemplar` and of learned methods clean training images of the molecule, of `refined` the orientations of noisy ones, of the
-limit its true volumes, of CWF and ab initio none."""
+MSE, mean(standard deviation over seeds), and how many times the Bayes limit of that data set and noise level it is. Side
+information: of `exemplar` and of learned methods clean training images of the molecule, of `refined` the orientations of noisy
+ones, of the limit its true volumes, of CWF and ab initio none."""
 
 
 def write(store: Store) -> list[Path]:

@@ -109,7 +109,7 @@ def spreads(runs: Iterable[dict]) -> dict[str, tuple[float, float | None, int]]:
 
 
 def pipes(corner: str, rows: dict[str, dict], columns: dict[str, str]) -> str:
-    """A markdown table of mean(spread over seeds): rows of name → (mean, spread, seeds), and what each column is headed."""
+    """A markdown table of mean(standard deviation): rows of name → (mean, spread, seeds), and what each column is headed."""
     lines = [[corner, *columns.values()]]
     for row, values in rows.items():
         cells = []

@@ -44,7 +44,7 @@ def write(store: Store) -> list[Path]:
         store,
         "table_robustness",
         {
-            "md": text.page(f"# {TITLE}", f"MSE: mean(spread over seeds). {NOTES[0]}", *NOTES[1:], *parts),
+            "md": text.page(f"# {TITLE}", f"MSE: mean(standard deviation over seeds). {NOTES[0]}", *NOTES[1:], *parts),
             "csv": text.sheet((*COLUMNS, *later), lines),
             "tex": text.booktabs(
                 TITLE,

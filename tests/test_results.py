@@ -129,7 +129,7 @@ def test_the_readmes_table_is_that_of_the_records():
     table["row"] = table["row"].replace("(1,1)", "(1,1)-GAN + ℓ1, ResNet")
     table = table.drop_duplicates(["row", "snr", "metric"]).set_index(["row", "snr", "metric"])
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    head, lines, unit = text.index("| MSE in 10⁻³, mean(spread over seeds)"), 0, 1e-3
+    head, lines, unit = text.index("| MSE in 10⁻³, mean(standard deviation over seeds)"), 0, 1e-3
     for line in text[head:].split("\n\n")[0].splitlines()[2:]:
         label, *cells, paper = (cell.strip() for cell in line.strip("|").split("|"))
         row = next(name for name in table.index.levels[0] if label.strip("`").startswith(named(name)))

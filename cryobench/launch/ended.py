@@ -40,7 +40,7 @@ def tables_and_files(sweep: Sweep, writes: list[str]) -> None:
 
 
 def of_runs(sweep: Sweep) -> Table | None:
-    """One line for the finished runs that differ in their seed alone: mean (spread over seeds); None without any metrics."""
+    """One line for the finished runs that differ in their seed alone: mean (standard deviation); None without any metrics."""
     by_label: dict[tuple[str, str], list[Record]] = {}
     for job, label in zip(sweep.jobs, labels(sweep.jobs), strict=True):
         record = sweep.store(job).read(job.run_id)
@@ -48,7 +48,7 @@ def of_runs(sweep: Sweep) -> Table | None:
             by_label.setdefault((label, noise_label(job.config)), []).append(record)
     if not by_label:
         return None
-    table = Table(title="mean (spread over seeds)")
+    table = Table(title="mean (standard deviation over seeds)")
     for column in ("", "noise", "seeds", *METRICS.values()):
         table.add_column(column, justify="left" if column in ("", "noise") else "right", overflow="fold")
     for (label, noise), records in by_label.items():

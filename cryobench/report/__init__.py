@@ -44,6 +44,7 @@ def write(store: Store) -> Path:
         "tables": [*own, *({**table, "of_points": True} for table in beyond)],
         "beside": beside.results.resolve().name,
         "claimed": any(table["name"] == "claims" for table in own),
+        "here": {table["name"] for table in own},
         "plots": plots.all_plots(store, runs),
         "gallery": gallery.panels(store, runs),
         "runs": findings.provenance(everything),

@@ -44,7 +44,7 @@ CAPTIONS = (  # name, title, what stands below the picture
         "MSE against the share of contaminated training pairs at SNR {0}.",
         "All nets are ResNets.",
     ),
-    (r"fig_exemplars", "MSE against the number of training images, for each method that was run.", ""),
+    (r"fig_exemplars", "MSE against the number of training images, for the methods that were run so.", ""),
     (
         r"fig_microscope",
         "NMSE in white noise, then with the CTF, coloured noise and shifts added one after another.",

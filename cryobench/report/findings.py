@@ -17,7 +17,7 @@ from cryobench.report.summary import Row, rows, snrs
 from cryobench.runs.record import Record
 from cryobench.runs.store import Store
 from cryobench.tables import verdicts
-from cryobench.tables.limits import CALLED, NO_METHODS, ROWS
+from cryobench.tables.limits import CALLED, LIMITS, NO_METHODS, ROWS
 from cryobench.tables.table import A_TRIAL, BECAME, TRIALS
 
 ANSWERS = {
@@ -65,7 +65,8 @@ def ran(runs: pd.DataFrame) -> str:
     days = sorted(day_of(record) for record in done["record"])
     when = f"on {days[0]}" if days[0] == days[-1] else f"between {days[0]} and {days[-1]}"
     seeds, kinds = done["seed"].nunique(), set(done["method"].dropna())
-    what = counted(len(kinds - NO_METHODS), "method") + (" and of controls" if kinds & NO_METHODS else "")
+    others = NO_METHODS | set(LIMITS.values())
+    what = counted(len(kinds - others), "method") + (", of controls and limits" if kinds & others else "")
     words = (
         f"{counted(len(done), 'run')} of {what} on {' and '.join(places)}, with "
         f"{'one seed' if seeds == 1 else f'up to {seeds} seeds'}, {when}"

@@ -22,8 +22,8 @@ def lines(runs: pd.DataFrame) -> list[str]:
     ]
     if said and set(done["data"]) <= NOT_THE_PAPERS:
         said.append(
-            "The paper's molecule is another, the RNA polymerase of T. aquaticus (data=rnap), and it has "
-            "128 × 128 px, 25,000 to train on, nets of width 64, trained for 20 epochs (scale=paper)."
+            "The paper's are of another molecule, the RNA polymerase of T. aquaticus (data=rnap): 128 × 128 px, 25,000 to train "
+            "on; nets of width 64, trained for 20 epochs (scale=paper)."
         )
     return said
 

@@ -139,11 +139,12 @@ def cell(line: dict | None, times: dict[str, dict | None], runs: dict[tuple[str,
         float(line[key]) if line.get(key) else None for key in ("mean", "spread", "paper", "paper_spread")
     )
     snr, metric = float(line["snr"]), line["metric"]
+    once = layout.ONCE if line["n_seeds"] == "1" else ""
     return {
         "text": formatted(metric, mean, spread),
         "sort": "" if mean is None else f"{mean:.8g}",
         "paper": formatted(metric, paper, paper_spread) if paper is not None else "",
-        "times": [f"{multiple(float(line['mean']))} × {limits.CALLED[name]}" for name, line in times.items() if line]
+        "times": [f"{multiple(float(at['mean']))}{once} × {limits.CALLED[name]}" for name, at in times.items() if at]
         if metric == "mse"
         else [],
         "verdict": line["verdict"],

@@ -29,9 +29,9 @@ HEAD = [
 ]
 LEFT = 2  # columns
 SAID = """\
-Mean(spread over seeds). × linear limit, × Bayes limit: the MSE as a multiple of that of `method=wiener` and `method=bayes` on \
-the same noisy images, seed by seed. Side information: what was used beyond noisy images. Seconds are those of the machine \
-that each run was made on, with whatever else it did. Significantly better: the MSE is lower by the test of \
+Mean(standard deviation over seeds). × linear limit, × Bayes limit: the MSE as a multiple of that of `method=wiener` and \
+`method=bayes` on the same noisy images, seed by seed. Side information: what was used beyond noisy images. Seconds are \
+those of the machine that each run was made on, with whatever else it did. Significantly better: the MSE is lower by the test of \
 docs/statistics.md at 5 %, all comparisons of a table corrected together (Holm); equivalent: within 5 %; numbers are those of \
 the lines. Fewer than three seeds allow no verdict."""
 NUMBERS = tuple(part for name in MEASURES for part in (name, f"{name}_spread"))

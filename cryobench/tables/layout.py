@@ -87,10 +87,12 @@ def to_markdown(cells: list[Cell], title: str, corner: str, notes: list[str]) ->
     images = "; ".join(dict.fromkeys(cell.images for cell in cells if cell.images))
     where = f"Images: {images}. " if images else ""
     unit = " PSNR in dB." if any(metric == "psnr" for metric, _ in grid.columns) else ""
-    caption = f"{where}Ours: mean(spread over seeds).{unit}" + "".join(READING[name] for name in grid.limits)
+    caption = f"{where}Ours: mean(standard deviation over seeds).{unit}" + "".join(
+        READING[name] for name in grid.limits
+    )
     once = any(len(cell.values) == 1 for cell in cells) and grid.limits
-    caption += f" {ONCE}: one seed, over the limit of its own test images." if once else ""
-    more = ["Not in the paper:", ours(grid.others)] if grid.others else []
+    caption += f" {ONCE}: one seed, over the limit under its own noise." if once else ""
+    more = ["Not in this table of the paper:", ours(grid.others)] if grid.others else []
     words = explained(word for cell in cells for word in cell.side_information)
     return page(f"# {title}", caption, ours(grid.published), *more, words, "The paper's:", pipes(paper), *notes)
 

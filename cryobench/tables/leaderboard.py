@@ -167,9 +167,15 @@ def to_markdown(leaders: Board) -> str:
 
 
 def size(leaders: Board) -> str:
-    """How many methods, controls and tasks, in a sentence."""
-    controls = sum(method in NO_METHODS for method, _ in leaders.rows)
-    counts = {"method": len(leaders.rows) - controls, "control": controls, "task": len(leaders.tasks)}
+    """How many methods, limits, controls and tasks, in a sentence."""
+    kinds = Counter(
+        "limit" if method in LIMITS.values() else "control" if method in NO_METHODS else "method"
+        for method, _ in leaders.rows
+    )
+    counts = {
+        **{kind: kinds[kind] for kind in ("method", "limit", "control") if kinds[kind]},
+        "task": len(leaders.tasks),
+    }
     *others, last = (f"{n} {word}{'' if n == 1 else 's'}" for word, n in counts.items())
     return f"{', '.join(others)} and {last}."
 

@@ -30,7 +30,7 @@ def write(
     lines = [[row, *(like(at[row, snr, name], *places[row, snr, name]) for snr, name in columns)] for row in order]
     several = len(snrs) > 1
     heads = [f"{HEADINGS[metric]} {snr:g}" if several else HEADINGS[metric] for snr, metric in columns]
-    caption = f"{frame.measured_on(runs[runs['done'].astype(bool)])} Mean(spread over seeds)."
+    caption = f"{frame.measured_on(runs[runs['done'].astype(bool)])} Mean(standard deviation over seeds)."
     top = ["", *(rf"\multicolumn{{{len(snrs)}}}{{c}}{{{HEADINGS[metric]}}}" for metric in metrics)]
     below = [corner, *(f"{snr:g}" if several else HEADINGS[metric] for snr, metric in columns)]
     body = [[(names or {}).get(row) or text.escaped(row), *line] for row, *line in lines]

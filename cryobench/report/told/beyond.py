@@ -27,7 +27,8 @@ def contamination(lines: Lines) -> str:
     worst, factor = max(times, key=lambda one: one[1])
     unit = ", batch by batch" if worst["unit"] == "batch" else ""
     most = {named(row): max(factors) for row, factors in by_row.items()}
-    steady = [row for row, factor in most.items() if factor <= LITTLE]
+    once = {named(line["row"]) for line, _ in times if line["n_seeds"] == "1"}
+    steady = [row + " (one seed)" * (row in once) for row, factor in most.items() if factor <= LITTLE]
     if not steady:
         others = [factor for row, factor in most.items() if row != named(worst["row"])]
         rest = f"The worst of each other method: {span(others, multiple)} ×" if others else ""

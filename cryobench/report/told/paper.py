@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from cryobench.evaluation.chance import guessing
-from cryobench.printed import multiple, named, row_named, short
+from cryobench.printed import listed, multiple, named, row_named, short
 from cryobench.report import findings
 from cryobench.report.told.words import FEW, Lines, by_one_seed, known, number, ranked, span, tells
 from cryobench.tables import frame, table
@@ -26,6 +26,7 @@ CLAIMED = {  # key of a claim → what it says, in short
 OPPOSITE = {"lower": "higher", "higher": "lower"}
 NEAR = 1.25  # a factor: how far from a published MSE one may be that agrees with it (published_cells)
 BOTH = ""  # nearer to neither
+COLLAPSED, VARIETY = 0.1, "variety_last"  # which is 1 where denoised images differ as clean ones do
 
 
 @tells("claims", columns="claim verdict")
@@ -38,14 +39,20 @@ def claims(lines: Lines) -> str:
     def those(*answers: str) -> str:
         counts = {claim: sum(one in answers for one in each) for claim, each in verdicts.items()}
         found = sorted(filter(counts.get, counts), key=lambda claim: -counts[claim] / len(verdicts[claim]))
-        words = [f"“{CLAIMED.get(claim, claim)}” in {counts[claim]} of {len(verdicts[claim])}" for claim in found]
+        words = [
+            f"{CLAIMED.get(claim, claim)}, in {counts[claim]} of {len(verdicts[claim])}"
+            + (f" (it holds in {held})" if "reversed" in answers and (held := verdicts[claim].count("holds")) else "")
+            for claim in found
+        ]
         more = [f"{len(words) - FEW} more"] if len(words) > FEW else []
-        return ", ".join([*(f"{one} comparisons" for one in words[:1]), *words[1:FEW], *more])
+        return "; that ".join([*(f"{one} comparisons" for one in words[:1]), *words[1:FEW]]) + "".join(
+            f"; {one}" for one in more
+        )
 
     if against := those("reversed"):
-        return f"Significantly reversed: {against}."
+        return f"Significantly reversed is that {against}."
     held = those("holds", "equivalent")
-    return f"No claim is significantly reversed{f'. Those that hold: {held}' if held else ', and none holds'}."
+    return f"No claim is significantly reversed{f'. It holds that {held}' if held else ', and none holds'}."
 
 
 @tells("table1", "table2", "table3", columns="row snr metric mean paper")
@@ -89,7 +96,7 @@ def released(lines: Lines) -> str:
     )
 
 
-@tells("published_gap", columns="table row metric verdict why", csv="published_cells")
+@tells("published_gap", columns="table row snr metric verdict why", csv="published_cells")
 def published_gap(cells: Lines) -> str:
     """How many published MSEs of classical methods a setting agrees with, and which; the table itself has no csv."""
     rows = [row.partition(", ") for row in frame.sweep_rows("gap")]
@@ -101,15 +108,15 @@ def published_gap(cells: Lines) -> str:
         and cell["metric"] == "mse"
         and cell["verdict"] in ("protocol", "scale", "unexplained")
     ]
-    by = [cell["why"].rpartition(": ")[0] for cell in mse if cell["verdict"] == "protocol"]
-    here = [setting for setting in by if setting.partition(", ")[0] in settings]
+    by = [(cell, cell["why"].rpartition(": ")[0]) for cell in mse if cell["verdict"] == "protocol"]
+    here = [(cell, setting) for cell, setting in by if setting.partition(", ")[0] in settings]
     if not mse:
         return ""
-    which = dict.fromkeys(f"“{setting}”" for setting in here)
-    settings_with = ranked((f"“{setting}”" for setting in here), "with") if len(which) > 1 else "".join(which)
+    each = [f"{named(cell['row'])} at SNR {cell['snr']} ({setting})" for cell, setting in here]
+    found = listed(each) if len(each) <= FEW else ranked((f"“{setting}”" for _, setting in here), "with")
     return (
         f"Of {findings.counted(len(mse), 'published MSE')} of classical methods that ours miss, a setting of this table agrees "
-        f"in size with {f'{len(here)}: {settings_with}' if here else 'none'}."
+        f"in size with {f'{len(here)}: {found}' if here else 'none'}."
     )
 
 
@@ -121,7 +128,7 @@ def published_cells(cells: Lines) -> str:
     return " ".join(filter(None, (f"Of the published numbers these agree in size: {agree}.", findings.order(cells))))
 
 
-@tells("table_clustering", columns="view row embedding images draws mean above_chance")
+@tells("table_clustering", columns="view row embedding images draws seeds mean above_chance paper")
 def table_clustering(lines: Lines) -> str:
     """How many methods are above chance in most draws, and how many images the best has right, in each view."""
     shown = [line for line in lines if line["embedding"] == "isomap" and line["row"] != "clean" and line["mean"]]
@@ -131,18 +138,27 @@ def table_clustering(lines: Lines) -> str:
         if here:
             able = sum(2 * int(line["above_chance"]) > int(line["draws"]) for line in here)
             best = max(here, key=lambda line: float(line["mean"]))
-            right = f"{float(best['mean']):.1f} of {best['images']} images right, {named(best['row'])}"
-            parts.append(f"in {words} {able or 'none'} of {findings.counted(len(here), 'method')} (at best {right})")
+            once = ", one seed" if best["seeds"] == "1" else ""
+            most = f"{float(best['mean']):.1f}, {named(best['row'])}{once}"
+            parts.append(f"{able or 'none'} of {findings.counted(len(here), 'method')} in {words} (at best {most})")
     if not parts:
         return ""
     guessed = guessing(int(shown[0]["images"]))[0]
+    clean = [
+        f"{float(line['mean']):.1f}"
+        for line in lines
+        if (line["view"], line["row"], line["embedding"]) == ("random", "clean", "isomap") and line["mean"]
+    ]
+    paper = max((line["paper"] for line in shown if line["paper"]), key=float, default="")
+    bounds = f", clean images in random views {clean[0]}" if clean else ""
+    bounds += f", the paper's best {paper}" if paper else ""
     return (
-        f"Guessing gets {guessed:.1f}, as the better labelling counts. Significantly more in most draws: "
+        f"Guessing gets {guessed:.1f} of {shown[0]['images']} right{bounds}. Above chance in most draws: "
         f"{', '.join(parts)}."
     )
 
 
-@tells("table_pggan", columns="row snr metric mean n_seeds")
+@tells("table_pggan", columns="row snr metric mean n_seeds paper")
 def table_pggan(lines: Lines) -> str:
     """PGGAN with ℓ1 beside PGGAN without and the mean image, and what is the best here."""
     mse = {line["row"]: (line, value) for line, value in known(lines, "mean") if line["metric"] == "mse"}
@@ -158,9 +174,13 @@ def table_pggan(lines: Lines) -> str:
         beside = f"{' and than' if alike else f', but {OPPOSITE[than]} than'} the mean image's ({short(flat)})"
     best = min((row for row in mse if row != "mean image"), key=lambda row: mse[row][1])
     rest = "" if "PGGAN" in best.split() else f". Lowest here: {named(best)}, {short(mse[best][1])}"
+    both = [number(line, "paper") for line in (joint, alone)]
+    printed = f" The paper: {short(both[0])} and {short(both[1])}." if all(both) else ""
+    varied = [value for line, value in known(lines, "mean") if (line["row"], line["metric"]) == ("PGGAN", VARIETY)]
+    fell = ", collapsed to one image" if varied and varied[0] < COLLAPSED else ""
     return (
         f"At SNR {joint['snr']} PGGAN with ℓ1 has an MSE of {short(ours)}{by_one_seed([joint, alone])}, {than} than without "
-        f"({short(without)}){beside}{rest}."
+        f"({short(without)}{fell}){beside}{rest}.{printed}"
     )
 
 
@@ -187,5 +207,5 @@ def table_stability(lines: Lines) -> str:
     return (
         f"{named(alone)} oscillates {span((value for *_, value in ratios), multiple)} times as much as {named(f'{alone} + l1')}: "
         f"with ℓ1 it is steadier by {len(ratios) - sum(map(len, against.values())) or 'none'} of {len(ratios)} measures"
-        f"{f', not {but}' if but else ''}."
+        f"{f'; not so {but}' if but else ''}."
     )
