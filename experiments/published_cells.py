@@ -214,7 +214,8 @@ def to_markdown(lines: list, trends: bool) -> str:
         f"method.critic_norm (layer norm in the critic, or none); SSIM's data range of 1 or 2. {of_scale} An MSE and a PSNR of "
         "the same runs may fall on two sides: 1 dB is a factor of 1.26, and the mean of a PSNR one of logarithms. Of the "
         f"cells of MSE and PSNR that were run {closer(lines)} agree within {100 * (CLOSE['mse'] - 1):.0f} % or "
-        f"{CLOSE['psnr']:g} dB.## Order",
+        f"{CLOSE['psnr']:g} dB.",
+        "## Order",
         "Whether our rows come in the paper's order: Kendall's τ between our numbers and the paper's over the rows of a column "
         "(1: the same order, −1: the reverse, 0: none), and the probability p of a τ so far from 0 by chance.",
         order(lines),
