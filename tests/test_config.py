@@ -8,6 +8,7 @@ from conftest import PATIENCE
 
 from cryobench.config.compose import build, compose, resolve
 from cryobench.config.identity import run_id
+from cryobench.config.sweep import for_hydra, from_hydra, plan
 from cryobench.errors import InputError
 
 
@@ -104,3 +105,19 @@ def test_what_others_build_on_is_no_choice():
         InputError, match=r"data: expected one of empiar10028, particles, phantom, rnap, .*, got nothing"
     ):
         compose(["data=nothing"])
+
+
+def test_a_sweep_takes_settings_that_only_its_row_s_method_has():
+    """Hydra, which starts the runs, composes before the row is looked at: it failed, with a traceback, on what the plan took."""
+    given = ["+sweep=methods", "row='WGANgp + l1'", "method.critic_norm=layer,none", "noise.snr=0.1"]
+    planned = plan(given)
+    assert [job.config["method"]["critic_norm"] for job in planned.jobs] == ["layer", "none"]
+    handed = for_hydra(given)
+    assert handed == [*given[:2], "++method.critic_norm=layer,none", given[3]]
+    for job, norm in zip(planned.jobs, ("layer", "none"), strict=True):
+        words = [*handed[:2], f"++method.critic_norm={norm}", handed[3]]
+        compose(words)  # as Hydra does
+        (one,) = plan(from_hydra(words), single=True).jobs
+        assert (one.run_id, one.command) == (job.run_id, job.command)
+    with pytest.raises(InputError, match=r"^row CWF: unknown key method.critic_norm: .* sigma_factor"):
+        plan(["+sweep=methods", "row='WGANgp + l1',CWF", "method.critic_norm=layer"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hydra.errors import HydraException
@@ -23,6 +24,7 @@ from cryobench.config.mistakes import readable
 from cryobench.config.schema import GROUPS
 from cryobench.errors import InputError
 
+ADDED = "++"  # how Hydra is told to set a key whether it is there or not
 SETS_A_VALUE = re.compile(rf"((?:{'|'.join(GROUPS)})(?:\.\w+)+|seed)=")
 
 
@@ -61,7 +63,7 @@ def plan(overrides: list[str], multirun: bool = False, single: bool = False) -> 
     given = parse(overrides)
     fixed = {key: value for key, (values, swept) in given.items() for value in values if not swept}
     asked = [f"{key}={value}" for key, value in fixed.items() if key != "row"]
-    base = compose(asked)
+    base = base_of(asked)
     composed = {choices(asked): base}
     swept = {} if single else {key: values for key, (values, _) in parse_params(base).items()}
     swept |= {key: values for key, (values, is_swept) in given.items() if is_swept}
@@ -76,10 +78,10 @@ def plan(overrides: list[str], multirun: bool = False, single: bool = False) -> 
     for row in rows:
         for choice in itertools.product(*groups.values()):
             chosen = dict(zip(groups, choice, strict=True))
-            config = compose_row(row, {**fixed, **chosen}, base, composed)
+            config, made_by = compose_row(row, {**fixed, **chosen}, base, composed)
             for point in itertools.product(*plain.values()):
                 for key, value in zip(plain, point, strict=True):
-                    put(config, key, value)
+                    put(config, key, value, made_by)
                 resolved = resolve(config)
                 name = run_id(resolved)
                 values = {**fixed, **chosen, **dict(zip(plain, point, strict=True))}
@@ -101,17 +103,47 @@ def in_quotes(name: str) -> str:
     return f"'{escaped}'"
 
 
-def naming_rows(overrides: list[str]) -> list[str]:
-    """The same overrides for Hydra, which must be told the names of a sweep's rows where all of them are meant."""
+def base_of(asked: list[str]) -> DictConfig:
+    """What these overrides make before any row is looked at, without those that a row's method alone may know.
+
+    Raises InputError.
+    """
+    try:
+        return compose(asked)
+    except InputError:
+        base = compose(list(choices(asked)))
+        if not base.get("rows"):
+            raise
+        return base
+
+
+def for_hydra(overrides: list[str]) -> list[str]:
+    """The same overrides for Hydra, which knows of no rows.
+
+    It is told the names of a sweep's rows where all of them are meant, and to add what only a row's method knows.
+    """
     given = parse(overrides)
-    base = compose([f"{key}={value}" for key, (values, swept) in given.items() for value in values if not swept])
-    if "row" in given or not base.get("rows"):
+    base = base_of([f"{key}={value}" for key, (values, swept) in given.items() for value in values if not swept])
+    if not base.get("rows"):
         return overrides
-    return [*overrides, "row=" + ",".join(map(in_quotes, base.rows))]
+    words = [f"{ADDED}{word}" if SETS_A_VALUE.match(word) and not known(base, word) else word for word in overrides]
+    return words if "row" in given else [*words, "row=" + ",".join(map(in_quotes, base.rows))]
 
 
-def compose_row(row: str, given: dict[str, str], base: DictConfig, composed: dict[tuple, DictConfig]) -> DictConfig:
-    """The config of one row: the row's overrides first, then what was given.
+def from_hydra(overrides: Sequence[str]) -> list[str]:
+    """One job's overrides as they were given, before `for_hydra`."""
+    return [bare if SETS_A_VALUE.match(bare := word.removeprefix(ADDED)) else word for word in overrides]
+
+
+def known(config: DictConfig, word: str) -> bool:
+    """Whether the key of an override is in a config."""
+    return OmegaConf.select(config, word.partition("=")[0], default=ListConfig) is not ListConfig
+
+
+def compose_row(
+    row: str, given: dict[str, str], base: DictConfig, composed: dict[tuple, DictConfig]
+) -> tuple[DictConfig, tuple[str, ...]]:
+    """The config of one row, the row's overrides first, then what was given; and the choices that made it.
 
     composed: what Hydra made of the choices of groups so far. Composing takes a tenth of a second, so rows that differ in
     values alone share it.
@@ -124,10 +156,14 @@ def compose_row(row: str, given: dict[str, str], base: DictConfig, composed: dic
     if (chosen := choices(overrides)) not in composed:
         composed[chosen] = compose(list(chosen))
     config = copy.deepcopy(composed[chosen])
-    for override in overrides:
-        if override not in chosen:
-            put(config, *override.split("=", 1))
-    return config
+    try:
+        for override in overrides:
+            if override not in chosen:
+                key, value = override.split("=", 1)
+                put(config, key, value, chosen)
+    except InputError as error:
+        raise InputError(f"row {row}: {error}" if row != "null" else str(error)) from None
+    return config, chosen
 
 
 def choices(overrides: list[str]) -> tuple[str, ...]:
@@ -135,10 +171,13 @@ def choices(overrides: list[str]) -> tuple[str, ...]:
     return tuple(word for word in overrides if not SETS_A_VALUE.match(word))
 
 
-def put(config: DictConfig, key: str, value: str) -> None:
-    """Set a value in a composed config, as an override would. Raises InputError for a key that isn't there."""
-    if OmegaConf.select(config, key.lstrip("+"), default=ListConfig) is ListConfig and not key.startswith("+"):
-        compose([f"{key}={value}"])  # raises, with the keys that are there
+def put(config: DictConfig, key: str, value: str, chosen: Sequence[str]) -> None:
+    """Set a value in a composed config, as an override would. Raises InputError for a key that isn't there.
+
+    chosen: the overrides that made the config.
+    """
+    if not key.startswith("+") and not known(config, key):
+        compose([*chosen, f"{key}={value}"])  # raises, with the keys that are there
     typed = hydra.parsed([f"{key}={value}"])[0].value()
     OmegaConf.update(config, key.lstrip("+"), typed, force_add=True)
 

@@ -58,9 +58,9 @@ def run_job(config) -> str:
 
 def run_of(overrides: list[str]) -> Job:
     """The run that one job of a sweep stands for."""
-    from cryobench.config.sweep import plan
+    from cryobench.config.sweep import from_hydra, plan
 
-    (one,) = plan(list(overrides), single=True).jobs
+    (one,) = plan(from_hydra(overrides), single=True).jobs
     return one
 
 

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from cryobench.config.compose import build
 from cryobench.config.hydra import launch
 from cryobench.config.identity import task_name
-from cryobench.config.sweep import Job, Plan, naming_rows
+from cryobench.config.sweep import Job, Plan, for_hydra
 from cryobench.errors import InputError, MissingPackage, Stopped, one_line
 from cryobench.launch.ended import tables_and_files
 from cryobench.launch.job import SINCE, missing_package, on_a_cluster, one_thread, run_job, run_of
@@ -145,6 +145,6 @@ def hand_to_cluster(sweep: Sweep, overrides: list[str], since: str) -> None:
 def hand_to_hydra(overrides: list[str], since: str) -> None:
     """Let Hydra's launcher (hydra/launcher=…) start the jobs; each finds out for itself whether it is done."""
     try:
-        launch(run_job, naming_rows(overrides), {SINCE: since})
+        launch(run_job, for_hydra(overrides), {SINCE: since})
     finally:
         shut_workers()
