@@ -109,13 +109,13 @@ def test_what_others_build_on_is_no_choice():
 
 def test_a_sweep_takes_settings_that_only_its_row_s_method_has():
     """Hydra, which starts the runs, composes before the row is looked at: it failed, with a traceback, on what the plan took."""
-    given = ["+sweep=methods", "row='WGANgp + l1'", "method.critic_norm=layer,none", "noise.snr=0.1"]
+    given = ["+sweep=methods", "row='WGANgp + l1'", "method.critic_norm=layer,none", "noise.snr=0.1", "seed=0"]
     planned = plan(given)
     assert [job.config["method"]["critic_norm"] for job in planned.jobs] == ["layer", "none"]
     handed = for_hydra(given)
-    assert handed == [*given[:2], "++method.critic_norm=layer,none", given[3]]
+    assert handed == [*given[:2], "++method.critic_norm=layer,none", *given[3:]]
     for job, norm in zip(planned.jobs, ("layer", "none"), strict=True):
-        words = [*handed[:2], f"++method.critic_norm={norm}", handed[3]]
+        words = [*handed[:2], f"++method.critic_norm={norm}", *handed[3:]]
         compose(words)  # as Hydra does
         (one,) = plan(from_hydra(words), single=True).jobs
         assert (one.run_id, one.command) == (job.run_id, job.command)
