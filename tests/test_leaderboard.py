@@ -103,7 +103,7 @@ def test_folders_with_runs_of_the_same_images_are_one(tmp_path):
     one, other = keep(tmp_path / "one", [seeds[0], rest[0]]), keep(tmp_path / "other", [seeds[1], seeds[0], rest[1]])
     for stores in ([one, other], [other, one]):
         found = leaderboard.board(stores)
-        assert len(found.tasks) == 1 and "2 methods, 1 control and 1 task." in leaderboard.to_markdown(found)
+        assert len(found.tasks) == 1 and "2 methods, 1 limit and 1 task." in leaderboard.to_markdown(found)
         (cell,) = found.rows["nlm", ""].values()
         assert {run.run_id for run in cell.records} == {run.run_id for run in seeds.values()}
         assert cell.nmse[0] == pytest.approx((nmse([0.05, 0.06]) + nmse([0.01, 0.02])) / 2)
