@@ -58,7 +58,9 @@ def test_cells_are_means_over_seeds_of_the_runs_with_these_settings(store):
     files = contamination.write(store)
     text = next(file for file in files if file.suffix == ".md").read_text()
     assert "| ℓ2-Autoencoder | 1.05e-3(7.07e-5) | 2.05e-3(7.07e-5) | 4.05e-3(7.07e-5) | 2 |" in text
-    assert "A 0.1" in text and "A 0.2" not in text, "a share that was not run is no column"
+    assert "10 % of references (A)" in text and "20 % of references" not in text, (
+        "a share that was not run is no column"
+    )
     assert "| ℓ2-Autoencoder | 1.00 | 1.95 | 3.86 |" in text
     assert "## SNR 0.05" in text and "batch by batch" in text and "2 runs with other settings are left out" in text
     rows = list(csv.DictReader(io.StringIO(next(f for f in files if f.suffix == ".csv").read_text())))

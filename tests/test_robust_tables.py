@@ -75,7 +75,7 @@ def test_fitted_slopes_and_verdicts(sweep):
     along_n = robust_rates.rates(sweep, "location", "n")[0]
     assert along_n.slope == pytest.approx(-0.5) == along_n.theorem and along_n.verdict == "agrees"
     assert along_n.fixed == 0.01 and along_n.slope_spread == pytest.approx(0, abs=1e-9)
-    assert "| (1,-1)-GAN D1(κ,B)† | ε | 2.00(0.00) | 1.00 | worse |" in robust_rates.summary(sweep)
+    assert "| (1,-1)-GAN D1(κ,B)† | ε | 2.00(0.00) | 2.00 to 2.00 | 5 | 1.00 | worse |" in robust_rates.summary(sweep)
 
 
 def test_slopes_are_fitted_on_the_side_that_the_axis_decides():
