@@ -114,3 +114,8 @@ def plain(value: float, digits: int = 2) -> str:
 def listed(words: Sequence[str]) -> str:
     """a; a and b; a, b and c."""
     return " and ".join([*filter(None, [", ".join(words[:-1])]), *words[-1:]])
+
+
+def counted(n: int, word: str) -> str:
+    """1 run, 2 runs."""
+    return f"{n} {word}" + ("" if n == 1 else "s")

@@ -19,7 +19,7 @@ from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import run_id
 from cryobench.methods.base import SIDE_INFORMATION
 from cryobench.printed import short
-from cryobench.report import captions, findings, links, markdown, methods, plots, summary, tables, told
+from cryobench.report import captions, findings, links, lowest, markdown, methods, plots, summary, tables, told
 from cryobench.runs.record import Record, to_json
 from cryobench.runs.store import Store
 from cryobench.tables import frame, limits, table
@@ -107,7 +107,11 @@ def test_it_says_what_was_imaged_and_that_the_papers_molecule_is_another(page, t
         store = Store(tmp_path / data)
         keep(store, config, 0.1)
         text = said(report.write(store).read_text(encoding="utf-8"))
-        assert f"{data}, desk scale" in text and "4,000 to train on" in text and "nets" not in text.partition("The paper's")[0]
+        assert (
+            f"{data}, desk scale" in text
+            and "4,000 to train on" in text
+            and "nets" not in text.partition("The paper's")[0]
+        )
         assert ("of another molecule" in text) == others and ("the paper's molecule" in text) == (data == "rnap")
 
 
@@ -139,7 +143,7 @@ def test_a_method_below_the_limit_is_named_once_with_its_noise_levels():
     }
     limit = replace(cells[0.1], values=(1.0,))
     ranked = [summary.Row("x", cells, "x", False, ()), summary.Row("Bayes limit", {0.1: limit}, "bayes", False, ())]
-    assert "; x at SNR 0.1 and 0.05 comes out at or below it here, by chance." in findings.limit(ranked, [0.1, 0.05])
+    assert "; x at SNR 0.1 and 0.05 comes out at or below it here, by chance." in lowest.limit(ranked, [0.1, 0.05])
 
 
 def test_a_file_that_a_text_names_is_a_link_where_it_leads_anywhere(tmp_path):
@@ -789,4 +793,4 @@ def test_rows_with_too_few_seeds_are_not_among_those_that_the_lowest_does_not_di
     able = [row for row in ranked if row.times(0.05) is not None]
     once = [row.name for row in able if len(row.records[0.05]) < 3 and row.name != first.name]
     assert once, "no row has fewer than three seeds any more"
-    assert findings.beside(first, able, ranked, 0.05).endswith(f"; too few seeds of {findings.those(once)})")
+    assert lowest.beside(first, able, ranked, 0.05).endswith(f"; too few seeds of {lowest.those(once)})")

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from cryobench.files import replacing, writable
-from cryobench.report import findings, gallery, imaged, links, methods, plots, summary, tables
+from cryobench.report import findings, gallery, imaged, links, methods, plots, provenance, summary, tables
 from cryobench.runs.store import Store
 from cryobench.tables import frame
 
@@ -40,14 +40,14 @@ def write(store: Store) -> Path:
         "summary": summary.shown(runs),
         "methods": methods.in_words(summary.rows(runs)),
         "compared": (store.results / COMPARED).is_file(),
-        "failed": findings.failed(everything),
+        "failed": provenance.failed(everything),
         "tables": [*own, *({**table, "of_points": True} for table in beyond)],
         "beside": beside.results.resolve().name,
         "claimed": any(table["name"] == "claims" for table in own),
         "here": {table["name"] for table in own},
         "plots": plots.all_plots(store, runs),
         "gallery": gallery.panels(store, runs),
-        "runs": findings.provenance(everything),
+        "runs": provenance.of(everything),
     }
     source = resources.files(__name__)
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)

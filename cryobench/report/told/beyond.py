@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from cryobench.printed import listed, multiple, named, plain
-from cryobench.report import findings
+from cryobench.printed import counted, listed, multiple, named, plain
 from cryobench.report.told.words import FEW, Lines, by_one_seed, known, moved, number, ranked, span, tells
 from cryobench.tables.limits import LIMITS, NO_METHODS, ROWS
 
@@ -61,7 +60,7 @@ def image_size(lines: Lines) -> str:
     if len(sizes) < 2 or not mse or not nmse:
         return ""
     return (
-        f"From {sizes[0]} to {sizes[-1]} px the MSE of {findings.counted(len(mse), 'method')} {moved(mse)} and the NMSE "
+        f"From {sizes[0]} to {sizes[-1]} px the MSE of {counted(len(mse), 'method')} {moved(mse)} and the NMSE "
         f"{moved(nmse)}{f'; the NMSE of the Bayes limit {moved(limit)}' if limit else ''}."
     )
 
@@ -83,7 +82,7 @@ def scale_up(lines: Lines) -> str:
     rest = f" {'The others are' if found else 'All are'} undecided (p ≥ {plain(min(open_))})." if open_ else ""
     count = "none is" if not found else "1 is" if len(found) == 1 else f"{len(found)} are"
     some = f": {listed(found)}" if found else ""
-    return f"Of {findings.counted(len(sure), 'trend')} {count} significant after Holm's correction{some}.{rest}"
+    return f"Of {counted(len(sure), 'trend')} {count} significant after Holm's correction{some}.{rest}"
 
 
 @tells("table_microscope", columns="method setting nmse times_limit rank")
@@ -110,7 +109,7 @@ def table_microscope(lines: Lines) -> str:
         return f"{named(method)}{'' if times is None else f' ({multiple(times)} × {limit})'}"
 
     return (
-        f"By mean NMSE {kept or 'none'} of {findings.counted(len(pairs), 'pair')} of methods keep their order from “{first}” to "
+        f"By mean NMSE {kept or 'none'} of {counted(len(pairs), 'pair')} of methods keep their order from “{first}” to "
         f"“{last}”. "
         f"Lowest of those: {best(first)} in the first, {best(last)} in the last."
     )
@@ -150,9 +149,9 @@ def table_molecules(lines: Lines) -> str:
         return named(row), count, span((times for times, one in chosen if one == row), multiple)
 
     (near, near_in, near_at), (far, far_in, far_at) = common(min), common(max)
-    molecules = findings.counted(len({data for data, _ in cases}), "molecule")
+    molecules = counted(len({data for data, _ in cases}), "molecule")
     return (
-        f"In {near_in} of {findings.counted(len(cases), 'case')} ({molecules} at each SNR) {near} is the nearest to the Bayes "
+        f"In {near_in} of {counted(len(cases), 'case')} ({molecules} at each SNR) {near} is the nearest to the Bayes "
         f"limit, {near_at} × limit; in {far_in} {far} is the farthest, {far_at} × limit."
     )
 
@@ -176,9 +175,5 @@ def leaderboard(lines: Lines) -> str:
     best, blind = first(by_nmse), first(line for line in by_nmse if not line["side_information"])
     if not best:
         return ""
-    more = (
-        f" Of methods without side information, in {findings.counted(len(blind), 'task')}: {ranked(blind)}."
-        if blind
-        else ""
-    )
-    return f"The lowest NMSE of {findings.counted(len(best), 'task')} with a limit: {ranked(best)}.{more}"
+    more = f" Of methods without side information, in {counted(len(blind), 'task')}: {ranked(blind)}." if blind else ""
+    return f"The lowest NMSE of {counted(len(best), 'task')} with a limit: {ranked(best)}.{more}"

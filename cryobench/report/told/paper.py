@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from cryobench.evaluation.chance import guessing
-from cryobench.printed import listed, multiple, named, row_named, short
+from cryobench.printed import counted, listed, multiple, named, row_named, short
 from cryobench.report import findings
 from cryobench.report.told.words import FEW, Lines, by_one_seed, known, number, ranked, span, tells
 from cryobench.tables import frame, table
@@ -69,7 +69,7 @@ def published(lines: Lines) -> str:
     near = sum(1 / NEAR <= mean / paper <= NEAR for _, mean, paper in both)
     return (
         f"Of the paper's rows the lowest mean here: {', '.join(best)}. Ours agree with {near or 'none'} of "
-        f"{findings.counted(len(both), 'published MSE')} to within a factor of {NEAR:g}."
+        f"{counted(len(both), 'published MSE')} to within a factor of {NEAR:g}."
     )
 
 
@@ -90,7 +90,7 @@ def released(lines: Lines) -> str:
     nearer, single = Counter(first for first, _ in judged), sum(one for _, one in judged)
     are, both = ("is" if nearer["released"] == 1 else "are"), nearer[BOTH]
     return (
-        f"Of {findings.counted(len(judged), 'published MSE')} {nearer['released'] or 'none'} {are} nearer to ours under protocol "
+        f"Of {counted(len(judged), 'published MSE')} {nearer['released'] or 'none'} {are} nearer to ours under protocol "
         f"“released”, {nearer['described'] or 'none'} to ours under “described”{f', {both} as near to either' if both else ''}"
         f"{f'; {single} of the {len(judged)} by one seed' if single else ''}."
     )
@@ -115,7 +115,7 @@ def published_gap(cells: Lines) -> str:
     each = [f"{named(cell['row'])} at SNR {cell['snr']} ({setting})" for cell, setting in here]
     found = listed(each) if len(each) <= FEW else ranked((f"“{setting}”" for _, setting in here), "with")
     return (
-        f"Of {findings.counted(len(mse), 'published MSE')} of classical methods that ours miss, a setting of this table agrees "
+        f"Of {counted(len(mse), 'published MSE')} of classical methods that ours miss, a setting of this table agrees "
         f"in size with {f'{len(here)}: {found}' if here else 'none'}."
     )
 
@@ -140,7 +140,7 @@ def table_clustering(lines: Lines) -> str:
             best = max(here, key=lambda line: float(line["mean"]))
             once = ", one seed" if best["seeds"] == "1" else ""
             most = f"{float(best['mean']):.1f}, {named(best['row'])}{once}"
-            parts.append(f"{able or 'none'} of {findings.counted(len(here), 'method')} in {words} (at best {most})")
+            parts.append(f"{able or 'none'} of {counted(len(here), 'method')} in {words} (at best {most})")
     if not parts:
         return ""
     guessed = guessing(int(shown[0]["images"]))[0]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 
-from cryobench.printed import multiple, named
-from cryobench.report import findings
+from cryobench.printed import counted, multiple, named
 from cryobench.report.told.words import Lines, known, number, ranked, span, tells
 
 OUTSIDE = "†"  # behind a GAN of which Theorem 1 says nothing
@@ -38,7 +37,7 @@ def robust(lines: Lines) -> str:
     names = ", ".join(
         filter(None, [ranked(apart, few=len(apart)), f"several alike within their spread in {near}" if near else ""])
     )
-    return f"Lowest mean error in {findings.counted(len(first), 'column')}, the oracle apart: {names}{gans}."
+    return f"Lowest mean error in {counted(len(first), 'column')}, the oracle apart: {names}{gans}."
 
 
 def lowest(means: dict[str, float], spreads: dict[str, float]) -> str:
