@@ -250,6 +250,8 @@ def test_a_net_trained_on_rna_polymerase_says_no_to_a_ribosome(monkeypatch, cach
     images = (images - outside.mean(1)[:, None, None]) / outside.std(1)[:, None, None] * spread + mean
     text = verdict.verdict(net.name, trust.ask(net, judged(images.astype(np.float32), 3.2)))
     assert text.startswith("No: these particles don't look like those that gan-5afb16153176 was trained on"), text
+    answers = trust.ask(net, judged(images.astype(np.float32), 3.2))
+    assert "but also in image size, pixel size, CTF or noise level alone" in verdict.findings(net.name, answers)
 
 
 def test_the_verb_on_a_run_and_on_a_stack(cli, noisy, tmp_path):

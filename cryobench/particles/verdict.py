@@ -89,7 +89,8 @@ def advice(answers: Answers) -> str:
         return (
             "train it longer"
             if answers.own
-            else "a method that learns from these particles (method=cwf), or a net that did"
+            else "a method that learns from these particles (method=cwf), or a net that did; what this one learnt may differ "
+            "in the molecule, but also in image size, pixel size, CTF or noise level alone"
         )
     losses, reach = answers.agreement.losses, resolution(answers)
     if reach is None:
