@@ -18,7 +18,7 @@ OF_ALL = "the paper's scale"  # the one sign that all methods share
 PANELS = (
     ("pairs", "images", "more training pairs", "images seen"),
     ("epochs", "images", "more epochs", "images seen"),
-    ("width", "width", "wider nets", "width d"),
+    ("width", "width", "wider nets", "width"),
 )
 
 
@@ -34,7 +34,7 @@ def write(store: Store) -> list[Path]:
 @figure.styled
 def sheet(points: list[scale_up.Point]):
     """Methods down, ways up across, all on one scale."""
-    canvas = figure.new(9.0, 6.0)
+    canvas = figure.new(9.0, 6.4)
     axes = canvas.subplots(len(scale_up.METHODS), len(PANELS), sharex="col", sharey=True)
     sure = scale_up.corrected(scale_up.trends(points))
     for number, method in enumerate(scale_up.METHODS):
@@ -84,8 +84,8 @@ def draw(axis, series: list[scale_up.Point], by: str, number: int, p: float | No
         low, high = np.transpose(interval)
         band = "95 % prediction interval for one further run"
         axis.fill_between(reach, low, high, color=colour, alpha=figure.BAND, linewidth=0, label=band)
-    sure = "" if p is None else f" (p = {plain(p)})"
-    return f"MSE ∝ {'images' if by == 'images' else 'd'}$^{{{fit.b:.2f}}}${sure}"
+    sure = "" if p is None else f"\np = {plain(p)}"
+    return f"MSE ∝ {by} to the power of {fit.b:.2f}".replace("-", "−") + sure
 
 
 def thousands(value: float) -> str:

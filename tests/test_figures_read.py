@@ -85,6 +85,7 @@ def test_it_can_be_read(drawn):
         assert not covered(sheet), name
         assert not unsaid(sheet), name
         assert not [one for one in words(sheet) if re.search(OTHER_NAMES, one)], name
+        assert not [one for one in words(sheet) if re.search(r"\$[\^_]|[\^_]\{|\$\\", one)], f"{name}: formulas are not set"
         assert not alike(sheet), name
         assert not cut_as_svg(sheet), name
         assert any("SNR" in one for one in words(sheet)) or name in WITHOUT_SNR, name
