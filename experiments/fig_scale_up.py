@@ -40,7 +40,7 @@ def sheet(points: list[scale_up.Point]):
     for number, method in enumerate(scale_up.METHODS):
         for axis, (kind, by, title, label) in zip(axes[number], PANELS, strict=True):
             series, paper = scale_up.series(points, method)[kind], scale_up.PAPER[by]
-            slope = draw(axis, series, by, number, sure.get((method, kind)))
+            slope = draw(axis, series, by, method, sure.get((method, kind)))
             axis.axvline(paper, color=figure.FAINT, linewidth=1, label=OF_ALL)
             axis.set(xscale="log", yscale="log", title=f"{named(method)}, {title}\n{slope}")
             if number == len(axes) - 1:
@@ -65,14 +65,14 @@ def sheet(points: list[scale_up.Point]):
     return canvas
 
 
-def draw(axis, series: list[scale_up.Point], by: str, number: int, p: float | None = None) -> str:
+def draw(axis, series: list[scale_up.Point], by: str, method: str, p: float | None = None) -> str:
     """One method's runs, hollow, as they lie on each other; its trend; the 95 % prediction interval for one further run, if any.
 
     Returns the trend in words; p: of a power of 0, corrected for the number of trends.
     """
     if not series:
         return "not run"
-    colour, mark = figure.COLOURS[number], figure.MARKS[number]
+    colour, mark, _ = figure.LOOKS[method]
     runs = [(getattr(p, by), mse) for p in series for mse in p.mse]
     axis.plot(*zip(*runs, strict=True), mark, color=colour, markerfacecolor="none", label="one run")
     if (fit := scale_up.trend(series, by)) is None:
