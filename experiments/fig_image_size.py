@@ -28,39 +28,35 @@ def write(store: Store) -> list[Path]:
 
 @figure.styled
 def draw(points: list[image_size.Point]):
-    """A column for each metric; the limit, far below, in a panel of its own, so that the others can be told from each other."""
-    canvas = figure.new(9.0, 5.2)
-    axes = canvas.subplots(2, 2, sharex="col", height_ratios=(3, 1.2))
+    """A column for each metric; all on one axis, the limit too, which is above the others' finest images at the coarsest."""
+    canvas = figure.new(9.0, 6.4)
+    axes = canvas.subplots(1, 2)
     methods = sorted(
         {point.method for point in points}, key=lambda name: (name == LIMIT, [p.method for p in points].index(name))
     )
-    for column, (metric, heading) in zip(axes.T, image_size.METRICS.items(), strict=True):
+    beside = len(methods) - (LIMIT in methods)  # the limit, far below the others of its size, is not moved
+    for axis, (metric, heading) in zip(axes, image_size.METRICS.items(), strict=True):
         for number, method in enumerate(methods):
-            axis = column[int(method == LIMIT)]
             of_method = sorted((p for p in points if p.method == method), key=lambda p: p.size)
-            colour, mark = figure.COLOURS[number % len(figure.COLOURS)], figure.MARKS[number % len(figure.MARKS)]
-            beside = 1 if method == LIMIT else len(methods) - (LIMIT in methods)
-            x = figure.aside((p.size for p in of_method), min(number, beside - 1), beside, by=APART)
-            figure.over_seeds(axis, x, [getattr(p, metric) for p in of_method], colour, mark, named(method))
+            colour, mark, line = figure.LOOKS[method]
+            x = figure.aside((p.size for p in of_method), *((0, 1) if method == LIMIT else (number, beside)), by=APART)
+            values = [getattr(p, metric) for p in of_method]
+            figure.over_seeds(axis, x, values, colour, mark, named(method), line)
             if metric == "mse" and (paper := image_size.published(method)) is not None:
                 place = figure.aside([BESIDE], number, beside, by=APART)
                 axis.plot(place, [paper], marker=mark, color=colour, linestyle="")
-        for axis, what in zip(column, (heading, f"{heading} of\nthe limit"), strict=True):
-            axis.set(xscale="log", yscale="log", ylabel=what)
-            figure.log_ticks(axis.yaxis, *([percent] if metric == "nmse" else []))
+        axis.set(xscale="log", yscale="log", ylabel=heading, xlabel="image size (px)")
+        figure.log_ticks(axis.yaxis, *([percent] if metric == "nmse" else []))
         sizes = sorted({point.size for point in points})
         papers = {BESIDE} if metric == "mse" and points else set()
-        figure.ticks(column[1].xaxis, {*sizes, *papers}, lambda x: f"{PAPERS},\nthe paper" if x == BESIDE else f"{x:g}")
-        column[1].set_xlabel("image size (px)")
-        column[0].set_title(
-            f"{'MSE (images in [0, 1])' if metric == 'mse' else 'NMSE: share of the variance that is lost'}"
-        )
-    canvas.align_xlabels(axes[1])
-    handles = {name: one for axis in axes[:, 0] for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
+        figure.ticks(axis.xaxis, {*sizes, *papers}, lambda x: f"{PAPERS},\nthe paper" if x == BESIDE else f"{x:g}")
+        axis.set_title(f"{'MSE (images in [0, 1])' if metric == 'mse' else 'NMSE: share of the variance that is lost'}")
+    canvas.align_xlabels(axes)
+    handles = {name: one for axis in axes for one, name in zip(*axis.get_legend_handles_labels(), strict=True)}
     if points:
         title = (
             f"SNR {image_size.SNR:g}; {figure.marked(len(point.mse) for point in points)}{alone(points)}\n"
-            "marks of one size are shifted sideways so as not to overlap; lower panels: the limit, on a scale of its own\n"
+            "marks of one size are shifted sideways so as not to overlap\n"
             "the paper's numbers: (.5,.5) of its Table 1; for the ℓ1-Autoencoder λ = 10000 of its Table 3"
         )
         canvas.legend(handles.values(), handles, loc="outside lower center", ncols=5, title=title)

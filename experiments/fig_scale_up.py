@@ -18,7 +18,7 @@ OF_ALL = "the paper's scale"  # the one sign that all methods share
 PANELS = (
     ("pairs", "images", "more training pairs", "images seen"),
     ("epochs", "images", "more epochs", "images seen"),
-    ("width", "width", "wider nets", "width d"),
+    ("width", "width", "wider nets", "width"),
 )
 
 
@@ -34,13 +34,13 @@ def write(store: Store) -> list[Path]:
 @figure.styled
 def sheet(points: list[scale_up.Point]):
     """Methods down, ways up across, all on one scale."""
-    canvas = figure.new(9.0, 6.0)
+    canvas = figure.new(9.0, 6.4)
     axes = canvas.subplots(len(scale_up.METHODS), len(PANELS), sharex="col", sharey=True)
     sure = scale_up.corrected(scale_up.trends(points))
     for number, method in enumerate(scale_up.METHODS):
         for axis, (kind, by, title, label) in zip(axes[number], PANELS, strict=True):
             series, paper = scale_up.series(points, method)[kind], scale_up.PAPER[by]
-            slope = draw(axis, series, by, number, sure.get((method, kind)))
+            slope = draw(axis, series, by, method, sure.get((method, kind)))
             axis.axvline(paper, color=figure.FAINT, linewidth=1, label=OF_ALL)
             axis.set(xscale="log", yscale="log", title=f"{named(method)}, {title}\n{slope}")
             if number == len(axes) - 1:
@@ -65,14 +65,14 @@ def sheet(points: list[scale_up.Point]):
     return canvas
 
 
-def draw(axis, series: list[scale_up.Point], by: str, number: int, p: float | None = None) -> str:
+def draw(axis, series: list[scale_up.Point], by: str, method: str, p: float | None = None) -> str:
     """One method's runs, hollow, as they lie on each other; its trend; the 95 % prediction interval for one further run, if any.
 
     Returns the trend in words; p: of a power of 0, corrected for the number of trends.
     """
     if not series:
         return "not run"
-    colour, mark = figure.COLOURS[number], figure.MARKS[number]
+    colour, mark, _ = figure.LOOKS[method]
     runs = [(getattr(p, by), mse) for p in series for mse in p.mse]
     axis.plot(*zip(*runs, strict=True), mark, color=colour, markerfacecolor="none", label="one run")
     if (fit := scale_up.trend(series, by)) is None:
@@ -84,8 +84,8 @@ def draw(axis, series: list[scale_up.Point], by: str, number: int, p: float | No
         low, high = np.transpose(interval)
         band = "95 % prediction interval for one further run"
         axis.fill_between(reach, low, high, color=colour, alpha=figure.BAND, linewidth=0, label=band)
-    sure = "" if p is None else f" (p = {plain(p)})"
-    return f"MSE ∝ {'images' if by == 'images' else 'd'}$^{{{fit.b:.2f}}}${sure}"
+    sure = "" if p is None else f"\np = {plain(p)}"
+    return f"MSE ∝ {by} to the power of {fit.b:.2f}".replace("-", "−") + sure
 
 
 def thousands(value: float) -> str:

@@ -1,6 +1,7 @@
 """Pictures: one style for all, readable in light and dark; what they draw is what was measured."""
 
 import ast
+import inspect
 import math
 import re
 from contextlib import nullcontext
@@ -16,6 +17,7 @@ from cryobench.experiments import (
     fig3_clustering,
     fig4_pggan,
     fig_exemplars,
+    fig_image_size,
     fig_robust_rates,
     fig_scale_up,
     scale_up,
@@ -37,6 +39,7 @@ from cryobench.particles.recorrupted import Agreement
 from cryobench.particles.trust import Answers
 from cryobench.printed import called
 from cryobench.runs import denoising
+from cryobench.tables import frame
 
 ROOT = Path(__file__).parents[1]
 STYLE = ROOT / "cryobench" / "figure" / "style.py"
@@ -169,7 +172,7 @@ def test_a_trend_has_the_band_of_its_interval_up_to_the_papers_scale(seeds):
         scale_up.Point("row", "m", n, n, 16, tuple(5e-3 * n**-0.1 * rng.lognormal(0, 0.1, seeds)))
         for n in (1000, 4000, 16_000)[: 2 if seeds == 1 else 3]
     ]
-    fig_scale_up.draw(axis, series, "images", 0)
+    fig_scale_up.draw(axis, series, "images", scale_up.METHODS[0])
     bands = [one for one in axis.collections if isinstance(one, PolyCollection)]
     if seeds == 1:  # two runs leave no scatter to tell from
         assert not bands
@@ -222,8 +225,9 @@ def test_a_single_number_of_images_is_seen_and_told():
     assert lines["exemplar"].get_zorder() > max(one.get_zorder() for one in axis.lines if one is not lines["exemplar"])
     assert lines["exemplar"].get_markersize() > lines["CWF"].get_markersize()
     assert fig_exemplars.in_words([by_method, {}]).splitlines() == [
-        "marks: means over 2 seeds; ticks: single seeds; a mark without ticks is one seed",
-        "lines join means over unequal numbers of seeds, whose test images differ; so do the limits'",
+        "marks: means over 2 seeds; ticks: single seeds; a mark without ticks is one seed; no mark: not run",
+        "points of one line have 1 to 2 seeds; each seed has noise of its own, on the same particles; "
+        "limits: means over seeds",
         "marks that would overlap are shifted sideways",
         "learning without clean images: CWF; from clean images: exemplar",
     ]
@@ -234,6 +238,30 @@ def test_a_single_number_of_images_is_seen_and_told():
     ]
     told = fig_exemplars.in_words([{name: [(500, [1e-3])] for name in ("refined", "rebuilt")}]).splitlines()[-1]
     assert told == "told the poses of their training images: refined and rebuilt"
+
+
+def test_images_in_which_a_method_found_nothing_by_its_own_account_have_an_open_mark():
+    """Three lay on the line of those that were found, as if they were as good."""
+    axis, by_method = figure.new(3, 3).subplots(), {"ab initio": [(250, [4e-3]), (500, [3e-3]), (1000, [2e-3])]}
+    fig_exemplars.panel(axis, by_method, fig_exemplars.spread([by_method]), {"ab initio": {250, 1000}})
+    full, hollow = axis.lines
+    assert hollow.get_markerfacecolor() == style.PAPER and hollow.get_zorder() > full.get_zorder()
+    assert hollow.get_xydata().tolist() == [[250, 4e-3], [1000, 2e-3]]
+    assert hollow.get_marker() == full.get_marker() and hollow.get_markersize() >= full.get_markersize()
+    assert "open mark: the method itself says that it found no structure" in fig_exemplars.in_words([by_method], True)
+    said = fig_exemplars.in_words([by_method])
+    assert "open" not in said and "not run" not in said, "no mark is missing"
+
+
+def test_a_method_has_one_colour_and_mark_in_all_figures_and_no_other_has_both():
+    """Pink triangles were ab initio in one figure of a report and the Bayes limit in the next."""
+    looks = [look[:2] for look in style.LOOKS.values()]
+    assert len(set(looks)) == len(looks)
+    drawn = {row.rpartition(" ")[0] for row in frame.sweep_rows("exemplars")} & set(fig_exemplars.METHODS)
+    drawn |= {row.rpartition(", ")[0] for row in frame.sweep_rows("image_size")} | set(scale_up.METHODS)
+    assert drawn and drawn <= set(style.LOOKS)
+    for module in (fig_exemplars, fig_image_size, fig_scale_up):
+        assert "COLOURS" not in inspect.getsource(module), module.__name__
 
 
 def test_marks_that_would_overlap_stand_beside_each_other_and_no_other_leaves_its_number_of_images():

@@ -85,6 +85,9 @@ def test_it_can_be_read(drawn):
         assert not covered(sheet), name
         assert not unsaid(sheet), name
         assert not [one for one in words(sheet) if re.search(OTHER_NAMES, one)], name
+        assert not [one for one in words(sheet) if re.search(r"\$[\^_]|[\^_]\{|\$\\", one)], (
+            f"{name}: formulas are not set"
+        )
         assert not alike(sheet), name
         assert not cut_as_svg(sheet), name
         assert any("SNR" in one for one in words(sheet)) or name in WITHOUT_SNR, name
@@ -151,6 +154,30 @@ def test_marks_stay_at_their_number_of_images_and_the_linear_limit_is_drawn(draw
                 assert np.abs(np.log(line.get_xdata() / counts)).max() < 0.05
     upper = [axis for axis in drawn["fig_exemplars"].axes if axis.get_title()]
     assert all([line.get_linestyle() for line in axis.lines].count(":") == 1 for axis in upper) and len(upper) == 2
+
+
+@only(argvalues=[("fig_exemplars", DESK)], ids="-".join)
+def test_numbers_of_images_in_which_nothing_was_found_are_those_of_the_records(drawn):
+    titles = {axis.get_title(): axis for axis in drawn["fig_exemplars"].axes}
+    hollow = {
+        title: [
+            round(x / 250)
+            for line in axis.lines
+            if line.get_markerfacecolor() == figure.PAPER
+            for x in line.get_xdata()
+        ]
+        for title, axis in titles.items()
+    }
+    assert hollow == {"SNR 0.1": [], "SNR 0.05": [1, 2, 4]}
+    assert "open mark" in drawn["fig_exemplars"].legends[0].get_title().get_text()
+
+
+@only(argvalues=[("fig_image_size", DESK128)], ids="-".join)
+def test_the_limit_is_on_the_axis_of_the_others(drawn):
+    """In a panel below, whose range overlapped that above, 3e-3 stood at two heights."""
+    sheet = drawn["fig_image_size"]
+    assert [axis.get_ylabel() for axis in sheet.axes] == ["MSE", "NMSE"]
+    assert all(any(line.get_label() == "Bayes limit" for line in axis.lines) for axis in sheet.axes)
 
 
 @only(argvalues=[("fig_exemplars", DESK128)], ids="-".join)

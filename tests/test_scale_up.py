@@ -88,4 +88,4 @@ def test_p_is_corrected_for_all_trends_and_told_as_the_csv_has_it():
     (legend,) = fig_scale_up.sheet(points).legends
     assert "corrected for the 4 trends" in legend.get_title().get_text()
     titles = [axis.get_title() for axis in legend.figure.axes if "p = " in axis.get_title()]
-    assert [re.search(r"p = (.*)\)", title)[1] for title in titles] == [plain(sure[which]) for which in found]
+    assert [re.search(r"p = (.*)", title)[1] for title in titles] == [plain(sure[which]) for which in found]

@@ -41,6 +41,19 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#c08000", "#cc79a7", "#3a96cf")
 MARKS = "osD^v<>P"
 LINES = ("-", "--", "-.", ":")
 INK, FAINT, GRID, PAPER = "#1a1a1a", "#6b7680", "#dfe3e7", "#ffffff"
+# A table's row → its colour, mark and line, the same in every figure that tells methods apart by them; limits are no series.
+LOOKS = {
+    "exemplar": (COLOURS[0], "o", "-"),
+    "l2-Autoencoder": (COLOURS[1], "s", "-"),
+    "rebuilt": (COLOURS[2], "D", "-"),
+    "CWF": (COLOURS[3], "^", "-"),
+    "ab initio": (COLOURS[4], "v", "-"),
+    "refined": (COLOURS[5], "<", "-"),
+    "l1-Autoencoder": (COLOURS[1], ">", "-"),
+    "(.5,.5)-GAN + l1": (COLOURS[2], "P", "-"),
+    "Linear limit": (FAINT, "o", ":"),
+    "Bayes limit": (INK, "D", "--"),
+}
 ON_IMAGE = "#fefefe"  # what is drawn on a grey image: white in light and dark
 SMALL = 9  # points
 NOTE = 0.22  # inches: the height of the line of a note at the foot
