@@ -57,7 +57,7 @@ def draw(points: list[image_size.Point]):
         title = (
             f"SNR {image_size.SNR:g}; {figure.marked(len(point.mse) for point in points)}{alone(points)}\n"
             "marks of one size are shifted sideways so as not to overlap\n"
-            "the paper's numbers: (.5,.5) of its Table 1; for the ℓ1-Autoencoder λ = 10000 of its Table 3"
+            "the paper's numbers: CWF of its Table 2, (.5,.5) of its Table 1; for the ℓ1-Autoencoder λ = 10000 of its Table 3"
         )
         canvas.legend(handles.values(), handles, loc="outside lower center", ncols=5, title=title)
     return canvas
