@@ -487,11 +487,12 @@ def test_white_is_where_the_clean_image_hardly_has_brighter_pixels():
     assert figure.white(None) == (1, "grey value")
 
 
-def test_the_place_that_a_gallery_leaves_empty_says_what_the_limits_are():
-    panels = [("clean", np.eye(8))] * 19
-    sheet = figure.gallery(panels, words=["Bayes limit: the lowest"])
-    assert [text.get_text() for text in sheet.axes[19].texts] == ["Bayes limit: the lowest"]
-    assert not [axis.texts for axis in figure.gallery([*panels, panels[0]], words=["Bayes limit"]).axes if axis.texts]
+@pytest.mark.parametrize("number", [19, 20])
+def test_a_gallery_says_at_its_foot_what_the_limits_are(number):
+    """It stood in a place that the images left empty, and nowhere where they left none."""
+    sheet = figure.gallery([("clean", np.eye(8))] * number, words=["one image", "Bayes limit: the lowest"])
+    assert sheet.legends[0].get_title().get_text() == "one image\nBayes limit: the lowest"
+    assert not [axis.texts for axis in sheet.axes if axis.texts]
 
 
 def test_a_broken_axis_is_marked_on_both_sides_of_the_break():
