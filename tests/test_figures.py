@@ -210,9 +210,10 @@ def test_each_curve_of_figure_1_has_its_own_number_of_seeds():
     run = {"step": step, **{curve: np.geomspace(0.1, 0.01, 10) for curve in fig1_stability.PANELS}}
     (shown,) = fig1_stability.draw({"JSGAN": [run, run], "JSGAN + l1": [run]}).legends
     assert [text.get_text().rpartition(", ")[2] for text in shown.get_texts()] == ["2 seeds", "one seed"]
-    assert "mean" in shown.get_title().get_text()
-    (alone,) = fig1_stability.draw({"JSGAN": [run]}).legends
-    assert not alone.get_title().get_text()
+    assert "lines: mean of the seeds" in shown.get_title().get_text()
+    sheet = fig1_stability.draw({"JSGAN": [run]})
+    assert sheet.legends[0].get_title().get_text() == "other measures of stability: table_stability.md"
+    assert all("standard deviation of the MSE over the\nsecond half, one seed" in ax.get_xlabel() for ax in sheet.axes)
     assert figure.counted([3, 1, 3]) == "1 to 3 seeds" and figure.counted([3, 3]) == "3 seeds"
 
 

@@ -291,6 +291,12 @@ def test_one_draw_is_said_to_be_one_and_has_the_tables_mean_beside_it(drawn, req
         ]
         means = [re.search(r" of 60 here, (.*)", axis.get_title()) for axis in sheet.axes]
         assert [one[1] for one in means if one][: len(shown)] == expected and all(means)
+        said, titles = sheet.legends[0].get_title().get_text(), "".join(axis.get_title() for axis in sheet.axes)
+        assert all((f"{sign}: of " in said) == (sign in titles) for sign in fig3_clustering.FEW.values()), "signs used"
+        for part in sheet.subfigs:
+            box, lines = part._suptitle.get_window_extent(), part.get_suptitle().split("\n")
+            foot = box.y1 - box.height * len([line for line in lines if line]) / len(lines)
+            assert foot > max(axis.title.get_window_extent().y1 for axis in part.axes) + 5, "px"
 
 
 @only(argvalues=[("fig_image_size", DESK128)], ids="-".join)
