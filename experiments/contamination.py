@@ -22,8 +22,8 @@ TYPES = {
 HEADS = {"A": "of references (A)", "B": "of inputs (B)", "C": "of either (C)"}
 UNITS = {"image": "image by image", "batch": "batch by batch"}
 IN_FIGURE = {
-    "image": "training pairs contaminated one by one",
-    "batch": "whole training batches contaminated",
+    "image": "single training pairs, not whole batches, are contaminated",
+    "batch": "whole training batches are contaminated",
 }
 SHARES = (0.0, 0.1, 0.2, 0.3)
 SNRS = (0.1, 0.05)
@@ -176,9 +176,9 @@ def draw(grid: Grid, snr: float, unit: str, limit: float | None) -> Figure:
     columns = min(len(rows), min(COLUMNS_DRAWN, key=lambda width: -len(rows) % width))
     lines = -(-len(rows) // columns)
     factors = {row: said(grid, row, kinds) for row in rows}
-    sheet = figure.new(9.0, 2.7 * lines + 1.4)
+    sheet = figure.new(9.0, 2.7 * lines + 1.6)
     below = f"; Bayes limit, far below: {short(limit, 2)}" if limit else ""
-    heading = f"MSE of ResNets on clean test pairs, SNR {snr:g}; {IN_FIGURE[unit]}{below}"
+    heading = f"MSE of ResNets on test pairs, which are not contaminated, SNR {snr:g}{below}\n{IN_FIGURE[unit]}"
     unequal = f"\n{UNEQUAL}: of means over unequal numbers of seeds" if "".join(factors.values()).count(UNEQUAL) else ""
     sheet.suptitle(f"{heading}\n{in_seeds(grid, rows, kinds)}{unequal}")
     axes = sheet.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)

@@ -16,6 +16,7 @@ PANELS = {
     "test_mse": "(b) test MSE",
     "test_mse_batch": "(c) test MSE, batch norm by\nthe test batch's own statistics",
 }
+OTHERS = "other measures of stability: table_stability.md"
 
 
 @figure.styled
@@ -32,9 +33,9 @@ def write(store: Store) -> list[Path]:
 
 @figure.styled
 def draw(runs: dict[str, list[dict]]):
-    """A panel for each curve; below it, how much each training swings in its second half; one legend for all, below."""
+    """A panel for each curve; below it, how much each training swings in its second half; one legend for all."""
     several = max(map(len, runs.values())) > 1
-    sheet = figure.new(9.0, 4.5)
+    sheet = figure.new(9.0, 4.9)
     axes = sheet.subplots(1, len(PANELS), sharey=True)
     for axis, (curve, title) in zip(axes, PANELS.items(), strict=True):
         swings = []
@@ -56,8 +57,8 @@ def draw(runs: dict[str, list[dict]]):
                 [
                     "iteration (generator's batches)",
                     "",
-                    "standard deviation over the second half,",
-                    "mean over seeds" if several else "of the one seed",
+                    "standard deviation of the MSE over the",
+                    f"second half, {'mean over seeds' if several else 'one seed'}:",
                     *swings,
                 ]
             )
@@ -66,8 +67,8 @@ def draw(runs: dict[str, list[dict]]):
     axes[0].set_ylabel(f"MSE (images in [0, 1]), SNR {SNR:g}")
     sheet.legend(
         *axes[0].get_legend_handles_labels(),
-        loc="outside upper center",
+        loc="outside lower center",
         ncols=2,
-        title="lines: mean of the seeds; bands: lowest to highest" if several else "",
+        title=("lines: mean of the seeds; bands: lowest to highest; " if several else "") + OTHERS,
     )
     return sheet

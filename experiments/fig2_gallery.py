@@ -17,10 +17,11 @@ RESULTS = "results/rnap_ecoli-desk128"  # the paper's own image size
 LEFT_OUT = ("mean image",)  # rows of Table 2 that do not see the image
 NAMES = {"oracle": "clean"}
 LIMIT = "Bayes limit"
-LIMITS = {  # what the limits among the panels are, in the place that these leave empty
+LIMITS = {  # what the limits among the panels are
     "Linear limit": "Linear limit: the best linear filter, from clean images",
-    LIMIT: "Bayes limit: no denoiser that is not told the pose has a lower MSE in expectation",
+    LIMIT: "Bayes limit: the lowest MSE, on average over images and noise, of a method that is not told the pose",
 }
+NETS = {"conv": "convolutions only", "resnet": "ResNet", "deep": "deep"}
 IMAGE = 0  # which test image
 
 
@@ -39,9 +40,25 @@ def write(store: Store) -> list[Path]:
             size = next((record.data.get("pixel_size") for record in records), None)
             last = ", the Bayes limit last" if LIMIT in shown else ""
             title = f"one test image at SNR {snr:g}, and its MSE by each method: the highest first{last}"
-            sheet = figure.gallery(panels, size, title, [words for row, words in LIMITS.items() if row in shown])
+            limits = [words for row, words in LIMITS.items() if row in shown]
+            sheet = figure.gallery(panels, size, title, [*foot(store, shown, "table2.md"), *limits])
             files += figure.save(sheet, store.results, f"fig2_gallery_snr{snr:g}", figure.images_of(records))
     return files
+
+
+def foot(store: Store, shown: dict[str, pd.DataFrame], table: str) -> list[str]:
+    """What the numbers over the panels are not, where to find it, and what the nets among the rows are."""
+    first = {row: record for row, runs in shown.items() if (record := kept(store, runs)) is not None}
+    seeds = sorted({record.seed for record in first.values()})
+    words = [f"MSE of this one image, seed {' or '.join(map(str, seeds))}; means over images and seeds: {table}"]
+    by_net: dict[str, list[str]] = {}
+    for row, record in first.items():
+        if kind := NETS.get(record.config["method"].get("net")):
+            by_net.setdefault(kind, []).append(named(row))
+    if by_net:
+        most, *others = sorted(by_net, key=lambda kind: -len(by_net[kind]))
+        words.append(f"nets: {most}" + "".join(f"; {', '.join(by_net[kind])}: {kind}" for kind in others))
+    return words
 
 
 def ordered(store: Store, shown: dict[str, pd.DataFrame]) -> list[str]:
@@ -54,10 +71,10 @@ def ordered(store: Store, shown: dict[str, pd.DataFrame]) -> list[str]:
 
 
 def name(store: Store, row: str, shown: dict[str, pd.DataFrame]) -> str:
-    """How a panel is called; of the limit, that it is the lowest in expectation, where this one image says otherwise."""
+    """How a panel is called; of the limit, that it is the lowest on average, where this one image says otherwise."""
     others = [error(store, some) for other, some in shown.items() if other not in ("oracle", LIMIT)]
     beaten = row == LIMIT and min(others, default=np.inf) < error(store, shown[row])
-    return NAMES.get(row, named(row)) + (",\nlowest in expectation" if beaten else "")
+    return NAMES.get(row, named(row)) + (",\nlowest on average" if beaten else "")
 
 
 def kept(store: Store, runs: pd.DataFrame) -> Record | None:

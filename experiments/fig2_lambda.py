@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryobench.experiments.fig2_gallery import panel
+from cryobench.experiments.fig2_gallery import foot, panel
 from cryobench.experiments.table3 import LIMIT, SNR
 
 from cryobench import figure
@@ -32,5 +32,8 @@ def write(store: Store) -> list[Path]:
         return []
     size = next((record.data.get("pixel_size") for record in found["record"]), None)
     return figure.save(
-        figure.gallery(panels, size, TITLE), store.results, "fig2_lambda", figure.images_of(found["record"])
+        figure.gallery(panels, size, TITLE, foot(store, chosen, "table3.md")),
+        store.results,
+        "fig2_lambda",
+        figure.images_of(found["record"]),
     )

@@ -60,16 +60,16 @@ def draw(first: dict[str, dict], view: str, means: dict[tuple[str, str], str], s
         for name, title in EMBEDDINGS.items()
         if GAN in first
     ]
-    views = {"random": "views as they come", "motion": "one fixed view"}[view] + f"; SNR {SNR:g}"
+    views = {"random": "random views", "motion": "one fixed view"}[view] + f"; SNR {SNR:g}"
     parts = [(f"(a) by method, the two components of Isomap; {views}", above)]
     parts += [(f"(b) by embedding, {named(GAN)}; {views}", below)] if below else []
     lines = [-(-len(panels) // COLUMNS) for _, panels in parts]
-    sheet = figure.new(PANEL * COLUMNS, (PANEL + 0.45) * sum(lines) + 0.4 * len(parts) + 0.5)
-    heights = [(PANEL + 0.45) * count + 0.4 for count in lines]
+    sheet = figure.new(PANEL * COLUMNS, (PANEL + 0.45) * sum(lines) + 0.55 * len(parts) + 0.5)
+    heights = [(PANEL + 0.45) * count + 0.55 for count in lines]
     for (title, panels), count, part in zip(
         parts, lines, sheet.subfigures(len(parts), 1, height_ratios=heights, squeeze=False).ravel(), strict=True
     ):
-        part.suptitle(title)
+        part.suptitle(f"{title}\n")  # a line's distance from the titles of the panels
         axes = part.subplots(count, COLUMNS, squeeze=False).ravel()
         for axis, panel in zip(axes, panels, strict=False):
             scatter(axis, *panel)
@@ -82,9 +82,11 @@ def draw(first: dict[str, dict], view: str, means: dict[tuple[str, str], str], s
     images = 2 * next(iter(first.values()))["each"]
     by_chance = f"guessing gets {guessing(images)[0]:.0f}, as the better labelling counts"
     which = f"one draw of {images}, seed {' or '.join(map(str, seeds))}"
-    once = (
-        " (¹: of one seed, ²: of two)" if any(sign in mean for mean in means.values() for sign in FEW.values()) else ""
-    )
+    shown = [mean for *_, mean, _ in above + below]
+    signs = [
+        f"{sign}: of {figure.counted([n])}" for n, sign in FEW.items() if any(mean.endswith(sign) for mean in shown)
+    ]
+    once = f" ({', '.join(signs)})" if signs else ""
     title = f"shown: {which}; on average: over all draws and seeds{once}\nn of {images}: images in the right cluster; {by_chance}"
     sheet.legend(entries.values(), entries, loc="outside lower center", ncols=3, title=title)
     return sheet

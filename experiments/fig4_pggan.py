@@ -130,7 +130,7 @@ def training(trained: dict[str, list[Record]]):
     lower.axhline(1, color=figure.FAINT, linestyle=":", label="as varied as clean images")
     upper.set(yscale="log", ylabel="MSE")
     upper.set_title(
-        f"MSE on the validation part at SNR {SNR:g}, enlarged to full size; above: the net's size at each stage\n"
+        f"Validation MSE, SNR {SNR:g} (small outputs are enlarged to full size first); labels: size of the net's output\n"
         "the net that is kept has the lowest MSE after the last size has faded in",
         pad=18,
     )

@@ -210,9 +210,10 @@ def test_each_curve_of_figure_1_has_its_own_number_of_seeds():
     run = {"step": step, **{curve: np.geomspace(0.1, 0.01, 10) for curve in fig1_stability.PANELS}}
     (shown,) = fig1_stability.draw({"JSGAN": [run, run], "JSGAN + l1": [run]}).legends
     assert [text.get_text().rpartition(", ")[2] for text in shown.get_texts()] == ["2 seeds", "one seed"]
-    assert "mean" in shown.get_title().get_text()
-    (alone,) = fig1_stability.draw({"JSGAN": [run]}).legends
-    assert not alone.get_title().get_text()
+    assert "lines: mean of the seeds" in shown.get_title().get_text()
+    sheet = fig1_stability.draw({"JSGAN": [run]})
+    assert sheet.legends[0].get_title().get_text() == "other measures of stability: table_stability.md"
+    assert all("standard deviation of the MSE over the\nsecond half, one seed" in ax.get_xlabel() for ax in sheet.axes)
     assert figure.counted([3, 1, 3]) == "1 to 3 seeds" and figure.counted([3, 3]) == "3 seeds"
 
 
@@ -487,11 +488,12 @@ def test_white_is_where_the_clean_image_hardly_has_brighter_pixels():
     assert figure.white(None) == (1, "grey value")
 
 
-def test_the_place_that_a_gallery_leaves_empty_says_what_the_limits_are():
-    panels = [("clean", np.eye(8))] * 19
-    sheet = figure.gallery(panels, words=["Bayes limit: the lowest"])
-    assert [text.get_text() for text in sheet.axes[19].texts] == ["Bayes limit: the lowest"]
-    assert not [axis.texts for axis in figure.gallery([*panels, panels[0]], words=["Bayes limit"]).axes if axis.texts]
+@pytest.mark.parametrize("number", [19, 20])
+def test_a_gallery_says_at_its_foot_what_the_limits_are(number):
+    """It stood in a place that the images left empty, and nowhere where they left none."""
+    sheet = figure.gallery([("clean", np.eye(8))] * number, words=["one image", "Bayes limit: the lowest"])
+    assert sheet.legends[0].get_title().get_text() == "one image\nBayes limit: the lowest"
+    assert not [axis.texts for axis in sheet.axes if axis.texts]
 
 
 def test_a_broken_axis_is_marked_on_both_sides_of_the_break():

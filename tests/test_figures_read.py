@@ -245,6 +245,17 @@ def test_the_findings_count_the_methods_of_the_galleries_at_64_px(drawn):
     assert all(f"by {methods_of(sheet)} methods and the two limits" in text for sheet in drawn.values()) and drawn
 
 
+@only(argvalues=[("fig2_gallery", DESK), ("fig2_gallery", DESK128), ("fig2_lambda", DESK128)], ids="-".join)
+def test_a_gallery_says_whose_its_numbers_are_and_what_its_nets_and_limits(drawn):
+    for name, sheet in drawn.items():
+        foot = sheet.legends[0].get_title().get_text()
+        assert "this one image, seed 0;" in foot
+        assert ("nets: ResNet" if name == "fig2_lambda" else "nets: convolutions only; noise2noise: ResNet") in foot
+        assert ("table3.md" if name == "fig2_lambda" else "table2.md") in foot
+        for limit in ("Linear limit", "Bayes limit"):
+            assert (f"\n{limit}: the " in foot) == any(axis.get_title().startswith(limit) for axis in sheet.axes)
+
+
 @only(argvalues=[("fig2_gallery", DESK128)], ids="-".join)
 def test_the_gallerys_order_is_told(drawn):
     """By this image's MSE; the clean image first, the Bayes limit last; the linear one, which is in the table, among them."""
@@ -280,6 +291,12 @@ def test_one_draw_is_said_to_be_one_and_has_the_tables_mean_beside_it(drawn, req
         ]
         means = [re.search(r" of 60 here, (.*)", axis.get_title()) for axis in sheet.axes]
         assert [one[1] for one in means if one][: len(shown)] == expected and all(means)
+        said, titles = sheet.legends[0].get_title().get_text(), "".join(axis.get_title() for axis in sheet.axes)
+        assert all((f"{sign}: of " in said) == (sign in titles) for sign in fig3_clustering.FEW.values()), "signs used"
+        for part in sheet.subfigs:
+            box, lines = part._suptitle.get_window_extent(), part.get_suptitle().split("\n")
+            foot = box.y1 - box.height * len([line for line in lines if line]) / len(lines)
+            assert foot > max(axis.title.get_window_extent().y1 for axis in part.axes) + 5, "px"
 
 
 @only(argvalues=[("fig_image_size", DESK128)], ids="-".join)

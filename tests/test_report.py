@@ -255,7 +255,7 @@ def test_the_gallery_is_sorted_by_mse_and_says_what_the_limit_is_the_lowest_of(t
     found = frame.by_row(frame.chosen(runs, frame.sweep_rows("methods")).runs)
     order = fig2_gallery.ordered(store, found)
     assert order == ["oracle", "noisy", "Non-local means", "exemplar", "Bayes limit"]
-    assert fig2_gallery.name(store, order[-1], found) == "Bayes limit,\nlowest in expectation"
+    assert fig2_gallery.name(store, order[-1], found) == "Bayes limit,\nlowest on average"
     del found["exemplar"]
     assert fig2_gallery.name(store, order[-1], found) == "Bayes limit"
 

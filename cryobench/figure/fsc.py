@@ -15,7 +15,7 @@ LETTERS = 26  # of a line of the legend
 # Level → what it is for.
 THRESHOLDS = {
     0.5: "0.5, for a map against the truth, as here",
-    0.143: "0.143, for two half maps, to compare",
+    0.143: "0.143, for two half maps, shown for comparison",
 }
 
 

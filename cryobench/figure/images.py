@@ -19,7 +19,7 @@ CLEAN = "clean"
 # Share of a clean image's pixels that are darker than white: images of 128 px in [0, 1] were dim below a white of 1.
 BRIGHT = 0.998
 
-COLUMN = 24  # letters of a line in the place of an image of `gallery`
+LINE = 0.15  # inches: the height of a line of small letters
 LETTERS = 16  # of a row's name, along an image of `strip`
 
 
@@ -97,22 +97,21 @@ def gallery(
 ) -> Figure:
     """Images (L, L) under their titles, line by line, all on one grey scale, from 0 to that of `white` of the clean one.
 
-    pixel_size: in Å; given, the first panel has a scale bar; title: what all of them are; words: paragraphs that stand in the
-    first place that stays empty, if one does.
+    pixel_size: in Å; given, the first panel has a scale bar; title: what all of them are; words: lines at the foot.
 
     Four, five or six a line, with the fewest places empty. One whose title begins with "noisy" spans its own central 98 %, which
     stands below it.
     """
     columns = min((5, 4, 6), key=lambda width: -len(panels) % width)
     lines = -(-len(panels) // columns)
-    sheet = new(1.75 * columns + 0.6, 2.15 * lines + 0.35 * bool(title))
+    foot = LINE * (len(words) + 3) if words else 0.0
+    sheet = new(1.75 * columns + 0.6, 2.15 * lines + 0.35 * bool(title) + foot)
     sheet.suptitle(title)
     axes = sheet.subplots(lines, columns, squeeze=False)
     for axis in axes.flat[len(panels) :]:
         axis.set_axis_off()
-    if len(panels) < axes.size:
-        text = "\n\n".join(textwrap.fill(one, COLUMN) for one in words)
-        axes.flat[len(panels)].text(0.5, 0.5, text, ha="center", va="center", fontsize=SMALL)
+    if words:
+        sheet.legend([], [], loc="outside lower center", title="\n".join(words))
     bright, label = white(next((image for name, image in panels if name == CLEAN), None))
     for axis, (name, image) in zip(axes.flat, panels, strict=False):
         low, high = span(image, noisy=True) if name.startswith(NOISY) else (0.0, bright)
