@@ -34,8 +34,8 @@ from cryobench.evaluation import metrics
 from cryobench.evaluation.chance import guessing
 from cryobench.figure import images, style
 from cryobench.figure.images import in_lines
-from cryobench.particles import verdict
-from cryobench.particles.recorrupted import Agreement
+from cryobench.particles import compare, verdict
+from cryobench.particles.recorrupted import Agreement, Losses
 from cryobench.particles.trust import Answers
 from cryobench.printed import called
 from cryobench.runs import denoising
@@ -391,7 +391,62 @@ def test_gaps_of_the_frc_are_explained_and_a_ring_between_two_is_seen(gaps):
     assert label == "denoised image and particle" + (why if gaps else "")
     curve = next(line for axis in sheet.axes for line in axis.lines if line.get_label() == label)
     assert curve.get_marker() == "."
-    assert any(axis.get_title().endswith("(pure noise: 1)") for axis in sheet.axes)
+    (residual,) = (axis for axis in sheet.axes if axis.get_title().endswith("(pure noise: 1)"))
+    said = " ".join(residual.get_xlabel().split())
+    assert said.endswith("above 1: particle left out or structure added; below 1: noise kept in the denoised image")
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_what_is_not_to_be_trusted_has_no_green_band(foreign):
+    rng, rings = np.random.default_rng(0), 8
+    frc, flat = np.append(np.linspace(0.9, 0.1, rings - 1), np.nan), np.zeros(rings)
+    floor = np.where(np.arange(rings) == 6, -0.7, flat)  # below all other curves
+    chance = np.where(np.arange(rings) > 5, np.inf, 0.1)
+    excess = (0.2, 0.01) if foreign else (-0.2, 0.01)
+    losses = Losses((0.3, 0.01), (0.2, 0.01), excess, 0.1, flat, flat + 1)
+    seen = Agreement(frc, chance, floor, 4, True, True, flat + 1, losses)
+    four = [rng.normal(size=(2, 16, 16)) for _ in range(4)]
+    answers = Answers(*four, 2, 0.0, np.arange(1, rings + 1) / 16, "px", seen, False, "", None, True, None)
+    sheet = verdict.draw("it", answers)
+    assert sheet.get_suptitle().startswith("No:" if foreign else "Yes:")
+    (panel,) = (axis for axis in sheet.axes if axis.get_ylabel() == "Fourier ring correlation")
+    (band,) = panel.patches
+    assert matplotlib.colors.to_hex(band.get_facecolor()) == (style.FAINT if foreign else style.COLOURS[2])
+    assert ("not to be trusted" in band.get_label()) == foreign and band.get_label().startswith("agrees to ")
+    assert panel.get_ylim()[0] < -0.7, "the noises' curve stays in the panel"
+    said = [text.get_text() for text in sheet.legends[0].get_texts()]
+    assert "chance (3 σ), off the scale in 2 of 8 rings" in said and "two unrelated noises, denoised" in said
+    figure.styled(sheet.draw_without_rendering)()
+    box = sheet.legends[0].get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= sheet.bbox.x1
+
+
+def test_methods_on_a_stack_have_the_scale_bar_on_a_denoised_image_and_the_line_at_one_half_named():
+    rng, rings = np.random.default_rng(0), 8
+    frc, flat = np.linspace(0.9, -0.6, rings), np.zeros(rings)
+    four = [rng.normal(size=(2, 16, 16)) for _ in range(4)]
+    seen = Agreement(frc, flat, flat, 2, True, True, flat + 1, None)
+    answers = Answers(*four, 2, 0.0, np.arange(1, rings + 1) / 16, "px", seen, False, "", None, True, None)
+    sheet = compare.draw([compare.Line("cwf", answers, "", 1.0)])
+    recorded, denoised = (
+        next(axis for axis in sheet.axes if axis.get_ylabel() == name) for name in ("recorded", "CWF")
+    )
+    assert denoised.texts and not recorded.texts
+    assert "0.5, above which they agree" in [text.get_text() for text in sheet.legends[0].get_texts()]
+    (panel,) = (axis for axis in sheet.axes if axis.get_ylabel() == "Fourier ring correlation")
+    assert panel.get_ylim()[0] < -0.6
+
+
+def test_a_scale_bar_is_seen_on_bright_images_and_a_row_of_noisy_ones_says_its_greys(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(images, "write", lambda sheet, path: drawn.append(sheet) or path)
+    noisy = np.stack([np.eye(8), 100 * np.eye(8)])
+    figure.beside([("noisy", noisy), ("Non-local means: MSE 1.71e-2", noisy)], tmp_path / "a.png", 3.2, "phantom")
+    axes, words = drawn[0].axes, [one.get_text() for one in drawn[0].findobj(Text)]
+    assert all(one.get_path_effects() for one in (*axes[1].lines, *axes[1].texts)) and len(axes[1].texts) == 1
+    assert drawn[0].get_suptitle() == "MSE over all test images" and any("98 % of each)" in one for one in words)
+    assert axes[1].images[0].get_clim() != axes[2].images[0].get_clim(), "of each, not of all"
+    assert any("MSE\u00a01.71e-2" in one for one in words)
 
 
 @pytest.mark.parametrize(("lowest", "off"), [(0.1, 0), (-0.6, 0), (-3.0, 1)])
@@ -432,12 +487,14 @@ def test_a_strip_names_its_method_with_its_weight(tmp_path, monkeypatch):
     shown = SimpleNamespace(clean=blank, noisy=blank, pairs=SimpleNamespace(pixel_size=3.2))
     judged = SimpleNamespace(per_image=values, scores=[values], denoised=blank)
     method = called({"name": "gan", "alpha": 0.5, "beta": -0.5, "lam": 500})
-    denoising.leave_files(tmp_path, shown, judged, "phantom", method)
-    assert drawn["words"] == "phantom, 8 px, 3.2 Å/px"
+    config = {"data": {"name": "phantom"}, "noise": {"snr": 0.05}, "seed": 2}
+    denoising.leave_files(tmp_path, shown, judged, config, method)
+    assert drawn["words"] == "phantom, 8 px, 3.2 Å/px, SNR 0.05, seed 2"
     assert list(drawn["rows"]) == ["clean", "noisy", "denoised by (.5,-.5)-GAN + ℓ1 (λ = 500)"]
     assert list(drawn["notes"]) == list(drawn["rows"])[-1:]
     lines = in_lines("denoised by (.5,-.5)-GAN + ℓ1 (λ = 500)").replace("\u00a0", " ").split("\n")
     assert lines == ["denoised by", "(.5,-.5)-GAN", "+ ℓ1 (λ = 500)"]
+    assert in_lines("denoised by ℓ2-Autoencoder") == "denoised by\nℓ2-Autoencoder", "was broken within the name"
     assert in_lines("clean") == "clean" and in_lines("a_name_of_ones_own " * 9).count("\n") == 2
 
 

@@ -436,7 +436,7 @@ def test_the_picture_says_where_chance_reaches_an_frcs_highest_value(noisy):
     answers = trust.ask(model(blur), judged(noisy))
     chance = np.full(16, 0.1)
     assert legend(replace(answers, agreement=replace(answers.agreement, chance=chance)))[1] == "chance (3 σ)"
-    chance[-3:] = 1, 2, np.inf
+    chance[-3:] = 1.1, 2, np.inf
     shown = legend(replace(answers, agreement=replace(answers.agreement, chance=chance)))[1]
     assert shown == "chance (3 σ), off the scale in 3 of 16 rings"
 

@@ -55,7 +55,9 @@ def on_stack(stack: str, names: list[str], settings: list[str], out: str | None,
     refuse_noiseless(source, rows)
     contrast = contrast_of(options.contrast, source)
     lines = stacks.compare(ready, source, rows, contrast, options.number, say, progress)
-    figure.write(stacks.draw(lines), path)
+    drawn = stacks.draw(lines)
+    figure.note(drawn, figure.images_in([source.path.name], [source.size], [source.pixel_size]))
+    figure.write(drawn, path)
     print(stacks.to_markdown(lines))
     print(f"written: {path}")
     if logs := {line.name: line.log for line in lines if line.log}:

@@ -83,11 +83,10 @@ def trust(
         asked = questions.has_conformations(chosen, source)
         unseen = questions.unseen_conformation(chosen, n, progress) if asked else None
         answers = questions.ask(chosen, judged, unseen, progress)
-    drawn, of = (
-        verdict.draw(chosen.title, answers),
-        chosen.config["data"]["name"] if source is None else source.path.name,
-    )
-    figure.note(drawn, figure.images_in([of], [judged.images.shape[-1]], [judged.pixel_size]))
+    drawn = verdict.draw(chosen.title, answers)
+    of = chosen.config["data"]["name"] if source is None else source.path.name
+    noise = [figure.noise_in(chosen.config)] if source is None else []
+    figure.note(drawn, ", ".join([figure.images_in([of], [judged.images.shape[-1]], [judged.pixel_size]), *noise]))
     figure.write(drawn, path)
     print(verdict.findings(chosen.title, answers))
     print(f"written: {path}")

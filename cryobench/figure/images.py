@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
-from cryobench.figure.style import FAINT, ON_IMAGE, SMALL, new, note, styled, write
+from cryobench.figure.style import AROUND, FAINT, ON_IMAGE, SMALL, new, note, styled, write
 from cryobench.files import writable
 
 NOISY = "noisy"  # such an image spans its own central 98 %, all others what the picture's grey bar says
@@ -84,8 +85,10 @@ def scale_bar(
         color=ON_IMAGE,
         linewidth=2,
         solid_capstyle="butt",
+        path_effects=[withStroke(linewidth=4, foreground=AROUND)],  # so that both are seen on bright images, too
     )
-    axis.text(left, foot - 0.02 * width, f"{length:g} {unit}", color=ON_IMAGE, fontsize=SMALL, va="bottom")
+    words = axis.text(left, foot - 0.02 * width, f"{length:g} {unit}", color=ON_IMAGE, fontsize=SMALL, va="bottom")
+    words.set_path_effects([withStroke(linewidth=2, foreground=AROUND)])
 
 
 @styled
@@ -173,7 +176,7 @@ def strip(
 
 def in_lines(name: str) -> str:
     """A row's name in at most three lines, no longer than an image is high; the weight of ℓ1 stays with its method's sign."""
-    whole = name.replace(" + ", " +\u00a0").replace(" ℓ", "\u00a0ℓ")
+    whole = name.replace(" + ", " +\u00a0")
     return textwrap.fill(whole, LETTERS, max_lines=3, placeholder="…", break_on_hyphens=False)
 
 
@@ -181,19 +184,27 @@ def in_lines(name: str) -> str:
 def beside(
     rows: list[tuple[str, np.ndarray]], path: Path, pixel_size: float | None = None, images_are: str = ""
 ) -> Path:
-    """Write a PNG with a line for each (words, images (n, L, L)), its words at the left; contrast as in `strip`.
+    """Write a PNG with a line for each (words, images (n, L, L)), its words, of all test images, at the left; contrast as in
+    `strip`.
 
     pixel_size: in Å; given, the first image has a scale bar. images_are: as in `strip`.
     """
     columns = max(len(images) for _, images in rows)
-    sheet = new(1.2 * columns + 2.4, 1.2 * len(rows))
+    sheet = new(1.2 * columns + 2.4, 1.2 * len(rows) + 0.3)
+    sheet.suptitle("MSE over all test images")
     axes = sheet.subplots(len(rows), columns + 1, squeeze=False, width_ratios=[1.6, *[1] * columns])
     for line, (words, images) in zip(axes, rows, strict=True):
         for axis in line:
             axis.set_axis_off()
-        line[0].text(1, 0.5, textwrap.fill(words, 26), ha="right", va="center")
+        noisy = words == NOISY
+        said = (
+            f"{words}\n(black to white: central\n98 % of each)"
+            if noisy
+            else textwrap.fill(words.replace("MSE ", "MSE\u00a0"), 26)
+        )
+        line[0].text(1, 0.5, said, ha="right", va="center")
         for axis, image in zip(line[1:], images, strict=False):
-            show(axis, image, *span(images, words == NOISY))
+            show(axis, image, *span(image, noisy))
     if pixel_size:
         scale_bar(axes[0, 1], rows[0][1].shape[-1], pixel_size)
     grey_bar(sheet, axes)

@@ -55,6 +55,7 @@ LOOKS = {
     "Bayes limit": (INK, "D", "--"),
 }
 ON_IMAGE = "#fefefe"  # what is drawn on a grey image: white in light and dark
+AROUND = "#010101"  # the outline of what is drawn on an image: black in light and dark
 SMALL = 9  # points
 NOTE = 0.22  # inches: the height of the line of a note at the foot
 NEAR = 1.6  # times: a tick that lies no further below what is drawn is where a logarithmic axis begins
@@ -147,6 +148,16 @@ def images_in(names: Collection[str], sizes: Collection[int], pixel_sizes: Colle
     numbers = ((sizes, "px"), ([one for one in pixel_sizes if one], "Å/px"))
     spans = [(dict.fromkeys((min(some), max(some))), unit) for some, unit in numbers if some]
     return ", ".join([*sorted(names), *(f"{' to '.join(f'{one:.3g}' for one in ends)} {unit}" for ends, unit in spans)])
+
+
+def noise_in(config: dict) -> str:
+    """Under which noise the images of a run's config are.
+
+    >>> noise_in({"noise": {"name": "gaussian", "snr": 0.1}, "seed": 0}), noise_in({"noise": {"name": "recorded"}, "seed": 1})
+    ('SNR 0.1, seed 0', 'noise as recorded, seed 1')
+    """
+    snr = config["noise"].get("snr")
+    return f"{'noise as recorded' if snr is None else f'SNR {snr:g}'}, seed {config['seed']}"
 
 
 @styled

@@ -201,19 +201,21 @@ def draw(lines: list[Line]):
             figure.show(axis, images[column], low, high)
         axes[row, 0].set_ylabel("\n".join(textwrap.wrap(name, 14)))
         figure.grey_bar(shown, list(axes[row]), low, high, "")
-    figure.scale_bar(axes[0, 0], first.images.shape[-1], verdict.pixel_size(first), first.unit)
+    figure.scale_bar(axes[1, 0], first.images.shape[-1], verdict.pixel_size(first), first.unit)
     panel = shown.add_subplot(grid[1])
+    foot = verdict.lowest(*(answers.agreement.frc for _, answers in able))
     for number, (name, answers) in enumerate(able):
         colour, frequency = figure.COLOURS[number % len(figure.COLOURS)], answers.frequency
         agreement = answers.agreement
         mark = "" if verdict.verdict(name, answers).startswith("Yes") else " (no)"
-        panel.plot(frequency, np.clip(agreement.frc, -0.1, 1.02), color=colour, label=f"{name}{mark}")
-        panel.plot(frequency, np.clip(agreement.chance, 0, 1.02), ":", color=colour, linewidth=0.8)
-    panel.axhline(HALF, color=figure.FAINT, linewidth=0.8)
+        label = f"{name}{mark}{verdict.off(agreement.frc, foot)}"
+        panel.plot(frequency, np.clip(agreement.frc, foot, verdict.HIGHEST), color=colour, label=label)
+        panel.plot(frequency, np.clip(agreement.chance, 0, verdict.HIGHEST), ":", color=colour, linewidth=0.8)
+    panel.axhline(HALF, color=figure.FAINT, linewidth=0.8, label=f"{HALF:g}, above which they agree")
     panel.set(
         xlabel=f"spatial frequency (1/{first.unit})",
         ylabel="Fourier ring correlation",
-        ylim=(-0.1, 1.02),
+        ylim=(foot, verdict.HIGHEST),
     )
     panel.set_title("agreement with the particles; dotted: what chance gives")
     handles = panel.get_legend_handles_labels()

@@ -12,6 +12,7 @@ from cryobench.particles.trust import Answers
 from cryobench.printed import named, short
 
 CERTAIN = 1.96  # standard errors beyond which a filter is said to do better than a method
+HIGHEST = 1.02  # where an axis of correlations ends
 EVEN = 0.05  # how far from 1 a ratio of variances still counts as 1
 INSTEAD = "more particles, larger pixels (relion_image_handler --rescale_angpix) or class averages instead"
 
@@ -226,35 +227,33 @@ def draw(name: str, answers: Answers):
     widths = (1.6, 1, 0.8) if answers.unseen else (1.7, 1)
     panels = grid[1].subgridspec(1, len(widths), width_ratios=widths).subplots(squeeze=False)[0]
     agreement, frequency = answers.agreement, answers.frequency
-    foot = max(-1.02, min(-0.1, float(np.nanmin(agreement.frc, initial=0)) - 0.05))
+    foot = lowest(agreement.frc, agreement.floor)
     curves = (
         (frc_label(agreement), agreement.frc, ".-"),
-        (chance_label(agreement), agreement.chance, ":"),
+        ("chance (3 σ)", agreement.chance, ":"),
         ("two unrelated noises, denoised", agreement.floor, "--"),
     )
     for (label, curve, dash), colour in zip(curves, figure.COLOURS, strict=False):
-        panels[0].plot(frequency, np.clip(curve, foot, 1.02), dash, color=colour, label=label)
+        panels[0].plot(frequency, np.clip(curve, foot, HIGHEST), dash, color=colour, label=label + off(curve, foot))
     panels[0].axhline(HALF, color=figure.FAINT, linewidth=0.8, label=f"{HALF:g}, above which they agree")
     if (reach := resolution(answers)) is not None:
-        panels[0].axvspan(
-            0,
-            1 / reach,
-            color=figure.COLOURS[2],
-            alpha=figure.BAND,
-            linewidth=0,
-            label=f"to {reach:.3g} {answers.unit}",
+        colour, words = (
+            (figure.FAINT, f"agrees to {reach:.3g} {answers.unit}; not to be trusted")
+            if foreign(answers)
+            else (figure.COLOURS[2], f"agrees to {reach:.3g} {answers.unit}")
         )
+        panels[0].axvspan(0, 1 / reach, color=colour, alpha=figure.BAND, linewidth=0, label=words)
     inverse = f"spatial frequency (1/{answers.unit})"
-    panels[0].set(xlabel=inverse, ylabel="Fourier ring correlation", ylim=(foot, 1.02), xlim=(0, frequency[-1]))
+    panels[0].set(xlabel=inverse, ylabel="Fourier ring correlation", ylim=(foot, HIGHEST), xlim=(0, frequency[-1]))
     panels[0].set_title("is what it shows in the particle?", fontsize=figure.SMALL)
     shown.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     panels[1].plot(frequency, agreement.remaining, color=figure.COLOURS[4])
     panels[1].axhline(1, color=figure.FAINT, linewidth=0.8)
     panels[1].set(
-        xlabel=inverse,
+        xlabel=f"{inverse}\nabove 1: particle left out or\nstructure added; below 1: noise\nkept in the denoised image",
         ylabel="power / power of the noise",
         xlim=(0, frequency[-1]),
-        ylim=(0, max(1.5, float(np.nanmax(agreement.remaining)))),
+        ylim=(0, max(1.5, 1.05 * float(np.nanmax(agreement.remaining)))),
     )
     panels[1].set_title("residual: power over that of the noise\n(pure noise: 1)", fontsize=figure.SMALL)
     if answers.unseen:
@@ -273,21 +272,26 @@ def draw(name: str, answers: Answers):
     return shown
 
 
-def frc_label(agreement: Agreement) -> str:
-    """Of the FRC, which has no value in a ring where y₁ and y₂ have nothing in common, S ≤ 0 (recorrupted.py).
+def lowest(*curves: np.ndarray) -> float:
+    """The lower end of an axis of correlations: below all of them, as far as correlations go."""
+    least = min(float(np.nanmin(curve, initial=0)) for curve in curves)
+    return max(-HIGHEST, min(-0.1, least - 0.05))
 
-    An estimate of a correlation, it can lie beyond ±1, where no axis reaches."""
+
+def off(curve: np.ndarray, foot: float) -> str:
+    """In how many rings a curve leaves an axis from `foot` to HIGHEST, where it can't be seen; "" if it stays.
+
+    Estimates of a correlation can lie beyond ±1, where no axis reaches; chance is infinite where no particles are found.
+    """
+    beyond = int(((curve < foot) | (curve > HIGHEST)).sum())
+    return f", off the scale in {beyond} of {len(curve)} rings" if beyond else ""
+
+
+def frc_label(agreement: Agreement) -> str:
+    """Of the FRC, which has no value in a ring where y₁ and y₂ have nothing in common, S ≤ 0 (recorrupted.py)."""
     gaps, rings = int(np.isnan(agreement.frc).sum()), len(agreement.frc)
     why = f"; gaps: no power of particles is found in {gaps} of {rings} rings"
-    beyond = int((np.abs(agreement.frc) > 1.02).sum())
-    off = f"; off the scale in {beyond} of {rings} rings"
-    return "denoised image and particle" + (why if gaps else "") + (off if beyond else "")
-
-
-def chance_label(agreement: Agreement) -> str:
-    """Of the chance curve, which can't be seen where it is above an FRC's highest value."""
-    at_one = int((agreement.chance >= 1).sum())
-    return "chance (3 σ)" + (f", off the scale in {at_one} of {len(agreement.chance)} rings" if at_one else "")
+    return "denoised image and particle" + (why if gaps else "")
 
 
 def pixel_size(answers: Answers) -> float:

@@ -50,7 +50,7 @@ def work(config: dict, folder: Path, progress: bool) -> dict:
         method.setting = replace(method.setting, watch=Watch(config["watch"], test.noisy(seen), test.clean(seen), ctf))
     result = trial(method, images, config["method"]["name"])
     judged = Judged.of(images, result.outcomes, config["protocol"]["ssim_range"])
-    leave_files(folder, images, judged, config["data"]["name"], called(config["method"]), method.weights())
+    leave_files(folder, images, judged, config, called(config["method"]), method.weights())
     method.leave(folder)
     judgement = judged.record(config, images, result.uncertainty, method.found)
     if method.found is not None:
@@ -272,10 +272,10 @@ def number(value, digits: int = 8) -> float | None:
 
 
 def leave_files(
-    folder: Path, images: Images, judged: Judged, data: str, method: str, weights: dict | None = None
+    folder: Path, images: Images, judged: Judged, config: dict, method: str, weights: dict | None = None
 ) -> None:
-    """The run's files: the metrics of each image, pictures that name data and method, and weights where there are any."""
-    from cryobench.figure import images_in, strip
+    """The run's files: the metrics of each image, pictures that name data, noise and method, and weights where there are any."""
+    from cryobench.figure import images_in, noise_in, strip
 
     per_image, mse = judged.per_image, judged.scores[0]["mse"]  # the latter of the images shown
     rows = zip(*(per_image[name] for name in metrics.NAMES), strict=True)
@@ -288,7 +288,8 @@ def leave_files(
     shown = {"clean": images.clean[:GALLERY], "noisy": images.noisy[:GALLERY], by: denoised}
     notes = {by: [f"MSE {short(value)}" for value in mse[:GALLERY]]}
     size = images.pairs.pixel_size
-    strip(shown, folder / "strip.png", notes, size, images_in([data], [denoised.shape[-1]], [size]))
+    words = f"{images_in([config['data']['name']], [denoised.shape[-1]], [size])}, {noise_in(config)}"
+    strip(shown, folder / "strip.png", notes, size, words)
     if weights is not None:
         from safetensors.torch import save_file
 

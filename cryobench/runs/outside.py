@@ -186,7 +186,7 @@ def score(
             )
         work = store.begin(name)
         judged = Judged.of(images, [(result, {})], config["protocol"]["ssim_range"])
-        leave_files(work, images, judged, config["data"]["name"], title)
+        leave_files(work, images, judged, config, title)
         record = Record.of(
             {
                 **first_part(config, command=None).document(),
