@@ -65,11 +65,6 @@ CAPTIONS = (  # name, title, what stands below the picture
         "by denoising. At the Nyquist frequency even that of clean images falls: a simulated molecule, made without higher "
         "frequencies, has next to no power there, so that the smallest error counts.",
     ),
-    (
-        r"strip_gan_(.+)_(.+)",
-        "Six test images: clean, noisy at SNR 0.1, and denoised by the ({0},{1})-GAN + ℓ1, λ = 10 (ResNet).",
-        "",
-    ),
     (r"strip_(.+)", "Six test images: clean, noisy, and denoised by {0}.", ""),
     (
         r"trust_gan",
