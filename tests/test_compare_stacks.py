@@ -11,6 +11,7 @@ import pytest
 import scipy.ndimage
 from conftest import needs
 
+from cryobench import figure
 from cryobench.data.io.stack import Stack
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
@@ -114,12 +115,13 @@ def test_two_that_do_the_same_are_both_named(phantom, tmp_path):
     assert "other does not lose significantly more" in text and "worse" not in text
 
 
-def test_the_verb_on_a_stack(cli, phantom, tmp_path):
-    noisy = phantom.images("train", Gaussian(0.3), 0).noisy()
+def test_the_verb_on_a_stack(cli, phantom, tmp_path, monkeypatch):
+    noisy, feet = phantom.images("train", Gaussian(0.3), 0).noisy(), []
+    monkeypatch.setattr(figure, "note", lambda sheet, words: feet.append(words))
     stack_of(noisy, tmp_path)
     status, out, err = cli("compare", "x.mrcs", "method=noisy,nlm", "--number", "100", "-o", "c.png")
     assert status == 0 and out.startswith("Recommended: ") and "| nlm |" in out and "nlm (2 of 2)" in err, err
-    assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG"
+    assert (tmp_path / "c.png").read_bytes()[:4] == b"\x89PNG" and feet[0].startswith(f"x.mrcs, {noisy.shape[-1]} px")
     status, out, err = cli("compare", "x.mrcs", "method=gan,nlm", "-o", "d.png", "--number", "50")
     assert status == 1 and "gan failed: method=gan has to be trained" in err and "| nlm |" in out
     for arguments, words in (

@@ -11,6 +11,7 @@ import pytest
 import scipy.ndimage
 from conftest import ASPIRE, SHARED, TINY, needs
 
+from cryobench import figure
 from cryobench.config.compose import build, compose, resolve
 from cryobench.data.io.stack import Stack
 from cryobench.data.molecules.phantom import Phantom
@@ -254,7 +255,9 @@ def test_a_net_trained_on_rna_polymerase_says_no_to_a_ribosome(monkeypatch, cach
     assert "but also in image size, pixel size, CTF or noise level alone" in verdict.findings(net.name, answers)
 
 
-def test_the_verb_on_a_run_and_on_a_stack(cli, noisy, tmp_path):
+def test_the_verb_on_a_run_and_on_a_stack(cli, noisy, tmp_path, monkeypatch):
+    feet, write = [], figure.note
+    monkeypatch.setattr(figure, "note", lambda sheet, words: (feet.append(words), write(sheet, words)))
     assert cli("method=autoencoder", *TINY)[0] == 0
     (folder,) = (tmp_path / "results" / "phantom-quick" / "runs").glob("[!.]*")
     given = ("--run", folder.name, "--results", "results/phantom-quick")
@@ -266,6 +269,7 @@ def test_the_verb_on_a_run_and_on_a_stack(cli, noisy, tmp_path):
         file.voxel_size = 6.4
     status, out, err = cli("trust", "in.mrcs", "method=nlm", "-o", "b.png")
     assert status == 0 and "never trained on" not in out, err
+    assert feet[0].endswith(", SNR 0.1, seed 0") and feet[1].startswith("in.mrcs, ") and "SNR" not in feet[1]
     bad = noisy.copy()
     bad[3] = 0
     with mrcfile.new(tmp_path / "bad.mrcs", bad) as file:
