@@ -39,7 +39,9 @@ def picture(one: Comparison, store: Store, path: Path, pairs=None) -> Path | Non
     rows = [(words(line), images_of(store, line.records[seed])) for line in able if line in chosen]
     records = [line.records[seed] for line in able]
     size = records[0].data.get("pixel_size") if able else None
-    return figure.beside([*untouched(one, store, pairs, seed), *rows], path, size, figure.images_of(records))
+    noise = figure.noise_in({**records[0].config, "seed": seed}) if able else ""
+    foot = ", ".join(filter(None, (figure.images_of(records), noise)))
+    return figure.beside([*untouched(one, store, pairs, seed), *rows], path, size, foot)
 
 
 def has_images(store: Store, record: Record) -> bool:
