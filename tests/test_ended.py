@@ -22,7 +22,7 @@ def test_a_sweep_of_ones_own_ends_with_a_table_of_its_runs(cli, tmp_path, monkey
         assert f"{np.mean(psnr):.2f}({np.std(psnr, ddof=1):.2f})" in line
     assert "records: results/phantom-quick/runs" in out
     again = cli("method=nlm", "method.h=0.5,0.9", "seed=0,1", *TINY)[1]
-    assert out[out.index("mean (spread") :] == again[again.index("mean (spread") :]
+    assert out[out.index("mean (standard") :] == again[again.index("mean (standard") :]
 
 
 def test_a_sweep_of_the_paper_ends_with_the_papers_table(cli, tmp_path):
