@@ -26,7 +26,7 @@ def test_the_page_has_each_size_and_the_papers_number_beside_an_mse_alone():
         Point("(.5,.5)-GAN + l1", 128, (3.2e-3,), (0.15,)),
     ]
     page = image_size.to_markdown(points)
-    assert "| CWF | 4.10e-3(1.41e-4) | 3.00e-3(–) | 1–2 | – |" in page
+    assert "| CWF | 4.10e-3(1.41e-4) | 3.00e-3(–) | 1–2 | 2.50e-2 |" in page
     assert "| (.5,.5)-GAN + ℓ1 | – | 3.20e-3(–) | 1 | 3.01e-3 |" in page
     assert "| CWF | 14.5 %(0.7) | 14.5 %(–) | 1–2 |" in page
     assert image_size.to_csv(points).splitlines()[1] == "CWF,64,0.0041,0.145,2"
