@@ -34,10 +34,11 @@ def trained(cache, tmp_path_factory):
     from cryobench.cli.main import main
 
     results = tmp_path_factory.mktemp("trained")
-    assert main(["method=autoencoder", f"paths.results={results}", f"paths.cache={cache}", *TINY]) == 0
-    (folder,) = (results / "runs").glob("[!.]*")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", list(sys.path))  # main() puts the folder there
         patch.setenv("CRYOBENCH_CACHE", str(cache))
+        assert main(["method=autoencoder", f"paths.results={results}", f"paths.cache={cache}", *TINY]) == 0
+        (folder,) = (results / "runs").glob("[!.]*")
         assert main(["export", folder.name, "--results", str(results), "-o", str(results / "model.safetensors")]) == 0
     return results, folder.name, results / "model.safetensors"
 
