@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from cryobench.experiments import fig3_clustering, image_size
+from cryobench.experiments import fig3_clustering, fig_exemplars, image_size
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import RendererSVG
 from matplotlib.figure import Figure
@@ -151,7 +151,7 @@ def test_marks_stay_at_their_number_of_images_and_the_linear_limit_is_drawn(draw
         for line in axis.lines:
             if line.get_marker() in list(figure.MARKS):
                 counts = 250 * 2 ** np.round(np.log2(np.array(line.get_xdata()) / 250))
-                assert np.abs(np.log(line.get_xdata() / counts)).max() < 0.05
+                assert np.abs(np.log(line.get_xdata() / counts)).max() < 0.1
     upper = [axis for axis in drawn["fig_exemplars"].axes if axis.get_title()]
     assert all([line.get_linestyle() for line in axis.lines].count(":") == 1 for axis in upper) and len(upper) == 2
 
@@ -180,14 +180,18 @@ def test_the_limit_is_on_the_axis_of_the_others(drawn):
     assert all(any(line.get_label() == "Bayes limit" for line in axis.lines) for axis in sheet.axes)
 
 
-@only(argvalues=[("fig_exemplars", DESK128)], ids="-".join)
-def test_a_break_of_the_axis_is_told(drawn):
-    title = drawn["fig_exemplars"].legends[0].get_title().get_text()
-    assert "the vertical axis is broken" in title
-    assert (
-        sum(any(line.get_transform() == axis.transAxes for line in axis.lines) for axis in drawn["fig_exemplars"].axes)
-        == 4
-    )
+@pytest.mark.parametrize("rebuilt", [False, True])
+def test_an_axis_is_broken_where_nothing_is_near_the_limit_and_that_is_told(monkeypatch, rebuilt):
+    """Volumes rebuilt from clean images of known pose reach the limit; without them it lies far below all marks."""
+    sheets = []
+    kept = tuple(one for one in fig_exemplars.METHODS if rebuilt or one != "rebuilt")
+    monkeypatch.setattr(fig_exemplars, "METHODS", kept)
+    monkeypatch.setattr(style, "write", lambda sheet, file: sheets.append(sheet))
+    fig_exemplars.write(Store(RESULTS / DESK128))
+    title, axes = sheets[0].legends[0].get_title().get_text(), sheets[0].axes
+    assert ("the vertical axis is broken" in title) != rebuilt
+    broken = sum(any(line.get_transform() == axis.transAxes for line in axis.lines) for axis in axes)
+    assert broken == (0 if rebuilt else 4)
 
 
 @only(argvalues=[("fig_exemplars", DESK128)], ids="-".join)
@@ -236,13 +240,7 @@ def test_the_readmes_count_the_gallerys_methods(drawn):
     count = methods_of(drawn["fig2_gallery_snr0.1"])
     for page in (RESULTS.parent / "README.md", RESULTS / "README.md"):
         text = page.read_text("utf-8")
-        assert f"denoised by {count} methods" in text and f"what {count} methods " in text
-
-
-@only(argvalues=[("fig2_gallery", DESK)], ids="-".join)
-def test_the_findings_count_the_methods_of_the_galleries_at_64_px(drawn):
-    text = (RESULTS / "README.md").read_text("utf-8")
-    assert all(f"by {methods_of(sheet)} methods and the two limits" in text for sheet in drawn.values()) and drawn
+        assert f"noisy, {count} times denoised" in text and f"what {count} rows of Table 2" in text
 
 
 @only(argvalues=[("fig2_gallery", DESK), ("fig2_gallery", DESK128), ("fig2_lambda", DESK128)], ids="-".join)
