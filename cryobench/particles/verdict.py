@@ -9,7 +9,7 @@ import numpy as np
 from cryobench import figure
 from cryobench.particles.recorrupted import HALF, Agreement
 from cryobench.particles.trust import Answers
-from cryobench.printed import named, short
+from cryobench.printed import listed, named, short
 
 CERTAIN = 1.96  # standard errors beyond which a filter is said to do better than a method
 HIGHEST = 1.02  # where an axis of correlations ends
@@ -176,7 +176,7 @@ def in_words(parts: list[str]) -> str:
     """One, two and three; of more than four the first three, and how many there are besides."""
     if len(parts) > 4:
         parts = [*parts[:3], f"in {len(parts) - 3} stretches more"]
-    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
+    return listed(parts)
 
 
 def unseen(answers: Answers) -> str:

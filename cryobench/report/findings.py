@@ -15,6 +15,7 @@ from cryobench.report.lowest import limit, nearest, no_better_than_the_mean
 from cryobench.report.provenance import day_of
 from cryobench.report.summary import rows, snrs
 from cryobench.runs.store import Store
+from cryobench.tables import frame
 from cryobench.tables.limits import LIMITS, NO_METHODS
 from cryobench.tables.table import A_TRIAL, BECAME, TRIALS
 
@@ -26,7 +27,6 @@ ANSWERS = {
     "too few seeds": "have too few seeds",
     "not run": "are not run",
 }
-PAPERS_SIZE = 128  # px
 
 
 def lines(store: Store, runs: pd.DataFrame) -> list[str]:
@@ -110,9 +110,10 @@ def claims(file: Path) -> str:
 def published(file: Path, sizes: Iterable[int] = ()) -> str:
     """From published_cells.csv: what became of the paper's numbers, and whether in its order; sizes: of images here, in px."""
     cells = lines_of(file)
+    papers = (frame.shipped("scale/paper") or {})["image_size"]
     here = listed([f"{size:g}" for size in sorted(sizes)])
-    other = f"Its images have {PAPERS_SIZE} px, these {here}: what that does to a number was not looked at here."
-    told = [became(cells), order(cells), other if cells and here and PAPERS_SIZE not in sizes else ""]
+    other = f"Its images have {papers} px, these {here}: what that does to a number was not looked at here."
+    told = [became(cells), order(cells), other if cells and here and papers not in sizes else ""]
     return " ".join(filter(None, told))
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 import pandas as pd
 
 from cryobench.runs.record import Record
+from cryobench.tables import frame
 from cryobench.tables.molecules import molecule
 
 NOT_THE_PAPERS = {"phantom", "rnap_ecoli", "rnap_mtb"}
@@ -21,9 +22,11 @@ def lines(runs: pd.DataFrame) -> list[str]:
         for number, ((data, scale), some) in enumerate(done.groupby(["data", "scale"], sort=True))
     ]
     if said and set(done["data"]) <= NOT_THE_PAPERS:
+        paper = frame.shipped("scale/paper") or {}
         said.append(
-            "The paper's are of another molecule, the RNA polymerase of T. aquaticus (data=rnap): 128 × 128 px, 25,000 to train "
-            "on; nets of width 64, trained for 20 epochs (scale=paper)."
+            "The paper's are of another molecule, the RNA polymerase of T. aquaticus (data=rnap): "
+            f"{paper['image_size']} × {paper['image_size']} px, {paper['n_train']:,} to train on; nets of width "
+            f"{paper['width']}, trained for {paper['epochs']} epochs (scale=paper)."
         )
     return said
 
