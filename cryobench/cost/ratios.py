@@ -1,10 +1,11 @@
 """What two ways need for the same work, in turn on one core: ratios, which do not depend on the machine as times do.
 
-Of training a GAN: Lightning's loop as a run goes through it, a bare loop of the same steps, and the loop of the paper's released
-code (facts from reading it: the generator's pass is made anew for each of the two steps, and the discriminator's step lets its
-gradient run into the generator; tensors are contiguous). Of the bare loop: what Adam's fused step gains, and its share of what
-the same core does in a product of matrices. The same share of ab initio's step of expectation, where its time goes. Of images
-inserted into a volume: torch-fourier-slice. Of projections: ASPIRE's simulation, if it is installed.
+Of training a GAN: Lightning's loop as a run goes through it, a bare loop of the same steps, and the loop of the paper's
+released code (facts from reading it: the generator's pass is made anew for each of the two steps, and the discriminator's step
+lets its gradient run into the generator; tensors are contiguous). Of the bare loop: what it gains by keeping memory between
+steps and what by Adam's fused step, and its share of what the same core does in a product of matrices. The same share of ab
+initio's step of expectation, where its time goes. Of images inserted into a volume: torch-fourier-slice. Of projections:
+ASPIRE's simulation, if it is installed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cryobench.config.compose import build, cache_folder, compose, resolve
 from cryobench.methods.base import Setting
+from cryobench.methods.learned import memory
 from cryobench.methods.learned.batches import as_batch
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.modules.gan import ADAM
@@ -83,6 +85,7 @@ def all_of(overrides: list[str]) -> Iterator[Ratio]:
     yield in_turn(
         f"{what}, Lightning", "the released code's loop", unit, speed(through_lightning), speed(released_loop)
     )
+    yield in_turn(f"{what}, bare loop", "one that keeps no memory", unit, speed(bare_loop), speed(unkept_loop))
     yield in_turn(f"{what}, bare loop with Adam's fused step", "a bare loop", unit, speed(fused_loop), speed(bare_loop))
     work = flops_per_image(build(config, "method"), train) / 1e9
     counted = (lambda: work * bare_loop(build(config, "method"), train)), multiplied
@@ -115,18 +118,26 @@ def through_lightning(method, train) -> float:
         )
         loader = in_order(method, train, drop_last=True)
         start = time.process_time()
-        trainer.fit(module, loader)
+        with memory.kept():
+            trainer.fit(module, loader)
         return len(loader) * method.batch_size / (time.process_time() - start)
 
 
 def bare_loop(method, train) -> float:
     """Images a second of the same steps written out, with nothing around them."""
+    with memory.kept():
+        return written_out(method, train, again=False, layout=torch.channels_last)
+
+
+def unkept_loop(method, train) -> float:
+    """Images a second of the bare loop where memory that a step frees may go back to the system."""
     return written_out(method, train, again=False, layout=torch.channels_last)
 
 
 def fused_loop(method, train) -> float:
     """Images a second of the bare loop where Adam's step goes over all weights at once, with other rounding."""
-    return written_out(method, train, again=False, layout=torch.channels_last, fused=True)
+    with memory.kept():
+        return written_out(method, train, again=False, layout=torch.channels_last, fused=True)
 
 
 def released_loop(method, train) -> float:

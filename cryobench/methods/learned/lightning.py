@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 
 from cryobench.errors import Stopped
 from cryobench.files import flush, replacing
+from cryobench.methods.learned import memory
 
 
 def fit(
@@ -32,7 +33,8 @@ def fit(
     Lightning raises its own SIGTERMException where SIGTERM came before the first step, and makes SystemExit of Ctrl-C.
     """
     try:
-        trainer.fit(module, training, validation, ckpt_path=last, weights_only=True)
+        with memory.kept():
+            trainer.fit(module, training, validation, ckpt_path=last, weights_only=True)
     except SIGTERMException:
         raise Stopped("SIGTERM") from None
     except SystemExit:

@@ -3,6 +3,8 @@
 Generator: three stages down (4×4 convolutions, stride 2, widths d, 2d, 4d), three residual units each; two stages up
 with the encoder's output added before the ReLU; a last transposed convolution, batch norm, tanh.
 Discriminator: the same stem with 2, 2 and 3 units, then an unpadded 4×4 convolution: a map of scores, 13×13 at 128 px.
+
+Sums and ReLUs that nothing else reads are made in place: the same numbers in fewer passes over memory.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ class Unit(nn.Module):
         self.norm = nn.BatchNorm2d(width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.norm(self.conv(x))
+        return self.norm(self.conv(x)).add_(x)
 
 
 class Stage(nn.Module):
@@ -45,9 +47,9 @@ class Stage(nn.Module):
     def forward(self, x: torch.Tensor, skip: torch.Tensor | None = None) -> torch.Tensor:
         x = self.norm(self.resample(x))
         if skip is not None:
-            x = x + skip
+            x = x.add_(skip)
         for unit in self.units:
-            x = unit(F.relu(x))
+            x = unit(F.relu_(x))
         return x
 
 
@@ -76,9 +78,9 @@ class Generator(nn.Module):
         first = self.encoder[0](noisy)
         second = self.encoder[1](F.relu(first))
         x = self.encoder[2](F.relu(second))
-        x = self.decoder[0](F.relu(x), skip=second)
-        x = self.decoder[1](F.relu(x), skip=first)
-        return torch.tanh(self.last_norm(self.last(F.relu(x))))
+        x = self.decoder[0](F.relu_(x), skip=second)
+        x = self.decoder[1](F.relu_(x), skip=first)
+        return torch.tanh(self.last_norm(self.last(F.relu_(x))))
 
 
 class Discriminator(nn.Module):
@@ -92,5 +94,5 @@ class Discriminator(nn.Module):
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         for stage in self.stem:
-            image = F.relu(stage(image))
+            image = F.relu_(stage(image))
         return self.last(image)
