@@ -17,6 +17,7 @@ FOUND = "results/README.md"
 LINK = re.compile(r"\]\(([^)\s#]+)")
 UPWARD = re.compile(r"(!?)\[([^\]]*)\]\((\.\./[^)\s#]+)(#[^)\s]*)?\)")
 TEXT = re.compile(r"(<(pre|code|script|style)\b.*?</\2>|<[^>]+>)|[^<]+", re.S)
+PICTURE = re.compile(r'(?<!">)(<img\b[^>]*?\bsrc="([^"]+)"[^>]*>)(?!</a>)')
 COMMENT = re.compile(r"^[ ]*<!--.*?-->[ ]*\n", re.S | re.M)
 
 
@@ -55,5 +56,7 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def on_page_content(html, page, config, files):
-    """Numbers in text, as 3.74e-3(1.2e-4), in elements that docs/site.css keeps on one line; code stays as it is."""
+    """A picture leads to itself in full size. Numbers in text, as 3.74e-3(1.2e-4), are in elements that docs/site.css keeps on
+    one line; code stays as it is."""
+    html = PICTURE.sub(r'<a href="\2">\1</a>', html)
     return TEXT.sub(lambda found: found[0] if found[1] else unbroken(found[0]), html)

@@ -198,6 +198,20 @@ def test_methods_that_differ_in_one_setting_of_many_are_two_rows():
     assert all(f"| {name} |" in said for name in names)
 
 
+def test_what_a_row_does_not_name_is_told_where_others_of_its_method_name_it():
+    words = ["data=phantom", "scale=smoke", *SMALL]
+    rows = [["method=gan"], ["method=gan", "method.alpha=0.25"], ["method=gan", "method.epochs=7"], ["method=noisy"]]
+    one = comparison.compare([record([*words, *row], [1.0, 2.0]) for row in rows], config(*words))
+    names = [line.name for line in one.lines]
+    assert sorted(names) == ["gan", "gan alpha=0.25", "gan epochs=7", "noisy"]
+    usual = config(*words, "method=gan")["method"]
+    expected = f"(gan: alpha={usual['alpha']:g} epochs={usual['epochs']})"
+    (told,) = [note for note in comparison_text.notes(one) if "does not name" in note]
+    assert told == f"Settings that a row does not name are the usual ones {expected}."
+    alone = comparison.compare([record([*words, "method=gan"], [1.0, 2.0])], config(*words))
+    assert not [note for note in comparison_text.notes(alone) if "does not name" in note]
+
+
 def test_other_conditions_are_other_words_and_other_pictures():
     """However many settings stand before the one in which they differ."""
     from cryobench.cli.compare import file_name

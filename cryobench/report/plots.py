@@ -6,7 +6,9 @@ import base64
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.figure import Figure
 
 from cryobench import figure
 from cryobench.printed import named, short
@@ -16,11 +18,13 @@ from cryobench.runs.store import Store
 from cryobench.tables import frame
 
 COLOURS = (*figure.COLOURS[:5], figure.INK)  # the sixth is too near the first for thin lines
+SHAPES = {"image": False, "narrow": True}
 COMPARED = "Our MSE and the paper's, mean and spread over seeds, for"
 
 
 def all_plots(store: Store, runs: pd.DataFrame) -> list[dict]:
-    """{"title", "image", "alt"} of each plot that there are numbers for."""
+    """{"title", "image", "narrow", "alt"} of each plot that there are numbers for; narrow: its panels one below the other, whose
+    letters can be read on a phone, too."""
     made = (
         against_paper(
             store.results / "tables" / "table1.csv",
@@ -43,9 +47,15 @@ def against_paper(file: Path, label: str, title: str) -> dict | None:
     lines = [line for line in standard(file) if line["metric"] == "mse" and line["mean"] and line["paper"]]
     if not lines:
         return None
+    images = {name: inline(compared_panels(lines, label, narrow), title) for name, narrow in SHAPES.items()}
+    return {"title": title, "alt": title, **images}
+
+
+def compared_panels(lines: list[dict], label: str, narrow: bool) -> Figure:
+    """Lines of a table's csv, an axis for each noise level."""
     snrs = list(dict.fromkeys(line["snr"] for line in lines))
-    sheet = figure.new(4.4 * len(snrs), 3.6)
-    for axis, snr in zip(sheet.subplots(1, len(snrs), squeeze=False)[0], snrs, strict=True):
+    sheet, axes = panels(len(snrs), 4.4, 3.6, narrow=narrow)
+    for axis, snr in zip(axes, snrs, strict=True):
         at_snr = [line for line in lines if line["snr"] == snr]
         for key, spread, colour, mark, name, aside in (
             ("mean", "spread", COLOURS[0], figure.MARKS[0], "ours", -0.12),
@@ -60,7 +70,7 @@ def against_paper(file: Path, label: str, title: str) -> dict | None:
         axis.yaxis.set_major_formatter(lambda value, _: short(value, 2).replace(".0", "") if value else "0")
     # Below the axes and at the left, where a phone shows it: within them its marks could be taken for values.
     sheet.legend(*sheet.axes[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
-    return {"title": title, "image": inline(sheet, title), "alt": title}
+    return sheet
 
 
 @figure.styled
@@ -72,10 +82,18 @@ def curves(runs: pd.DataFrame) -> dict | None:
     tables = {name: lines for name, lines in tables.items() if lines}
     if not tables:
         return None
-    sheet = figure.new(5.0 * len(tables), 5.0)
-    for axis, (title, lines) in zip(
-        sheet.subplots(1, len(tables), squeeze=False, sharey=True)[0], tables.items(), strict=True
-    ):
+    return {
+        "title": "The MSE on the validation part after each epoch, a line for each learned row of Tables 1 and 2 that is "
+        "validated on clean images. Tables have the net of its best epoch, not of the last.",
+        "alt": "Validation MSE after each epoch of each learned method",
+        **{name: inline(curve_panels(tables, narrow), "curves") for name, narrow in SHAPES.items()},
+    }
+
+
+def curve_panels(tables: dict[str, dict[str, list[dict]]], narrow: bool) -> Figure:
+    """Table → row → curve, an axis for each table."""
+    sheet, axes = panels(len(tables), 5.0, 5.0, narrow=narrow, shared=not narrow)
+    for axis, (title, lines) in zip(axes, tables.items(), strict=True):
         for number, (name, curve) in enumerate(lines.items()):
             axis.plot(
                 [p["epoch"] for p in curve],
@@ -91,13 +109,18 @@ def curves(runs: pd.DataFrame) -> dict | None:
     values = [p["val_mse"] for lines in tables.values() for curve in lines.values() for p in curve]
     for axis in sheet.axes:
         enclosing_ticks(axis.yaxis, min(values), max(values))
-    sheet.axes[0].set_ylabel("MSE on the validation part")
-    return {
-        "title": "The MSE on the validation part after each epoch, a line for each learned row of Tables 1 and 2 that is "
-        "validated on clean images. Tables have the net of its best epoch, not of the last.",
-        "image": inline(sheet, "curves"),
-        "alt": "Validation MSE after each epoch of each learned method",
-    }
+    for axis in sheet.axes if narrow else sheet.axes[:1]:
+        axis.set_ylabel("MSE on the validation part")
+    return sheet
+
+
+def panels(
+    number: int, width: float, height: float, *, narrow: bool, shared: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure of axes of so many inches, side by side or, narrow, one below the other; shared: of one vertical axis."""
+    across, down = (1, number) if narrow else (number, 1)
+    sheet = figure.new(width * across, height * down)
+    return sheet, list(sheet.subplots(down, across, squeeze=False, sharey=shared).flat)
 
 
 def enclosing_ticks(axis: Axis, low: float, high: float) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cryobench.config.identity import conditions, target_of
+from cryobench.config.identity import FULL, conditions, target_of
 from cryobench.errors import InputError
 from cryobench.evaluation.statistics import Answer, mean_and_spread
 from cryobench.runs.record import Record
@@ -168,6 +168,23 @@ def row_of(record: Record) -> str:
         return record.given
     own = {name.removeprefix("method."): value for name, value in frame.of_method(record).items()}
     return " ".join([str(record.name("method")), *(f"{name}={shown(value)}" for name, value in sorted(own.items()))])
+
+
+def unnamed(lines: Iterable[Line]) -> dict[str, str]:
+    """Of each method with rows that differ in settings, what those have that do not name one: method → "alpha=0.5 beta=0.5"."""
+    usual: dict[str, dict[str, str]] = {}
+    for line in lines:
+        if line.first.given:
+            continue
+        known = {f"method.{key}": value for key, value in frame.defaults("method", line.first.config).items()}
+        known["trainer.precision"] = FULL
+        named = [key for key in frame.of_method(line.first) if key in known]
+        usual.setdefault(str(line.first.name("method")), {}).update({key: shown(known[key]) for key in named})
+    return {
+        method: " ".join(f"{key.removeprefix('method.')}={value}" for key, value in sorted(settings.items()))
+        for method, settings in usual.items()
+        if settings
+    }
 
 
 def shown(value) -> str:

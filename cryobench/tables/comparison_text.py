@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cryobench.evaluation.statistics import MOST_SEEDS, SEEDS, Answer
 from cryobench.printed import multiple, short
-from cryobench.tables.comparison import MEASURES, Comparison, Line
+from cryobench.tables.comparison import MEASURES, Comparison, Line, unnamed
 from cryobench.tables.table import refused_by
 from cryobench.tables.text import formatted, page, pipes, seconds, sheet, significant
 
@@ -162,6 +162,9 @@ def notes(one: Comparison) -> list[str]:
     few = [place for place, line in enumerate(one.lines, start=1) if len(line.records) < SEEDS]
     if few:
         out.append(f"Too few seeds for a verdict: {ranges(few)}. Three are needed (seed=0,1,2).")
+    if usual := unnamed(one.lines):
+        settings = "; ".join(f"{method}: {each}" for method, each in sorted(usual.items()))
+        out.append(f"Settings that a row does not name are the usual ones ({settings}).")
     limits = {"times_linear": "method=wiener", "times_bayes": "method=bayes"}
     if gone := [method for name, method in limits.items() if not any(name in line.cells for line in one.lines)]:
         out.append(f"No limit of these images is known from {' and '.join(gone)}.")
