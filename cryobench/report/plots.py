@@ -19,7 +19,7 @@ from cryobench.tables import frame
 
 COLOURS = (*figure.COLOURS[:5], figure.INK)  # the sixth is too near the first for thin lines
 SHAPES = {"image": False, "narrow": True}
-COMPARED = "Our MSE and the paper's, mean and spread over seeds, for"
+COMPARED = "Our MSE and the paper's, mean and standard deviation over seeds, for"
 
 
 def all_plots(store: Store, runs: pd.DataFrame) -> list[dict]:
