@@ -18,6 +18,7 @@ LINK = re.compile(r"\]\(([^)\s#]+)")
 UPWARD = re.compile(r"(!?)\[([^\]]*)\]\((\.\./[^)\s#]+)(#[^)\s]*)?\)")
 TEXT = re.compile(r"(<(pre|code|script|style)\b.*?</\2>|<[^>]+>)|[^<]+", re.S)
 PICTURE = re.compile(r'(?<!">)(<img\b[^>]*?\bsrc="([^"]+)"[^>]*>)(?!</a>)')
+OPTION = re.compile(r"(?<![\w-])(--?[a-z][\w-]*)")
 COMMENT = re.compile(r"^[ ]*<!--.*?-->[ ]*\n", re.S | re.M)
 
 
@@ -56,7 +57,13 @@ def on_page_markdown(markdown, page, config, files):
 
 
 def on_page_content(html, page, config, files):
-    """A picture leads to itself in full size. Numbers in text, as 3.74e-3(1.2e-4), are in elements that docs/site.css keeps on
-    one line; code stays as it is."""
+    """A picture leads to itself in full size; docs/site.css keeps numbers in text, and options in code, on one line."""
     html = PICTURE.sub(r'<a href="\2">\1</a>', html)
-    return TEXT.sub(lambda found: found[0] if found[1] else unbroken(found[0]), html)
+    return TEXT.sub(whole, html)
+
+
+def whole(found):
+    """A match of TEXT: text with its numbers, code within it with its options, --skip-bad, in one piece each."""
+    if found[2] == "code":
+        return OPTION.sub(r'<span class="o">\1</span>', found[0])
+    return found[0] if found[1] else unbroken(found[0])

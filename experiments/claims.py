@@ -154,15 +154,15 @@ def by_claim(results: list[Finding]) -> dict[Claim, list[Finding]]:
 
 VERDICTS = """\
 *holds*: significant, in the claim's direction; *reversed*: significant, against it; *equivalent*: within the margin by two \
-one-sided tests; *undecided*: none of these. Of a claim that rows hardly differ, what it says is *equivalent*, and *reversed* is \
-a difference significantly beyond the margin. Fewer than three seeds allow no verdict."""
+one-sided tests; *undecided*: none of these. A claim that rows hardly differ is supported by *equivalent*, and *reversed* by a \
+difference significantly beyond the margin. Fewer than three seeds allow no verdict."""
 NOTES = """\
 In brackets behind a claim stands where the supplement has it. An effect is the difference in MSE of the row that is claimed \
 better (or as good) relative to the baseline, −10 % is a tenth lower: the mean over seeds of the logarithm of the ratio, each \
-seed's MSE the mean over the same test images. The test is two-sided at 5 %, with variances over seeds moderated by the rows of \
-a kind (the same net, or none); p values are corrected for the comparisons of their claim (Holm). Rows (α,β), as (0,0), are the \
-ResNets of Table 1; (0,0)-GAN + ℓ1 and the like are those of Table 2, of convolutions only. How, and how often it errs: \
-docs/statistics.md."""
+seed's MSE the mean over the same test images. The test is two-sided at 5 %, with each row's variance over seeds drawn toward \
+that of the rows of its kind (the same net, or none); p values are corrected for the comparisons of their claim (Holm). Rows \
+(α,β), as (0,0), are the ResNets of Table 1; (0,0)-GAN + ℓ1 and the like are those of Table 2, of convolutions only. How, and \
+how often it errs: docs/statistics.md."""
 OF_EACH = """\
 An interval is that of its comparison alone, and p is corrected for all comparisons of the claim, so an undecided one may \
 have an interval without 0. Where the claim is that rows hardly differ, p is that of a difference beyond the margin. Of an \

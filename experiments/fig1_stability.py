@@ -16,7 +16,7 @@ PANELS = {
     "test_mse": "(b) test MSE",
     "test_mse_batch": "(c) test MSE, batch norm by\nthe test batch's own statistics",
 }
-OTHERS = "other measures of stability: table_stability.md"
+OTHERS = "other measures: the table of stability"
 
 
 @figure.styled

@@ -41,7 +41,7 @@ def write(store: Store) -> list[Path]:
             last = ", the Bayes limit last" if LIMIT in shown else ""
             title = f"one test image at SNR {snr:g}, and its MSE by each method: the highest first{last}"
             limits = [words for row, words in LIMITS.items() if row in shown]
-            sheet = figure.gallery(panels, size, title, [*foot(store, shown, "table2.md"), *limits])
+            sheet = figure.gallery(panels, size, title, [*foot(store, shown, "Table 2"), *limits])
             files += figure.save(sheet, store.results, f"fig2_gallery_snr{snr:g}", figure.images_of(records))
     return files
 

@@ -32,7 +32,7 @@ def write(store: Store) -> list[Path]:
         return []
     size = next((record.data.get("pixel_size") for record in found["record"]), None)
     return figure.save(
-        figure.gallery(panels, size, TITLE, foot(store, chosen, "table3.md")),
+        figure.gallery(panels, size, TITLE, foot(store, chosen, "Table 3")),
         store.results,
         "fig2_lambda",
         figure.images_of(found["record"]),

@@ -82,10 +82,7 @@ def in_words(drawn: list[dict[str, list[tuple[int, list[float]]]]], hollow: bool
     if gaps(drawn):
         marks += "; no mark: not run"
     if any(len(set(line)) > 1 for line in lines):
-        marks += (
-            f"\npoints of one line have {figure.counted(number for line in lines for number in line)}; each seed has noise of "
-            "its own, on the same particles; limits: means over seeds"
-        )
+        marks += "\neach seed has noise of its own, on the same particles; limits: means over seeds"
     told = [name for name in ("refined", "rebuilt") if name in methods]
     poses = (
         [f"told the poses of {'their' if len(told) > 1 else 'its'} training images: {' and '.join(told)}"]

@@ -23,8 +23,8 @@ from cryobench.tables import text
 RESULTS = "results/robust"
 SIZES = ("p", "n", "ε")  # the last of a task
 TASK = ("target", "tail", "scatter", "contamination", "p", "n", "epsilon")
-ERRORS = {"location": "‖θ̂−θ‖₂", "scatter": "‖Σ̂−Σ‖op"}
-IN_WORDS = {"location": "The distance of the estimate from θ", "scatter": "The operator norm of the estimate less Σ"}
+ERRORS = {"location": "‖θ̂−θ‖₂", "scatter": "‖S−Σ‖"}
+IN_WORDS = {"location": "The distance of the estimate from θ", "scatter": "The operator norm of the estimate S less Σ"}
 LAWS = {"gaussian": "N", "student3": "t₃", "cauchy": "Cauchy"}
 KNOWN = {"identity": "I", "ar": "AR"}
 CONTAMINATED = {
@@ -125,10 +125,12 @@ def setting(settings: dict) -> str:
     if settings["discriminator"] != "bounded":
         return words
     kappa = "√(p/n) + ε" if settings["kappa"] is None else f"{settings['kappa']:g}"
+    bound = f", of the weights into each unit of a further layer at most B = {settings['bound']:g}"
+    further = bound if len(settings["widths"]) > 1 else ""
     return (
         f"{words} D{len(settings['widths'])}(κ,B): a discriminator with {len(settings['widths'])} hidden "
         f"layer{'s' * (len(settings['widths']) > 1)}, the ℓ1 norm of its output weights "
-        f"at most κ = {kappa}, of the weights into each unit of a further layer at most B = {settings['bound']:g}. So bounded, "
+        f"at most κ = {kappa}{further}. So bounded, "
         "its GAN has larger errors than the unbounded ones of Robust estimation of location."
     )
 
@@ -238,6 +240,13 @@ def to_markdown(shown: Sequence[Cell], kind: str) -> str:
         f"points is contaminated ({contaminated}); p coordinates, n points{throughout}. A GAN's name has its α and β, and the "
         "widths of its discriminator's layers.",
     ]
+    if any("D1(" in cell.row for cell in shown):
+        notes.append("D1(κ,B): of bounded weights, as the table of rates explains.")
+    if any(cell.published for cell in shown):
+        notes.append(
+            "Published (0,0)-GAN: one run in the notebooks of the work that the paper cites (Gao, Yao, Zhu 2020), on points of "
+            "its own."
+        )
     if any(OUTSIDE in cell.row for cell in shown):
         notes.append(f"{OUTSIDE} |α−β| ≥ 1: outside Theorem 1.")
     if any(cell.row == "mcd" for cell in shown):

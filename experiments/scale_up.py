@@ -171,7 +171,8 @@ def to_markdown(points: list[Point]) -> str:
         mse = formatted("mse", *mean_and_spread(p.mse))
         lines.append([named(p.row), f"{p.pairs:,}", f"{p.images:,}", str(p.width), mse, str(len(p.mse))])
     caption = (
-        f"ResNet, SNR {SNR:g}, steps away from the desk scale. MSE: mean(standard deviation over seeds). Trends: p of the test "
+        f"ResNet, SNR {SNR:g}, steps away from the desk scale. Images seen: epochs × training pairs, less the part of these that "
+        f"chooses the checkpoint (a twentieth, at most 500). MSE: mean(standard deviation over seeds). Trends: p of the test "
         f"that the power is 0; corrected: for the number of trends here, {len(corrected(trends(points)))}, by Holm's method."
     )
     parts = ["# Toward the paper's scale", caption, pipes(lines)]

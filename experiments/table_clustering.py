@@ -76,8 +76,8 @@ def write(store: Store) -> list[Path]:
             *posterior,
             "By embedding:" + (f" {PRINTED}" if view == PUBLISHED else ""),
             text.pipes(by_embedding(by_row, view)),
-            "Of two rows, by how much one is right more often: the mean over images, each on the seeds that both rows have, so "
-            "it need not be the difference of the means above.",
+            "By how much the row that is claimed better is right more often than the other (negative: less often): the mean over "
+            "images, each on the seeds that both rows have, so it need not be the difference of the means above.",
             text.pipes(comparisons(by_row, view), left=2),
             *notes,
         ]

@@ -36,7 +36,7 @@ VARIANTS = (
     "told each particle's pose, which the limit is not; flipped: the net is shown the image with the sign of every frequency\n"
     "put right; with the CTF as a channel: the net is shown the CTF as a second image"
 )
-WHERE = "numbers, where marks are too near to each other to be told apart: table_microscope.md"
+WHERE = "numbers, where marks are too near to each other to be told apart: the microscope's table"
 SIGNS = {"×": r"$\times$"}
 # Written before the runs: what a method that is told of the CTF has to reach. (method, setting, times, than which, words)
 CRITERIA = (

@@ -119,7 +119,8 @@ def test_marks_of_one_seed_and_factors_of_unequal_numbers_of_seeds_are_told(clea
     sheet = contamination.draw(grid, 0.1, "image", None)
     (title,) = [axis.get_title() for axis in sheet.axes if axis.get_title()]
     said = sheet.get_suptitle()
-    assert ("a mark without ticks is one seed" in said) == (clean != contaminated)
+    assert ("where there are several" in said) == (clean != contaminated)
     assert ("* (A)" in title) == ("*: of means over unequal numbers of seeds" in said) == (clean != contaminated)
     assert ("every mark is one seed" in said) == (clean == contaminated == 1)
-    assert ("marks: means over 3 seeds; ticks: single seeds" in said) == (max(clean, contaminated) == 3)
+    assert ("marks: means over 3 seeds; ticks: single seeds" in said) == (clean == contaminated == 3)
+    assert ("marks: means over 1 to 3 seeds" in said) == (clean != contaminated)

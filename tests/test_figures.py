@@ -212,7 +212,7 @@ def test_each_curve_of_figure_1_has_its_own_number_of_seeds():
     assert [text.get_text().rpartition(", ")[2] for text in shown.get_texts()] == ["2 seeds", "one seed"]
     assert "lines: mean of the seeds" in shown.get_title().get_text()
     sheet = fig1_stability.draw({"JSGAN": [run]})
-    assert sheet.legends[0].get_title().get_text() == "other measures of stability: table_stability.md"
+    assert sheet.legends[0].get_title().get_text() == "other measures: the table of stability"
     assert all("standard deviation of the MSE over the\nsecond half, one seed" in ax.get_xlabel() for ax in sheet.axes)
     assert figure.counted([3, 1, 3]) == "1 to 3 seeds" and figure.counted([3, 3]) == "3 seeds"
 
@@ -226,9 +226,8 @@ def test_a_single_number_of_images_is_seen_and_told():
     assert lines["exemplar"].get_zorder() > max(one.get_zorder() for one in axis.lines if one is not lines["exemplar"])
     assert lines["exemplar"].get_markersize() > lines["CWF"].get_markersize()
     assert fig_exemplars.in_words([by_method, {}]).splitlines() == [
-        "marks: means over 2 seeds; ticks: single seeds; a mark without ticks is one seed; no mark: not run",
-        "points of one line have 1 to 2 seeds; each seed has noise of its own, on the same particles; "
-        "limits: means over seeds",
+        "marks: means over 1 to 2 seeds; ticks: single seeds, where there are several; no mark: not run",
+        "each seed has noise of its own, on the same particles; limits: means over seeds",
         "marks that would overlap are shifted sideways",
         "learning without clean images: CWF; from clean images: exemplar",
     ]

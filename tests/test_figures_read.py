@@ -249,7 +249,7 @@ def test_a_gallery_says_whose_its_numbers_are_and_what_its_nets_and_limits(drawn
         foot = sheet.legends[0].get_title().get_text()
         assert "this one image, seed 0;" in foot
         assert ("nets: ResNet" if name == "fig2_lambda" else "nets: convolutions only; noise2noise: ResNet") in foot
-        assert ("table3.md" if name == "fig2_lambda" else "table2.md") in foot
+        assert ("Table 3" if name == "fig2_lambda" else "Table 2") in foot
         for limit in ("Linear limit", "Bayes limit"):
             assert (f"\n{limit}: the " in foot) == any(axis.get_title().startswith(limit) for axis in sheet.axes)
 
@@ -309,7 +309,7 @@ def test_marks_of_one_seed_are_told(drawn):
 def test_the_microscopes_seeds_are_ticks_and_its_numbers_are_named(drawn):
     sheet = drawn["fig_microscope"]
     said = sheet.legends[0].get_title().get_text()
-    assert "ticks: single seeds" in said and "table_microscope.md" in said
+    assert "ticks: single seeds" in said and "the microscope's table" in said
     for axis in sheet.axes:
         marks, ticks = (
             sum(len(line.get_xdata()) for line in axis.lines if line.get_marker() in signs) for signs in ("oD", "|")

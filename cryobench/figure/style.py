@@ -273,19 +273,18 @@ def counted(seeds: Iterable[int]) -> str:
 
 
 def marked(seeds: Iterable[int]) -> str:
-    """What the marks and ticks of `over_seeds` are, of so many seeds each; which marks have one seed, where others have more.
+    """What the marks and ticks of `over_seeds` are, of so many seeds each.
 
     >>> marked([1, 1]), marked([3, 3])
     ('every mark is one seed', 'marks: means over 3 seeds; ticks: single seeds')
     >>> marked([1, 2, 3])
-    'marks: means over 2 to 3 seeds; ticks: single seeds; a mark without ticks is one seed'
+    'marks: means over 1 to 3 seeds; ticks: single seeds, where there are several'
     """
     numbers = list(seeds)
-    several = [number for number in numbers if number > 1]
-    if not several:
+    if max(numbers) == 1:
         return "every mark is one seed"
-    alone = "; a mark without ticks is one seed" if len(several) < len(numbers) else ""
-    return f"marks: means over {counted(several)}; ticks: single seeds{alone}"
+    where = ", where there are several" if min(numbers) == 1 else ""
+    return f"marks: means over {counted(numbers)}; ticks: single seeds{where}"
 
 
 def over_seeds(

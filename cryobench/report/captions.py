@@ -68,14 +68,14 @@ CAPTIONS = (  # name, title, what stands below the picture
     (r"strip_(.+)", "Six test images: clean, noisy, and denoised by {0}.", ""),
     (
         r"trust_gan",
-        "What the command trust says of a GAN + ℓ1 at SNR 0.1.",
+        "Can the images of a GAN + ℓ1 at SNR 0.1 be trusted? The answer of the command trust.",
         "Whether what it shows agrees with the particles at each resolution, and the power of the residual, the particle less "
         "its denoised image (below that of the noise where noise stays in the image), both without a clean image; and, with "
         "clean ones, its MSE of conformations that training had and had not.",
     ),
     (
         r"trust_(.+)",
-        "What the command trust says of the method that the picture names.",
+        "Can the images of the method that the picture names be trusted? The answer of the command trust.",
         "Whether what it shows agrees with the particles at each resolution, and the power of the residual, the particle less "
         "its denoised image, both without a clean image.",
     ),

@@ -112,7 +112,7 @@ def published(file: Path, sizes: Iterable[int] = ()) -> str:
     cells = lines_of(file)
     papers = (frame.shipped("scale/paper") or {})["image_size"]
     here = listed([f"{size:g}" for size in sorted(sizes)])
-    other = f"Its images have {papers} px, these {here}: what that does to a number was not looked at here."
+    other = f"The paper's images have {papers} px, these {here}: what that does to a number was not looked at here."
     told = [became(cells), order(cells), other if cells and here and papers not in sizes else ""]
     return " ".join(filter(None, told))
 

@@ -20,25 +20,26 @@ FEW_SEEDS = "too few seeds"
 def limit(ranked: Sequence[Row], levels: Sequence[float]) -> str:
     """The Bayes limit at each noise level; where nothing has one, the linear limit."""
     bayes = not ranked or ranked[0].limit == "bayes"
-    floors = [
-        f"{short(mse)} at SNR {snr:g}"
-        for row in ranked
-        for snr in levels
-        if row.name == ROWS[not bayes] and (mse := row.mse(snr))
-    ]
+    floors = {snr: mse for row in ranked for snr in levels if row.name == ROWS[not bayes] and (mse := row.mse(snr))}
+    told = " and ".join(f"{short(mse)} at SNR {snr:g}" for snr, mse in floors.items())
     if not floors:
         return ""
     if not bayes:
-        return f"The linear limit, the best linear filter, has an MSE of {' and '.join(floors)}."
-    below = {
+        return f"The linear limit, the best linear filter, has an MSE of {told}."
+    below = {  # by its own seeds or, where these are fewer, by the means that the table prints
         called(row): at
         for row in ranked
-        if row.judged and (at := [f"{snr:g}" for snr in levels if (row.times(snr) or 1.0) < 1])
+        if row.judged
+        and (
+            at := [
+                f"{snr:g}" for snr, mse in floors.items() if (row.times(snr) or 1.0) < 1 or (row.mse(snr) or mse) < mse
+            ]
+        )
     }
     who = " and ".join(f"{name} at SNR {' and '.join(at)}" for name, at in below.items())
     chance = f"; {who} {'comes' if len(below) == 1 else 'come'} out at or below it here, by chance" if below else ""
     return (
-        f"The Bayes limit, {IN_SHORT['bayes']}, is an MSE of {' and '.join(floors)}: only a method that is told each particle's "
+        f"The Bayes limit, {IN_SHORT['bayes']}, is an MSE of {told}: only a method that is told each particle's "
         f"pose can be lower on average{chance}."
     )
 
@@ -60,7 +61,7 @@ def nearest(ranked: Sequence[Row], levels: Sequence[float]) -> list[str]:
             lambda row: row.judged and not row.side_information,
         ),
         ("Of linear filters the best possible", "is the", lambda row: row.name == ROWS[1] and row.limit == "bayes"),
-        ("Of the paper's nets the lowest MSE", "is that of", is_net),
+        ("Of the nets in the paper's tables the lowest MSE", "is that of", is_net),
         (
             "Of the paper's classical methods the lowest MSE",
             "is that of",

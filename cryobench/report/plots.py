@@ -114,6 +114,7 @@ def curve_panels(tables: dict[str, dict[str, list[dict]]], narrow: bool) -> Figu
     return sheet
 
 
+@figure.styled
 def panels(
     number: int, width: float, height: float, *, narrow: bool, shared: bool = False
 ) -> tuple[Figure, list[Axes]]:
@@ -136,7 +137,7 @@ def learned(runs: pd.DataFrame, rows: dict[str, dict]) -> dict[str, list[dict]]:
     for row, wanted in rows.items():
         for record in frame.usual(runs, {**wanted, "noise.snr": 0.1}).sort_values("seed")["record"]:
             curve = [p for p in record.method.get("curve") or [] if "epoch" in p and p.get("val_mse")]
-            if len(curve) > 1 and "draws" not in record.side_information:
+            if len(curve) > 1 and "clean" in record.side_information:
                 found.setdefault(row, curve)
     return found
 

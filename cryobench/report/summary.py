@@ -90,9 +90,11 @@ def snrs(runs: pd.DataFrame) -> list[float]:
 
 
 def shown(runs: pd.DataFrame) -> dict:
-    """For the page: {"snrs", "limit", "rows": [{"name", "kind", "note", "cells"}], "words", "left_out"}; {} without runs.
+    """For the page: {"snrs", "limit", "rows": [{"name", "kind", "note", "cells"}], "words", "lower", "left_out"}; {} without
+    runs.
 
-    limit is "" if there is none; words: what each name of side information there means; left_out: how many finished runs at
+    limit is "" if there is none; words: what each name of side information there means; lower: rows that are
+    `lower_under_more_noise`, which a reader may take for a slip; left_out: how many finished runs at
     these noise levels have settings of no row.
     """
     ranked, levels = rows(runs), snrs(runs)
@@ -117,8 +119,15 @@ def shown(runs: pd.DataFrame) -> dict:
         "limit": limit,
         "rows": lines,
         "words": words,
+        "lower": [named(row.name) for row in ranked if row.judged and lower_under_more_noise(row, levels)],
         "left_out": int((usable & ~runs["run_id"].isin(in_rows)).sum()),
     }
+
+
+def lower_under_more_noise(row: Row, levels: list[float]) -> bool:
+    """Whether each seed at the lowest SNR has a lower MSE than every one at the highest."""
+    least, most = (row.cells[snr].values if snr in row.cells else () for snr in (levels[0], levels[-1]))
+    return bool(least and most) and max(most) < min(least)
 
 
 def cell(row: Row, snr: float, best: bool) -> dict:

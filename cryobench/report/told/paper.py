@@ -186,7 +186,7 @@ def table_pggan(lines: Lines) -> str:
 
 MEASURES = {"std_ratio": "std", "relative_ratio": "std/mean", "quartiles_ratio": "interquartile range"}
 CURVES = {
-    "test_mse": "with running statistics",
+    "test_mse": "with running statistics of batch norm",
     "test_mse_batch": "with each batch's own",
     "train_mse": "in training",
 }

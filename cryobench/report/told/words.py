@@ -65,6 +65,7 @@ def moved(ratios: Sequence[float]) -> str:
 def ranked(names: Iterable[str], word: str = "in", few: int = FEW) -> str:
     """Names with how often each is there, the most frequent first: a in 3, b in 1, others in 2."""
     counts = Counter(names).most_common()
+    few += len(counts) == few + 1  # a single other one is named
     rest = sum(count for _, count in counts[few:])
     return ", ".join(
         [f"{name} {word} {count}" for name, count in counts[:few]] + ([f"others {word} {rest}"] if rest else [])
