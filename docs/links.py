@@ -10,7 +10,7 @@ from posixpath import dirname, join, normpath, relpath
 
 from mkdocs.structure.files import File
 
-from cryobench.report.markdown import unbroken
+from cryobench.report.markdown import PROSE, unbroken
 
 ROOT = Path(__file__).parents[1]
 FOUND = "results/README.md"
@@ -19,6 +19,8 @@ UPWARD = re.compile(r"(!?)\[([^\]]*)\]\((\.\./[^)\s#]+)(#[^)\s]*)?\)")
 TEXT = re.compile(r"(<(pre|code|script|style)\b.*?</\2>|<[^>]+>)|[^<]+", re.S)
 PICTURE = re.compile(r'(?<!">)(<img\b[^>]*?\bsrc="([^"]+)"[^>]*>)(?!</a>)')
 OPTION = re.compile(r"(?<![\w-])(--?[a-z][\w-]*)")
+TABLE = re.compile(r"<table>.*?</table>", re.S)
+TAG = re.compile(r"^[^>]*>|<[^>]*>")
 COMMENT = re.compile(r"^[ ]*<!--.*?-->[ ]*\n", re.S | re.M)
 
 
@@ -59,11 +61,19 @@ def on_page_markdown(markdown, page, config, files):
 def on_page_content(html, page, config, files):
     """A picture leads to itself in full size; docs/site.css keeps numbers in text, and options in code, on one line."""
     html = PICTURE.sub(r'<a href="\2">\1</a>', html)
-    return TEXT.sub(whole, html)
+    return TEXT.sub(whole, TABLE.sub(with_prose_below, html))
+
+
+def with_prose_below(found):
+    """A table of three columns or more whose last one has sentences: on a phone site.css puts these under their row."""
+    columns = found[0].partition("</tr>")[0].count("</th>")
+    ends = [TAG.sub("", row.rpartition("<td")[2]) for row in found[0].split("</tr>") if "<td" in row]
+    prose = columns > 2 and max(map(len, ends), default=0) > PROSE
+    return f'<div class="prose-below" style="--columns: {columns - 1}">{found[0]}</div>' if prose else found[0]
 
 
 def whole(found):
     """A match of TEXT: text with its numbers, code within it with its options, --skip-bad, in one piece each."""
     if found[2] == "code":
-        return OPTION.sub(r'<span class="o">\1</span>', found[0])
+        return OPTION.sub(r'<span class="option">\1</span>', found[0])
     return found[0] if found[1] else unbroken(found[0])
