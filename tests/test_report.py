@@ -144,7 +144,9 @@ def test_a_method_below_the_limit_is_named_once_with_its_noise_levels():
     limit = replace(cells[0.1], values=(1.0,))
     ranked = [summary.Row("x", cells, "x", False, ()), summary.Row("Bayes limit", {0.1: limit}, "bayes", False, ())]
     assert "; x at SNR 0.1 comes out at or below it here, by chance." in lowest.limit(ranked, [0.1])
-    fewer = replace(cells[0.1], floors={"bayes": (0.8,)})  # above the limit of its own seed, below the mean that is printed
+    fewer = replace(
+        cells[0.1], floors={"bayes": (0.8,)}
+    )  # above the limit of its own seed, below the mean that is printed
     ranked[0] = replace(ranked[0], cells={0.1: fewer})
     assert "; x at SNR 0.1 comes out at or below it here, by chance." in lowest.limit(ranked, [0.1])
 
