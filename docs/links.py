@@ -60,7 +60,7 @@ def on_page_markdown(markdown, page, config, files):
 
 def on_page_content(html, page, config, files):
     """A picture leads to itself in full size; docs/site.css keeps numbers in text, and options in code, on one line."""
-    html = PICTURE.sub(r'<a href="\2">\1</a>', html)
+    html = PICTURE.sub(r'<a href="\2">\1</a><small class="larger">Tap the picture to see it larger.</small>', html)
     return TEXT.sub(whole, TABLE.sub(with_prose_below, html))
 
 

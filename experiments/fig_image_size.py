@@ -64,14 +64,14 @@ def draw(points: list[image_size.Point]):
 
 
 def alone(points: list[image_size.Point]) -> str:
-    """Where there is one seed, if not everywhere: " (Bayes limit at 64 and 96 px)"."""
+    """Where there is one seed, if not everywhere: "; one seed: Bayes limit at 64 and 96 px"."""
     single = {
         name: [p.size for p in points if p.method == name and len(p.mse) == 1] for p in points for name in [p.method]
     }
     if all(len(point.mse) == 1 for point in points) or not any(single.values()):
         return ""
     words = (f"{named(name)} at {' and '.join(map(str, sorted(sizes)))} px" for name, sizes in single.items() if sizes)
-    return f" ({', '.join(words)})"
+    return f"; one seed: {', '.join(words)}"
 
 
 def percent(share: float) -> str:

@@ -198,11 +198,7 @@ def reading(points: list[Point], method: str) -> str:
     if more and wider:
         desk = [p for p in points if p.method == method and p.row.endswith("4000 pairs")]
         if desk:
-            both = (
-                float(np.mean(desk[0].mse))
-                * (PAPER["images"] / desk[0].images) ** more.b
-                * (PAPER["width"] / desk[0].width) ** wider.b
-            )
+            both = more.at(PAPER["images"])[0] * (PAPER["width"] / desk[0].width) ** wider.b
             words += f" More pairs and wider nets together, as if independent: {short(both)}"
             if method in PUBLISHED:
                 number, row = PUBLISHED[method]

@@ -301,8 +301,8 @@ def test_one_draw_is_said_to_be_one_and_has_the_tables_mean_beside_it(drawn, req
 def test_marks_of_one_seed_are_told(drawn):
     title = drawn["fig_image_size"].legends[0].get_title().get_text()
     alone = [p for p in image_size.points(frame.frame(Store(RESULTS / DESK128).all())) if len(p.mse) == 1]
-    assert "marks: means over" in title and ("is one seed (" in title) == bool(alone)
-    assert all(f"{p.size}" in title.partition("is one seed (")[2].partition(")")[0] for p in alone)
+    assert "marks: means over" in title and ("; one seed: " in title) == bool(alone)
+    assert all(f"{p.size}" in title.partition("; one seed: ")[2].partition("\n")[0] for p in alone)
 
 
 @only(argvalues=[("table_microscope", DESK)], ids="-".join)

@@ -26,15 +26,10 @@ def limit(ranked: Sequence[Row], levels: Sequence[float]) -> str:
         return ""
     if not bayes:
         return f"The linear limit, the best linear filter, has an MSE of {told}."
-    below = {  # by its own seeds or, where these are fewer, by the means that the table prints
+    below = {
         called(row): at
         for row in ranked
-        if row.judged
-        and (
-            at := [
-                f"{snr:g}" for snr, mse in floors.items() if (row.times(snr) or 1.0) < 1 or (row.mse(snr) or mse) < mse
-            ]
-        )
+        if row.judged and (at := [f"{snr:g}" for snr in levels if (row.times(snr) or 1.0) < 1])
     }
     who = " and ".join(f"{name} at SNR {' and '.join(at)}" for name, at in below.items())
     chance = f"; {who} {'comes' if len(below) == 1 else 'come'} out at or below it here, by chance" if below else ""

@@ -104,10 +104,12 @@ def shown(runs: pd.DataFrame) -> dict:
         snr: min((mse for row in ranked if row.judged and (mse := row.mse(snr)) is not None), default=None)
         for snr in levels
     }
+    floor = limits.ROWS[ranked[0].limit != "bayes"]
+    floors = {snr: len(cell.values) for row in ranked if row.name == floor for snr, cell in row.cells.items()}
     lines = []
     for row in ranked:
         kind = "limit" if row.name in limits.ROWS else "control" if row.name in CONTROLS else ""
-        cells = [cell(row, snr, row.judged and row.mse(snr) == best[snr]) for snr in levels]
+        cells = [cell(row, snr, row.judged and row.mse(snr) == best[snr], floors.get(snr, 0)) for snr in levels]
         lines.append({"name": named(row.name), "kind": kind, "note": ", ".join(row.side_information), "cells": cells})
     words = meanings(word for row in ranked for word in row.side_information)
     limited = any(row.times(snr) is not None for row in ranked for snr in levels)
@@ -130,15 +132,16 @@ def lower_under_more_noise(row: Row, levels: list[float]) -> bool:
     return bool(least and most) and max(most) < min(least)
 
 
-def cell(row: Row, snr: float, best: bool) -> dict:
-    """One number of the page's first table, and the runs that it came from."""
+def cell(row: Row, snr: float, best: bool, floors: int) -> dict:
+    """One number of the page's first table, and the runs that it came from; floors: how many seeds the limit has there."""
     value, times = row.cells.get(snr), row.times(snr)
+    fewer = value is not None and len(value.values) < floors
     if value is None or value.mean is None:
         return {"mse": "–", "mean": "–", "times": "–", "sort": "", "sort_times": "", "runs": "", "best": False}
     return {
         "mse": formatted("mse", value.mean, value.spread),
         "mean": short(value.mean) + ("¹" if value.spread is None else ""),  # where there is no room for a spread
-        "times": multiple(times) + ("¹" if times is not None and value.spread is None else ""),
+        "times": multiple(times) + ("" if times is None else "¹" if value.spread is None else "²" if fewer else ""),
         "sort": f"{value.mean:.8g}",
         "sort_times": "" if times is None else f"{times:.8g}",
         "runs": " ".join(value.run_ids),
