@@ -143,12 +143,20 @@ def test_a_method_below_the_limit_is_named_once_with_its_noise_levels():
     }
     limit = replace(cells[0.1], values=(1.0,))
     ranked = [summary.Row("x", cells, "x", False, ()), summary.Row("Bayes limit", {0.1: limit}, "bayes", False, ())]
-    assert "; x at SNR 0.1 comes out at or below it here, by chance." in lowest.limit(ranked, [0.1])
-    fewer = replace(
-        cells[0.1], floors={"bayes": (0.8,)}
-    )  # above the limit of its own seed, below the mean that is printed
-    ranked[0] = replace(ranked[0], cells={0.1: fewer})
-    assert "; x at SNR 0.1 comes out at or below it here, by chance." in lowest.limit(ranked, [0.1])
+    assert "; x at SNR 0.1 and 0.05 comes out at or below it here, by chance." in lowest.limit(ranked, [0.1, 0.05])
+
+
+def test_a_multiple_of_fewer_seeds_than_the_limit_has_is_marked():
+    """Its MSE may be below the limit's mean where the multiple, seed by seed, is above 1."""
+    cell = table.Cell(
+        "x", 0.1, "mse", (1.1, 2.1, 3.1), ("x-1",) * 3, None, None, None, floors={"bayes": (1.0, 2.0, 3.0)}
+    )
+
+    def mark(number: int) -> str:
+        some = replace(cell, values=cell.values[:number], floors={"bayes": cell.floors["bayes"][:number]})
+        return summary.cell(summary.Row("x", {0.1: some}, "x", False, ()), 0.1, False, 3)["times"][-1]
+
+    assert mark(1) == "¹" and mark(2) == "²" and mark(3).isdecimal()
 
 
 def test_a_row_that_is_lower_under_more_noise_with_every_seed_is_told(page):
