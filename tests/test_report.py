@@ -294,12 +294,13 @@ def test_every_figure_has_a_sentence_for_a_title_and_the_rest_stands_below_it(pa
     names = {file.stem for file in (COMMITTED / "figures").iterdir()}
     assert names and not [name for name in names if "called" in captions.caption(name)[0]]
     text = page.read_text(encoding="utf-8")
-    titles = [html.unescape(one) for one in re.findall(r"<summary>([^<]*)</summary><figure>", text)]
-    assert len(titles) == len(names)
+    plots, shown = (text.split(f'id="{part}"')[1].split("</section>")[0] for part in ("plots", "figures"))
+    titles = [html.unescape(one) for one in re.findall(r"<summary>([^<]*)</summary><figure>", plots + shown)]
+    assert len(titles) == len(names) + 3
     for title in titles:
         assert title[0].isupper() and title.endswith(".") and title.count(". ") == 0 and "_" not in title
         assert len(title) < 120
-    rest = html.unescape(text.split('id="figures"')[1].split("</section>")[0])
+    rest = html.unescape(shown)
     for _, more in map(captions.caption, names):
         assert not more or f"</div><figcaption>{more}</figcaption>" in rest
 
@@ -618,6 +619,7 @@ def test_a_picture_is_seen_whole_and_a_click_or_a_key_enlarges_what_was_made_sma
 @pytest.mark.parametrize("width", SCREENS)
 def test_letters_of_a_plot_can_be_read_on_every_screen(tab, width):
     """The smallest are of nine points, which are twelve pixels where a picture is shown as large as it is."""
+    tab.evaluate(UNFOLD)
     images = tab.locator("#plots img").all()
     assert images
     for image in images:

@@ -281,7 +281,7 @@ def marked(seeds: Iterable[int]) -> str:
     'marks: means over 1 to 3 seeds; ticks: single seeds, where there are several'
     """
     numbers = list(seeds)
-    if max(numbers) == 1:
+    if max(numbers, default=1) == 1:
         return "every mark is one seed"
     where = ", where there are several" if min(numbers) == 1 else ""
     return f"marks: means over {counted(numbers)}; ticks: single seeds{where}"

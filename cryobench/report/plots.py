@@ -23,8 +23,8 @@ COMPARED = "Our MSE and the paper's, mean and standard deviation over seeds, for
 
 
 def all_plots(store: Store, runs: pd.DataFrame) -> list[dict]:
-    """{"title", "image", "narrow", "alt"} of each plot that there are numbers for; narrow: its panels one below the other, whose
-    letters can be read on a phone, too."""
+    """{"title", "caption", "image", "narrow", "alt", "open"} of each plot that there are numbers for; narrow: its panels one below the
+    other, whose letters can be read on a phone, too; open: whether it is seen before anybody asks for it."""
     made = (
         against_paper(
             store.results / "tables" / "table1.csv",
@@ -48,7 +48,7 @@ def against_paper(file: Path, label: str, title: str) -> dict | None:
     if not lines:
         return None
     images = {name: inline(compared_panels(lines, label, narrow), title) for name, narrow in SHAPES.items()}
-    return {"title": title, "alt": title, **images}
+    return {"title": title, "alt": title, "caption": "", "open": True, **images}
 
 
 def compared_panels(lines: list[dict], label: str, narrow: bool) -> Figure:
@@ -83,9 +83,10 @@ def curves(runs: pd.DataFrame) -> dict | None:
     if not tables:
         return None
     return {
-        "title": "The MSE on the validation part after each epoch, a line for each learned row of Tables 1 and 2 that is "
-        "validated on clean images. Tables have the net of its best epoch, not of the last.",
+        "title": "The MSE on the validation part after each epoch, of the nets of Tables 1 and 2.",
+        "caption": "Of each net that is validated on clean images. Tables have the net of its best epoch, not of the last.",
         "alt": "Validation MSE after each epoch of each learned method",
+        "open": False,
         **{name: inline(curve_panels(tables, narrow), "curves") for name, narrow in SHAPES.items()},
     }
 
