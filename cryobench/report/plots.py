@@ -23,8 +23,10 @@ COMPARED = "Our MSE and the paper's, mean and standard deviation over seeds, for
 
 
 def all_plots(store: Store, runs: pd.DataFrame) -> list[dict]:
-    """{"title", "caption", "image", "narrow", "alt", "open"} of each plot that there are numbers for; narrow: its panels one below the
-    other, whose letters can be read on a phone, too; open: whether it is seen before anybody asks for it."""
+    """{"title", "caption", "image", "narrow", "alt", "open"} of each plot that there are numbers for.
+
+    narrow: its panels one below the other, whose letters can be read on a phone, too; open: seen before anybody asks for it.
+    """
     made = (
         against_paper(
             store.results / "tables" / "table1.csv",
