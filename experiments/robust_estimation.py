@@ -244,7 +244,7 @@ def to_markdown(shown: Sequence[Cell], kind: str) -> str:
         notes.append("D1(κ,B): of bounded weights, as the table of rates explains.")
     if any(cell.published for cell in shown):
         notes.append(
-            "Published (0,0)-GAN: one run in the notebooks of the work that the paper cites (Gao, Yao, Zhu 2020), on points of "
+            "Published (0,0)-GAN: one run of the demonstrations in the notebooks of the works that the paper cites, on points of "
             "its own."
         )
     if any(OUTSIDE in cell.row for cell in shown):

@@ -69,3 +69,34 @@ def test_the_deep_net_has_512_channels_at_4_px_and_one_score_at_256_px():
     assert widths == [64, 128, 256, 512, 512, 512] and len(generator.decoder) + 1 == 6
     discriminator = build("deep", "discriminator", width=4, image_size=256, seed=0)
     assert discriminator(torch.zeros(2, 1, 256, 256)).shape == (2, 1, 1, 1)
+
+
+def out_of_place(generator: torch.nn.Module, noisy: torch.Tensor) -> torch.Tensor:
+    """What the ResNet's generator computes, as its docstring has it, with nothing done in place."""
+
+    def stage(part, x, skip=None):
+        x = part.norm(part.resample(x))
+        x = x if skip is None else x + skip
+        for unit in part.units:
+            x = x.relu()
+            x = x + unit.norm(unit.conv(x))
+        return x
+
+    first = stage(generator.encoder[0], noisy)
+    second = stage(generator.encoder[1], first.relu())
+    x = stage(generator.encoder[2], second.relu())
+    x = stage(generator.decoder[0], x.relu(), second)
+    x = stage(generator.decoder[1], x.relu(), first)
+    return torch.tanh(generator.last_norm(generator.last(x.relu())))
+
+
+def test_what_is_done_in_place_changes_no_bit():
+    """Neither of the images nor of a gradient: a sum made in place may spoil what a skip still needs."""
+    noisy = torch.randn(3, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    found = []
+    for forward in (lambda net: net(noisy), lambda net: out_of_place(net, noisy)):
+        net = build("resnet", "generator", width=4, image_size=32, seed=0)
+        images = forward(net)
+        images.square().mean().backward()
+        found.append([images.detach(), *(weight.grad for weight in net.parameters())])
+    assert len(found[0]) > 50 and all(map(torch.equal, *found))

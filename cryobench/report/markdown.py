@@ -17,7 +17,7 @@ PROSE = 50  # letters: a column with a longer cell holds sentences
 NUMBER = re.compile(  # what could be broken at a sign, a bracket or a space
     r"\d[\d.]*e[-−+]?\d+(?:\([^)\s]*\))?|[-−+]?\d[\d.]*\([\d.]+(?:e-?\d+)?\)"  # 3.74e-3(1.2e-4), 25.30(0.05)
     r"|\([-−+]?\d[\d.]* % to [-−+]?\d[\d.]* %\)"  # (+68.9 % to +149.7 %)
-    r"|\d{4}-\d\d-\d\d|SNR \d[\d.]*|desk128 \d[\d.]*|(?:[-−+]|± ?)?\d[\d.]* (?:%|Å|dB|px|GB)"  # a day, numbers with their units
+    r"|\d{4}-\d\d-\d\d|SNR \d[\d.]*|[a-z]+\d+ \d\.\d+|(?:[-−+]|± ?)?\d[\d.]* (?:%|Å|dB|px|GB)"  # a day, desk128 0.05, 3 %
     r"|\d[\d.]* ×(?: (?:linear )?limit| \d[\d.]*(?: GB)?)?|MSE ∝|\d+(?:-\d+){2,}"  # 1.2 ×, 2 × 5.2 GB, a net's 100-20-1
     r"|\([-−\d.]+,[-−\d.]+\)-GAN|\w+\^[-−+]?\d[\d.]*|ℓ[12]-Autoencoder|Non-local means"
     r"|(?:[†‡] )?(?:\|[^|\s]+\||\b[^\W\d_]) [=<>≤≥] [-−]?\d[\d.]*"  # λ = 10, k = 2, † |α−β| ≥ 1
