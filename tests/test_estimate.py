@@ -182,3 +182,16 @@ def test_runs_that_do_not_denoise_go_by_their_own_settings(cli, tmp_path):
     assert (
         status == 2 and err.count("\n") == 1 and "expected runs that denoise" in err and "task=robust_estimation" in err
     )
+
+
+def test_on_a_gpu_the_ratio_is_that_of_recorded_steps(tmp_path, monkeypatch):
+    """Here on a CPU, where no step is recorded: what is trained, and for how long, is the same."""
+    from cryobench.cost import recorded
+
+    monkeypatch.setattr(recorded, "STEPS", 2)
+    monkeypatch.setenv("CRYOBENCH_CACHE", str(tmp_path))
+    words = ["scale=smoke", *TINY]
+    (ratio,) = recorded.gain(plan(["method=gan", *words]).jobs[0].config)
+    assert ratio.unit == "images/s" and min(ratio.ours) > 0 and min(ratio.theirs) > 0
+    assert not [*recorded.gain(plan(["method=pggan", *words]).jobs[0].config)]
+    assert not [*recorded.gain(plan(["method=nlm", *words]).jobs[0].config)]

@@ -12,7 +12,7 @@ from cryobench.methods.learned.batches import Batches, InOrder, Kept
 from cryobench.methods.learned.gan import AlphaBetaGan, WassersteinGan
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.modules import denoising
-from cryobench.methods.learned.modules.gan import ADAM, GanModule, gradient_penalty, map_mean, map_sum
+from cryobench.methods.learned.modules.gan import ADAM, GanModule, gradient_penalty, map_mean, map_sum, shares_of_step
 from cryobench.methods.learned.trained import Trained
 from cryobench.noise.gaussian import Gaussian
 
@@ -54,8 +54,9 @@ def test_one_discriminator_step_for_two_generator_steps_and_one_pass_each(images
     def watched(*arguments):
         calls["discriminator steps"] += 1
         before = gradients()
-        learn(*arguments)
+        loss = learn(*arguments)
         assert all(map(torch.equal, gradients(), before)), "the generator gets no gradient in this step"
+        return loss
 
     module.learn_discriminator = watched
     monkeypatch.setattr(method, "module", lambda size: module)
@@ -128,7 +129,8 @@ def test_the_gradient_penalty_moves_the_critics_gradients_to_1(images, tmp_path,
     for step in range(80):
         loss = discriminator_loss(module.rule, module.score(clean), module.score(denoised))
         optimizer.zero_grad()
-        (loss + module.penalty(clean, denoised, step)).backward()
+        share = shares_of_step(clean, 0, 0, step)
+        (loss + module.penalty(clean, denoised, share)).backward()
         optimizer.step()
     after = float((norms() - 1).abs().mean())
     assert after < 0.35 and after < before
@@ -146,14 +148,15 @@ def test_the_gradient_penalty_is_one_of_single_precision_where_training_is_not(d
 
     with torch.autocast("cpu", dtype=dtype):
         assert critic(images[0]).dtype == dtype
-        penalty = gradient_penalty(critic, images[0], images[1].to(dtype), torch.Generator().manual_seed(1))
+        penalty = gradient_penalty(critic, images[0], images[1].to(dtype), shares_of_step(images[0], 0, 0, 1))
     assert float(penalty) == pytest.approx((5e5 - 1) ** 2, rel=1e-5)
 
 
 def test_the_released_penalty_never_acts_and_weights_are_clipped(images, tmp_path):
     method = small(WassersteinGan, tmp_path, lipschitz="clip")
     module = method.module(32)
-    assert module.penalty(None, None, 0) == 0.0
+    assert module.drawn(torch.zeros(2, 1, 32, 32), 0) == ()
+    assert module.penalty(None, None) == 0.0
     method.module = lambda size: module
     method.fit(images)
     assert max(float(p.detach().abs().max()) for p in module.discriminator.parameters()) <= 0.01

@@ -10,10 +10,10 @@ import torch
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.methods.base import Setting
-from cryobench.methods.learned import training
+from cryobench.methods.learned import graphs, training
 from cryobench.methods.learned.autoencoder import Autoencoder
 from cryobench.methods.learned.batches import Batches, InOrder
-from cryobench.methods.learned.gan import WassersteinGan
+from cryobench.methods.learned.gan import AlphaBetaGan, WassersteinGan
 from cryobench.methods.learned.pggan import Pggan
 from cryobench.methods.learned.unet import UNet
 from cryobench.methods.posterior.band import band_of, places
@@ -103,6 +103,49 @@ def test_pairs_on_a_gpu_are_those_made_on_a_cpu(images, repeat):
         for ours, theirs in zip(batch, Batches(train, method.pairs).__getitems__(index), strict=True):
             assert ours.is_cuda == repeat and (repeat or ours.is_pinned())
             assert torch.equal(ours.cpu(), theirs)
+
+
+RECORDED = {
+    "autoencoder": (Autoencoder(width=4, epochs=5, batch_size=8, lr=1e-3), {()}),
+    "gan": (AlphaBetaGan(width=4, epochs=5, batch_size=8, lr=1e-3, lr_discriminator=1e-4), {True, False}),
+    "wgan_gp": (WassersteinGan(width=4, epochs=5, batch_size=8, lr=1e-3, lr_discriminator=1e-4), {True, False}),
+    "pggan": (Pggan(width=4, phase_images=60, batch_size=4), set()),
+}
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("name", RECORDED)
+def test_recorded_steps_learn_what_ordinary_ones_do(images, tmp_path, monkeypatch, name, precision):
+    """With small steps, so that rounding, which differs, is not magnified; each kind of step is one graph."""
+    trained, kinds = RECORDED[name]
+    recorded, curves = [], {}
+    record = graphs.Recorded.__init__
+
+    def noted(self, work, tensors, kind, stream):
+        recorded.append(kind.get("both", ()))
+        record(self, work, tensors, kind, stream)
+
+    monkeypatch.setattr(graphs.Recorded, "__init__", noted)
+    for wanted in (False, True):
+        method = copy.deepcopy(trained)
+        folder = tmp_path / str(wanted)
+        method.setting = Setting(workdir=folder, accelerator="gpu", precision=precision, cuda_graphs=wanted)
+        method.fit(images["train"].only(method.side_information))
+        curves[wanted] = [point["train_mse"] for point in method.report["curve"]]
+        assert len(recorded) == (len(kinds) if wanted else 0)
+    assert set(recorded) == kinds
+    assert curves[True] == pytest.approx(curves[False], rel=0.02)
+
+
+@pytest.mark.parametrize(("first", "then"), [("gpu", "cpu"), ("cpu", "gpu")])
+def test_a_training_goes_on_on_another_device(images, tmp_path, first, then):
+    """With its steps recorded, Adam's own count of them lies on the GPU."""
+    for epochs, accelerator in ((2, first), (4, then)):
+        method = AlphaBetaGan(width=4, epochs=epochs, batch_size=8)
+        method.setting = Setting(workdir=tmp_path, accelerator=accelerator)
+        method.fit(images["train"].only(method.side_information))
+    assert len(method.report["curve"]) == 4
+    assert method.report["resumed"] == 1
 
 
 @pytest.mark.parametrize("precision", ["32-true", "16-mixed", "bf16-mixed"])

@@ -23,6 +23,7 @@ PRECISIONS = (FULL, "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
 class Trainer:
     """Where a run works and with how much of the machine. Of these, only the precision decides a result.
 
+    cuda_graphs: on one GPU, autoencoders and GANs record a training step once and then start its kernels together;
     threads: of torch in one run, None for one in a sweep and one on each idle core in a run alone; workers: processes of a
     classical method, None for all cores;
     checkpoint_minutes: between two checkpoints within an epoch; time_limit: minutes that a run may take, None for no limit;
@@ -34,6 +35,7 @@ class Trainer:
     devices: int = 1
     precision: str = FULL
     strategy: str = "auto"
+    cuda_graphs: bool = True
     threads: int | None = None
     workers: int | None = None
     checkpoint_minutes: float = 10.0

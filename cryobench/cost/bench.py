@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from cryobench.config.compose import build, cache_folder
 from cryobench.config.sweep import Job
-from cryobench.cost import ratios
+from cryobench.cost import ratios, recorded
 from cryobench.cost.speed import SLICES, cost_key, images_needed, measure, simulation, torch_threads
 from cryobench.errors import one_line
 from cryobench.evaluation import metrics
@@ -79,13 +79,20 @@ def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
             bar.advance(task)
         bar.update(task, description="ratios to other ways")
         with torch_threads(1):
-            measured["ratios"] = [
-                asdict(ratio) for scale in scales(jobs) for ratio in ratios.all_of([f"scale={scale}"])
-            ]
+            measured["ratios"] = [asdict(ratio) for ratio in ratios_of(different)]
         bar.update(task, completed=2 * len(different) + 1)
     order = [cost_key(job.config) for job in different]
     measured["methods"].sort(key=lambda entry: (order.index(entry["key"]), entry["cores"]))
     return measured
+
+
+def ratios_of(jobs: Sequence[Job]) -> Iterator[ratios.Ratio]:
+    """Those of a core; of jobs on a GPU in their place what recording the steps of each gains there."""
+    on_gpu = [job.config for job in jobs if job.config["trainer"]["accelerator"] != "cpu"]
+    if not on_gpu:
+        yield from (ratio for scale in scales(jobs) for ratio in ratios.all_of([f"scale={scale}"]))
+    for config in on_gpu:
+        yield from recorded.gain(config)
 
 
 def scales(jobs: Sequence[Job]) -> list[str]:

@@ -39,6 +39,7 @@ FREE = {
     "phase_images",
 }
 STEPS = (2, 2, 6)  # training steps of the three fits; even, since a discriminator learns every other step
+ON_GPU = (20, 20, 120)  # the same on a GPU, where the first ones load and record what the others start
 PHASES = (5, 5, 10)  # the same in a growth phase of PGGAN, which has five parts
 SLICES = (50, 100, 300)  # images of the three fits of a method without batches
 SLOW = 5.0  # seconds of a first fit that serves as the second, too
@@ -112,7 +113,10 @@ def fit_sizes(config: dict) -> list[int]:
     batch = config["method"].get("batch_size")
     if grows(config):
         return [steps * batch for steps in PHASES]
-    return [validation_part(0) + steps * batch for steps in STEPS] if batch else list(SLICES)
+    if not batch:
+        return list(SLICES)
+    steps = STEPS if config["trainer"]["accelerator"] == "cpu" else ON_GPU
+    return [validation_part(0) + n * batch for n in steps]
 
 
 def images_needed(config: dict) -> int:

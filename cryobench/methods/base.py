@@ -68,6 +68,7 @@ class Setting:
     seed: for anything random in the method; workdir: a folder of its own for checkpoints, from
     which the next fit goes on, or None for a temporary one;
     workers: processes or threads to use; accelerator, devices, precision, strategy: as Lightning names them;
+    cuda_graphs: on one GPU, training steps that can be recorded are (methods/learned/graphs.py);
     checkpoint_minutes: how often, within an epoch, a learned method writes what it would go on from;
     logger: "csv" or "tensorboard" to write training curves step by step into workdir/curves, "none" not to;
     progress: show progress bars; watch: what to score a net on while it trains, or None.
@@ -80,6 +81,7 @@ class Setting:
     devices: int = 1
     precision: str = "32-true"
     strategy: str = "auto"
+    cuda_graphs: bool = True
     checkpoint_minutes: float = 10.0
     logger: str = "none"
     progress: bool = False

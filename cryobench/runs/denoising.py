@@ -207,6 +207,7 @@ def setting(config: dict, folder: Path | None, progress: bool) -> Setting:
         devices=trainer["devices"],
         precision=trainer["precision"],
         strategy=trainer["strategy"],
+        cuda_graphs=trainer["cuda_graphs"],
         checkpoint_minutes=trainer["checkpoint_minutes"],
         logger=trainer["logger"],
     )

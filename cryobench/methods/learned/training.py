@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Sampler
 from cryobench.data.images import NoisyImages
 from cryobench.errors import Stopped
 from cryobench.methods.device import compute_device, single_precision
-from cryobench.methods.learned import lightning, ranks
+from cryobench.methods.learned import graphs, lightning, ranks
 from cryobench.methods.learned.batches import Batches, InOrder, Kept, room_for
 from cryobench.methods.learned.checkpoints import Checkpoints
 from cryobench.methods.learned.modules.denoising import DenoisingModule
@@ -43,6 +43,8 @@ def learn(method: Trained, train: NoisyImages, stop: Callable[[], bool] | None =
     module = method.module(train.image_size)
     if ranks.world() > 1:
         ranks.share_batch_norm(module)
+    if module.recordable and graphs.asked_for(method.setting):
+        module.graphs = graphs.Graphs()
     checkpoints = checkpoints_of(method, stop)
     with lightning.quiet_lightning(), single_precision():
         last = checkpoints.resume()

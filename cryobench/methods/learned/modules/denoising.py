@@ -15,6 +15,7 @@ from torch.utils.data import Sampler
 from cryobench.errors import NotFinite
 from cryobench.methods.learned import ranks
 from cryobench.methods.learned.batches import InOrder
+from cryobench.methods.learned.graphs import Graphs, Work, suit
 from cryobench.methods.learned.lightning import steps_done
 from cryobench.methods.learned.shown import EpochProgress
 
@@ -30,16 +31,19 @@ def read_at_once(device: torch.device) -> bool:
 class DenoisingModule(pl.LightningModule):
     """A generator that is scored by its MSE on the validation part; subclasses say how it is trained.
 
-    one_step: a batch has one backward pass, which reaches every parameter; trainer_options: more of Lightning's own.
+    one_step: a batch has one backward pass, which reaches every parameter; recordable: its steps go through `at_once`, and may
+    be recorded on a GPU (graphs.py); trainer_options: more of Lightning's own.
     """
 
     one_step: ClassVar[bool] = False
+    recordable: ClassVar[bool] = False
     trainer_options: ClassVar[dict] = {}
 
     def __init__(self, generator: torch.nn.Module):
         super().__init__()
         self.generator = generator
         self.automatic_optimization = False
+        self.graphs: Graphs | None = None  # put there before training where steps are to be recorded
         self.curve: list[dict] = []
         self.latest: dict[str, torch.Tensor] = {}
         self._unread: list[tuple[int, tuple[str, ...], torch.Tensor]] = []  # step, names, values
@@ -55,6 +59,18 @@ class DenoisingModule(pl.LightningModule):
     def progress_bar(self, epochs: int) -> Callback:
         """What a person sees of a training of so many epochs."""
         return EpochProgress(epochs)
+
+    def adam(self, net: torch.nn.Module, lr: float, betas: tuple[float, float]) -> torch.optim.Adam:
+        """An Adam of a net's weights, whose steps can be recorded where steps are."""
+        return torch.optim.Adam(net.parameters(), lr=lr, betas=betas, capturable=self.graphs is not None)
+
+    def on_train_start(self) -> None:
+        for step in self.steps():
+            suit(step.optimizer, self.graphs is not None)
+
+    def at_once(self, work: Work, tensors: tuple[torch.Tensor, ...], **kind: bool) -> dict[str, torch.Tensor]:
+        """The losses that `work(*tensors, **kind)` returns: all that a step does on its device, and nothing that waits for it."""
+        return self.graphs(work, tensors, kind) if self.graphs else work(*tensors, **kind)
 
     def note(self, **values: torch.Tensor) -> None:
         """Keep this step's losses for the epoch's means; a loss that is not finite ends the run, on a GPU some steps later."""

@@ -33,25 +33,31 @@ def map_sum(scores: torch.Tensor) -> torch.Tensor:
     return scores.sum(dim=(1, 2, 3)).mean()
 
 
-def gradient_penalty(critic, real: torch.Tensor, fake: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """E (‖∇D(x̂)‖₂ − 1)², x̂ drawn uniformly between real and fake (Gulrajani et al. 2017, equation 3).
+def gradient_penalty(critic, real: torch.Tensor, fake: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+    """E (‖∇D(x̂)‖₂ − 1)², x̂ between real and fake, with this share (b, 1, 1, 1) of real (Gulrajani et al. 2017, equation 3).
 
     In single precision, whatever a training's: half precision overflows in gradients that are not scaled, and then squared.
     """
-    share = ranks.shard(torch.rand(len(real) * ranks.world(), 1, 1, 1, generator=generator)).to(real)
+    share = share.to(real)
     between = (share * real + (1 - share) * fake.to(real)).requires_grad_(True)
     with torch.autocast(real.device.type, enabled=False):
         (slope,) = torch.autograd.grad(critic(between).mean(dim=(1, 2, 3)).sum(), between, create_graph=True)
         return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-def random_of_step(seed: int, epoch: int, index: int) -> torch.Generator:
-    """The random numbers of one training step, the same after a resumed run."""
-    return torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + index)
+def shares_of_step(images: torch.Tensor, seed: int, epoch: int, index: int) -> torch.Tensor:
+    """Where the penalty looks in one training step, uniform in [0, 1), the same after a resumed run: (b, 1, 1, 1) for b images.
+
+    Drawn by the processor, the same numbers for any device.
+    """
+    random = torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + index)
+    return ranks.shard(torch.rand(len(images) * ranks.world(), 1, 1, 1, generator=random)).to(images)
 
 
 class GanModule(DenoisingModule):
     """Manual optimisation: each batch passes the generator once, for its own step and for the discriminator's."""
+
+    recordable = True
 
     def __init__(self, settings: Adversarial, image_size: int):
         super().__init__(settings.build_generator(image_size))
@@ -68,8 +74,8 @@ class GanModule(DenoisingModule):
 
     def configure_optimizers(self):
         return (
-            torch.optim.Adam(self.generator.parameters(), lr=self.settings.lr, betas=ADAM),
-            torch.optim.Adam(self.discriminator.parameters(), lr=self.settings.lr_discriminator, betas=ADAM),
+            self.adam(self.generator, self.settings.lr, ADAM),
+            self.adam(self.discriminator, self.settings.lr_discriminator, ADAM),
         )
 
     def score(self, image: torch.Tensor) -> torch.Tensor:
@@ -79,11 +85,22 @@ class GanModule(DenoisingModule):
 
     def training_step(self, batch, index):
         """A step of the generator, and before it one of the discriminator in every other batch."""
-        noisy, clean = batch
+        both = index % 2 == 0
+        drawn = self.drawn(batch[1], index) if both else ()
+        self.note(**self.at_once(self.learn, (*batch, *drawn), both=both))
+
+    def drawn(self, clean: torch.Tensor, index: int) -> tuple[torch.Tensor, ...]:
+        """The random numbers of the discriminator's step `index` of the epoch, for `penalty`."""
+        return ()
+
+    def learn(
+        self, noisy: torch.Tensor, clean: torch.Tensor, *drawn: torch.Tensor, both: bool
+    ) -> dict[str, torch.Tensor]:
+        """A step of the generator; with `both`, one of the discriminator before it. Returns their losses."""
         generator_step, discriminator_step = self.steps()
-        denoised = self.generator(noisy)
-        if index % 2 == 0:
-            self.learn_discriminator(discriminator_step, clean, denoised.detach(), index)
+        denoised, losses = self.generator(noisy), {}
+        if both:
+            losses["discriminator"] = self.learn_discriminator(discriminator_step, clean, denoised.detach(), *drawn)
 
         # The discriminator only passes the gradient on; it keeps none of its own.
         self.discriminator.requires_grad_(False)
@@ -93,19 +110,22 @@ class GanModule(DenoisingModule):
         self.manual_backward(adversarial + self.settings.lam * l1)
         generator_step.step()
         self.discriminator.requires_grad_(True)
-        self.note(l1=l1, adversarial=adversarial, train_mse=(denoised.detach() - clean).square().mean())
+        train_mse = (denoised.detach() - clean).square().mean()
+        return losses | {"l1": l1.detach(), "adversarial": adversarial.detach(), "train_mse": train_mse}
 
-    def learn_discriminator(self, step, clean: torch.Tensor, denoised: torch.Tensor, index: int) -> None:
+    def learn_discriminator(
+        self, step, clean: torch.Tensor, denoised: torch.Tensor, *drawn: torch.Tensor
+    ) -> torch.Tensor:
         """One step of the discriminator's Adam on the rule's loss and the penalty."""
         loss = discriminator_loss(self.rule, self.score(clean), self.score(denoised), reduce=self.reduce)
         step.zero_grad(set_to_none=True)
-        self.manual_backward(loss + self.penalty(clean, denoised, index))
+        self.manual_backward(loss + self.penalty(clean, denoised, *drawn))
         step.step()
         self.after_discriminator_step()
-        self.note(discriminator=loss)
+        return loss.detach()
 
-    def penalty(self, clean: torch.Tensor, denoised: torch.Tensor, index: int) -> torch.Tensor | float:
-        """Added to the discriminator's loss in step `index` of the epoch."""
+    def penalty(self, clean: torch.Tensor, denoised: torch.Tensor, *drawn: torch.Tensor) -> torch.Tensor | float:
+        """Added to the discriminator's loss."""
         return 0.0
 
     def after_discriminator_step(self) -> None:
@@ -117,11 +137,16 @@ class WassersteinModule(GanModule):
 
     settings: WassersteinGan
 
-    def penalty(self, clean: torch.Tensor, denoised: torch.Tensor, index: int) -> torch.Tensor | float:
+    def drawn(self, clean: torch.Tensor, index: int) -> tuple[torch.Tensor, ...]:
         if self.settings.lipschitz == "clip":
+            return ()
+        return (shares_of_step(clean, self.seed, self.current_epoch, index),)
+
+    def penalty(self, clean: torch.Tensor, denoised: torch.Tensor, *drawn: torch.Tensor) -> torch.Tensor | float:
+        if not drawn:
             return 0.0
-        random = random_of_step(self.seed, self.current_epoch, index)
-        return self.settings.penalty_weight * gradient_penalty(self.discriminator, clean, denoised, random)
+        (share,) = drawn
+        return self.settings.penalty_weight * gradient_penalty(self.discriminator, clean, denoised, share)
 
     @torch.no_grad()
     def after_discriminator_step(self) -> None:

@@ -20,7 +20,7 @@ from cryobench.methods.learned.growth import Part
 from cryobench.methods.learned.lightning import steps_done
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.modules.denoising import DenoisingModule
-from cryobench.methods.learned.modules.gan import gradient_penalty, random_of_step
+from cryobench.methods.learned.modules.gan import gradient_penalty, shares_of_step
 from cryobench.methods.learned.nets import pggan
 from cryobench.methods.learned.scores import Wasserstein
 from cryobench.methods.learned.shown import EpochProgress
@@ -81,8 +81,8 @@ class PgganModule(DenoisingModule):
     def learn_critic(self, step, real: torch.Tensor, denoised: torch.Tensor, fade: float, index: int) -> None:
         """One step of the critic's Adam: Wasserstein loss and gradient penalty."""
         loss = discriminator_loss(self.rule, self.critic(real, fade), self.critic(denoised, fade))
-        random = random_of_step(self.seed, self.current_epoch, index)
-        penalty = gradient_penalty(lambda image: self.critic(image, fade), real, denoised, random)
+        share = shares_of_step(real, self.seed, self.current_epoch, index)
+        penalty = gradient_penalty(lambda image: self.critic(image, fade), real, denoised, share)
         step.zero_grad(set_to_none=True)
         self.manual_backward(loss + self.settings.penalty_weight * penalty)
         step.step()
