@@ -111,6 +111,11 @@ def plain(value: float, digits: int = 2) -> str:
     return f"{mantissa}e{int(exponent)}" if e else mantissa
 
 
+def percent(share: float, error: float | None = None) -> str:
+    """A share as a whole percentage, with its standard error if it has one: 7 %, 7 ± 1 %."""
+    return f"{100 * share:.0f}{'' if error is None else f' ± {100 * error:.0f}'} %"
+
+
 def listed(words: Sequence[str]) -> str:
     """a; a and b; a, b and c."""
     return " and ".join([*filter(None, [", ".join(words[:-1])]), *words[-1:]])

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from cryobench import figure
-from cryobench.printed import multiple, named, short
+from cryobench.printed import multiple, named, percent, short
 from cryobench.runs.store import Store
 from cryobench.tables import frame, table, text
 from cryobench.tables.limits import limit as limit_of
@@ -99,7 +99,7 @@ def to_markdown(grids: dict[tuple[str, float], Grid], notes: list[str]) -> str:
         columns = [("A", 0.0), *((kind, share) for kind in kinds for share in SHARES[1:] if run(grid, kind, share))]
         head = [
             "method",
-            *(f"{share:.0%} {HEADS[kind]}".replace("%", " %") if share else "clean" for kind, share in columns),
+            *(f"{percent(share)} {HEADS[kind]}" if share else "clean" for kind, share in columns),
         ]
         errors, times = [[*head, "seeds"]], [head]
         for row in frame.sweep_rows("contamination"):

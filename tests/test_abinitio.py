@@ -514,7 +514,7 @@ def test_a_fit_whose_poses_are_not_confirmed_has_found_nothing(recwarn):
         method.report.update(stages=[{"size": 24, "fsc": [1.0] * 13}], confirmed=share)
         method.conclude()
         assert method.report["found"] == found
-    assert ["70% of their poses are confirmed" in str(warning.message) for warning in recwarn] == [True]
+    assert ["70 % of their poses are confirmed" in str(warning.message) for warning in recwarn] == [True]
 
 
 def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(tmp_path, monkeypatch):

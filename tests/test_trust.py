@@ -355,9 +355,9 @@ def test_there_is_a_line_for_each_question(noisy):
     assert lines[0].startswith("Yes: ") and "finer detail than that" in lines[0] and "below that" not in lines[0]
     heads = [line.partition(":")[0] for line in lines[1:]]
     assert heads == ["- what to do", "- NMSE", "- left out", "- pure noise"] and max(map(len, lines)) < 250
-    assert "it loses 42% ± 3 of the particles' variance; a flat image loses 100%" in lines[2]
+    assert "it loses 42 ± 3 % of the particles' variance; a flat image loses 100 %" in lines[2]
     assert (
-        "1.00 times the variance of the noise (as pure noise has); 73% of the particles' power is in it (0% would"
+        "1.00 times the variance of the noise (as pure noise has); 73 % of the particles' power is in it (0 % would"
         in lines[3]
     )
 
@@ -365,9 +365,9 @@ def test_there_is_a_line_for_each_question(noisy):
 @pytest.mark.parametrize(
     ("share", "error", "words"),
     [
-        (2.21, 3.40, "can't be measured with 200 images (221% ± 340)"),
+        (2.21, 3.40, "can't be measured with 200 images (221 ± 340 %)"),
         (0.95, 0.04, "no significant difference to a flat image"),
-        (11.42, 0.63, "it loses 1142% ± 63 of the particles' variance; a flat image loses 100%"),
+        (11.42, 0.63, "it loses 1142 ± 63 % of the particles' variance; a flat image loses 100 %"),
     ],
 )
 def test_a_loss_is_no_more_certain_than_its_error(noisy, share, error, words):
@@ -418,7 +418,7 @@ def test_a_yes_says_where_a_flat_image_would_do_as_well(noisy):
     assert lost - 2 * error > 1, "at an SNR of 0.3, noise has more than the particles' variance"
     first, second = text.splitlines()[:2]
     assert first.startswith("Yes: ") and first.endswith(
-        f"Yet a flat image would be nearer to them: it loses {lost:.0%} ± {100 * error:.0f} of their variance."
+        f"Yet a flat image would be nearer to them: it loses {100 * lost:.0f} ± {100 * error:.0f} % of their variance."
     )
     assert second.startswith("- what to do: another method") and "cluster" not in text
 
@@ -426,8 +426,8 @@ def test_a_yes_says_where_a_flat_image_would_do_as_well(noisy):
 @pytest.mark.parametrize(
     ("share", "error", "words"),
     [
-        (0.99, 0.02, " Yet a flat image would be as near to them: it loses 99% ± 2 of their variance."),
-        (1.05, 0.02, " Yet a flat image would be nearer to them: it loses 105% ± 2 of their variance."),
+        (0.99, 0.02, " Yet a flat image would be as near to them: it loses 99 ± 2 % of their variance."),
+        (1.05, 0.02, " Yet a flat image would be nearer to them: it loses 105 ± 2 % of their variance."),
         (0.90, 0.02, ""),
         (2.21, 3.40, ""),
     ],

@@ -22,7 +22,7 @@ from cryobench.particles.optics import as_recorded
 from cryobench.particles.prepared import prepare
 from cryobench.particles.recorrupted import HALF, Losses
 from cryobench.particles.trust import Answers, ask, stack_images
-from cryobench.printed import named
+from cryobench.printed import named, percent
 from cryobench.signals import told_to_end
 from cryobench.source import in_words
 
@@ -116,7 +116,7 @@ def lost(losses: Losses | None) -> str:
     """Share of the particles' variance in %, with its error; in words where there is none, or its error is larger."""
     if losses is None or not verdict.measured(losses.lost):
         return "not measurable"
-    return f"{100 * losses.lost[0]:.0f} ± {100 * losses.lost[1]:.0f} %"
+    return percent(*losses.lost)
 
 
 def recommendation(lines: list[Line]) -> str:
@@ -141,7 +141,7 @@ def recommendation(lines: list[Line]) -> str:
     )
     least = "the only one that can be trusted" if len(able) == 1 else "least of all that can be trusted"
     return (
-        f"Recommended: {name}, which loses {best.lost[0]:.0%} ± {100 * best.lost[1]:.0f} of the particles' variance, {least}, "
+        f"Recommended: {name}, which loses {percent(*best.lost)} of the particles' variance, {least}, "
         f"and agrees with them to {verdict.resolution(answers):.3g} {answers.unit}{beside}."
     )
 

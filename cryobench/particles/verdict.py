@@ -9,7 +9,7 @@ import numpy as np
 from cryobench import figure
 from cryobench.particles.recorrupted import HALF, Agreement
 from cryobench.particles.trust import Answers
-from cryobench.printed import listed, named, short
+from cryobench.printed import listed, named, percent, short
 
 CERTAIN = 1.96  # standard errors beyond which a filter is said to do better than a method
 HIGHEST = 1.02  # where an axis of correlations ends
@@ -49,8 +49,8 @@ def verdict(name: str, answers: Answers) -> str:
             else f"these particles don't look like those that {name} was trained on"
         )
         return (
-            f"No: {whose}; it loses {percent(losses.lost)} of their variance, a filter from their power spectrum alone "
-            f"{percent(losses.filter)}."
+            f"No: {whose}; it loses {percent(losses.lost[0])} of their variance, a filter from their power spectrum alone "
+            f"{percent(losses.filter[0])}."
         )
     if not agreement.reach:
         if agreement.above_chance:
@@ -113,7 +113,7 @@ def beside_flat(lost: tuple[float, float]) -> str:
     if share + CERTAIN * error < 1 or not measured(lost):
         return ""
     near = "nearer to" if share - CERTAIN * error > 1 else "as near to"
-    return f" Yet a flat image would be {near} them: it loses {percent(lost)} ± {100 * error:.0f} of their variance."
+    return f" Yet a flat image would be {near} them: it loses {percent(*lost)} of their variance."
 
 
 def measured(share: tuple[float, float]) -> bool:
@@ -125,12 +125,12 @@ def lost(answers: Answers) -> str:
     """How much of the particles' variance, beside what a flat image and a filter lose."""
     if (losses := answers.agreement.losses) is None:
         return ""
-    own, other = (f"{percent(share)} ± {100 * share[1]:.0f}" for share in (losses.lost, losses.filter))
+    own, other = percent(*losses.lost), percent(*losses.filter)
     if not measured(losses.lost):
         return f"what is lost of the particles' variance can't be measured with {answers.number} images ({own})"
-    flat = "a flat image loses 100%"
+    flat = "a flat image loses 100 %"
     if abs(losses.lost[0] - 1) <= CERTAIN * losses.lost[1]:
-        flat = f"in {answers.number} images no significant difference to a flat image, which loses 100%"
+        flat = f"in {answers.number} images no significant difference to a flat image, which loses 100 %"
     beside = f", a filter from their power spectrum alone {other}" if measured(losses.filter) else ""
     return f"it loses {own} of the particles' variance; {flat}{beside}"
 
@@ -144,13 +144,13 @@ def left_out(answers: Answers) -> str:
     text = f"{ratio:.2f} times the variance of the noise ({meaning})"
     if not measured(losses.lost):
         return f"{text}; how much of the particles is in it can't be measured"
-    return f"{text}; {max(losses.left, 0):.0%} of the particles' power is in it (0% would be best)"
+    return f"{text}; {percent(max(losses.left, 0))} of the particles' power is in it (0 % would be best)"
 
 
 def pure_noise(answers: Answers) -> str:
     """How flat what it makes of noise is."""
     flat = "flat, as it should be" if answers.invented < 0.1 else "not flat: some of what it shows is not in the image"
-    return f"made into images with {answers.invented:.0%} of the contrast that particles get ({flat})"
+    return f"made into images with {percent(answers.invented)} of the contrast that particles get ({flat})"
 
 
 def bias(answers: Answers) -> str:
@@ -189,11 +189,6 @@ def unseen(answers: Answers) -> str:
         f"those that it was never trained on come out with an MSE of {short(others.mean())}, known ones with "
         f"{short(known.mean())} (standard error of the difference {short(error, 1)})"
     )
-
-
-def percent(share: tuple[float, float]) -> str:
-    """A share with its error, as a whole percentage without it."""
-    return f"{share[0]:.0%}"
 
 
 def remaining(agreement: Agreement) -> float:

@@ -29,6 +29,7 @@ from cryobench.errors import InputError, note
 from cryobench.methods.base import Found
 from cryobench.methods.imaging import BATCH
 from cryobench.methods.posterior.from_stack import FIRST, FirstLook, FromStack, agreed_shells
+from cryobench.printed import percent
 
 if TYPE_CHECKING:
     import torch
@@ -249,13 +250,12 @@ class AbInitio(FromStack):
         if not self.agrees:
             note(
                 f"abinitio: no structure was found in {len(self.halves)} images, which are too few or show no one thing: maps "
-                f"of two halves of them do not agree "
-                f"beyond {edge / SHARED:.3g} Å; denoised images show no more than a blob"
+                f"of two halves of them do not agree beyond {edge / SHARED:.3g} Å; denoised images show no more than a blob"
             )
         elif share < CONFIRMED:
             note(
-                f"abinitio: no structure is certain in {len(self.halves)} images: {share:.0%} of their poses are confirmed by "
-                "the map of the half that they are not in; it is wrong, or the molecule has a symmetry"
+                f"abinitio: no structure is certain in {len(self.halves)} images: {percent(share)} of their poses are confirmed "
+                "by the map of the half that they are not in; it is wrong, or the molecule has a symmetry"
             )
         maps = self.structure.maps
         self.found = Found(
