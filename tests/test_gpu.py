@@ -20,9 +20,11 @@ from cryobench.methods.posterior.band import band_of, places
 from cryobench.methods.posterior.bayes import Bayes
 from cryobench.methods.posterior.exemplar import Exemplar
 from cryobench.methods.posterior.half_maps import HalfMaps
+from cryobench.methods.posterior.orbits import Orbits
 from cryobench.methods.posterior.pose_mixture import Contrast
 from cryobench.methods.posterior.rebuilt import Rebuilt
 from cryobench.methods.posterior.refined import Refined
+from cryobench.methods.posterior.steerable import fourier_bessel
 from cryobench.methods.posterior.structure import Structure, iterate, poses_of
 from cryobench.methods.posterior.wiener import Wiener
 from cryobench.noise.gaussian import Gaussian
@@ -164,3 +166,15 @@ def test_a_net_trains_on_a_gpu_and_denoises_there_as_on_a_cpu(images, tmp_path, 
         results[accelerator] = denoised(method, images["test"])
     assert np.isfinite(results["gpu"]).all()
     assert np.sqrt(np.mean((results["gpu"] - results["cpu"]) ** 2)) < 0.02 * max(results["cpu"].std(), 0.1)
+
+
+def test_products_of_all_orders_at_once_are_those_of_each(images):
+    """As a GPU takes them, and a CPU does."""
+    basis = fourier_bessel(32)
+    coefficients = basis.coefficients(images["train"].clean())
+    image = basis.coefficients(images["test"].noisy(slice(0, 1)))[0]
+    there = Orbits(basis.to("cuda"), coefficients.cuda(), 36)
+    here = Orbits(basis, coefficients, 36)
+    torch.testing.assert_close(there.inner_products(image.cuda()).cpu(), here.inner_products(image))
+    weights = torch.softmax(here.inner_products(image).flatten(), 0).view(here.shape)
+    torch.testing.assert_close(there.weighted_sum(weights.cuda()).cpu(), here.weighted_sum(weights))

@@ -5,7 +5,7 @@ projections have these symmetries exactly, so they multiply n samples of the pri
 
 In a steerable basis the inner product of an image y with all elements is a Fourier series in α,
     ⟨y, x_i(α)⟩ = Re Σ_m exp(imα) Z_im,   Z_im = Σ_{k: m_k = m} conj(b_k) c_ik,   b_k = Σ_pixels y F_k,
-and for the mirrored ones Z_im = conj(Σ b_k c_ik): four real products and an FFT.
+and for the mirrored ones Z_im = conj(Σ b_k c_ik): four real products within each order m (by_order.py) and an FFT.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 import scipy.fft
 import torch
 
+from cryobench.methods.posterior.by_order import ByOrder
 from cryobench.methods.posterior.steerable import SteerableBasis
 
 NEGLIGIBLE = 1e-6  # total weight of the images that a weighted sum may leave out
@@ -30,7 +31,9 @@ class Orbits:
         self.basis, self.coefficients = basis, coefficients
         self.norms = coefficients.abs().square().sum(dim=1)
         # (K, n) each, so that the products with an image read memory in order
-        self.real, self.imaginary = coefficients.real.T.contiguous(), coefficients.imag.T.contiguous()
+        self.real, self.imaginary = (
+            ByOrder(part.T.contiguous(), basis.blocks) for part in (coefficients.real, coefficients.imag)
+        )
         self.angles = angles_of(basis, angles)
 
     def __len__(self) -> int:
@@ -45,10 +48,9 @@ class Orbits:
         """⟨y, element⟩ of one image's coefficients (K,) with all elements: (2, angles, n) float32."""
         vectors = torch.stack([image.real, image.imag]) * (self.angles / 2)
         series = vectors.new_zeros((2, self.angles // 2 + 1, len(self)), dtype=torch.complex64)
-        for order, block in self.basis.blocks.items():
-            real, imaginary = vectors[:, block] @ self.real[block], vectors[:, block] @ self.imaginary[block]
-            series[0, order] = torch.complex(real[0] + imaginary[1], imaginary[0] - real[1])
-            series[1, order] = torch.complex(real[0] - imaginary[1], -imaginary[0] - real[1])
+        real, imaginary = self.real.times(vectors), self.imaginary.times(vectors)
+        series[0, self.real.orders] = torch.complex(real[:, 0] + imaginary[:, 1], imaginary[:, 0] - real[:, 1])
+        series[1, self.real.orders] = torch.complex(real[:, 0] - imaginary[:, 1], -imaginary[:, 0] - real[:, 1])
         series[:, 0] *= 2  # irfft counts every order but 0 twice
         return torch.fft.irfft(series, n=self.angles, dim=1)
 
@@ -56,7 +58,7 @@ class Orbits:
         """‖T x‖² of every image x seen through a transfer function (L, L/2+1): (n,), the mean along an orbit."""
         total = torch.zeros_like(self.norms)
         for order, gram in self.basis.gram(transfer).items():
-            for part in (self.real[self.basis.blocks[order]], self.imaginary[self.basis.blocks[order]]):
+            for part in (self.real.matrix[self.basis.blocks[order]], self.imaginary.matrix[self.basis.blocks[order]]):
                 total += ((gram @ part) * part).sum(dim=0)
         return total
 
@@ -64,12 +66,10 @@ class Orbits:
         """Σ w·element over all elements: weights (2, angles, n), none below 0, of sum about 1 → coefficients (K,)."""
         heavy = torch.nonzero(weights.sum(dim=(0, 1)) > NEGLIGIBLE / len(self))[:, 0]
         turned = torch.fft.rfft(weights[:, :, heavy], dim=1).conj()  # Σ_t w exp(i m α_t), (2, orders, heavy)
+        turned = turned[:, self.real.orders]
         both, odds = torch.view_as_real(turned[0] + turned[1]), torch.view_as_real(turned[0] - turned[1])
-        total = torch.empty((len(self.basis), 2), device=weights.device)
-        for order, block in self.basis.blocks.items():
-            real, imaginary = self.real[block][:, heavy] @ both[order], self.imaginary[block][:, heavy] @ odds[order]
-            total[block, 0], total[block, 1] = real[:, 0] - imaginary[:, 1], real[:, 1] + imaginary[:, 0]
-        return torch.view_as_complex(total)
+        real, imaginary = self.real.of(both, heavy), self.imaginary.of(odds, heavy)
+        return torch.complex(real[:, 0] - imaginary[:, 1], real[:, 1] + imaginary[:, 0])
 
 
 def angles_of(basis: SteerableBasis, angles: int) -> int:

@@ -1,0 +1,47 @@
+"""A matrix whose rows belong to the orders of a steerable basis, and its products within each order.
+
+On a GPU some hundred small products take longer to start than to compute: there the orders are filled up with zeros to the
+longest one's length and multiplied all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+
+class ByOrder:
+    """matrix (K, n); blocks: order → the slice of its rows, in turn; at_once: None for on a GPU alone."""
+
+    def __init__(self, matrix: torch.Tensor, blocks: Mapping[int, slice], *, at_once: bool | None = None):
+        self.matrix, self.blocks = matrix, list(blocks.values())
+        self.orders = torch.tensor(list(blocks), device=matrix.device)
+        self.at_once = matrix.is_cuda if at_once is None else at_once
+        if self.at_once:
+            self.length = max(block.stop - block.start for block in self.blocks)
+            # The row of `filled` that each row of the matrix has become.
+            self.places = torch.cat(
+                [i * self.length + torch.arange(block.stop - block.start) for i, block in enumerate(self.blocks)]
+            ).to(matrix.device)
+            self.filled = self._filled(matrix)
+
+    def _filled(self, rows: torch.Tensor) -> torch.Tensor:
+        """(K, c) → (orders, length, c), zeros where an order has fewer rows."""
+        filled = rows.new_zeros((len(self.blocks) * self.length, rows.shape[1]))
+        filled[self.places] = rows
+        return filled.unflatten(0, (len(self.blocks), self.length))
+
+    def times(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows (r, K) from the left: their sums over each order, (orders, r, n)."""
+        if self.at_once:
+            return self._filled(rows.T).mT @ self.filled
+        return torch.stack([rows[:, block] @ self.matrix[block] for block in self.blocks])
+
+    def of(self, columns: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """Columns (orders, c, d), those of a row's order, from the right of the c columns `chosen` of the matrix: (K, d)."""
+        if self.at_once:
+            return (self.filled[:, :, chosen] @ columns).flatten(0, 1)[self.places]
+        return torch.cat(
+            [self.matrix[block][:, chosen] @ part for block, part in zip(self.blocks, columns, strict=True)]
+        )
