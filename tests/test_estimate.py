@@ -184,14 +184,18 @@ def test_runs_that_do_not_denoise_go_by_their_own_settings(cli, tmp_path):
     )
 
 
-def test_on_a_gpu_the_ratio_is_that_of_recorded_steps(tmp_path, monkeypatch):
-    """Here on a CPU, where no step is recorded: what is trained, and for how long, is the same."""
-    from cryobench.cost import recorded
+def test_ratios_of_a_gpu_are_of_what_is_done_differently_there(tmp_path, monkeypatch):
+    """Here on a CPU, where no step is recorded: what is computed is the same."""
+    from cryobench.cost import bench, on_gpu
 
-    monkeypatch.setattr(recorded, "STEPS", 2)
+    monkeypatch.setattr(on_gpu, "STEPS", 2)
+    monkeypatch.setattr(on_gpu, "EXEMPLARS", 20)
+    monkeypatch.setattr(on_gpu, "DENOISED", 2)
     monkeypatch.setenv("CRYOBENCH_CACHE", str(tmp_path))
     words = ["scale=smoke", *TINY]
-    (ratio,) = recorded.gain(plan(["method=gan", *words]).jobs[0].config)
-    assert ratio.unit == "images/s" and min(ratio.ours) > 0 and min(ratio.theirs) > 0
-    assert not [*recorded.gain(plan(["method=pggan", *words]).jobs[0].config)]
-    assert not [*recorded.gain(plan(["method=nlm", *words]).jobs[0].config)]
+    for method, against in (("gan", "kernel by kernel"), ("exemplar", "order by order")):
+        (ratio,) = on_gpu.gains(plan([f"method={method}", *words]).jobs[0].config)
+        assert ratio.against.endswith(against) and ratio.unit == "images/s"
+        assert min(ratio.ours) > 0 and min(ratio.theirs) > 0
+    jobs = plan(["method=pggan,nlm,unet", *words, "trainer.accelerator=gpu"]).jobs
+    assert len(jobs) == 3 and not [*bench.ratios_of(jobs)]

@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from cryobench.config.compose import build, cache_folder
 from cryobench.config.sweep import Job
-from cryobench.cost import ratios, recorded
+from cryobench.cost import on_gpu, ratios
 from cryobench.cost.speed import SLICES, cost_key, images_needed, measure, simulation, torch_threads
 from cryobench.errors import one_line
 from cryobench.evaluation import metrics
@@ -87,12 +87,12 @@ def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
 
 
 def ratios_of(jobs: Sequence[Job]) -> Iterator[ratios.Ratio]:
-    """Those of a core; of jobs on a GPU in their place what recording the steps of each gains there."""
-    on_gpu = [job.config for job in jobs if job.config["trainer"]["accelerator"] != "cpu"]
-    if not on_gpu:
+    """Those of a core; of jobs on a GPU in their place what is gained there by what is done differently."""
+    there = [job.config for job in jobs if job.config["trainer"]["accelerator"] != "cpu"]
+    if not there:
         yield from (ratio for scale in scales(jobs) for ratio in ratios.all_of([f"scale={scale}"]))
-    for config in on_gpu:
-        yield from recorded.gain(config)
+    for config in there:
+        yield from on_gpu.gains(config)
 
 
 def scales(jobs: Sequence[Job]) -> list[str]:
