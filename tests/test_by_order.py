@@ -8,17 +8,17 @@ from cryobench.methods.posterior.by_order import ByOrder
 BLOCKS = {0: slice(0, 1), 1: slice(1, 4), 3: slice(4, 9), 4: slice(9, 11)}  # an order may be missing
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-def test_products_stay_within_their_order(at_once):
+@pytest.mark.parametrize("filled", [False, True])
+def test_products_stay_within_their_order(filled):
     random = torch.Generator().manual_seed(0)
     matrix, rows = torch.randn(11, 6, generator=random), torch.randn(2, 11, generator=random)
     columns, chosen = torch.randn(4, 3, 5, generator=random), torch.tensor([4, 0, 5])
     within = torch.zeros(4, 11)
     for i, block in enumerate(BLOCKS.values()):
         within[i, block] = 1
-    found = ByOrder(matrix, BLOCKS, at_once=at_once)
+    found = ByOrder(matrix, BLOCKS, filled=filled)
     assert found.orders.tolist() == [0, 1, 3, 4]
-    torch.testing.assert_close(found.times(rows), torch.einsum("rk,mk,kn->mrn", rows, within, matrix))
+    torch.testing.assert_close(found.times_left(rows), torch.einsum("rk,mk,kn->mrn", rows, within, matrix))
     torch.testing.assert_close(
-        found.of(columns, chosen), torch.einsum("kc,mk,mcd->kd", matrix[:, chosen], within, columns)
+        found.times_right(columns, chosen), torch.einsum("kc,mk,mcd->kd", matrix[:, chosen], within, columns)
     )

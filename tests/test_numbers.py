@@ -87,6 +87,7 @@ def plain(text: str) -> str:
 
 def numbers(text: str) -> list[tuple[str, bool]]:
     """Every number of a plain text, and whether it is of table-like form; an SNR's 0.1 and 0.05 are names, not findings."""
+    text = re.sub(rf"({NUMBER}) ± {NUMBER} %", r"\1 %", text)  # the error has the value's source
     tokens = [number + percent for number, percent in TOKEN.findall(text)]
     return [(shown, bool(re.search(r"[.e(]|%$", shown)) and shown not in ("0.1", "0.05")) for shown in tokens]
 

@@ -20,7 +20,7 @@ from rich.progress import Progress
 from cryobench.config.compose import build, cache_folder
 from cryobench.config.sweep import Job
 from cryobench.cost import on_gpu, ratios
-from cryobench.cost.speed import SLICES, cost_key, images_needed, measure, simulation, torch_threads
+from cryobench.cost.speed import SLICES, computes_on_gpu, cost_key, images_needed, measure, simulation, torch_threads
 from cryobench.errors import one_line
 from cryobench.evaluation import metrics
 from cryobench.files import replacing, writable
@@ -69,7 +69,7 @@ def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
             measured["methods"].append(entry)
             bar.advance(task)
         for job in different if cores() > 1 else []:
-            if job.config["trainer"]["accelerator"] != "cpu":  # its threads are not what computes
+            if computes_on_gpu(job.config):  # its threads are not what computes
                 bar.advance(task)
                 continue
             bar.update(task, description=f"{job.config['method']['name']}, {cores()} cores")
@@ -88,7 +88,7 @@ def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
 
 def ratios_of(jobs: Sequence[Job]) -> Iterator[ratios.Ratio]:
     """Those of a core; of jobs on a GPU in their place what is gained there by what is done differently."""
-    there = [job.config for job in jobs if job.config["trainer"]["accelerator"] != "cpu"]
+    there = [job.config for job in jobs if computes_on_gpu(job.config)]
     if not there:
         yield from (ratio for scale in scales(jobs) for ratio in ratios.all_of([f"scale={scale}"]))
     for config in there:
@@ -105,7 +105,7 @@ def scales(jobs: Sequence[Job]) -> list[str]:
 
 def side_by_side(jobs: Sequence[Job]) -> Iterator[dict]:
     """`measure_one` of each with one thread, as they finish."""
-    if cores() == 1 or any(job.config["trainer"]["accelerator"] != "cpu" for job in jobs):
+    if cores() == 1 or any(computes_on_gpu(job.config) for job in jobs):
         yield from (measure_one(job, 1) for job in jobs)
         return
     with ProcessPoolExecutor(min(cores(), len(jobs)), mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 from cryobench.config.compose import build, cache_folder
 from cryobench.cost.ratios import Ratio, in_turn
+from cryobench.methods.learned.graphs import asked_for
 from cryobench.runs.denoising import setting
 
 STEPS = 200  # of a training: some of them warm up, and are recorded
@@ -18,13 +19,14 @@ EXEMPLARS, DENOISED = 1000, 64  # training images and noisy ones
 
 
 def gains(config: dict) -> Iterator[Ratio]:
-    """Of a net whose training steps can be recorded (methods/learned/graphs.py), and of the exemplars' products of all orders
+    """Of a net whose training steps would be recorded (methods/learned/graphs.py), and of the exemplars' products of all orders
     at once (methods/posterior/by_order.py); of other methods none."""
     from cryobench.methods.learned.trained import Trained
     from cryobench.methods.posterior.exemplar import Exemplar
 
     method = build(config, "method")
-    if isinstance(method, Trained) and method.module(config["data"]["image_size"]).recordable:
+    asked = asked_for(replace(setting(config, None, False), cuda_graphs=True))
+    if asked and isinstance(method, Trained) and method.module(config["data"]["image_size"]).recordable:
         yield recorded_steps(config, method)
     if isinstance(method, Exemplar):
         yield products_at_once(config, method)
@@ -67,7 +69,7 @@ def products_at_once(config: dict, method) -> Ratio:
         other = copy.deepcopy(method)
         orbits = other.fitted.orbits
         orbits.real, orbits.imaginary = (
-            ByOrder(part.matrix, orbits.basis.blocks, at_once=at_once) for part in (orbits.real, orbits.imaginary)
+            ByOrder(part.matrix, orbits.basis.blocks, filled=at_once) for part in (orbits.real, orbits.imaginary)
         )
 
         def timed() -> float:

@@ -18,6 +18,7 @@ import numpy as np
 
 from cryobench.config.compose import build
 from cryobench.data.images import NoisyImages
+from cryobench.methods.device import compute_device
 from cryobench.methods.learned.trained import Trained, validation_part
 from cryobench.runs.denoising import denoise, setting
 
@@ -57,6 +58,7 @@ def cost_key(config: dict) -> dict:
         **method,
         "accelerator": trainer["accelerator"],
         "precision": trainer["precision"],
+        **({} if trainer.get("cuda_graphs", True) else {"cuda_graphs": False}),
     }
 
 
@@ -98,9 +100,14 @@ def measure(config: dict, train: NoisyImages, test: NoisyImages, threads: int) -
         }
 
 
+def computes_on_gpu(config: dict) -> bool:
+    """Whether a config's method computes on a GPU here."""
+    return compute_device(config["trainer"]["accelerator"]).type != "cpu"
+
+
 def clock_for(config: dict, threads: int) -> Callable[[], float]:
     """The clock that a config's method is timed by: the process's own where it has one thread on a CPU, else the wall's."""
-    return time.process_time if threads == 1 and config["trainer"]["accelerator"] == "cpu" else time.perf_counter
+    return time.process_time if threads == 1 and not computes_on_gpu(config) else time.perf_counter
 
 
 def grows(config: dict) -> bool:
@@ -115,8 +122,7 @@ def fit_sizes(config: dict) -> list[int]:
         return [steps * batch for steps in PHASES]
     if not batch:
         return list(SLICES)
-    steps = STEPS if config["trainer"]["accelerator"] == "cpu" else ON_GPU
-    return [validation_part(0) + n * batch for n in steps]
+    return [validation_part(0) + n * batch for n in (ON_GPU if computes_on_gpu(config) else STEPS)]
 
 
 def images_needed(config: dict) -> int:

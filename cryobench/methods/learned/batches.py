@@ -57,8 +57,14 @@ class Kept(Dataset):
         return self.__getitems__([index])
 
     def __getitems__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        positions = torch.as_tensor(index, device=self.shown.device) % len(self)
-        return self.shown[positions], self.wanted[positions]
+        first = index[0] % len(self)
+        if index == list(range(index[0], index[0] + len(index))) and first + len(index) <= len(self):
+            chosen: slice | torch.Tensor = slice(
+                first, first + len(index)
+            )  # a list would be copied there, which waits for the GPU
+        else:
+            chosen = torch.as_tensor(index, device=self.shown.device) % len(self)
+        return self.shown[chosen], self.wanted[chosen]
 
 
 def room_for(images: NoisyImages, device: torch.device) -> bool:

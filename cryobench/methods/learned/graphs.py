@@ -7,13 +7,19 @@ no number read off the device, no random number drawn by the processor.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import torch
 
 from cryobench.methods.base import Setting
 from cryobench.methods.device import compute_device
+
+if TYPE_CHECKING:
+    from cryobench.methods.learned.modules.denoising import DenoisingModule
 
 Work = Callable[..., dict[str, torch.Tensor]]
 
@@ -21,16 +27,37 @@ WARM = 3  # ordinary steps of a kind before it is recorded: in these cuDNN makes
 
 
 def asked_for(where: Setting) -> bool:
-    """Whether steps are to be recorded: on one GPU, and not in 16-mixed, whose scaler reads each step's gradients."""
-    on_gpu = compute_device(where.accelerator).type == "cuda"
-    return where.cuda_graphs and on_gpu and where.devices == 1 and where.precision != "16-mixed"
+    """Whether steps are to be recorded: on one GPU, with Lightning's plain strategy for one, and not in 16-mixed, whose scaler
+    reads each step's gradients."""
+    alone = compute_device(where.accelerator).type == "cuda" and where.devices == 1 and where.strategy == "auto"
+    return where.cuda_graphs and alone and where.precision != "16-mixed"
+
+
+@contextlib.contextmanager
+def recorded(module: DenoisingModule, where: Setting) -> Iterator[None]:
+    """Within it the steps of a module are recorded, if they can be and are to be; after it the GPU's memory is free again."""
+    if not (module.recordable and asked_for(where)):
+        yield
+        return
+    module.graphs = Graphs()
+    try:
+        yield
+    finally:
+        module.graphs = None  # Lightning keeps the module itself for a while
+        torch.cuda.empty_cache()
+
+
+@functools.cache
+def recording_stream() -> torch.cuda.Stream:
+    """A graph can't be recorded on the stream that all else uses; one for the process, since libraries keep memory for each."""
+    return torch.cuda.Stream()
 
 
 class Graphs:
     """The steps of one training, a graph for each kind of step and each shape of its tensors."""
 
     def __init__(self) -> None:
-        self.stream = torch.cuda.Stream()  # a graph can't be recorded on the stream that all else uses
+        self.stream = recording_stream()
         self.seen: Counter = Counter()
         self.recorded: dict[tuple, Recorded] = {}
 
@@ -54,13 +81,12 @@ class Graphs:
 
 
 class Recorded:
-    """One kind of step; recording it computes nothing."""
+    """One kind of step; recording it computes nothing. Its images and what it makes of them keep their memory."""
 
     def __init__(self, work: Work, tensors: tuple[torch.Tensor, ...], kind: dict, stream: torch.cuda.Stream):
         self.tensors = [tensor.clone() for tensor in tensors]
         self.graph = torch.cuda.CUDAGraph()
-        # thread_local: a DataLoader's thread that pins memory may go on meanwhile.
-        with torch.cuda.graph(self.graph, stream=stream, capture_error_mode="thread_local"):
+        with torch.cuda.graph(self.graph, stream=stream):
             self.results = work(*self.tensors, **kind)
 
     def __call__(self, tensors: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:

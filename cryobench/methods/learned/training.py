@@ -43,16 +43,15 @@ def learn(method: Trained, train: NoisyImages, stop: Callable[[], bool] | None =
     module = method.module(train.image_size)
     if ranks.world() > 1:
         ranks.share_batch_norm(module)
-    if module.recordable and graphs.asked_for(method.setting):
-        module.graphs = graphs.Graphs()
     checkpoints = checkpoints_of(method, stop)
     with lightning.quiet_lightning(), single_precision():
         last = checkpoints.resume()
         order = module.order(len(images), share(method), checkpoints.batches_done, checkpoints.epochs_done)
         training = loader(method, images, method.pairs, order, repeat=method.pairs_repeat)
-        lightning.fit(
-            trainer(method, module, checkpoints, images), module, training, in_order(method, validation), last
-        )
+        with graphs.recorded(module, method.setting):
+            lightning.fit(
+                trainer(method, module, checkpoints, images), module, training, in_order(method, validation), last
+            )
     if checkpoints.stop_requested:  # in the last steps
         raise Stopped("SIGTERM")
 

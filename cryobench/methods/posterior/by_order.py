@@ -12,13 +12,16 @@ import torch
 
 
 class ByOrder:
-    """matrix (K, n); blocks: order → the slice of its rows, in turn; at_once: None for on a GPU alone."""
+    """matrix (K, n); blocks: order → the slice of its rows, in turn; filled: whether orders are filled up, None for on a GPU.
 
-    def __init__(self, matrix: torch.Tensor, blocks: Mapping[int, slice], *, at_once: bool | None = None):
+    With that it takes two to three and a half times the memory.
+    """
+
+    def __init__(self, matrix: torch.Tensor, blocks: Mapping[int, slice], *, filled: bool | None = None):
         self.matrix, self.blocks = matrix, list(blocks.values())
         self.orders = torch.tensor(list(blocks), device=matrix.device)
-        self.at_once = matrix.is_cuda if at_once is None else at_once
-        if self.at_once:
+        self.filled: torch.Tensor | None = None  # (orders, rows of the longest, n)
+        if matrix.is_cuda if filled is None else filled:
             self.length = max(block.stop - block.start for block in self.blocks)
             # The row of `filled` that each row of the matrix has become.
             self.places = torch.cat(
@@ -32,15 +35,15 @@ class ByOrder:
         filled[self.places] = rows
         return filled.unflatten(0, (len(self.blocks), self.length))
 
-    def times(self, rows: torch.Tensor) -> torch.Tensor:
+    def times_left(self, rows: torch.Tensor) -> torch.Tensor:
         """Rows (r, K) from the left: their sums over each order, (orders, r, n)."""
-        if self.at_once:
+        if self.filled is not None:
             return self._filled(rows.T).mT @ self.filled
         return torch.stack([rows[:, block] @ self.matrix[block] for block in self.blocks])
 
-    def of(self, columns: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    def times_right(self, columns: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         """Columns (orders, c, d), those of a row's order, from the right of the c columns `chosen` of the matrix: (K, d)."""
-        if self.at_once:
+        if self.filled is not None:
             return (self.filled[:, :, chosen] @ columns).flatten(0, 1)[self.places]
         return torch.cat(
             [self.matrix[block][:, chosen] @ part for block, part in zip(self.blocks, columns, strict=True)]

@@ -48,7 +48,7 @@ class Orbits:
         """⟨y, element⟩ of one image's coefficients (K,) with all elements: (2, angles, n) float32."""
         vectors = torch.stack([image.real, image.imag]) * (self.angles / 2)
         series = vectors.new_zeros((2, self.angles // 2 + 1, len(self)), dtype=torch.complex64)
-        real, imaginary = self.real.times(vectors), self.imaginary.times(vectors)
+        real, imaginary = self.real.times_left(vectors), self.imaginary.times_left(vectors)
         series[0, self.real.orders] = torch.complex(real[:, 0] + imaginary[:, 1], imaginary[:, 0] - real[:, 1])
         series[1, self.real.orders] = torch.complex(real[:, 0] - imaginary[:, 1], -imaginary[:, 0] - real[:, 1])
         series[:, 0] *= 2  # irfft counts every order but 0 twice
@@ -68,7 +68,7 @@ class Orbits:
         turned = torch.fft.rfft(weights[:, :, heavy], dim=1).conj()  # Σ_t w exp(i m α_t), (2, orders, heavy)
         turned = turned[:, self.real.orders]
         both, odds = torch.view_as_real(turned[0] + turned[1]), torch.view_as_real(turned[0] - turned[1])
-        real, imaginary = self.real.of(both, heavy), self.imaginary.of(odds, heavy)
+        real, imaginary = self.real.times_right(both, heavy), self.imaginary.times_right(odds, heavy)
         return torch.complex(real[:, 0] - imaginary[:, 1], real[:, 1] + imaginary[:, 0])
 
 

@@ -26,7 +26,7 @@ class AutoencoderModule(DenoisingModule):
         return self.adam(self.generator, self.lr, (0.5, 0.999))
 
     def training_step(self, batch, _):
-        self.note(**self.at_once(self.learn, tuple(batch)))
+        self.note(**self.take_step(self.learn, tuple(batch)))
 
     def learn(self, noisy: torch.Tensor, clean: torch.Tensor) -> dict[str, torch.Tensor]:
         """A step of Adam, and the losses before it."""

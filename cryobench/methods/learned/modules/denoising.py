@@ -31,8 +31,9 @@ def read_at_once(device: torch.device) -> bool:
 class DenoisingModule(pl.LightningModule):
     """A generator that is scored by its MSE on the validation part; subclasses say how it is trained.
 
-    one_step: a batch has one backward pass, which reaches every parameter; recordable: its steps go through `at_once`, and may
-    be recorded on a GPU (graphs.py); trainer_options: more of Lightning's own.
+    one_step: a batch has one backward pass, which reaches every parameter; recordable: its steps go through `take_step`,
+    and may be recorded on a GPU (graphs.py); then numbers like a learning rate stay what they were, and neither Lightning's hooks
+    nor a branch that is not in `kind` are looked at again; trainer_options: more of Lightning's own.
     """
 
     one_step: ClassVar[bool] = False
@@ -68,7 +69,7 @@ class DenoisingModule(pl.LightningModule):
         for step in self.steps():
             suit(step.optimizer, self.graphs is not None)
 
-    def at_once(self, work: Work, tensors: tuple[torch.Tensor, ...], **kind: bool) -> dict[str, torch.Tensor]:
+    def take_step(self, work: Work, tensors: tuple[torch.Tensor, ...], **kind: bool) -> dict[str, torch.Tensor]:
         """The losses that `work(*tensors, **kind)` returns: all that a step does on its device, and nothing that waits for it."""
         return self.graphs(work, tensors, kind) if self.graphs else work(*tensors, **kind)
 

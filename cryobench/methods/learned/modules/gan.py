@@ -87,7 +87,7 @@ class GanModule(DenoisingModule):
         """A step of the generator, and before it one of the discriminator in every other batch."""
         both = index % 2 == 0
         drawn = self.drawn(batch[1], index) if both else ()
-        self.note(**self.at_once(self.learn, (*batch, *drawn), both=both))
+        self.note(**self.take_step(self.learn, (*batch, *drawn), both=both))
 
     def drawn(self, clean: torch.Tensor, index: int) -> tuple[torch.Tensor, ...]:
         """The random numbers of the discriminator's step `index` of the epoch, for `penalty`."""
@@ -143,7 +143,7 @@ class WassersteinModule(GanModule):
         return (shares_of_step(clean, self.seed, self.current_epoch, index),)
 
     def penalty(self, clean: torch.Tensor, denoised: torch.Tensor, *drawn: torch.Tensor) -> torch.Tensor | float:
-        if not drawn:
+        if self.settings.lipschitz == "clip":
             return 0.0
         (share,) = drawn
         return self.settings.penalty_weight * gradient_penalty(self.discriminator, clean, denoised, share)
