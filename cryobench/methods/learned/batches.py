@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -58,13 +59,11 @@ class Kept(Dataset):
 
     def __getitems__(self, index: list[int]) -> tuple[torch.Tensor, torch.Tensor]:
         first = index[0] % len(self)
-        if index == list(range(index[0], index[0] + len(index))) and first + len(index) <= len(self):
-            chosen: slice | torch.Tensor = slice(
-                first, first + len(index)
-            )  # a list would be copied there, which waits for the GPU
-        else:
-            chosen = torch.as_tensor(index, device=self.shown.device) % len(self)
-        return self.shown[chosen], self.wanted[chosen]
+        chosen = slice(first, first + len(index))
+        if chosen.stop <= len(self) and all(b - a == 1 for a, b in itertools.pairwise(index)):
+            return self.shown[chosen], self.wanted[chosen]  # positions copied to a GPU would wait for it
+        positions = torch.as_tensor(index, device=self.shown.device) % len(self)
+        return self.shown[positions], self.wanted[positions]
 
 
 def room_for(images: NoisyImages, device: torch.device) -> bool:
