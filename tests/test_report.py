@@ -160,10 +160,10 @@ def test_a_multiple_of_fewer_seeds_than_the_limit_has_is_marked():
 
 
 def test_a_row_that_is_lower_under_more_noise_with_every_seed_is_told(page):
-    """Of the committed ones it is `exemplar` at 128 px (results/README.md), and none at 64 px."""
+    """Of the committed ones it is `exemplar` at 128 px (results/README.md) and the U-Net that it guides, and none at 64 px."""
     assert not re.search("With every seed the MSE of", page.read_text(encoding="utf-8"))
     large = summary.shown(frame.frame(Store(COMMITTED.parent / "rnap_ecoli-desk128").all()))
-    assert large["lower"] == ["exemplar"]
+    assert large["lower"] == ["U-Net + exemplar", "exemplar"]
 
 
 def test_a_file_that_a_text_names_is_a_link_where_it_leads_anywhere(tmp_path):

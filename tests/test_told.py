@@ -62,6 +62,9 @@ def test_published(said):
         "factor of 1.25."
     )
     assert "BM3D at SNR 0.1 (4.10e-3)" in said("table2", lines.format(0.005))
+    assert said("table3", "row|snr|metric|mean|paper\n10000|0.1|mse||0.003\nl1-Autoencoder|0.1|mse|0.0028|") == (
+        "No row of the paper's was run here. Lowest of the others: ℓ1-Autoencoder at SNR 0.1 (2.80e-3)."
+    )
     assert said("table3", "row|snr|metric|mean|paper\n10000|0.1|mse|0.003|0.003").startswith(
         "Of the paper's rows the lowest mean here: λ = 10000 at SNR 0.1 (3.00e-3). Ours agree with 1 of 1 published MSE to"
     )
