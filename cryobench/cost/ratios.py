@@ -4,8 +4,8 @@ Of training a GAN: Lightning's loop as a run goes through it, a bare loop of the
 released code (facts from reading it: the generator's pass is made anew for each of the two steps, and the discriminator's step
 lets its gradient run into the generator; tensors are contiguous). Of the bare loop: what it gains by keeping memory between
 steps and what by Adam's fused step, and its share of what the same core does in a product of matrices. The same share of ab
-initio's step of expectation, where its time goes. Of images inserted into a volume: torch-fourier-slice. Of projections:
-ASPIRE's simulation, if it is installed.
+initio's step of expectation, where its time goes. Of images inserted into a volume: torch-fourier-slice. Of several images'
+products with exemplars: one image after the other. Of projections: ASPIRE's simulation, if it is installed.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from cryobench.methods.learned.modules.gan import ADAM
 TURNS, IMAGES = 5, 80  # turns of each pair, images of a turn of training
 PROJECTED = 256  # projections of a turn: a data set has some thousand of each volume
 INSERTED = 64  # images inserted in a turn
+EXEMPLARS, BATCH, COMPONENTS = 4000, 4, 400  # exemplars, images asked for at a time, and the size of their basis
 MATRIX = 1024  # rows and columns of the matrices multiplied
 
 
@@ -92,6 +93,7 @@ def all_of(overrides: list[str]) -> Iterator[Ratio]:
     yield in_turn(f"{what}, bare loop", "products of matrices", "GFLOP/s", *counted)
     yield expectation(np.asarray(pairs.volumes[0]))
     yield insertions(pairs.test.clean[:INSERTED], pairs.test.rotations)
+    yield batch_of_images(train.clean())
     if find_spec("aspire"):
         yield projections(np.asarray(pairs.volumes[0]), pairs.test.rotations)
 
@@ -245,6 +247,31 @@ def insertions(images: np.ndarray, rotations: np.ndarray) -> Ratio:
         return n / (time.process_time() - start)
 
     return in_turn(f"{n} images inserted, {size} px", "torch-fourier-slice", "images/s", of_ours, of_package)
+
+
+def batch_of_images(images: np.ndarray) -> Ratio:
+    """Products of images with all exemplars within the orders of a steerable basis, BATCH at a time, beside one by one.
+
+    What a batch may speed up in the exemplars' posterior. images (n, L, L), clean; exemplars are these over and over.
+    """
+    from cryobench.methods.posterior.by_order import ByOrder
+    from cryobench.methods.posterior.steerable import fourier_bessel, principal
+
+    size, clean = images.shape[-1], torch.from_numpy(images.copy())
+    basis = principal(fourier_bessel(size), [clean], COMPONENTS)
+    plain = basis.coefficients(clean).real
+    exemplars = ByOrder(plain.repeat(-(-EXEMPLARS // len(plain)), 1)[:EXEMPLARS].T.contiguous(), basis.blocks)
+    rows = plain[: 2 * BATCH].contiguous()  # of each image two: the real and the imaginary part
+
+    def asked(at_once: int) -> float:
+        start, times = time.process_time(), 20
+        for _ in range(times):
+            for part in rows.split(2 * at_once):
+                exemplars.times_left(part)
+        return times * BATCH / (time.process_time() - start)
+
+    what, unit = f"{BATCH} images with {EXEMPLARS} exemplars, {size} px, at once", "images/s"
+    return in_turn(what, "one by one", unit, lambda: asked(BATCH), lambda: asked(1))
 
 
 def projections(volume: np.ndarray, rotations: np.ndarray) -> Ratio:
