@@ -116,7 +116,7 @@ def test_bench_then_plan_then_run(cli, tmp_path, monkeypatch):
     """The verbs, one after the other; every number that bench gives is positive and of the right kind."""
     monkeypatch.setattr("cryobench.cost.bench.cores", lambda: 1)
     monkeypatch.setattr("cryobench.cost.ratios.IMAGES", 40)
-    monkeypatch.setattr("cryobench.cost.ratios.TURNS", 2)
+    monkeypatch.setattr("cryobench.cost.turns.TURNS", 2)
     words = ["method=gan,nlm", *TINY]
     status, out, _ = cli("plan", *words)
     assert status == 0 and "2 runs: 0 done, 0 failed, 2 pending" in out and "python -m cryobench bench" in out

@@ -69,7 +69,8 @@ def test_pairs_that_are_kept_are_those_made_anew_in_every_epoch(images, batch):
     kept = Kept(images, Trained.pairs.__get__(small(AlphaBetaGan, None)), torch.device("cpu"), batch)
     assert len(kept) == len(images)
     order = InOrder(len(images), 24, epoch=0)
-    others = [[len(images) - 1, 0, 1], [3, 5, 4], [7]]  # round and round, as PGGAN has them; any; one alone
+    # Round and round, as PGGAN has them; past an epoch's end; any; one alone.
+    others = [[len(images) - 1, 0, 1], [len(images) - 1, len(images), len(images) + 1], [3, 5, 4], [7]]
     for _ in range(2):  # epochs
         for index in [*order, *others]:
             for ours, theirs in zip(kept.__getitems__(index), Batches(images).__getitems__(index), strict=True):

@@ -21,7 +21,7 @@ def bench(overrides: list[str] = Overrides) -> None:
     from cryobench.config import sweep
     from cryobench.config.identity import task_name
     from cryobench.cost import bench as benchmark
-    from cryobench.cost.ratios import Ratio
+    from cryobench.cost.turns import Ratio
     from cryobench.errors import InputError
 
     words = list(overrides or [])

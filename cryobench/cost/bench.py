@@ -21,6 +21,7 @@ from cryobench.config.compose import build, cache_folder
 from cryobench.config.sweep import Job
 from cryobench.cost import on_gpu, ratios
 from cryobench.cost.speed import SLICES, computes_on_gpu, cost_key, images_needed, measure, simulation, torch_threads
+from cryobench.cost.turns import Ratio
 from cryobench.errors import one_line
 from cryobench.evaluation import metrics
 from cryobench.files import replacing, writable
@@ -86,7 +87,7 @@ def everything(jobs: Sequence[Job], progress: bool = False) -> dict:
     return measured
 
 
-def ratios_of(jobs: Sequence[Job]) -> Iterator[ratios.Ratio]:
+def ratios_of(jobs: Sequence[Job]) -> Iterator[Ratio]:
     """Those of a core; of jobs on a GPU in their place what is gained there by what is done differently."""
     there = [job.config for job in jobs if computes_on_gpu(job.config)]
     if not there:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cryobench.config.compose import build, cache_folder
-from cryobench.cost.ratios import Ratio, in_turn
+from cryobench.cost.turns import Ratio, in_turn
 from cryobench.methods.learned.graphs import asked_for
 from cryobench.runs.denoising import setting
 

@@ -10,10 +10,8 @@ products with exemplars: one image after the other. Of projections: ASPIRE's sim
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,48 +22,18 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cryobench.config.compose import build, cache_folder, compose, resolve
+from cryobench.cost.turns import Ratio, in_turn
 from cryobench.methods.base import Setting
 from cryobench.methods.learned import memory
 from cryobench.methods.learned.batches import as_batch
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.modules.gan import ADAM
 
-TURNS, IMAGES = 5, 80  # turns of each pair, images of a turn of training
+IMAGES = 80  # of a turn of training
 PROJECTED = 256  # projections of a turn: a data set has some thousand of each volume
 INSERTED = 64  # images inserted in a turn
 EXEMPLARS, BATCH, COMPONENTS = 4000, 4, 400  # exemplars, images asked for at a time, and the size of their basis
 MATRIX = 1024  # rows and columns of the matrices multiplied
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Ours over theirs, turn by turn: both in `unit`, of which more is faster."""
-
-    what: str
-    against: str
-    unit: str
-    ours: tuple[float, ...]
-    theirs: tuple[float, ...]
-
-    @property
-    def each(self) -> list[float]:
-        """The ratio of each turn."""
-        return [a / b for a, b in zip(self.ours, self.theirs, strict=True)]
-
-    def __str__(self) -> str:
-        each = self.each
-        ours, theirs = (statistics.median(values) for values in (self.ours, self.theirs))
-        return (
-            f"{self.what} over {self.against}: {statistics.median(each):.2f} ({min(each):.2f} to {max(each):.2f} in "
-            f"{len(each)} turns); {ours:.4g} and {theirs:.4g} {self.unit}"
-        )
-
-
-def in_turn(what: str, against: str, unit: str, ours: Callable[[], float], theirs: Callable[[], float]) -> Ratio:
-    """Both once to warm up, then TURNS times one after the other; each says how much it did in a second."""
-    ours(), theirs()
-    turns = [(ours(), theirs()) for _ in range(TURNS)]
-    return Ratio(what, against, unit, tuple(a for a, _ in turns), tuple(b for _, b in turns))
 
 
 def all_of(overrides: list[str]) -> Iterator[Ratio]:
