@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 import signal
 import sys
 import threading
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from cryobench.errors import Stopped, TimeLimit
 
 PR_SET_PDEATHSIG = 1
+AGAIN = 0.05  # s until a signal that was lost is sent again
 GOES_ON = "goes on where this one stopped"
 
 
@@ -52,14 +54,23 @@ def stopping(on_stop=None):
             signal.signal(number, signal.SIG_IGN)  # a second one would interrupt what is put in order for the first
             raise Stopped("SIGTERM")
 
+    def dropped(unraisable):
+        """Python drops what is raised while it deletes something: the signal is sent again, when that is over."""
+        if not isinstance(unraisable.exc_value, Stopped):
+            return hook(unraisable)
+        signal.signal(signal.SIGTERM, handler)
+        threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, handler)
+    before, hook = signal.signal(signal.SIGTERM, handler), sys.unraisablehook
+    sys.unraisablehook = dropped
     try:
         with told_to_end():
             yield
     finally:
+        sys.unraisablehook = hook
         signal.signal(signal.SIGTERM, before)
 
 

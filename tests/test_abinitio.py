@@ -19,7 +19,7 @@ from cryobench.data.rotations import random_rotations, rotations_from_euler
 from cryobench.evaluation.analysis import Evidence
 from cryobench.evaluation.analysis.structure import analyse
 from cryobench.methods.base import Setting
-from cryobench.methods.posterior import abinitio, pose_mixture
+from cryobench.methods.posterior import abinitio, pose_mixture, structure
 from cryobench.methods.posterior.abinitio import AbInitio
 from cryobench.methods.posterior.align import align, hand, turned
 from cryobench.methods.posterior.band import Band, Places, band_of
@@ -34,6 +34,7 @@ from cryobench.methods.posterior.steerable import fourier_bessel
 from cryobench.methods.posterior.structure import (
     Structure,
     ViewGrid,
+    batch_of,
     beginning,
     expectation,
     iterate,
@@ -100,8 +101,11 @@ def defocused(*defocus: float, pixel_size: float) -> Ctf:
     return Ctf(np.array([[d, d, 0, 300, 2.7, 0.1, 0] for d in defocus], dtype=float), pixel_size)
 
 
-@pytest.fixture(scope="module", params=["plain", "seen through a CTF"])
+@pytest.fixture(
+    scope="module", params=["plain", "plain, all orders at once", "seen through a CTF", "the same, at once"]
+)
 def case(request) -> Case:
+    at_once = "at once" in request.param
     basis = fourier_bessel(16)
     images = Projector(lumps(16))(torch.from_numpy(hemisphere(0.7).views()).float())
     views = basis.coefficients(images)
@@ -115,8 +119,8 @@ def case(request) -> Case:
             for turn in range(angles)
         ]
     ).flatten(0, 1)
-    if request.param == "plain":
-        mix = PoseMixture(basis, views, 0, CONTRAST)
+    if "plain" in request.param:
+        mix = PoseMixture(basis, views, 0, CONTRAST, at_once=at_once)
         y = basis.coefficients(1.1 * images[:3] + 0.15 + noise)
         x, one = vectors(elements).expand(3, -1, -1), torch.zeros(3, 2 * len(basis), dtype=torch.float64)
         one[:, 0] = mix.whole
@@ -126,7 +130,7 @@ def case(request) -> Case:
     noisy = through(1.1 * images[:3].numpy() + 0.15, transfers) + noise.numpy()
     sees = [torch.from_numpy(through(rendered.numpy(), transfer)).flatten(1).double() for transfer in transfers]
     one = torch.from_numpy(through(np.ones((3, 16, 16)), transfers)).flatten(1).double()
-    mix = PoseMixture(basis, views, 0, CONTRAST, rings_of(16).power(basis.render(views)))
+    mix = PoseMixture(basis, views, 0, CONTRAST, rings_of(16).power(basis.render(views)), at_once=at_once)
     band = band_of(lambda rows: noisy[rows], 3, 16, variance.sqrt().numpy(), 16, "cpu", lambda rows: transfers[rows])
     y = torch.from_numpy(noisy).flatten(1).double()
     return Case(mix, band, vectors(elements), torch.stack(sees), one, y, transfers)
@@ -205,12 +209,30 @@ def test_some_views_give_what_all_give_where_the_others_have_no_weight(case):
     torch.testing.assert_close(few.images, sums.images[there], atol=1e-3 * float(sums.images.abs().max()), rtol=0)
 
 
-def test_looking_only_around_likely_views_changes_next_to_nothing():
+@pytest.fixture(scope="module")
+def looked():
+    """60 images of 24 px, their halves, the poses, and a mixture for each half."""
     volume = lumps(24)
     noisy, _ = images_of(volume, 60, sigma=1.0)
     band = band_of(lambda rows: noisy[rows], 60, 24, np.full(60, 1.0), 24, "cpu")
     poses, halves = poses_of(24, 2.8, "cpu"), np.arange(60) % 2
-    mixes = [mixture(band.basis, volume, poses, Contrast(0.01, 0.0, 1e-3))] * 2
+    return band, halves, poses, [mixture(band.basis, volume, poses, Contrast(0.01, 0.0, 1e-3))] * 2
+
+
+def test_images_looked_at_together_add_up_to_what_they_do_one_by_one(looked, monkeypatch):
+    band, halves, _, mixes = looked
+    together, likely, best = expectation(band, mixes, halves, 1.0, None)
+    monkeypatch.setattr(structure, "ELEMENTS", 1)
+    assert batch_of(mixes[0], band) == 1
+    apart, likely_apart, best_apart = expectation(band, mixes, halves, 1.0, None)
+    assert torch.equal(likely, likely_apart) and torch.equal(best, best_apart)
+    for one, other in zip(together, apart, strict=True):
+        torch.testing.assert_close(one.images, other.images, atol=1e-4 * float(one.images.abs().max()), rtol=0)
+        assert one.log_likelihood == pytest.approx(other.log_likelihood, rel=1e-5)
+
+
+def test_looking_only_around_likely_views_changes_next_to_nothing(looked):
+    band, halves, poses, mixes = looked
     all_of, likely, _ = expectation(band, mixes, halves, 1.0, None)
     around, _, _ = expectation(band, mixes, halves, 1.0, likely.float() @ poses.near(poses) > 0)
     for one, other in zip(all_of, around, strict=True):
@@ -233,7 +255,7 @@ def test_the_posterior_over_places_is_that_of_shifted_images_one_by_one(case):
         sees = lambda rows: None if case.transfers is None else case.transfers[rows]  # noqa: E731
         return band_of(lambda rows: images[rows], 3, 16, np.full(3, 4.0), 16, "cpu", sees, places)
 
-    mix = PoseMixture(plain.basis, plain.views, 0, CONTRAST, plain.power)
+    mix = PoseMixture(plain.basis, plain.views, 0, CONTRAST, plain.power, at_once=plain.at_once)
     logs, means, sums = [], [], []
     for k, (down, right) in enumerate(where.steps.tolist()):
         offsets = [(int(c[0]) + down, int(c[1]) + right) for c in where.centres]

@@ -196,7 +196,11 @@ def test_ratios_of_a_gpu_are_of_what_is_done_differently_there(tmp_path, monkeyp
     (job,) = plan(["method=gan", *words, "trainer.precision=16-mixed"]).jobs
     assert not [*on_gpu.gains(job.config)]  # which records nothing
     monkeypatch.setattr(on_gpu, "asked_for", lambda where: True)
-    for method, against in (("gan", "kernel by kernel"), ("exemplar", "order by order")):
+    for method, against in (
+        ("gan", "kernel by kernel"),
+        ("exemplar", "order by order"),
+        ("abinitio", "order by order"),
+    ):
         (ratio,) = on_gpu.gains(plan([f"method={method}", *words]).jobs[0].config)
         assert ratio.against.endswith(against) and ratio.unit == "images/s"
         assert min(ratio.ours) > 0 and min(ratio.theirs) > 0

@@ -3,6 +3,7 @@
 import inspect
 import os
 import signal
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -91,6 +92,33 @@ def test_sigterm_and_the_time_limit_come_through():
             time.sleep(30)
         except Exception:
             raise TypeError("unsupported callable") from None
+
+
+@pytest.mark.parametrize("after", [0.0, 0.2], ids=["at once", "as work goes on"])
+def test_sigterm_comes_through_though_python_drops_what_is_raised_while_it_deletes_something(after):
+    class Told:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(after)
+
+    hook, began = sys.unraisablehook, time.monotonic()
+    with pytest.raises(Stopped), stopping():
+        Told()  # deleted at once
+        while time.monotonic() < began + 30:
+            time.sleep(0.01)
+    assert sys.unraisablehook is hook
+
+
+def test_other_errors_while_something_is_deleted_are_told_as_python_tells_them(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", sys.__unraisablehook__)
+
+    class Broken:
+        def __del__(self):
+            raise ValueError("not this one")
+
+    with stopping():
+        Broken()
+    assert "not this one" in capsys.readouterr().err
 
 
 def test_a_run_that_is_told_to_end_leaves_no_record(cli, tmp_path, monkeypatch):

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 import torch
 
+ALL = slice(None)
+
 
 class ByOrder:
     """matrix (K, n); blocks: order → the slice of its rows, in turn; filled: whether orders are filled up, None for on a GPU.
@@ -41,7 +43,7 @@ class ByOrder:
             return self._filled(rows.T).mT @ self.filled
         return torch.stack([rows[:, block] @ self.matrix[block] for block in self.blocks])
 
-    def times_right(self, columns: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    def times_right(self, columns: torch.Tensor, chosen: torch.Tensor | slice = ALL) -> torch.Tensor:
         """Columns (orders, c, d), those of a row's order, from the right of the c columns `chosen` of the matrix: (K, d)."""
         if self.filled is not None:
             return (self.filled[:, :, chosen] @ columns).flatten(0, 1)[self.places]

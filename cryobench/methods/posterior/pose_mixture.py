@@ -21,6 +21,7 @@ import torch
 
 from cryobench.methods.posterior.band import Band
 from cryobench.methods.posterior.orbits import angles_of
+from cryobench.methods.posterior.pose_products import PoseProducts
 from cryobench.methods.posterior.steerable import SteerableBasis
 
 # Weights below NOTHING are 0: numbers that are no longer normal (exp of less than −87) take processors many times as long.
@@ -97,7 +98,7 @@ class PosePosterior:
 class PoseMixture:
     """views: (n, K) complex64, projections in a `basis` whose first function is constant; angles: as for Orbits; power: (n, D),
     that of the views on each ring, for images that were seen through something; prior: (n,), the log of how much likelier than
-    the mean a view is beforehand, None: all are alike."""
+    the mean a view is beforehand, None: all are alike; at_once: as for PoseProducts."""
 
     def __init__(
         self,
@@ -107,13 +108,14 @@ class PoseMixture:
         contrast: Contrast,
         power: torch.Tensor | None = None,
         prior: torch.Tensor | None = None,
+        at_once: bool | None = None,
     ):
         self.basis, self.views, self.contrast, self.power, self.prior = basis, views, contrast, power, prior
         self.angles = angles_of(basis, angles)
         self.norms = views.abs().square().sum(dim=1)
         self.whole = float(basis.functions[0].sum())  # the coefficient of the image 1: L or −L
         self.masses = views[:, 0].real * self.whole  # ⟨1, x⟩
-        self.real, self.imaginary = views.real.T.contiguous(), views.imag.T.contiguous()
+        self.at_once, self.products = at_once, PoseProducts(basis, views, self.angles, at_once)
 
     def __len__(self) -> int:
         return len(self.views)
@@ -121,7 +123,7 @@ class PoseMixture:
     def of(self, views: torch.Tensor) -> PoseMixture:
         """The mixture of some of the views, (k,) their positions."""
         power, prior = (None if one is None else one[views] for one in (self.power, self.prior))
-        return PoseMixture(self.basis, self.views[views], self.angles, self.contrast, power, prior)
+        return PoseMixture(self.basis, self.views[views], self.angles, self.contrast, power, prior, self.at_once)
 
     def nothing(self) -> Sums:
         """The sums over no images."""
@@ -153,20 +155,6 @@ class PoseMixture:
             )
         return band.seen.rings @ self.power.T
 
-    def inner_products(self, images: torch.Tensor) -> torch.Tensor:
-        """⟨y, element⟩ of images (b, K) with all elements: (b, 2, angles, n)."""
-        real, imaginary = images.real * (self.angles / 2), images.imag * (self.angles / 2)
-        shape = (len(images), 2, self.angles // 2 + 1, len(self))
-        series = torch.zeros(shape, dtype=torch.complex64, device=images.device)
-        parts = torch.view_as_real(series)
-        for order, block in self.basis.blocks.items():
-            rr, ri = real[:, block] @ self.real[block], real[:, block] @ self.imaginary[block]
-            ir, ii = imaginary[:, block] @ self.real[block], imaginary[:, block] @ self.imaginary[block]
-            parts[:, 0, order, :, 0], parts[:, 0, order, :, 1] = rr + ii, ri - ir
-            parts[:, 1, order, :, 0], parts[:, 1, order, :, 1] = rr - ii, -ri - ir
-        series[:, :, 0] *= 2  # irfft counts every order but 0 twice
-        return torch.fft.irfft(series, n=self.angles, dim=2)
-
     def posterior(self, band: Band, heat: float = 1.0) -> PosePosterior:
         """Of b images, the likelihood to the power 1/heat."""
         va, vb, pixels = self.contrast.scale_variance, self.contrast.level_variance, self.basis.size**2
@@ -179,7 +167,7 @@ class PoseMixture:
         factor = 1 / (variance[:, None] * precision)
         offset = 1 / (va * precision) - (share * total)[:, None] * masses * factor
         constant = -(va * precision).log() / (2 * heat) + (0.0 if self.prior is None else self.prior)
-        scales = self.inner_products(centred.flatten(0, 1)).unflatten(0, centred.shape[:2])
+        scales = self.products.inner_products(centred.flatten(0, 1)).unflatten(0, centred.shape[:2])
         scales = torch.addcmul(over_poses(offset), scales, over_poses(factor), out=scales)
         log = torch.addcmul(over_poses(constant), scales.square(), over_poses(precision / (2 * heat)))
         among = torch.full_like(total, log[0].numel())
@@ -213,10 +201,7 @@ class PoseMixture:
             (scaled * posterior.scales).sum(dim=(1, 2, 3)) + views / posterior.precision,
         )
         turned = torch.fft.rfft(scaled, dim=3).flatten(0, 1)  # Σ_t w a e^{−imα}
-        centred, back = self.centred(band)[0].flatten(0, 1), torch.zeros_like(self.views)
-        for order, block in self.basis.blocks.items():
-            plain, mirrored = turned[:, :, order].transpose(0, 1)
-            back[:, block] = plain.T @ centred[:, block] + (mirrored.T @ centred[:, block]).conj()
+        back = self.products.onto_views(turned, self.centred(band)[0].flatten(0, 1))
         # b − μ under a pose: of mean κh(⟨1, y − hμ⟩ − a⟨1, T x⟩) and variance κσ²; T of it is h² times that
         kappa = posterior.kappa[:, None] * gain
         back[:, 0] -= (kappa * gain**2 * (first * total - square * masses)).sum(dim=0) * self.whole
@@ -239,11 +224,8 @@ class PoseMixture:
         posterior = self.posterior(band)
         views = posterior.weights.sum(dim=(1, 2, 3))
         scaled = posterior.weights.mul_(posterior.scales)
-        turned = torch.fft.rfft(scaled, dim=3).conj().transpose(0, 2)  # Σ_t w a e^{imα}
-        out = torch.zeros_like(band.coefficients)
-        for order, block in self.basis.blocks.items():
-            plain, mirrored = turned[:, :, :, order].transpose(1, 2)
-            out[..., block] = plain @ self.views[:, block] + mirrored @ self.views[:, block].conj()
+        turned = torch.fft.rfft(scaled, dim=3).conj().flatten(0, 1)  # Σ_t w a e^{imα}
+        out = self.products.of_views(turned).view_as(band.coefficients)
         mass = posterior.gain * (scaled.sum(dim=(1, 2, 3)) @ self.masses)
         level = posterior.kappa * posterior.gain * (posterior.total - mass)
         out[:, 0, 0] += (self.contrast.level + level) * self.whole

@@ -22,7 +22,8 @@ from cryobench.methods.posterior.seen import rings_of
 from cryobench.methods.posterior.so3_grid import MIRROR, Hemisphere, hemisphere
 from cryobench.methods.posterior.steerable import SteerableBasis
 
-ELEMENTS = 2**23  # poses of all images of a batch that are held in memory together
+# Poses of all images of a batch that are held in memory together; a GPU is busy only with many.
+ELEMENTS, ON_GPU, TOGETHER = 2**23, 2**27, 128
 LIKELY = 1e-3  # of the likeliest view's probability: views below are not looked at again
 AROUND = 1.5  # views within so many spacings of a likely one are candidates
 
@@ -169,7 +170,8 @@ def likely_views(probability: torch.Tensor) -> torch.Tensor:
 
 def batch_of(mix: PoseMixture, band: Band) -> int:
     """How many images are looked at together."""
-    return int(np.clip(ELEMENTS // (2 * mix.angles * len(mix) * band.coefficients.shape[1]), 1, 128))
+    poses = 2 * mix.angles * len(mix) * band.coefficients.shape[1]
+    return int(np.clip((ON_GPU if mix.views.is_cuda else ELEMENTS) // poses, 1, TOGETHER))
 
 
 def iterate(
