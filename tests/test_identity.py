@@ -1,6 +1,7 @@
 """A run's id, and the class that a record is built with, don't depend on where code lies."""
 
 import json
+import re
 import sys
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,7 @@ from cryobench.config import identity
 from cryobench.config.compose import compose, resolve
 from cryobench.config.identity import BUILT, FIRST_PLACES, at_present, run_id, searching, shipped_targets, target_of
 from cryobench.errors import InputError
+from cryobench.tables import frame
 
 ROOT = Path(__file__).parents[1]
 RECORDS = sorted((ROOT / "results").glob("*/runs/*/record.json"))
@@ -119,8 +121,25 @@ def test_own_yamls_are_found_by_their_name_with_what_they_inherit(tmp_path):
 def test_a_broken_yaml_of_ones_own_is_named_in_one_line(tmp_path, capsys):
     (tmp_path / "method").mkdir()
     (tmp_path / "method" / "a.yaml").write_text("name: [\n")
-    with searching([tmp_path]), pytest.raises(InputError, match=r"a\.yaml, line \d: expected key: value, got"):
+    (tmp_path / "method" / "b.yaml").write_text("nothing\n: - x\n")
+    with searching([tmp_path]), pytest.raises(InputError) as told:
         target_of("method", "mine")
+    assert "\n" not in str(told.value)
+    for name in "ab":
+        assert re.search(rf"{name}\.yaml, line \d: expected key: value, got", str(told.value)), "all that are broken"
+
+
+def test_a_broken_yaml_of_ones_own_is_of_no_matter_to_others(tmp_path):
+    (tmp_path / "method").mkdir()
+    (tmp_path / "method" / "a.yaml").write_text("name: [\n")
+    (tmp_path / "method" / "blur.yaml").write_text(
+        "_target_: mine.Blur\nname: blur\nwidth: 3\nsteps: ${scale.n_test}\n"
+    )
+    around = {name: resolve(compose([]))[name] for name in ("data", "noise", "protocol", "scale")}
+    with searching([tmp_path]):
+        assert target_of("method", "blur") == "mine.Blur" and target_of("method", "gan")
+        record = {**around, "method": {"name": "blur", "width": 4, "steps": around["scale"]["n_test"]}}
+        assert frame.deviations(record) == frame.deviations(record | {"method": {"name": "blur"}}) | {"method.width": 4}
 
 
 def test_a_verb_takes_methods_of_ones_own_too(tmp_path, monkeypatch, capsys):

@@ -195,9 +195,20 @@ def task_of(config: dict) -> str | None:
 
 def target_of(group: str, name: str) -> str:
     """The place of the class that a group's choice names, by the yamls here. Raises InputError where none does."""
-    for targets in (shipped_targets(group), *(targets_in(folder / group, group) for folder in own_folders())):
-        if name in targets:
-            return targets[name]
+    if name in shipped_targets(group):
+        return shipped_targets(group)[name]
+    unusable: list[InputError] = []
+    for folder in own_folders():
+        for stem in files_in(folder / group):
+            try:
+                node = settings_of(stem, folder / group, group)
+            except InputError as error:  # of no matter where another one is meant
+                unusable.append(error)
+                continue
+            if "_target_" in node and named(node) == name:
+                return node["_target_"]
+    if unusable:
+        raise InputError("; ".join(map(str, unusable)))
     choices = [choice for choice in shipped_settings(group) if choice[0] != "_"]
     raise InputError(
         f"{group}={name}: expected one of {', '.join(choices)}, or one of your own whose yaml is in the folder "
@@ -233,35 +244,39 @@ def own_folders() -> tuple[Path, ...]:
 @cache
 def shipped_targets(group: str) -> dict[str, str]:
     """name → `_target_` of the yamls in cryobench.conf."""
-    return targets_in(resources.files("cryobench.conf") / group, group)
+    nodes = [node for node in shipped_settings(group).values() if isinstance(node.get("_target_"), str)]
+    return {named(node): node["_target_"] for node in nodes}
 
 
-def targets_in(folder, group: str) -> dict[str, str]:
-    """name → `_target_` of the yamls in a folder of one group, by their `defaults` where they name none themselves."""
-    nodes = [node for node in settings_in(folder, group).values() if isinstance(node.get("_target_"), str)]
-    return {node.get("name", node["_target_"].rpartition(".")[2].lower()): node["_target_"] for node in nodes}
+def named(node: dict) -> str:
+    """The name of what a yaml names in `_target_`: its own, or else that of the class."""
+    return node.get("name", str(node["_target_"]).rpartition(".")[2].lower())
 
 
 @cache
 def shipped_settings(group: str) -> dict[str, dict]:
     """A choice of a group in cryobench.conf → its settings, unresolved, with those of its `defaults`."""
-    return settings_in(resources.files("cryobench.conf") / group, group)
+    folder = resources.files("cryobench.conf") / group
+    return {stem: settings_of(stem, folder, group) for stem in files_in(folder)}
 
 
-def settings_in(folder, group: str) -> dict[str, dict]:
-    """The same for the yamls in a folder, whose `defaults` may name shipped ones."""
+def files_in(folder) -> dict:
+    """The yamls of a folder by what they are called, in order."""
     files = sorted(folder.iterdir(), key=lambda p: p.name) if folder.is_dir() else []
-    documents = {p.name[:-5]: document(p) for p in files if p.name.endswith(".yaml")}
+    return {p.name[:-5]: p for p in files if p.name.endswith(".yaml")}
 
-    def settings(stem: str, below: tuple[str, ...] = ()) -> dict:
-        if stem not in documents:
-            return {} if folder == resources.files("cryobench.conf") / group else shipped_settings(group).get(stem, {})
-        bases = [base for base in documents[stem].get("defaults", []) if isinstance(base, str)]
-        inherited = [settings(base, (*below, stem)) for base in bases if base not in ("_self_", stem, *below)]
-        own = documents[stem].get(group, documents[stem])  # one level down where the yaml is `# @package _global_`
-        return {key: value for node in (*inherited, own) for key, value in node.items() if key != "defaults"}
 
-    return {stem: settings(stem) for stem in documents}
+def settings_of(stem: str, folder, group: str, below: tuple[str, ...] = ()) -> dict:
+    """The settings of one yaml of a folder, whose `defaults` may name others there or shipped ones; {} if there is none."""
+    if not (file := folder / f"{stem}.yaml").is_file():
+        return {} if folder == resources.files("cryobench.conf") / group else shipped_settings(group).get(stem, {})
+    content = document(file)
+    bases = [base for base in content.get("defaults", []) if isinstance(base, str)]
+    inherited = [
+        settings_of(base, folder, group, (*below, stem)) for base in bases if base not in ("_self_", stem, *below)
+    ]
+    own = content.get(group, content)  # one level down where the yaml is `# @package _global_`
+    return {key: value for node in (*inherited, own) for key, value in node.items() if key != "defaults"}
 
 
 def document(file) -> dict:

@@ -23,7 +23,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from cryobench.config import at_scale  # noqa: F401 (yamls use it)
-from cryobench.config.identity import DENOISING, FULL, PLACES, own_folders, settings_in, shipped_settings
+from cryobench.config.identity import DENOISING, FULL, PLACES, files_in, own_folders, settings_of, shipped_settings
 from cryobench.runs.filters import same, setting
 from cryobench.runs.record import Record
 
@@ -101,8 +101,8 @@ def defaults(group: str, config: dict) -> dict:
 @cache
 def resolved(group: str, choice: str, around: str, own: tuple[Path, ...] = ()) -> dict:
     """A yaml, shipped or in a folder of the user's own, with its references to scale, protocol and data (as JSON) filled in."""
-    folders = (shipped_settings(group), *(settings_in(folder / group, group) for folder in own))
-    node = next((settings[choice] for settings in folders if choice in settings), {})
+    folders = (folder / group for folder in own if choice in files_in(folder / group))
+    node = shipped_settings(group).get(choice) or next((settings_of(choice, one, group) for one in folders), {})
     # Names say which class it is; where it lay when a record was made tells nothing.
     node = {key: value for key, value in node.items() if key != "_target_" and "${paths" not in str(value)}
     values, config = {}, OmegaConf.create({**json.loads(around), group: node})

@@ -51,7 +51,10 @@ def shares_of_step(images: torch.Tensor, seed: int, epoch: int, index: int) -> t
     Drawn by the processor, the same numbers for any device.
     """
     random = torch.Generator().manual_seed((seed * 1_000_003 + epoch) * 1_000_003 + index)
-    return ranks.shard(torch.rand(len(images) * ranks.world(), 1, 1, 1, generator=random)).to(images)
+    drawn = ranks.shard(torch.rand(len(images) * ranks.world(), 1, 1, 1, generator=random))
+    if images.is_cuda:
+        drawn = drawn.pin_memory()  # from other memory the copy would wait for the GPU
+    return drawn.to(images, non_blocking=True)
 
 
 class GanModule(DenoisingModule):
