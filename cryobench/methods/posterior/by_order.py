@@ -6,11 +6,25 @@ longest one's length and multiplied all at once.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import torch
 
 ALL = slice(None)
+
+
+@functools.lru_cache(maxsize=64)
+def layout(
+    orders: tuple[int, ...], lengths: tuple[int, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Orders with so many rows each, on a device, and the row of `ByOrder.filled` that each of these becomes, (K,).
+
+    Kept: numbers that go to a GPU wait for it.
+    """
+    starts = max(lengths) * torch.arange(len(lengths))
+    places = [start + torch.arange(length) for start, length in zip(starts, lengths, strict=True)]
+    return torch.tensor(orders, device=device), torch.cat(places).to(device)
 
 
 class ByOrder:
@@ -21,14 +35,11 @@ class ByOrder:
 
     def __init__(self, matrix: torch.Tensor, blocks: Mapping[int, slice], *, filled: bool | None = None):
         self.matrix, self.blocks = matrix, list(blocks.values())
-        self.orders = torch.tensor(list(blocks), device=matrix.device)
+        lengths = tuple(block.stop - block.start for block in self.blocks)
+        self.orders, self.places = layout(tuple(blocks), lengths, matrix.device)
+        self.length = max(lengths)
         self.filled: torch.Tensor | None = None  # (orders, rows of the longest, n)
         if matrix.is_cuda if filled is None else filled:
-            self.length = max(block.stop - block.start for block in self.blocks)
-            # The row of `filled` that each row of the matrix has become.
-            self.places = torch.cat(
-                [i * self.length + torch.arange(block.stop - block.start) for i, block in enumerate(self.blocks)]
-            ).to(matrix.device)
             self.filled = self._filled(matrix)
 
     def _filled(self, rows: torch.Tensor) -> torch.Tensor:
