@@ -8,7 +8,7 @@ from test_recorded import MAPS, particles, relative, simulated  # noqa: F401 (a 
 
 from cryobench.data.io.cs import read_cs
 from cryobench.data.io.images import open_images
-from cryobench.data.matched import ctf_of
+from cryobench.data.listed import ctf_of
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import InputError
 

@@ -407,7 +407,7 @@ def defocused(cache, tmp_path_factory):
 
 def test_images_seen_through_ctfs_are_written_with_them(defocused):
     from cryobench.data.io.star import read_star
-    from cryobench.data.matched import ctf_of
+    from cryobench.data.listed import ctf_of
 
     star, _, ctf = defocused
     np.testing.assert_allclose(ctf_of(read_star(star), PIXEL).values, ctf.values, rtol=1e-6)

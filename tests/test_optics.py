@@ -9,7 +9,7 @@ from test_denoise import defocused  # noqa: F401 (a fixture)
 
 from cryobench.data.io.images import open_listing
 from cryobench.data.io.relion import write_split
-from cryobench.data.matched import ctf_of
+from cryobench.data.listed import ctf_of
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.data.recorded import Particles

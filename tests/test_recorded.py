@@ -13,7 +13,7 @@ from conftest import ASPIRE, SHARED, needs
 
 from cryobench.data.io.relion import write_split
 from cryobench.data.io.star import read_star
-from cryobench.data.matched import ctf_of
+from cryobench.data.listed import ctf_of
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.data.poses import shift_phases

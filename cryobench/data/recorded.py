@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from cryobench.data.io.stack import Stack
     from cryobench.noise.ctf import Ctf
 
-BLOCK = 64  # particles in memory at a time
-
 
 @dataclass(kw_only=True)
 class Particles(DataSet):
@@ -124,7 +122,7 @@ class Particles(DataSet):
 
     def check(self) -> None:
         """Raise InputError for a star file, stacks or maps that a run could not use."""
-        from cryobench.data.matched import ctf_of, pose_of
+        from cryobench.data.listed import ctf_of, pose_of
 
         star, *_ = self.particles, self.spacing, self.half_exposures
         pose_of(star, self.spacing, len(self.maps))
@@ -219,7 +217,7 @@ class Particles(DataSet):
         """As DataSet.write_pairs, and SPLIT_noisy.npy beside the clean images; of training images the halves, train_half_1.npy
         and train_half_2.npy."""
         from cryobench.data.io.unusable import refuse, unusable
-        from cryobench.data.matched import PairMaker
+        from cryobench.data.matched import BLOCK, PairMaker
 
         maker = PairMaker(self)
         train, test = self.rows()
@@ -249,7 +247,7 @@ class Particles(DataSet):
         """The particles' CTFs, in images as they are given to a method, where the clean images are without."""
         if self.reference != "corrected":
             return None
-        from cryobench.data.matched import ctf_of
+        from cryobench.data.listed import ctf_of
 
         rows = self.rows()[("train", "test").index(split)]
         return ctf_of(self.particles, self.spacing)[rows].at(self.pixel_size)

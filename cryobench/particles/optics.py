@@ -24,7 +24,7 @@ def tell(
     "none" (not told), or None: corrected, where the star file has CTFs and the method can be told. Says what will be; raises
     InputError for what can't be.
     """
-    from cryobench.data.matched import ctf_of
+    from cryobench.data.listed import ctf_of
 
     if asked not in (None, *CHOICES):
         raise InputError(f"--ctf: expected {', '.join(CHOICES)}, got {asked}")
