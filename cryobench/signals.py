@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from cryobench.errors import Stopped, TimeLimit
 
@@ -49,17 +50,23 @@ def came_of(error: BaseException) -> Iterator[BaseException]:
 def stopping(on_stop=None):
     """SIGTERM raises Stopped here instead of killing; `on_stop()` is called first, and True from it spares this process."""
 
+    lost: list[threading.Timer] = []
+    raised: list[tuple[Stopped, Any]] = []  # and what handled signals then
+
     def handler(number, frame):
+        lost.clear()
         if not (on_stop and on_stop()):
-            signal.signal(number, signal.SIG_IGN)  # a second one would interrupt what is put in order for the first
-            raise Stopped("SIGTERM")
+            # A second one would interrupt what is put in order for the first.
+            raised[:] = [(stop := Stopped("SIGTERM"), signal.signal(number, signal.SIG_IGN))]
+            raise stop
 
     def dropped(unraisable):
         """Python drops what is raised while it deletes something: the signal is sent again, when that is over."""
-        if not isinstance(unraisable.exc_value, Stopped):
+        if not any(unraisable.exc_value is stop for stop, _ in raised):
             return hook(unraisable)
-        signal.signal(signal.SIGTERM, handler)
-        threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        signal.signal(signal.SIGTERM, raised[0][1])
+        lost.append(threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGTERM)))
+        lost[0].start()
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -69,9 +76,16 @@ def stopping(on_stop=None):
     try:
         with told_to_end():
             yield
+            if lost:  # the body ended first
+                raise Stopped("SIGTERM")
     finally:
-        sys.unraisablehook = hook
-        signal.signal(signal.SIGTERM, before)
+        try:
+            for timer in lost:  # none comes later, when nobody would raise Stopped
+                timer.cancel()
+                timer.join()
+        finally:
+            sys.unraisablehook = hook
+            signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

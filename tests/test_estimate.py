@@ -199,7 +199,7 @@ def test_ratios_of_a_gpu_are_of_what_is_done_differently_there(tmp_path, monkeyp
     for method, against in (
         ("gan", "kernel by kernel"),
         ("exemplar", "order by order"),
-        ("abinitio", "order by order"),
+        ("abinitio", "images, order by order"),
     ):
         (ratio,) = on_gpu.gains(plan([f"method={method}", *words]).jobs[0].config)
         assert ratio.against.endswith(against) and ratio.unit == "images/s"

@@ -28,6 +28,7 @@ from cryobench.methods.posterior.refined import Refined
 from cryobench.methods.posterior.steerable import fourier_bessel
 from cryobench.methods.posterior.structure import Structure, iterate, poses_of
 from cryobench.methods.posterior.wiener import Wiener
+from cryobench.noise.ctf import Ctf
 from cryobench.noise.gaussian import Gaussian
 
 pytestmark = [
@@ -76,18 +77,33 @@ def test_a_posterior_is_the_same_on_a_gpu(images, name):
     assert np.sqrt(np.mean((results["gpu"] - results["cpu"]) ** 2)) < 0.02 * spread
 
 
-@pytest.mark.parametrize("shift", [0, 1])
-def test_a_step_of_ab_initio_is_the_same_on_a_gpu(images, shift):
-    """From a map that is known: from a random one, rounding decides which of many ways it goes."""
+@pytest.mark.parametrize(
+    ("shift", "seen", "local"), [(0, False, False), (1, False, False), (0, True, False), (0, False, True)]
+)
+def test_a_step_of_ab_initio_is_the_same_on_a_gpu(images, shift, seen, local):
+    """From a map that is known: from a random one, rounding decides which of many ways it goes. local: and a step after it."""
     train = images["train"]
     noisy, volume = train.noisy(), torch.from_numpy(np.array(train.volumes[0]))
     found = {}
+    ctf = Ctf(np.tile([[9e3, 9e3, 0, 300, 2.7, 0.1, 0]], (len(noisy), 1)), 6.4)
     for device in ("cpu", "cuda"):
         where = places(np.zeros((len(noisy), 2)), 32, shift / 32, device=device)
-        band = band_of(lambda rows: noisy[rows], len(noisy), 32, np.full(len(noisy), 0.3), 32, device, places=where)
+        band = band_of(
+            lambda rows: noisy[rows],
+            len(noisy),
+            32,
+            np.full(len(noisy), 0.3),
+            32,
+            device,
+            lambda rows: ctf.transfer(32)[rows] if seen else None,
+            where,
+        )
         there = volume.to(device)
         before = Structure(HalfMaps((there, there), there, torch.ones(17)), Contrast(0.01, 0.0, 1e-3))
-        after = iterate(before, band, np.arange(len(noisy)) % 2, poses_of(32, 4.0, device), 1.0, 5, local=False)
+        halves, poses = np.arange(len(noisy)) % 2, poses_of(32, 4.0, device)
+        after = iterate(before, band, halves, poses, 1.0, 5, local=False)
+        if local:
+            after = iterate(after, band, halves, poses, 1.0, 5)
         found[device] = after.maps.both.cpu(), after.log_likelihood, after.rotations, after.shifts
     (one, *_), (other, *_) = found["cpu"], found["cuda"]
     assert (one - other).square().mean().sqrt() < 0.02 * one.std()

@@ -131,13 +131,18 @@ def test_a_broken_yaml_of_ones_own_is_named_in_one_line(tmp_path, capsys):
 
 def test_a_broken_yaml_of_ones_own_is_of_no_matter_to_others(tmp_path):
     (tmp_path / "method").mkdir()
-    (tmp_path / "method" / "a.yaml").write_text("name: [\n")
+    for stem, text in {"a": "name: [", "b": "defaults:", "c": "method: gan", "d": "_target_:\nname: empty"}.items():
+        (tmp_path / "method" / f"{stem}.yaml").write_text(f"{text}\n")
+    (tmp_path / "method" / "sharp.yaml").write_text("defaults: [blur, ../../out]\n_target_: mine.Sharp\nname: sharp\n")
     (tmp_path / "method" / "blur.yaml").write_text(
         "_target_: mine.Blur\nname: blur\nwidth: 3\nsteps: ${scale.n_test}\n"
     )
     around = {name: resolve(compose([]))[name] for name in ("data", "noise", "protocol", "scale")}
     with searching([tmp_path]):
-        assert target_of("method", "blur") == "mine.Blur" and target_of("method", "gan")
+        assert target_of("method", "blur") == "mine.Blur" and target_of("method", "sharp") == "mine.Sharp"
+        assert target_of("method", "gan") == shipped_targets("method")["gan"]
+        with pytest.raises(InputError, match=r"a\.yaml, line"):
+            target_of("method", "empty")
         record = {**around, "method": {"name": "blur", "width": 4, "steps": around["scale"]["n_test"]}}
         assert frame.deviations(record) == frame.deviations(record | {"method": {"name": "blur"}}) | {"method.width": 4}
 

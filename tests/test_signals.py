@@ -94,19 +94,37 @@ def test_sigterm_and_the_time_limit_come_through():
             raise TypeError("unsupported callable") from None
 
 
-@pytest.mark.parametrize("after", [0.0, 0.2], ids=["at once", "as work goes on"])
-def test_sigterm_comes_through_though_python_drops_what_is_raised_while_it_deletes_something(after):
-    class Told:
-        def __del__(self):
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(after)
+class Told:
+    """Told to end while it is deleted."""
 
-    hook, began = sys.unraisablehook, time.monotonic()
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+class Slow:
+    """Told to end while something else is deleted after it."""
+
+    def __del__(self):
+        Told()
+        time.sleep(0.2)
+
+
+def going_on_for_long():
+    began = time.monotonic()
+    while time.monotonic() < began + 30:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("told", [Told, Slow])
+@pytest.mark.parametrize("body", [going_on_for_long, lambda: None], ids=["goes on", "ends"])
+def test_sigterm_comes_through_though_python_drops_what_is_raised_while_it_deletes_something(told, body):
+    """Slow is told again before its deletion is over, and then once more."""
+    hook, ours = sys.unraisablehook, signal.getsignal(signal.SIGTERM)
     with pytest.raises(Stopped), stopping():
-        Told()  # deleted at once
-        while time.monotonic() < began + 30:
-            time.sleep(0.01)
-    assert sys.unraisablehook is hook
+        told()  # deleted at once
+        body()
+    assert sys.unraisablehook is hook and signal.getsignal(signal.SIGTERM) is ours
+    time.sleep(0.1)  # nothing comes later
 
 
 def test_other_errors_while_something_is_deleted_are_told_as_python_tells_them(capsys, monkeypatch):

@@ -119,6 +119,8 @@ def test_other_sizes_and_too_few_images_are_refused(phantoms):
 def test_a_basis_is_made_once_for_all_that_use_it_and_let_go_after_them():
     basis = fourier_bessel(16)
     assert fourier_bessel(16) is basis is basis.to("cpu") and fourier_bessel(16, band=0.25) is not basis
+    elsewhere = fourier_bessel(16, device="meta")  # as on a GPU
+    assert elsewhere.functions.is_meta and fourier_bessel(16, device="meta") is elsewhere is not basis
     left = weakref.ref(basis)
     del basis
     gc.collect()

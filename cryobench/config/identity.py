@@ -197,18 +197,18 @@ def target_of(group: str, name: str) -> str:
     """The place of the class that a group's choice names, by the yamls here. Raises InputError where none does."""
     if name in shipped_targets(group):
         return shipped_targets(group)[name]
-    unusable: list[InputError] = []
+    unusable: dict[str, None] = {}
     for folder in own_folders():
+        targets: dict[str, str] = {}
         for stem in files_in(folder / group):
             try:
-                node = settings_of(stem, folder / group, group)
+                targets |= target_in(settings_of(stem, folder / group, group))
             except InputError as error:  # of no matter where another one is meant
-                unusable.append(error)
-                continue
-            if "_target_" in node and named(node) == name:
-                return node["_target_"]
+                unusable[str(error)] = None
+        if name in targets:
+            return targets[name]
     if unusable:
-        raise InputError("; ".join(map(str, unusable)))
+        raise InputError("; ".join(unusable))
     choices = [choice for choice in shipped_settings(group) if choice[0] != "_"]
     raise InputError(
         f"{group}={name}: expected one of {', '.join(choices)}, or one of your own whose yaml is in the folder "
@@ -244,13 +244,13 @@ def own_folders() -> tuple[Path, ...]:
 @cache
 def shipped_targets(group: str) -> dict[str, str]:
     """name → `_target_` of the yamls in cryobench.conf."""
-    nodes = [node for node in shipped_settings(group).values() if isinstance(node.get("_target_"), str)]
-    return {named(node): node["_target_"] for node in nodes}
+    return {name: target for node in shipped_settings(group).values() for name, target in target_in(node).items()}
 
 
-def named(node: dict) -> str:
-    """The name of what a yaml names in `_target_`: its own, or else that of the class."""
-    return node.get("name", str(node["_target_"]).rpartition(".")[2].lower())
+def target_in(node: dict) -> dict[str, str]:
+    """name → `_target_` of a yaml's settings, whose name is by default that of the class; {} where they name no class."""
+    target = node.get("_target_")
+    return {node.get("name", target.rpartition(".")[2].lower()): target} if isinstance(target, str) else {}
 
 
 @cache
@@ -268,14 +268,16 @@ def files_in(folder) -> dict:
 
 def settings_of(stem: str, folder, group: str, below: tuple[str, ...] = ()) -> dict:
     """The settings of one yaml of a folder, whose `defaults` may name others there or shipped ones; {} if there is none."""
-    if not (file := folder / f"{stem}.yaml").is_file():
+    if (file := files_in(folder).get(stem)) is None:
         return {} if folder == resources.files("cryobench.conf") / group else shipped_settings(group).get(stem, {})
     content = document(file)
-    bases = [base for base in content.get("defaults", []) if isinstance(base, str)]
+    defaults = content.get("defaults")
+    bases = [base for base in defaults if isinstance(base, str)] if isinstance(defaults, list) else []
     inherited = [
         settings_of(base, folder, group, (*below, stem)) for base in bases if base not in ("_self_", stem, *below)
     ]
-    own = content.get(group, content)  # one level down where the yaml is `# @package _global_`
+    below_it = content.get(group)  # where the yaml is `# @package _global_`
+    own = below_it if isinstance(below_it, dict) else content
     return {key: value for node in (*inherited, own) for key, value in node.items() if key != "defaults"}
 
 

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
+
 from cryobench.config.compose import build, cache_folder
 from cryobench.cost.turns import Ratio, in_turn
 from cryobench.data.pairs import open_pairs
@@ -17,6 +19,7 @@ from cryobench.runs.denoising import setting
 
 STEPS = 200  # of a training: some of them warm up, and are recorded
 EXEMPLARS, DENOISED = 1000, 64  # training images and noisy ones
+VIEWS = 300  # that ab initio has not ruled out for the images of a batch
 
 
 def gains(config: dict) -> Iterator[Ratio]:
@@ -88,7 +91,8 @@ def products_at_once(config: dict, method) -> Ratio:
 
 
 def expectation_at_once(config: dict, method) -> Ratio:
-    """Images a second of a step of expectation of ab initio, of clean images of a volume over all poses of a stage."""
+    """Images a second of a step of expectation of ab initio with few views left, as in its large maps: so many images together
+    as on a GPU, all orders at once; so many as on a CPU, order by order. The images are clean ones of a volume."""
     import torch
 
     from cryobench.methods.device import compute_device
@@ -98,24 +102,28 @@ def expectation_at_once(config: dict, method) -> Ratio:
     from cryobench.methods.posterior.structure import batch_of, mixture, poses_of
 
     device, size = compute_device(setting(config, None, False).accelerator), config["data"]["image_size"]
-    pairs = open_pairs(build(config, "data"), cache_folder(config))
-    volume, basis = torch.from_numpy(pairs.volumes[0].copy()).to(device), fourier_bessel(size).to(device)
+    train, _ = images_of(config, DENOISED, 1)
+    volume, basis = torch.from_numpy(np.array(train.volumes[0])).to(device), fourier_bessel(size, device=device)
     mix = mixture(basis, volume, poses_of(size, method.step, device), Contrast(0.01, 0.0, 1e-3))
     band = Band(basis, mix.views[:, None], mix.norms.new_ones(len(mix)))
-    some = band.take(torch.arange(min(len(mix), batch_of(mix, band)), device=device))
+    rows = torch.arange(min(len(mix), batch_of(mix, band, on_gpu=True)), device=device)
+    few = torch.arange(min(len(mix), VIEWS), device=device)
 
-    def speed(at_once: bool) -> Callable[[], float]:
-        other = PoseMixture(basis, mix.views, mix.angles, mix.contrast, at_once=at_once)
+    def speed(on_gpu: bool) -> Callable[[], float]:
+        step = batch_of(mix, band, on_gpu)
+        views = PoseMixture(basis, mix.views, mix.angles, mix.contrast, at_once=on_gpu)
 
         def timed() -> float:
             start = time.perf_counter()
-            other.sums(some)  # reads numbers at its end, so it waits for the GPU
-            return len(some) / (time.perf_counter() - start)
+            for some in rows.split(step):  # each reads numbers at its end, so it waits for the GPU
+                views.of(few).sums(band.take(some))
+            return len(rows) / (time.perf_counter() - start)
 
         return timed
 
-    what = f"ab initio's step of expectation, {size} px, products of all orders at once"
-    return in_turn(what, "order by order", "images/s", speed(True), speed(False))
+    what = f"ab initio's step of expectation over {len(few)} views, {size} px, up to {len(rows)} images and all orders at once"
+    against = f"up to {batch_of(mix, band, False)} images, order by order"
+    return in_turn(what, against, "images/s", speed(True), speed(False))
 
 
 def images_of(config: dict, n_train: int, n_test: int):

@@ -113,7 +113,7 @@ def band_of(
 ) -> Band:
     """n images noisy(rows) of `length` px, σ (n,), without the frequencies that `size` px can't hold; transfers(rows): T of
     each, (b, L, L/2+1), or None; places: where particles may be, in px of `size`."""
-    basis = fourier_bessel(size).to(device)
+    basis = fourier_bessel(size, device=device)
     coefficients, seen = [], []
     for start in range(0, n, READ):
         part = slice(start, start + READ)

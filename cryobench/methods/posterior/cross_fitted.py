@@ -95,7 +95,7 @@ class CrossFitted:
             size = self.structure.maps.size
             classes = []
             for px, step in ((min(size, COARSE), self.step), (size, self.fine_step)):
-                poses, basis = poses_of(px, step, self.device), fourier_bessel(px).to(self.device)
+                poses, basis = poses_of(px, step, self.device), fourier_bessel(px, device=self.device)
                 other = None if half is None else 1 - half
                 classes.append((mixture_of(self.structure.resized(px), other, basis, poses, self.seen), poses))
             (coarse, few), (fine, many) = classes

@@ -86,7 +86,7 @@ class Exemplar(WithSigma, Imaging):
             train.hints(self.side_information, check),
         )
         sigma, transfers = self.noise_level(noisy, hints), self.transfers(hints.get("ctf"), held, train.image_size)
-        general = fourier_bessel(train.image_size).to(compute_device(self.setting.accelerator))
+        general = fourier_bessel(train.image_size, device=compute_device(self.setting.accelerator))
         taus = TAUS if self.tau is None else (self.tau,)
 
         tried: dict[tuple[int, int, float], float] = {}

@@ -16,6 +16,7 @@ What is wanted of the posterior are sums over poses, which the steerable basis t
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import torch
 
@@ -115,10 +116,15 @@ class PoseMixture:
         self.norms = views.abs().square().sum(dim=1)
         self.whole = float(basis.functions[0].sum())  # the coefficient of the image 1: L or −L
         self.masses = views[:, 0].real * self.whole  # ⟨1, x⟩
-        self.at_once, self.products = at_once, PoseProducts(basis, views, self.angles, at_once)
+        self.at_once = at_once
 
     def __len__(self) -> int:
         return len(self.views)
+
+    @cached_property
+    def products(self) -> PoseProducts:
+        """Made when they are needed: of many mixtures only parts are compared with images."""
+        return PoseProducts(self.basis, self.views, self.angles, self.at_once)
 
     def of(self, views: torch.Tensor) -> PoseMixture:
         """The mixture of some of the views, (k,) their positions."""

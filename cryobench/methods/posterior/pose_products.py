@@ -62,8 +62,7 @@ class PoseProducts:
         """The sum of elements by the conjugate spectra (b, 2, angles/2 + 1, n) of their weights: (b, K)."""
         if self.by_order is not None:
             plain, mirrored = (one.mT for one in of_orders(self.by_order, spectra))
-            total = self.by_order.times_right(plain) + self._filled(self.views.conj()).times_right(mirrored)
-            return total.T
+            return (self.by_order.times_right(plain) + self.by_order.times_right(mirrored.conj()).conj()).T
         out = spectra.new_zeros((len(spectra), self.views.shape[1]))
         for order, block in self.basis.blocks.items():
             plain, mirrored = spectra[:, :, order].transpose(0, 1)

@@ -49,7 +49,7 @@ class Sampler:
         self.adapts, self.reach = size > settings.adapt_above, 3 * spacing  # reach: of one Gaussian of adaptive draws
         views = self.cells.views()
         few = views[:: -(-len(views) * len(volumes) // FOR_BASIS)]
-        full = fourier_bessel(size).to(volumes.device)
+        full = fourier_bessel(size, device=volumes.device)
         basis = principal(full, (self._of_one(k, few) for k in range(len(volumes))), settings.components)
         parts = np.array_split(views, -(-len(views) // BATCH))
         bank = [basis.coefficients(self._of_one(k, part)) for k in range(len(volumes)) for part in parts]

@@ -26,16 +26,13 @@ class SteerableBasis:
     """Functions F_k on the pixels of an image.
 
     orders: (K,) int64, m_k, ascending; functions: (2K, L·L) float32, the real and then the imaginary parts of F_k, whose
-    √2 for m > 0 is in them (the imaginary parts of m = 0 are zeros).
+    √2 for m > 0 is in them (the imaginary parts of m = 0 are zeros). blocks: order → the slice of its functions, if known.
     """
 
-    def __init__(self, orders: torch.Tensor, functions: torch.Tensor):
+    def __init__(self, orders: torch.Tensor, functions: torch.Tensor, blocks: dict[int, slice] | None = None):
         self.orders, self.functions = orders, functions
         self.size = round(functions.shape[1] ** 0.5)
-        values, counts = torch.unique_consecutive(orders, return_counts=True)
-        ends = counts.cumsum(0).tolist()
-        # order → the slice of its functions
-        self.blocks = {m: slice(a, b) for m, a, b in zip(values.tolist(), [0, *ends[:-1]], ends, strict=True)}
+        self.blocks = blocks_of(orders) if blocks is None else blocks
 
     def __len__(self) -> int:
         return len(self.orders)
@@ -44,7 +41,7 @@ class SteerableBasis:
         """The same basis on another device."""
         if self.functions.device == torch.device(device):
             return self
-        return SteerableBasis(self.orders.to(device), self.functions.to(device))
+        return SteerableBasis(self.orders.to(device), self.functions.to(device), self.blocks)
 
     @cached_property
     def spectra(self) -> torch.Tensor:
@@ -84,11 +81,18 @@ class SteerableBasis:
         return (parts @ self.functions).unflatten(1, (self.size, self.size))
 
 
-# Those in use by size: one of 128 px is 0.6 GiB, and takes many seconds to make.
-IN_USE: WeakValueDictionary[tuple[int, float], SteerableBasis] = WeakValueDictionary()
+def blocks_of(orders: torch.Tensor) -> dict[int, slice]:
+    """Order → the slice of its functions, of ascending orders (K,)."""
+    values, counts = torch.unique_consecutive(orders, return_counts=True)
+    ends = counts.cumsum(0).tolist()
+    return {m: slice(a, b) for m, a, b in zip(values.tolist(), [0, *ends[:-1]], ends, strict=True)}
 
 
-def fourier_bessel(size: int, *, band: float = 0.5) -> SteerableBasis:
+# Those in use, by size, band and where they are: one of 128 px is 0.6 GiB, and takes many seconds to make.
+IN_USE: WeakValueDictionary[tuple[int, float, torch.device], SteerableBasis] = WeakValueDictionary()
+
+
+def fourier_bessel(size: int, *, band: float = 0.5, device: torch.device | str = "cpu") -> SteerableBasis:
     """A constant, and Fourier-Bessel functions J_m(ρ_mq r/R)·exp(imθ) on the disc of radius R = size//2 px about its centre.
 
     The centre is pixel size//2, that of the projections. band: highest frequency in cycles/px, at most 0.5 (Nyquist);
@@ -98,8 +102,9 @@ def fourier_bessel(size: int, *, band: float = 0.5) -> SteerableBasis:
     """
     if size < 8:
         raise InputError(f"expected images of at least 8 x 8 px for a steerable basis, got {size} x {size}")
-    if (basis := IN_USE.get((size, band))) is None:
-        basis = IN_USE[size, band] = _sampled(size, band)
+    where = torch.empty(0, device=device).device  # with its number
+    if (basis := IN_USE.get((size, band, where))) is None:
+        basis = IN_USE[size, band, where] = _sampled(size, band).to(where)
     return basis
 
 

@@ -136,7 +136,8 @@ def expectation(
 ) -> tuple[list[Sums], torch.Tensor, torch.Tensor]:
     """The sums of each half under its mixture, each image's likely views (n, views) bool, and its likeliest element (n, 4).
 
-    candidates: (n, views) bool, where to look; None: everywhere. Images that look at the same views go together.
+    candidates: (n, views) bool, where to look; None: everywhere. Images that look at the same views go together, and each looks
+    where any of its batch does.
     watch: told which images (b,) were compared with which views (v,), and the probability (b, v) of each.
     """
     n, views = len(band), len(mixtures[0])
@@ -150,10 +151,11 @@ def expectation(
         total, step = mix.nothing(), batch_of(mix, band)
         for start in range(0, len(rows), step):
             some = torch.from_numpy(rows[start : start + step]).to(likely.device)
-            there = torch.arange(views, device=likely.device)
+            there, looked_at = torch.arange(views, device=likely.device), mix
             if candidates is not None:
                 there = torch.nonzero(candidates[some].any(dim=0))[:, 0]
-            sums, probability, element = mix.of(there).sums(band.take(some), heat)
+                looked_at = mix.of(there)
+            sums, probability, element = looked_at.sums(band.take(some), heat)
             total.add(sums, there)
             watch(some, there, probability)
             likely[some[:, None], there] = likely_views(probability)
@@ -168,10 +170,10 @@ def likely_views(probability: torch.Tensor) -> torch.Tensor:
     return probability >= LIKELY * probability.max(dim=1, keepdim=True).values
 
 
-def batch_of(mix: PoseMixture, band: Band) -> int:
-    """How many images are looked at together."""
-    poses = 2 * mix.angles * len(mix) * band.coefficients.shape[1]
-    return int(np.clip((ON_GPU if mix.views.is_cuda else ELEMENTS) // poses, 1, TOGETHER))
+def batch_of(mix: PoseMixture, band: Band, on_gpu: bool | None = None) -> int:
+    """How many images are looked at together; on_gpu: None for where the views are."""
+    poses, elsewhere = 2 * mix.angles * len(mix) * band.coefficients.shape[1], mix.views.is_cuda
+    return int(np.clip((ON_GPU if (elsewhere if on_gpu is None else on_gpu) else ELEMENTS) // poses, 1, TOGETHER))
 
 
 def iterate(

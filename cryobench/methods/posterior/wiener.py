@@ -56,7 +56,7 @@ class Wiener(WithSigma, Imaging):
             variance[rows] = (
                 self.noise_level(self.whitened(train.noisy(rows)), train.hints(self.side_information, rows)) ** 2
             )
-        basis = fourier_bessel(train.image_size).to(compute_device(self.setting.accelerator))
+        basis = fourier_bessel(train.image_size, device=compute_device(self.setting.accelerator))
         mean, covariances = moments(basis, (train.clean(rows) for rows in parts))
         self.filter = Filter(basis, mean, covariances, float(variance.mean()))
         self.report.update(
