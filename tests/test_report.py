@@ -822,9 +822,10 @@ def test_the_parts_of_the_published_numbers_add_up(tmp_path):
 def test_rows_with_too_few_seeds_are_not_among_those_that_the_lowest_does_not_differ_from():
     """The two worst rows, of one seed each, were counted as those that the lowest is not significantly below."""
     store = Store(COMMITTED.parent / "rnap_ecoli-desk128")
-    ranked = [row for row in summary.rows(frame.frame(store.all())) if row.judged]
+    records = [one for one in store.all() if one.config.get("method", {}).get("name") != "pggan" or one.seed == 0]
+    ranked = [row for row in summary.rows(frame.frame(records)) if row.judged]
     able = [row for row in ranked if row.times(0.05) is not None]
     first = min((row for row in able if len(row.records[0.05]) == 3), key=lambda row: row.times(0.05) or np.inf)
     once = [row.name for row in able if len(row.records[0.05]) < 3 and row.name != first.name]
-    assert once, "no row has fewer than three seeds any more"
+    assert len(once) == 2
     assert lowest.beside(first, able, ranked, 0.05).endswith(f"; too few seeds of {lowest.those(once)})")
