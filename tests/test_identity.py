@@ -138,7 +138,7 @@ def test_a_broken_yaml_of_ones_own_is_of_no_matter_to_others(tmp_path):
         "_target_: mine.Blur\nname: blur\nwidth: 3\nsteps: ${scale.n_test}\n"
     )
     around = {name: resolve(compose([]))[name] for name in ("data", "noise", "protocol", "scale")}
-    with searching([tmp_path]):
+    with searching([tmp_path / "empty", tmp_path]):
         assert target_of("method", "blur") == "mine.Blur" and target_of("method", "sharp") == "mine.Sharp"
         assert target_of("method", "gan") == shipped_targets("method")["gan"]
         with pytest.raises(InputError, match=r"a\.yaml, line"):

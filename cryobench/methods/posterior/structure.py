@@ -172,8 +172,8 @@ def likely_views(probability: torch.Tensor) -> torch.Tensor:
 
 def batch_of(mix: PoseMixture, band: Band, on_gpu: bool | None = None) -> int:
     """How many images are looked at together; on_gpu: None for where the views are."""
-    poses, elsewhere = 2 * mix.angles * len(mix) * band.coefficients.shape[1], mix.views.is_cuda
-    return int(np.clip((ON_GPU if (elsewhere if on_gpu is None else on_gpu) else ELEMENTS) // poses, 1, TOGETHER))
+    most = ON_GPU if (mix.views.is_cuda if on_gpu is None else on_gpu) else ELEMENTS
+    return int(np.clip(most // (2 * mix.angles * len(mix) * band.coefficients.shape[1]), 1, TOGETHER))
 
 
 def iterate(
