@@ -1,8 +1,8 @@
 """K-SVD: patches as sparse sums of atoms that were learnt from noisy training patches.
 
 M. Aharon, M. Elad, A. Bruckstein, IEEE Trans. Signal Process. 54 (2006) for the dictionary; M. Elad, M. Aharon, IEEE
-Trans. Image Process. 15 (2006) for denoising with it. The dictionary is learnt by the package `dictlearn`, by the authors
-of "Dictionary Learning Algorithms and Applications" (Springer 2018).
+Trans. Image Process. 15 (2006) for denoising with it. Learning and coding are the package `dictlearn`'s, by the authors of
+"Dictionary Learning Algorithms and Applications" (Springer 2018).
 
 A patch p of n pixels, its mean taken off, is coded by orthogonal matching pursuit:
     error:     min ‖c‖₀ subject to ‖p − c·D‖² ≤ n (gain·σ)²
@@ -23,10 +23,9 @@ from cryobench.data.images import NoisyImages
 from cryobench.errors import InputError
 
 from .image_by_image import ImageByImage, check_varied, good_ones, left_out
-from .pursuit import orthogonal_matching_pursuit
 
 BLOCK = 256  # training images held in memory at a time
-CHUNK = 4096  # patches coded at a time, which bounds the memory
+CHUNK = 1024  # patches coded at a time, which bounds the memory
 FLAT = 1e-12  # squared norm that rounding leaves of a patch of one value
 
 
@@ -110,7 +109,9 @@ class KSVD(ImageByImage):
         learning = DictionaryLearning(
             self.atoms,
             fit_algorithm="ksvd",
-            transform_algorithm=lambda rows, atoms, **_: self.encode(rows, atoms),
+            transform_algorithm=lambda rows, atoms, **_: np.concatenate(
+                [self.encode(part, atoms) for part in chunks(rows)]
+            ),
             max_iter=self.iterations,
             replace_unused_atoms="worst",
             dict_init=first,
@@ -152,11 +153,15 @@ class KSVD(ImageByImage):
 
     def encode(self, patches: np.ndarray, dictionary: np.ndarray) -> np.ndarray:
         """Codes (n, atoms) of patches (n, patch²) with zero mean, and noise of σ = 1 if the coding is to an error."""
-        target, most = (self.target, self.patch**2 // 2) if self.coding == "error" else (0.0, self.sparsity)
-        starts = range(0, len(patches), CHUNK)
-        return np.concatenate(
-            [orthogonal_matching_pursuit(patches[i : i + CHUNK], dictionary, target=target, most=most) for i in starts]
-        )
+        from dictlearn import sparse_encode
+
+        if self.coding == "sparsity":
+            return sparse_encode(patches, dictionary, n_nonzero_coefs=self.sparsity)
+        codes = np.zeros((len(patches), len(dictionary)))
+        far = (patches**2).sum(axis=1) > self.target  # the package gives an atom to the others, too
+        most = min(self.patch**2 // 2, len(dictionary))
+        codes[far] = sparse_encode(patches[far], dictionary, tol=self.target, n_nonzero_coefs=most)
+        return codes
 
     def one(self, image: np.ndarray, sigma: float) -> np.ndarray:
         """Every patch coded by the dictionary, each pixel the mean of the patches over it: (L, L) → (L, L)."""
@@ -165,7 +170,11 @@ class KSVD(ImageByImage):
         patches = extract_patches_2d(image / sigma, (self.patch, self.patch)).reshape(-1, self.patch**2)
         patches = patches.astype(np.float64)
         mean = patches.mean(axis=1, keepdims=True)
-        for start in range(0, len(patches), CHUNK):
-            chunk = slice(start, start + CHUNK)
-            patches[chunk] = self.encode(patches[chunk] - mean[chunk], self.dictionary) @ self.dictionary + mean[chunk]
+        for part, level in zip(chunks(patches), chunks(mean), strict=True):
+            part[:] = self.encode(part - level, self.dictionary) @ self.dictionary + level
         return sigma * reconstruct_from_patches_2d(patches.reshape(-1, self.patch, self.patch), image.shape)
+
+
+def chunks(rows: np.ndarray) -> list[np.ndarray]:
+    """Views of CHUNK rows each."""
+    return [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
