@@ -14,6 +14,7 @@ from cryobench.data.project import Projector
 from cryobench.data.rotations import random_rotations
 from cryobench.data.simulate import draw_poses, rescale
 from cryobench.errors import BadImages, InputError
+from cryobench.methods.posterior import sampling
 from cryobench.methods.posterior.adaptive import WIDER, DrawnPoses, PoseGaussian, Proposals, draw
 from cryobench.methods.posterior.bayes import Bayes
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut
@@ -96,6 +97,23 @@ def test_the_bank_shows_each_cell_as_its_orientation_is_projected(bayes, volumes
         weights.view(-1)[cell] = 1
         seen = bayes.sampler.bank.basis.render(bayes.sampler.bank.weighted_sum(weights)[None])[0].numpy()
         assert np.corrcoef(seen.ravel(), image.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("far", [3.0, sampling.LEFT_OUT])
+def test_the_likely_cells_are_those_among_all(bayes, case, monkeypatch, far):
+    _, noisy, sigma, _ = case
+    bank = bayes.sampler.bank
+    inner = bank.inner_products(bank.basis.coefficients(noisy[:1])[0])
+    log = ((inner - bank.norms / 2) / (bayes.temper * sigma[0] ** 2)).flatten()
+    expected = torch.nonzero(log > log.max() - far)[:, 0]
+    assert 0 < len(expected) < len(log)
+    monkeypatch.setattr(sampling, "PART", len(bank) // 3)
+    cells, found = bayes.sampler._likely(noisy[0], sigma[0] ** 2, bank.norms, far)
+    torch.testing.assert_close(cells, expected)
+    torch.testing.assert_close(found, log[expected])
+    mean = bank.basis.render(bank.weighted_sum(log.softmax(dim=0).view(bank.shape))[None])[0]
+    if far == sampling.LEFT_OUT:
+        np.testing.assert_allclose(bayes.sampler._mean(cells, found), mean.numpy(), atol=1e-3)
 
 
 def test_weighted_draws_give_the_direct_sums_of_a_discrete_posterior(volumes):

@@ -11,7 +11,7 @@ from cryobench.data.pairs import open_pairs
 from cryobench.errors import BadImages, InputError
 from cryobench.evaluation.metrics import mse
 from cryobench.methods.posterior.exemplar import Exemplar
-from cryobench.methods.posterior.mixture import Mixture, draws, elements, weights_and_evidence
+from cryobench.methods.posterior.mixture import Mixture, contenders, draws, elements, weights_and_evidence
 from cryobench.noise.background import border_sigma
 from cryobench.noise.contaminated import Contaminated
 from cryobench.noise.gaussian import Gaussian
@@ -128,6 +128,28 @@ def test_weights_are_bayes_rule_and_none_is_too_small_for_its_form():
         torch.testing.assert_close(found.flatten().double(), exact.softmax(dim=0), rtol=1e-4, atol=1e-30)
         assert float(evidence) == pytest.approx(float(exact.logsumexp(dim=0)), rel=1e-6)
         assert float(found.min()) > torch.finfo(torch.float32).tiny
+
+
+def test_who_is_no_contender_has_next_to_no_weight():
+    energies = torch.randn((2, 5, 400), generator=torch.Generator().manual_seed(0)) * 30
+    for heat in (0.5, 2.0):
+        found, which = contenders(energies, heat)
+        torch.testing.assert_close(found, energies[:, :, which])
+        assert 0 < len(which) < 400
+        exact = (energies.double() / heat).flatten().softmax(dim=0).view(energies.shape)
+        assert float(exact[:, :, which].sum()) == pytest.approx(1, abs=1e-9)
+
+
+def test_images_are_denoised_alike_in_any_company(fitted, images):
+    """Also where the contenders are few, and several images are rendered together."""
+    noisy = images["test"].noisy(slice(0, 6))
+    for sigma in ("0.1", "0.5"):
+        method = copy(fitted)
+        method.sigma = sigma
+        together, deviation = method.denoise(noisy), method.uncertainty.deviation
+        for i in (0, 4):
+            np.testing.assert_allclose(method.denoise(noisy[i : i + 1])[0], together[i], atol=1e-6)
+            np.testing.assert_allclose(method.uncertainty.deviation[0], deviation[i], atol=1e-6)
 
 
 def test_draws_take_each_element_as_often_as_it_weighs():

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import torch
 
 ALL = slice(None)
+FEW = 4  # of the columns at least, one in so many: as zeros among all they take less time than picked out
 
 
 @functools.lru_cache(maxsize=64)
@@ -48,16 +49,20 @@ class ByOrder:
         filled[self.places] = rows
         return filled.unflatten(0, (len(self.blocks), self.length))
 
-    def times_left(self, rows: torch.Tensor) -> torch.Tensor:
-        """Rows (r, K) from the left: their sums over each order, (orders, r, n)."""
+    def times_left(self, rows: torch.Tensor, chosen: slice = ALL) -> torch.Tensor:
+        """Rows (r, K) from the left of the c columns `chosen`: their sums over each order, (orders, r, c)."""
         if self.filled is not None:
-            return self._filled(rows.T).mT @ self.filled
-        return torch.stack([rows[:, block] @ self.matrix[block] for block in self.blocks])
+            return self._filled(rows.T).mT @ self.filled[:, :, chosen]
+        return torch.stack([rows[:, block] @ self.matrix[block, chosen] for block in self.blocks])
 
     def times_right(self, columns: torch.Tensor, chosen: torch.Tensor | slice = ALL) -> torch.Tensor:
         """Columns (orders, c, d), those of a row's order, from the right of the c columns `chosen` of the matrix: (K, d)."""
         if self.filled is not None:
             return (self.filled[:, :, chosen] @ columns).flatten(0, 1)[self.places]
+        if isinstance(chosen, torch.Tensor) and FEW * len(chosen) > self.matrix.shape[1]:
+            everywhere = columns.new_zeros((len(columns), self.matrix.shape[1], columns.shape[2]))
+            everywhere[:, chosen] = columns
+            chosen, columns = ALL, everywhere
         return torch.cat(
             [self.matrix[block][:, chosen] @ part for block, part in zip(self.blocks, columns, strict=True)]
         )

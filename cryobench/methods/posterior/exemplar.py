@@ -129,8 +129,9 @@ class Exemplar(WithSigma, Imaging):
         conformations = np.zeros((len(noisy), mixture.conformations))
         names = ("effective_exemplars", "predicted_mse", "conformation", "conformation_probability")
         noted: dict[str, list] = {name: [] for name in names}
-        for i in track(range(len(images)), "denoising", disable=not self.setting.progress):
-            posterior = mixture.posterior(images[i], sigma[i], self._transfer(i, hints))
+        seen = ((images[i], sigma[i], self._transfer(i, hints)) for i in range(len(images)))
+        posteriors = track(mixture.posteriors(seen), "denoising", len(images), disable=not self.setting.progress)
+        for i, posterior in enumerate(posteriors):
             out[i], deviation[i], conformations[i] = posterior.mean, posterior.deviation, posterior.conformations
             likeliest = int(conformations[i].argmax())
             numbers = (posterior.effective, posterior.variance / out[i].size, likeliest, conformations[i, likeliest])

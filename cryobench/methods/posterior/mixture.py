@@ -9,6 +9,7 @@ shifts of whole pixels are unknowns, too; a few exemplars at few angles rule mos
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ from cryobench.noise.ctf import through
 BASIS_IMAGES = 2000  # training images that the basis is learnt from
 BATCH = 256  # training images read at a time
 NOTHING = 80.0  # powers of e below the largest weight
+NO_CONTENDER = 30.0  # the same, of an exemplar's best element, if it is to be left out: a million are 1e-7 of the sum
+RENDERED = 128  # images rendered in one product, or some more
 DRAWS = 128  # from a posterior, for the standard deviation of pixels
 # A shift search: how many exemplars and angles are enough to rule a shift out, by how much, and how many may be left.
 GLANCE, GLANCE_ANGLES, RULED_OUT, KEPT = 500, 72, 12.0, 16
@@ -39,6 +42,21 @@ class Posterior:
     effective: float
 
 
+@dataclass(frozen=True)
+class Found:
+    """One image among the elements, at each of S shifts that it may have.
+
+    odds (S,): how probable each shift is; shares (S, n): weights of the exemplars; coefficients: S means, then the draws of each
+    shift, (S + draws, K); times: how often each draw was drawn.
+    """
+
+    shifts: list[tuple[int, int]]
+    odds: torch.Tensor
+    shares: torch.Tensor
+    times: list[torch.Tensor]
+    coefficients: torch.Tensor
+
+
 class Mixture:
     """Exemplars as a prior.
 
@@ -52,30 +70,61 @@ class Mixture:
         step = -(-len(orbits) // GLANCE)
         self.glance = Orbits(orbits.basis, orbits.coefficients[::step], GLANCE_ANGLES) if shift else None
 
-    def posterior(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None = None) -> Posterior:
-        """Of one noisy image (L, L) with noise of σ, seen through a transfer function (L, L/2+1)."""
+    def posteriors(self, seen: Iterable[tuple[np.ndarray, float, np.ndarray | None]]) -> Iterator[Posterior]:
+        """Of noisy images (L, L), each with its σ and the transfer function (L, L/2+1) that it was seen through, or None.
+
+        What is to be seen of several images is rendered together: one product reads the basis as often as many do.
+        """
+        waiting: list[Found] = []
+        for image, sigma, transfer in seen:
+            waiting.append(self._found(image, sigma, transfer))
+            if sum(len(one.coefficients) for one in waiting) >= RENDERED:
+                yield from self._rendered(waiting)
+                waiting = []
+        yield from self._rendered(waiting)
+
+    def _found(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None) -> Found:
         orbits, heat = self.orbits, float(sigma) ** 2 * self.tau
         matched, norms = seen_through(orbits, image, transfer)
-        by_shift = []
-        for shift in self._shifts(matched, heat, transfer):
-            energies = energies_of(orbits, np.roll(matched, (-shift[0], -shift[1]), (0, 1)), norms)
-            by_shift.append((shift, *weights_and_evidence(energies, heat)))
-        odds = torch.softmax(torch.stack([log for *_, log in by_shift]), dim=0)
-        shifted, within, traces, shares = [], [], [], []
-        for shift, weight, _ in by_shift:
-            coefficients, share = orbits.weighted_sum(weight), weight.sum(dim=(0, 1))
-            shifted.append(torch.roll(orbits.basis.render(coefficients[None])[0], shift, (0, 1)))
-            drawn, times = draws(weight, DRAWS).unique_consecutive(return_counts=True)
-            squares = (torch.roll(orbits.basis.render(elements(orbits, drawn)), shift, (1, 2)) - shifted[-1]).square()
+        shifts = self._shifts(matched, heat, transfer)
+        means, drawn, times, logs, shares = [], [], [], [], []
+        for down, right in shifts:
+            energies = energies_of(orbits, np.roll(matched, (-down, -right), (0, 1)), norms)
+            energies, which = contenders(energies, heat)
+            weight, log = weights_and_evidence(energies, heat)
+            means.append(orbits.weighted_sum(weight, which))
+            where, number = draws(weight, DRAWS).unique_consecutive(return_counts=True)
+            drawn.append(elements(orbits, where // len(which) * len(orbits) + which[where % len(which)]))
+            times.append(number)
+            logs.append(log)
+            shares.append(torch.zeros_like(orbits.norms).index_copy_(0, which, weight.sum(dim=(0, 1))))
+        odds = torch.softmax(torch.stack(logs), dim=0)
+        return Found(shifts, odds, torch.stack(shares), times, torch.cat([torch.stack(means), *drawn]))
+
+    def _rendered(self, found: list[Found]) -> Iterator[Posterior]:
+        if not found:
+            return
+        images = self.orbits.basis.render(torch.cat([one.coefficients for one in found]))
+        for one, its in zip(found, images.split([len(one.coefficients) for one in found]), strict=True):
+            yield self._posterior(one, its)
+
+    def _posterior(self, found: Found, images: torch.Tensor) -> Posterior:
+        """What was found, with images (S + all draws, L, L) of its coefficients."""
+        odds, n = found.odds, len(found.shifts)
+        means = torch.stack(
+            [torch.roll(one, shift, (0, 1)) for one, shift in zip(images[:n], found.shifts, strict=True)]
+        )
+        within = []
+        drawn = images[n:].split([len(times) for times in found.times])
+        for mean, shift, times, some in zip(means, found.shifts, found.times, drawn, strict=True):
+            squares = (torch.roll(some, shift, (1, 2)) - mean).square()
             within.append(torch.tensordot(times / DRAWS, squares, 1))
-            traces.append(share @ orbits.norms - coefficients.abs().square().sum())
-            shares.append(share)
-        means = torch.stack(shifted)
         mean = torch.tensordot(odds, means, 1)
         between = torch.tensordot(odds, (means - mean).square(), 1)
         deviation = (torch.tensordot(odds, torch.stack(within), 1) + between).sqrt()
-        variance = max(float(odds @ torch.stack(traces) + between.sum()), 0.0)
-        share = torch.tensordot(odds, torch.stack(shares), 1)  # the weight of each training image
+        traces = found.shares @ self.orbits.norms - found.coefficients[:n].abs().square().sum(dim=1)
+        variance = max(float(odds @ traces + between.sum()), 0.0)
+        share = torch.tensordot(odds, found.shares, 1)  # the weight of each training image
         conformations = torch.bincount(self.labels, share.double(), self.conformations).cpu().numpy()
         effective = float(1 / share.square().sum())
         return Posterior(mean.cpu().numpy(), deviation.cpu().numpy(), variance, conformations, effective)
@@ -92,8 +141,7 @@ class Mixture:
         energies = energies_of(self.orbits, *seen_through(self.orbits, image, transfer))
         if without is not None:
             energies[:, :, without] = -torch.inf
-        means = [self.orbits.weighted_sum(weights(energies, sigma, self.tau * width)) for width in widths]
-        return self.orbits.basis.render(torch.stack(means)).cpu().numpy()
+        return at_taus(self.orbits, energies, sigma, [self.tau * width for width in widths]).cpu().numpy()
 
     def _shifts(self, matched: np.ndarray, heat: float, transfer: np.ndarray | None) -> list[tuple[int, int]]:
         """The shifts (down, right) in px that a few exemplars at few angles don't rule out, the likeliest first."""
@@ -133,11 +181,16 @@ def errors(
     mse = np.zeros((len(noisy), len(taus)))
     for row, (image, level, target) in enumerate(zip(noisy, sigma, truth, strict=True)):
         energies = energies_of(orbits, *seen_through(orbits, image, None if transfers is None else transfers[row]))
-        for k, tau in enumerate(taus):
-            mean = orbits.weighted_sum(weights(energies, level, tau))
-            rendered = orbits.basis.render(mean[None])[0].cpu().numpy()
-            mse[row, k] = np.mean((rendered - target) ** 2)
+        mse[row] = np.mean((at_taus(orbits, energies, level, taus).cpu().numpy() - target) ** 2, axis=(1, 2))
     return mse
+
+
+def at_taus(orbits: Orbits, energies: torch.Tensor, sigma: float, taus: Sequence[float]) -> torch.Tensor:
+    """Posterior means (len(taus), L, L) by the energies (2, angles, n) of one image."""
+    heats = [float(sigma) ** 2 * tau for tau in taus]
+    energies, which = contenders(energies, max(heats))
+    means = [orbits.weighted_sum(weights_and_evidence(energies, heat)[0], which) for heat in heats]
+    return orbits.basis.render(torch.stack(means))
 
 
 def truncated(orbits: Orbits, images: np.ndarray) -> np.ndarray:
@@ -157,13 +210,16 @@ def energies_of(orbits: Orbits, matched: np.ndarray, norms: torch.Tensor) -> tor
     return orbits.inner_products(orbits.basis.coefficients(matched[None])[0]).sub_(norms / 2)
 
 
-def weights(energies: torch.Tensor, sigma: float, tau: float) -> torch.Tensor:
-    """w ∝ exp(energy / (σ²τ)), of sum 1; the largest exponent is taken off first, so nothing overflows."""
-    return weights_and_evidence(energies, float(sigma) ** 2 * tau)[0]
+def contenders(energies: torch.Tensor, heat: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of energies (2, angles, n) those of the exemplars that may get some weight, (2, angles, m), and their positions (m,)."""
+    best = energies.amax(dim=(0, 1))
+    which = torch.nonzero(best >= best.max() - NO_CONTENDER * heat)[:, 0]
+    return energies.index_select(2, which), which
 
 
 def weights_and_evidence(energies: torch.Tensor, heat: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights w ∝ exp(energy / heat), of sum 1, and log Σ exp(energy / heat).
+    """Weights w ∝ exp(energy / heat), of sum 1, and log Σ exp(energy / heat). The largest exponent is taken off first, so
+    nothing overflows.
 
     No weight is below exp(−NOTHING) of the largest, which changes nothing that is seen: processors are many times slower with
     numbers that are too small for their usual form.

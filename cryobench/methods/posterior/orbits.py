@@ -14,7 +14,7 @@ import numpy as np
 import scipy.fft
 import torch
 
-from cryobench.methods.posterior.by_order import ByOrder
+from cryobench.methods.posterior.by_order import ALL, ByOrder
 from cryobench.methods.posterior.steerable import SteerableBasis
 
 NEGLIGIBLE = 1e-6  # total weight of the images that a weighted sum may leave out
@@ -44,11 +44,11 @@ class Orbits:
         """(mirrors, angles, images)."""
         return 2, self.angles, len(self)
 
-    def inner_products(self, image: torch.Tensor) -> torch.Tensor:
-        """⟨y, element⟩ of one image's coefficients (K,) with all elements: (2, angles, n) float32."""
+    def inner_products(self, image: torch.Tensor, chosen: slice = ALL) -> torch.Tensor:
+        """⟨y, element⟩ of one image's coefficients (K,) with all elements, or those of some images: (2, angles, n) float32."""
         vectors = torch.stack([image.real, image.imag]) * (self.angles / 2)
-        series = vectors.new_zeros((2, self.angles // 2 + 1, len(self)), dtype=torch.complex64)
-        real, imaginary = self.real.times_left(vectors), self.imaginary.times_left(vectors)
+        real, imaginary = self.real.times_left(vectors, chosen), self.imaginary.times_left(vectors, chosen)
+        series = vectors.new_zeros((2, self.angles // 2 + 1, real.shape[2]), dtype=torch.complex64)
         series[0, self.real.orders] = torch.complex(real[:, 0] + imaginary[:, 1], imaginary[:, 0] - real[:, 1])
         series[1, self.real.orders] = torch.complex(real[:, 0] - imaginary[:, 1], -imaginary[:, 0] - real[:, 1])
         series[:, 0] *= 2  # irfft counts every order but 0 twice
@@ -62,11 +62,13 @@ class Orbits:
                 total += ((gram @ part) * part).sum(dim=0)
         return total
 
-    def weighted_sum(self, weights: torch.Tensor) -> torch.Tensor:
-        """Σ w·element over all elements: weights (2, angles, n), none below 0, of sum about 1 → coefficients (K,)."""
+    def weighted_sum(self, weights: torch.Tensor, which: torch.Tensor | None = None) -> torch.Tensor:
+        """Σ w·element over all elements, or those of the images `which` (m,), by their positions: weights (2, angles, n or m),
+        none below 0, of sum about 1 → coefficients (K,)."""
         heavy = torch.nonzero(weights.sum(dim=(0, 1)) > NEGLIGIBLE / len(self))[:, 0]
         turned = torch.fft.rfft(weights[:, :, heavy], dim=1).conj()  # Σ_t w exp(i m α_t), (2, orders, heavy)
         turned = turned[:, self.real.orders]
+        heavy = heavy if which is None else which[heavy]
         both, odds = torch.view_as_real(turned[0] + turned[1]), torch.view_as_real(turned[0] - turned[1])
         real, imaginary = self.real.times_right(both, heavy), self.imaginary.times_right(odds, heavy)
         return torch.complex(real[:, 0] - imaginary[:, 1], real[:, 1] + imaginary[:, 0])
