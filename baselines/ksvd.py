@@ -46,7 +46,7 @@ class KSVD(ImageByImage):
     sparsity: int = 1
     gain: float = 1.15
 
-    prefer: ClassVar[str] = "processes"  # much of it is many small steps in Python
+    prefer: ClassVar[str] = "processes"  # dictlearn holds Python's lock
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -109,6 +109,7 @@ class KSVD(ImageByImage):
         learning = DictionaryLearning(
             self.atoms,
             fit_algorithm="ksvd",
+            n_nonzero_coefs=1,  # not used, but its default has to be below the number of atoms
             transform_algorithm=lambda rows, atoms, **_: np.concatenate(
                 [self.encode(part, atoms) for part in chunks(rows)]
             ),

@@ -124,6 +124,11 @@ def test_ksvd_learns_from_its_seed_alone(images):
     assert rmse[-1] < rmse[0]
 
 
+def test_ksvd_works_with_fewer_atoms_than_a_patch_may_have(images):
+    method = fitted("ksvd", images, atoms=5, gain=0.5)
+    assert mse(method, images) < mse(Noisy(), images)
+
+
 def test_a_fixed_sparsity_needs_no_sigma(images):
     method = fitted("ksvd", images, coding="sparsity", sigma="known")
     assert not method.side_information

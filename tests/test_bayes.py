@@ -99,21 +99,15 @@ def test_the_bank_shows_each_cell_as_its_orientation_is_projected(bayes, volumes
         assert np.corrcoef(seen.ravel(), image.ravel())[0, 1] > 0.99
 
 
-@pytest.mark.parametrize("far", [3.0, sampling.LEFT_OUT])
-def test_the_likely_cells_are_those_among_all(bayes, case, monkeypatch, far):
+def test_cells_are_compared_with_an_image_in_parts(bayes, case, monkeypatch):
     _, noisy, sigma, _ = case
     bank = bayes.sampler.bank
     inner = bank.inner_products(bank.basis.coefficients(noisy[:1])[0])
-    log = ((inner - bank.norms / 2) / (bayes.temper * sigma[0] ** 2)).flatten()
-    expected = torch.nonzero(log > log.max() - far)[:, 0]
-    assert 0 < len(expected) < len(log)
+    at_once = ((inner - bank.norms / 2) / (bayes.temper * sigma[0] ** 2)).flatten()
     monkeypatch.setattr(sampling, "PART", len(bank) // 3)
-    cells, found = bayes.sampler._likely(noisy[0], sigma[0] ** 2, bank.norms, far)
-    torch.testing.assert_close(cells, expected)
-    torch.testing.assert_close(found, log[expected])
-    mean = bank.basis.render(bank.weighted_sum(log.softmax(dim=0).view(bank.shape))[None])[0]
-    if far == sampling.LEFT_OUT:
-        np.testing.assert_allclose(bayes.sampler._mean(cells, found), mean.numpy(), atol=1e-3)
+    torch.testing.assert_close(
+        bayes.sampler._tempered(noisy[0], sigma[0] ** 2, bank.norms), at_once, rtol=1e-5, atol=1e-4
+    )
 
 
 def test_weighted_draws_give_the_direct_sums_of_a_discrete_posterior(volumes):

@@ -10,6 +10,7 @@ from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import BadImages, InputError
 from cryobench.evaluation.metrics import mse
+from cryobench.methods.posterior import mixture
 from cryobench.methods.posterior.exemplar import Exemplar
 from cryobench.methods.posterior.mixture import Mixture, contenders, draws, elements, weights_and_evidence
 from cryobench.noise.background import border_sigma
@@ -140,8 +141,23 @@ def test_who_is_no_contender_has_next_to_no_weight():
         assert float(exact[:, :, which].sum()) == pytest.approx(1, abs=1e-9)
 
 
-def test_images_are_denoised_alike_in_any_company(fitted, images):
-    """Also where the contenders are few, and several images are rendered together."""
+def test_it_equals_brute_force_where_contenders_are_few(fitted, images):
+    method = copy(fitted)
+    method.sigma = "0.35"
+    noisy = images["test"].noisy(slice(0, 3))
+    for image, ours in zip(noisy, method.denoise(noisy), strict=True):
+        orbits, heat = method.mixture.orbits, 0.35**2 * method.mixture.tau
+        energies = orbits.inner_products(orbits.basis.coefficients(image[None])[0]) - orbits.norms / 2
+        assert 1 < len(contenders(energies, heat)[1]) < len(orbits)
+        stack, weight, _ = rendered(method, 0.35, image)
+        direct = np.tensordot(weight, stack, axes=1)
+        assert np.linalg.norm(ours - direct) < 2e-4 * np.linalg.norm(direct)
+
+
+@pytest.mark.parametrize("rendered_together", [1, 40, 128])
+def test_images_are_denoised_alike_in_any_company(fitted, images, monkeypatch, rendered_together):
+    """Also where several are rendered together, or one by one."""
+    monkeypatch.setattr(mixture, "RENDERED", rendered_together)
     noisy = images["test"].noisy(slice(0, 6))
     for sigma in ("0.1", "0.5"):
         method = copy(fitted)

@@ -24,7 +24,7 @@ BASIS_IMAGES = 2000  # training images that the basis is learnt from
 BATCH = 256  # training images read at a time
 NOTHING = 80.0  # powers of e below the largest weight
 NO_CONTENDER = 30.0  # the same, of an exemplar's best element, if it is to be left out: a million are 1e-7 of the sum
-RENDERED = 128  # images rendered in one product, or some more
+RENDERED = 128  # images rendered in one product, or some more; where an image has many shifts, up to 16 times as many
 DRAWS = 128  # from a posterior, for the standard deviation of pixels
 # A shift search: how many exemplars and angles are enough to rule a shift out, by how much, and how many may be left.
 GLANCE, GLANCE_ANGLES, RULED_OUT, KEPT = 500, 72, 12.0, 16
@@ -43,15 +43,15 @@ class Posterior:
 
 
 @dataclass(frozen=True)
-class Found:
-    """One image among the elements, at each of S shifts that it may have.
+class ByShift:
+    """What is known of one image at each of S shifts that it may have.
 
-    odds (S,): how probable each shift is; shares (S, n): weights of the exemplars; coefficients: S means, then the draws of each
-    shift, (S + draws, K); times: how often each draw was drawn.
+    probabilities (S,) of the shifts; shares (S, n), the exemplars' weights; coefficients (S + d, K): S means, then d draws,
+    those of the first shift first; times: S lists of how often each was drawn.
     """
 
     shifts: list[tuple[int, int]]
-    odds: torch.Tensor
+    probabilities: torch.Tensor
     shares: torch.Tensor
     times: list[torch.Tensor]
     coefficients: torch.Tensor
@@ -73,17 +73,17 @@ class Mixture:
     def posteriors(self, seen: Iterable[tuple[np.ndarray, float, np.ndarray | None]]) -> Iterator[Posterior]:
         """Of noisy images (L, L), each with its σ and the transfer function (L, L/2+1) that it was seen through, or None.
 
-        What is to be seen of several images is rendered together: one product reads the basis as often as many do.
+        What is to be seen of several images is rendered together, so that the basis is read once for all of them.
         """
-        waiting: list[Found] = []
+        waiting: list[ByShift] = []
         for image, sigma, transfer in seen:
-            waiting.append(self._found(image, sigma, transfer))
+            waiting.append(self._by_shift(image, sigma, transfer))
             if sum(len(one.coefficients) for one in waiting) >= RENDERED:
                 yield from self._rendered(waiting)
                 waiting = []
         yield from self._rendered(waiting)
 
-    def _found(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None) -> Found:
+    def _by_shift(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None) -> ByShift:
         orbits, heat = self.orbits, float(sigma) ** 2 * self.tau
         matched, norms = seen_through(orbits, image, transfer)
         shifts = self._shifts(matched, heat, transfer)
@@ -98,19 +98,19 @@ class Mixture:
             times.append(number)
             logs.append(log)
             shares.append(torch.zeros_like(orbits.norms).index_copy_(0, which, weight.sum(dim=(0, 1))))
-        odds = torch.softmax(torch.stack(logs), dim=0)
-        return Found(shifts, odds, torch.stack(shares), times, torch.cat([torch.stack(means), *drawn]))
+        probabilities = torch.softmax(torch.stack(logs), dim=0)
+        return ByShift(shifts, probabilities, torch.stack(shares), times, torch.cat([torch.stack(means), *drawn]))
 
-    def _rendered(self, found: list[Found]) -> Iterator[Posterior]:
+    def _rendered(self, found: list[ByShift]) -> Iterator[Posterior]:
         if not found:
             return
         images = self.orbits.basis.render(torch.cat([one.coefficients for one in found]))
         for one, its in zip(found, images.split([len(one.coefficients) for one in found]), strict=True):
             yield self._posterior(one, its)
 
-    def _posterior(self, found: Found, images: torch.Tensor) -> Posterior:
-        """What was found, with images (S + all draws, L, L) of its coefficients."""
-        odds, n = found.odds, len(found.shifts)
+    def _posterior(self, found: ByShift, images: torch.Tensor) -> Posterior:
+        """Of one image, with the images (S + d, L, L) of its coefficients."""
+        probabilities, n = found.probabilities, len(found.shifts)
         means = torch.stack(
             [torch.roll(one, shift, (0, 1)) for one, shift in zip(images[:n], found.shifts, strict=True)]
         )
@@ -119,12 +119,12 @@ class Mixture:
         for mean, shift, times, some in zip(means, found.shifts, found.times, drawn, strict=True):
             squares = (torch.roll(some, shift, (1, 2)) - mean).square()
             within.append(torch.tensordot(times / DRAWS, squares, 1))
-        mean = torch.tensordot(odds, means, 1)
-        between = torch.tensordot(odds, (means - mean).square(), 1)
-        deviation = (torch.tensordot(odds, torch.stack(within), 1) + between).sqrt()
+        mean = torch.tensordot(probabilities, means, 1)
+        between = torch.tensordot(probabilities, (means - mean).square(), 1)
+        deviation = (torch.tensordot(probabilities, torch.stack(within), 1) + between).sqrt()
         traces = found.shares @ self.orbits.norms - found.coefficients[:n].abs().square().sum(dim=1)
-        variance = max(float(odds @ traces + between.sum()), 0.0)
-        share = torch.tensordot(odds, found.shares, 1)  # the weight of each training image
+        variance = max(float(probabilities @ traces + between.sum()), 0.0)
+        share = torch.tensordot(probabilities, found.shares, 1)  # the weight of each training image
         conformations = torch.bincount(self.labels, share.double(), self.conformations).cpu().numpy()
         effective = float(1 / share.square().sum())
         return Posterior(mean.cpu().numpy(), deviation.cpu().numpy(), variance, conformations, effective)
@@ -186,8 +186,8 @@ def errors(
 
 
 def at_taus(orbits: Orbits, energies: torch.Tensor, sigma: float, taus: Sequence[float]) -> torch.Tensor:
-    """Posterior means (len(taus), L, L) by the energies (2, angles, n) of one image. All exemplars contend: without some of them
-    the last digits would differ, and committed U-Nets learnt from these."""
+    """Posterior means (len(taus), L, L) by the energies (2, angles, n) of one image."""
+    # All exemplars contend: without some the last digits would differ, and committed U-Nets learnt from these.
     heats = [float(sigma) ** 2 * tau for tau in taus]
     means = [orbits.weighted_sum(weights_and_evidence(energies, heat)[0]) for heat in heats]
     return orbits.basis.render(torch.stack(means))
@@ -211,7 +211,8 @@ def energies_of(orbits: Orbits, matched: np.ndarray, norms: torch.Tensor) -> tor
 
 
 def contenders(energies: torch.Tensor, heat: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of energies (2, angles, n) those of the exemplars that may get some weight, (2, angles, m), and their positions (m,)."""
+    """Of energies (2, angles, n) those of the exemplars within NO_CONTENDER of the best, (2, angles, m), and their positions
+    (m,)."""
     best = energies.amax(dim=(0, 1))
     which = torch.nonzero(best >= best.max() - NO_CONTENDER * heat)[:, 0]
     return energies.index_select(2, which), which

@@ -45,7 +45,8 @@ class Orbits:
         return 2, self.angles, len(self)
 
     def inner_products(self, image: torch.Tensor, chosen: slice = ALL) -> torch.Tensor:
-        """⟨y, element⟩ of one image's coefficients (K,) with all elements, or those of some images: (2, angles, n) float32."""
+        """⟨y, element⟩ of one image's coefficients (K,) with the elements of all images, or of c `chosen`: (2, angles, n or c)
+        float32."""
         vectors = torch.stack([image.real, image.imag]) * (self.angles / 2)
         real, imaginary = self.real.times_left(vectors, chosen), self.imaginary.times_left(vectors, chosen)
         series = vectors.new_zeros((2, self.angles // 2 + 1, real.shape[2]), dtype=torch.complex64)

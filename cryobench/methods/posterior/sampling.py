@@ -33,9 +33,8 @@ FOR_BASIS = 2000  # views from which the principal components are taken
 BATCH = 256  # views projected at a time
 # Of the ten images of 128 px furthest above their predicted error, one had its conformation missed with 1 and found with 2.
 FLATTER = 2.0
-PART = 2048  # views compared with an image at a time
+PART = 4096  # views compared with an image at a time, which stay in a cache
 LEFT_OUT = 25.0  # cells so far below the best, in powers of e, are never drawn: of 10⁷ cells they hold less than 2e-4
-NEXT_TO_NOTHING = 40.0  # and these less than 1e-10
 
 
 class Sampler:
@@ -104,41 +103,28 @@ class Sampler:
         def seen(clean: np.ndarray) -> np.ndarray:
             return clean if transfer is None else through(clean[None], transfer)[0]
 
-        plain, variance = uncut(image, sigma, seen(self.typical))
-        if variance > sigma**2:  # a cut image is looked at once more, around what the first look says it is
-            first = self._mean(*self._likely(seen(plain), variance, norms, NEXT_TO_NOTHING))
-            plain, variance = uncut(image, sigma, seen(first))
-        cells, log = self._likely(seen(plain), variance, norms, LEFT_OUT)
-        return cells.cpu().numpy(), torch.log_softmax(log.double(), dim=0).cpu().numpy()
+        def tempered_around(clean: np.ndarray) -> tuple[torch.Tensor, float]:
+            plain, variance = uncut(image, sigma, seen(clean))
+            return self._tempered(seen(plain), variance, norms), variance
 
-    def _likely(
-        self, matched: np.ndarray, variance: float, norms: torch.Tensor, far: float
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cells that are not `far` below the best, ascending, and log likelihood / temper at their centres, from T y (L, L) and
-        ‖T x‖² (n,), which is taken as the same all along an orbit. Views go by in parts that stay in a cache."""
+        tempered, variance = tempered_around(self.typical)
+        if variance > sigma**2:  # a cut image is looked at once more, around what the first look says it is
+            first = torch.softmax(tempered, dim=0).view(bank.shape)
+            tempered, _ = tempered_around(bank.basis.render(bank.weighted_sum(first)[None])[0].cpu().numpy())
+        cells = torch.nonzero(tempered >= tempered.max() - LEFT_OUT)[:, 0]
+        return cells.cpu().numpy(), torch.log_softmax(tempered[cells].double(), dim=0).cpu().numpy()
+
+    def _tempered(self, matched: np.ndarray, variance: float, norms: torch.Tensor) -> torch.Tensor:
+        """log likelihood / temper at the centre of every cell, flat, from T y (L, L) and ‖T x‖² (n,), which is taken as the
+        same all along an orbit."""
         bank, image = self.bank, self.bank.basis.coefficients(matched[None])[0]
         heat = self.settings.temper * (FLATTER if self.adapts else 1.0) * float(variance)
-        best, cells, energies = norms.new_tensor(-torch.inf), [], []
-        for start in range(0, len(bank), step := len(bank) if norms.is_cuda else PART):
+        tempered = norms.new_empty(bank.shape)
+        step = len(bank) if norms.is_cuda else PART
+        for start in range(0, len(bank), step):
             part = slice(start, start + step)
-            of_part = bank.inner_products(image, part).sub_(norms[part] / 2).mT  # the order that FFTs leave them in
-            best = torch.maximum(best, of_part.max())
-            mirrored, view, angle = torch.nonzero(of_part > best - far * heat, as_tuple=True)
-            cells.append((mirrored * bank.angles + angle) * len(bank) + start + view)
-            energies.append(of_part[mirrored, view, angle])
-        found, log = torch.cat(cells), torch.cat(energies) / heat
-        likely = torch.nonzero(log > log.max() - far)[:, 0]
-        likely = likely[found[likely].argsort()]
-        return found[likely], log[likely]
-
-    def _mean(self, cells: torch.Tensor, log: torch.Tensor) -> np.ndarray:
-        """The mean of the clean images at the centres of cells, by the log of their weights: (L, L)."""
-        n = len(self.bank)
-        views, place = torch.unique(cells % n, return_inverse=True)
-        weights = log.new_zeros((2 * self.bank.angles, len(views)))
-        weights[cells // n, place] = torch.softmax(log, dim=0)
-        coefficients = self.bank.weighted_sum(weights.unflatten(0, (2, self.bank.angles)), views)
-        return self.bank.basis.render(coefficients[None])[0].cpu().numpy()
+            torch.div(bank.inner_products(image, part).sub_(norms[part] / 2), heat, out=tempered[:, :, part])
+        return tempered.flatten()
 
     def _poses(self, chosen: np.ndarray, uniform: np.ndarray) -> DrawnPoses:
         """A pose within each of the cells `chosen` (n,), at `uniform` (n, 3)."""
