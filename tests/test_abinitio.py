@@ -24,13 +24,13 @@ from cryobench.methods.posterior.abinitio import AbInitio
 from cryobench.methods.posterior.align import align, hand, turned
 from cryobench.methods.posterior.band import Band, Places, band_of
 from cryobench.methods.posterior.confirmed import confirmed
+from cryobench.methods.posterior.fourier_bessel import fourier_bessel
 from cryobench.methods.posterior.half_maps import HalfMaps, Part, half_maps, masked
 from cryobench.methods.posterior.halves import Halves
 from cryobench.methods.posterior.orbits import angles_of
 from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture, Sums
 from cryobench.methods.posterior.seen import cropped, rings_of
 from cryobench.methods.posterior.so3_grid import hemisphere
-from cryobench.methods.posterior.steerable import fourier_bessel
 from cryobench.methods.posterior.structure import (
     Structure,
     ViewGrid,

@@ -20,12 +20,12 @@ from cryobench.methods.learned.unet import UNet
 from cryobench.methods.posterior.band import band_of, places
 from cryobench.methods.posterior.bayes import Bayes
 from cryobench.methods.posterior.exemplar import Exemplar
+from cryobench.methods.posterior.fourier_bessel import fourier_bessel
 from cryobench.methods.posterior.half_maps import HalfMaps
 from cryobench.methods.posterior.orbits import Orbits
 from cryobench.methods.posterior.pose_mixture import Contrast
 from cryobench.methods.posterior.rebuilt import Rebuilt
 from cryobench.methods.posterior.refined import Refined
-from cryobench.methods.posterior.steerable import fourier_bessel
 from cryobench.methods.posterior.structure import Structure, iterate, poses_of
 from cryobench.methods.posterior.wiener import Wiener
 from cryobench.noise.ctf import Ctf

@@ -12,8 +12,8 @@ from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import InputError
 from cryobench.evaluation.metrics import mse
+from cryobench.methods.posterior.fourier_bessel import fourier_bessel
 from cryobench.methods.posterior.linear import Filter
-from cryobench.methods.posterior.steerable import fourier_bessel
 from cryobench.methods.posterior.wiener import Wiener
 from cryobench.noise.gaussian import Gaussian
 

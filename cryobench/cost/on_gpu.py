@@ -97,8 +97,8 @@ def expectation_at_once(config: dict, method) -> Ratio:
 
     from cryobench.methods.device import compute_device
     from cryobench.methods.posterior.band import Band
+    from cryobench.methods.posterior.fourier_bessel import fourier_bessel
     from cryobench.methods.posterior.pose_mixture import Contrast, PoseMixture
-    from cryobench.methods.posterior.steerable import fourier_bessel
     from cryobench.methods.posterior.structure import batch_of, mixture, poses_of
 
     device, size = compute_device(setting(config, None, False).accelerator), config["data"]["image_size"]

@@ -4,8 +4,9 @@ Of training a GAN: Lightning's loop as a run goes through it, a bare loop of the
 released code (facts from reading it: the generator's pass is made anew for each of the two steps, and the discriminator's step
 lets its gradient run into the generator; tensors are contiguous). Of the bare loop: what it gains by keeping memory between
 steps and what by Adam's fused step, and its share of what the same core does in a product of matrices. The same share of ab
-initio's step of expectation, where its time goes. Of images inserted into a volume: torch-fourier-slice. Of several images'
-products with exemplars: one image after the other. Of projections: ASPIRE's simulation, if it is installed.
+initio's step of expectation, where its time goes. Of images inserted into a volume: torch-fourier-slice. Of images in a steerable
+basis: its functions at every pixel. Of several images' products with exemplars: one image after the other. Of projections:
+ASPIRE's simulation, if it is installed.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def all_of(overrides: list[str]) -> Iterator[Ratio]:
     yield in_turn(f"{what}, bare loop", "products of matrices", "GFLOP/s", *counted)
     yield expectation(np.asarray(pairs.volumes[0]))
     yield insertions(pairs.test.clean[:INSERTED], pairs.test.rotations)
+    yield in_a_basis(train.clean()[:INSERTED])
     yield batch_of_images(train.clean())
     if find_spec("aspire"):
         yield projections(np.asarray(pairs.volumes[0]), pairs.test.rotations)
@@ -173,8 +175,8 @@ def expectation(volume: np.ndarray) -> Ratio:
     """
     from cryobench.methods.posterior.abinitio import AbInitio
     from cryobench.methods.posterior.band import band_of
+    from cryobench.methods.posterior.fourier_bessel import fourier_bessel
     from cryobench.methods.posterior.pose_mixture import Contrast
-    from cryobench.methods.posterior.steerable import fourier_bessel
     from cryobench.methods.posterior.structure import mixture, poses_of
 
     size, n = volume.shape[-1], 16
@@ -217,13 +219,35 @@ def insertions(images: np.ndarray, rotations: np.ndarray) -> Ratio:
     return in_turn(f"{n} images inserted, {size} px", "torch-fourier-slice", "images/s", of_ours, of_package)
 
 
+def in_a_basis(images: np.ndarray) -> Ratio:
+    """Images (n, L, L) as coefficients in a Fourier-Bessel basis and back, beside the same functions kept at every pixel."""
+    from cryobench.methods.posterior.every_pixel import EveryPixel
+    from cryobench.methods.posterior.fourier_bessel import fourier_bessel
+    from cryobench.methods.posterior.steerable import SteerableBasis
+
+    basis, there = fourier_bessel(images.shape[-1]), torch.from_numpy(images.copy())
+    plain = EveryPixel(basis.orders, basis.functions, basis.blocks)
+
+    def speed(basis: SteerableBasis) -> Callable[[], float]:
+        def timed() -> float:
+            start = time.process_time()
+            basis.render(basis.coefficients(there))
+            return len(there) / (time.process_time() - start)
+
+        return timed
+
+    what = f"{len(there)} images in a steerable basis and back, {basis.size} px, an eighth of the disc kept"
+    return in_turn(what, "every pixel", "images/s", speed(basis), speed(plain))
+
+
 def batch_of_images(images: np.ndarray) -> Ratio:
     """Products of images with all exemplars within the orders of a steerable basis, BATCH at a time, beside one by one.
 
     What a batch may speed up in the exemplars' posterior. images (n, L, L), clean; exemplars are these over and over.
     """
     from cryobench.methods.posterior.by_order import ByOrder
-    from cryobench.methods.posterior.steerable import fourier_bessel, principal
+    from cryobench.methods.posterior.fourier_bessel import fourier_bessel
+    from cryobench.methods.posterior.steerable import principal
 
     size, clean = images.shape[-1], torch.from_numpy(images.copy())
     basis = principal(fourier_bessel(size), [clean], COMPONENTS)

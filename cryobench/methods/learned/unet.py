@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 WIDTHS = (0.5, 1.0, 2.0)  # of the guide's posteriors, times the exemplars' own τ
 BATCH = 256  # images whose guides are made at a time
+COMMITTED = 128  # px of the largest images whose U-Nets are committed: their guides keep their last digits
 MIDDLE = 2  # the input's channel that the net adds to: the noisy image comes first
 
 
@@ -85,6 +86,7 @@ class UNet(Trained):
         if not self.exemplar:
             return super().fit_in_folder(train)
         self.exemplar.setting = self.setting
+        self.exemplar.folded = train.image_size > COMMITTED
         self.exemplar.fit(train)
         self.exemplars = train.indices
         folder = self.folder / "guides"

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from cryobench.data.io.stack import resample
+from cryobench.methods.posterior.fourier_bessel import fourier_bessel
 from cryobench.methods.posterior.seen import Seen, cropped, rings_of
-from cryobench.methods.posterior.steerable import SteerableBasis, fourier_bessel
+from cryobench.methods.posterior.steerable import SteerableBasis
 from cryobench.noise.ctf import through
 
 READ = 256  # images read at a time

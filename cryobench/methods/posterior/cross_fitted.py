@@ -16,8 +16,8 @@ import torch
 
 from cryobench.data.io.stack import resample
 from cryobench.methods.posterior.band import Band, Places, band_of, places
+from cryobench.methods.posterior.fourier_bessel import fourier_bessel
 from cryobench.methods.posterior.pose_mixture import PoseMixture
-from cryobench.methods.posterior.steerable import fourier_bessel
 from cryobench.methods.posterior.structure import Structure, likely_views, mixture_of, poses_of, shifts_of
 
 COARSE = 24  # px at which the views are found that are worth a closer look

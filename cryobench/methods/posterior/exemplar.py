@@ -60,6 +60,7 @@ class Exemplar(WithSigma, Imaging):
             if not getattr(self, name) or min(getattr(self, name)) < 1:
                 raise InputError(f"method.{name}: expected a list of numbers above 0, got {getattr(self, name)}")
         self.mixture: Mixture | None = None
+        self.folded = True  # the basis; whether its last digits may differ from those of committed trainings
 
     @property
     def side_information(self) -> frozenset[str]:
@@ -72,7 +73,7 @@ class Exemplar(WithSigma, Imaging):
         """
         from cryobench.methods.device import compute_device
         from cryobench.methods.posterior import mixture
-        from cryobench.methods.posterior.steerable import fourier_bessel
+        from cryobench.methods.posterior.fourier_bessel import fourier_bessel
 
         train = train.subset(slice(0, self.n_exemplars))
         held = min(self.n_validation, len(train) // 2)
@@ -86,7 +87,8 @@ class Exemplar(WithSigma, Imaging):
             train.hints(self.side_information, check),
         )
         sigma, transfers = self.noise_level(noisy, hints), self.transfers(hints.get("ctf"), held, train.image_size)
-        general = fourier_bessel(train.image_size, device=compute_device(self.setting.accelerator))
+        device = compute_device(self.setting.accelerator)
+        general = fourier_bessel(train.image_size, device=device, folded=self.folded)
         taus = TAUS if self.tau is None else (self.tau,)
 
         tried: dict[tuple[int, int, float], float] = {}

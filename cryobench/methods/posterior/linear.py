@@ -26,7 +26,7 @@ from cryobench.noise.ctf import through
 
 def moments(basis: SteerableBasis, batches: Iterable[np.ndarray]) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
     """μ (K,) float64 and m → C_m (k, k) float64 of images, batches of (b, L, L), in all rotations and mirrors."""
-    total, n = torch.zeros(len(basis), dtype=torch.complex128, device=basis.functions.device), 0
+    total, n = torch.zeros(len(basis), dtype=torch.complex128, device=basis.device), 0
     second = {m: torch.zeros((), device=total.device) for m in basis.blocks}
     for batch in batches:
         n += len(batch)
@@ -53,9 +53,9 @@ class Filter:
     ):
         self.basis, self.mean, self.filters, lost = basis, mean, {}, 0.0
         self.covariances, self.variance = covariances, variance
-        real, imaginary = (part.double() for part in basis.functions.chunk(2))
-        for m, block in basis.blocks.items():
-            noise = variance * (real[block] @ real[block].T + imaginary[block] @ imaginary[block].T)
+        for m in basis.blocks:
+            real, imaginary = basis.of_order(m).double().chunk(2)
+            noise = variance * (real @ real.T + imaginary @ imaginary.T)
             self.filters[m] = torch.linalg.solve(covariances[m] + noise, covariances[m]).T  # both are symmetric
             lost += float(torch.trace(covariances[m] - self.filters[m] @ covariances[m]))
         self.functions = len(basis) + int((basis.orders > 0).sum())

@@ -114,7 +114,7 @@ class PoseMixture:
         self.basis, self.views, self.contrast, self.power, self.prior = basis, views, contrast, power, prior
         self.angles = angles_of(basis, angles)
         self.norms = views.abs().square().sum(dim=1)
-        self.whole = float(basis.functions[0].sum())  # the coefficient of the image 1: L or −L
+        self.whole = basis.whole  # the coefficient of the image 1
         self.masses = views[:, 0].real * self.whole  # ⟨1, x⟩
         self.at_once = at_once
 

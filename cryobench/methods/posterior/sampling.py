@@ -20,10 +20,11 @@ import torch
 from cryobench.data.project import Projector
 from cryobench.methods.device import compute_device
 from cryobench.methods.posterior.adaptive import DrawnPoses, Proposals, draw
+from cryobench.methods.posterior.fourier_bessel import fourier_bessel
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut
 from cryobench.methods.posterior.orbits import Orbits
 from cryobench.methods.posterior.so3_grid import hemisphere
-from cryobench.methods.posterior.steerable import fourier_bessel, principal
+from cryobench.methods.posterior.steerable import principal
 from cryobench.noise.ctf import through
 
 if TYPE_CHECKING:

@@ -43,8 +43,8 @@ class Wiener(WithSigma, Imaging):
         mean, covariance and white noise, and no CTF, would be left with. Raises InputError for fewer than 2 images.
         """
         from cryobench.methods.device import compute_device
+        from cryobench.methods.posterior.fourier_bessel import fourier_bessel
         from cryobench.methods.posterior.linear import Filter, moments
-        from cryobench.methods.posterior.steerable import fourier_bessel
 
         train = train.subset(slice(self.n_fit))
         if len(train) < 2:

@@ -1,0 +1,96 @@
+"""Steerable bases: Fourier-Bessel functions against SciPy's at pixels, and kept on an eighth of the disc against every pixel."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import jn_zeros, jv
+
+from cryobench.data.simulate import rescale
+from cryobench.methods.posterior.every_pixel import EveryPixel
+from cryobench.methods.posterior.folded import Folded
+from cryobench.methods.posterior.fourier_bessel import fourier_bessel, interpolated
+from cryobench.methods.posterior.steerable import principal
+from cryobench.noise.ctf import through
+
+SIZES = (16, 17, 30, 33)  # even and odd, and halves of both kinds
+
+
+def noise(n: int, size: int) -> torch.Tensor:
+    return torch.randn(n, size, size, generator=torch.Generator().manual_seed(size))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_eighth_of_the_disc_is_as_good_as_every_pixel(size):
+    folded, images = fourier_bessel(size), noise(5, size)
+    assert isinstance(folded, Folded)
+    plain = EveryPixel(folded.orders, folded.functions, folded.blocks)
+    found = folded.coefficients(images)
+    torch.testing.assert_close(found, plain.coefficients(images))
+    torch.testing.assert_close(folded.render(found), plain.render(found))
+    for m in folded.blocks:
+        torch.testing.assert_close(folded.of_order(m), plain.of_order(m), rtol=0, atol=0)
+    transfer = torch.rand(size, size // 2 + 1, generator=torch.Generator().manual_seed(0)).numpy()
+    for m, gram in plain.gram(transfer).items():
+        torch.testing.assert_close(folded.gram(transfer)[m], gram)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_both_ways_to_make_a_basis_make_the_same_functions(size):
+    folded, plain = fourier_bessel(size), fourier_bessel(size, folded=False)
+    assert isinstance(plain, EveryPixel) and folded.blocks == plain.blocks
+    for m in plain.blocks:
+        ours, other = folded.of_order(m), plain.of_order(m)
+        if m == 0:  # a decomposition leaves their signs open
+            ours = ours * (ours * other).sum(dim=1, keepdim=True).sign() + 0 * other
+        torch.testing.assert_close(ours, other, rtol=0, atol=1e-6)
+    assert abs(folded.whole) == pytest.approx(size, rel=1e-6)
+    torch.testing.assert_close(folded.coefficients(torch.ones(1, size, size))[0, 0].real, torch.tensor(folded.whole))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_its_functions_are_scipys_bessel_functions(size):
+    basis, radius = fourier_bessel(size), size // 2
+    for m, q, y, x in ((1, 0, 2, 3), (2, 1, -4, 1), (3, 0, 5, 5), (4, 0, -3, -3), (5, 0, 0, 4), (1, 1, -6, 0)):
+        zero = jn_zeros(m, q + 1)[q]
+        norm = np.sqrt(2 / np.pi) / (radius * abs(jv(m + 1, zero)))
+        value = norm * jv(m, zero * np.hypot(x, y) / radius) * np.exp(1j * m * np.arctan2(y, x))
+        pixel, k = (y + radius) * size + x + radius, basis.blocks[m].stop - basis.blocks[m].start
+        real, imaginary = basis.of_order(m)[[q, k + q], pixel].tolist()
+        assert real == pytest.approx(value.real, abs=2e-7) and imaginary == pytest.approx(value.imag, abs=2e-7)
+
+
+def test_interpolated_bessel_functions_are_scipys():
+    bessel, x = interpolated(100.0), np.random.default_rng(0).uniform(0, 100, 2000)
+    assert max(np.abs(bessel(m)(x) - jv(m, x)).max() for m in (0, 1, 2, 37, 99, 100)) < 1e-9
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_turned_and_mirrored_images_have_turned_and_conjugate_coefficients(size):
+    basis, images = fourier_bessel(size), torch.zeros(3, size, size)
+    inner = slice(size // 2 - size // 2 + 1, 2 * (size // 2))  # the pixels whose counterparts are there, too
+    images[:, inner, inner] = noise(3, size)[:, inner, inner]
+    found, turned, mirrored = basis.coefficients(images), images.clone(), images.clone()
+    turned[:, inner, inner] = images[:, inner, inner].rot90(-1, (1, 2))  # from +x to +y, which points down
+    mirrored[:, inner, inner] = images[:, inner, inner].flip(1)
+    phases = torch.tensor([1, 1j, -1, -1j])[basis.orders % 4]
+    torch.testing.assert_close(basis.coefficients(turned), found * phases, rtol=0, atol=1e-5)
+    torch.testing.assert_close(basis.coefficients(mirrored), found.conj().resolve_conj(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("components", [12, 150])
+def test_principal_components_are_the_same(components):
+    size = 24
+    images = torch.from_numpy(rescale(through(noise(40, size).numpy(), np.exp(-np.mgrid[:size, :13].sum(0) / 4)[None])))
+    folded, plain = (
+        principal(fourier_bessel(size, folded=folded), [images[:20], images[20:]], components) for folded in (True, False)
+    )
+    assert folded.orders.tolist() == plain.orders.tolist()
+    kept = [basis.render(basis.coefficients(images)) for basis in (folded, plain)]
+    torch.testing.assert_close(*kept, rtol=0, atol=1e-5)
+
+
+def test_it_takes_a_tenth_of_the_memory():
+    """So that one of 256 px, 10 GB at every pixel, can be had."""
+    basis = fourier_bessel(64)
+    kept = {one.data_ptr(): one.numel() for part in basis.values for one in part}
+    assert sum(kept.values()) < 0.11 * 2 * len(basis) * basis.size**2
