@@ -31,6 +31,7 @@ SUMS = np.stack(
         *(COS, -SIDE * SIN, SIN, SIDE * COS),  # 1: real part from C and S, imaginary part from C and S
     ]
 )
+AT_ONCE = 128  # images whose sums are in memory together
 ROWS = ((slice(0, 1), slice(2, 3), slice(4, 6)), (slice(1, 2), slice(3, 4), slice(6, 8)))  # [part][kind], of SUMS
 
 
@@ -82,58 +83,62 @@ def eighth(size: int, device: torch.device) -> Eighth:
 
 
 class Folded(SteerableBasis):
-    """values: for the real and for the imaginary part of a coefficient, of each kind of order, (k, P + 1) C or S, or of odd ones
-    (k, 2(P + 1)) C and S, float32, in the order of `orders`; the last of P + 1 is the value outside the disc."""
+    """cosines and sines: C and S of the functions whose m mod 4 is 0, and of those where it is 2, (k, P + 1) each; both: C and
+    then S, or −S where m mod 4 is 3, of those of odd m, (k, 2(P + 1)). float32, in the order of `orders`; the last of P + 1
+    is the value outside the disc."""
 
     def __init__(
         self,
         size: int,
         orders: torch.Tensor,
-        values: tuple[tuple[torch.Tensor, ...], tuple[torch.Tensor, ...]],
+        cosines: Sequence[torch.Tensor],
+        sines: Sequence[torch.Tensor],
+        both: torch.Tensor,
         blocks: dict[int, slice] | None = None,
     ):
         super().__init__(size, orders, blocks)
-        self.values, self.eighth = values, eighth(size, self.device)
+        self.cosines, self.sines, self.both, self.eighth = cosines, sines, both, eighth(size, self.device)
+        self.parts = (*cosines, both), (*sines, both)  # [part][kind], as ROWS
         kinds = torch.where(orders % 2 == 1, 2, orders % 4 // 2)
         self.by_kind = kinds.argsort(stable=True)  # positions of functions, kind by kind
-        self.position, self.counts = self.by_kind.argsort(), [len(some) for some in values[0]]
+        self.position, self.counts = self.by_kind.argsort(), [len(some) for some in self.parts[0]]
         self.sign = torch.where(orders % 4 == 3, -1.0, 1.0)
-
-    @classmethod
-    def of(cls, size: int, orders: torch.Tensor, cosines: torch.Tensor, sines: torch.Tensor) -> Folded:
-        """Of C and S of all functions, (K, P + 1) each."""
-        even, two, odd = (orders % 4 == 0, orders % 4 == 2, orders % 2 == 1)
-        both = torch.cat([cosines[odd], sines[odd] * torch.where(orders[odd] % 4 == 3, -1.0, 1.0)[:, None]], dim=1)
-        return cls(size, orders, ((cosines[even], cosines[two], both), (sines[even], sines[two], both)))
 
     def to(self, device: torch.device | str) -> Folded:
         if self.device == torch.device(device):
             return self
-        real, imaginary = (tuple(one.to(device) for one in part[:2]) for part in self.values)
-        odd = self.values[0][2].to(device)
-        return Folded(self.size, self.orders.to(device), ((*real, odd), (*imaginary, odd)), self.blocks)
+        cosines, sines = ([one.to(device) for one in some] for some in (self.cosines, self.sines))
+        return Folded(self.size, self.orders.to(device), cosines, sines, self.both.to(device), self.blocks)
 
     def coefficients(self, images: torch.Tensor | np.ndarray) -> torch.Tensor:
         images = torch.as_tensor(images, dtype=torch.float32, device=self.device)
-        sums = self.eighth.apart(images.flatten(1))
+        return torch.cat([self._of_some(some.flatten(1)) for some in images.split(AT_ONCE)])
+
+    def _of_some(self, images: torch.Tensor) -> torch.Tensor:
+        sums = self.eighth.apart(images)
         real, imaginary = (
             torch.cat([sums[:, row].flatten(1) @ one.T for row, one in zip(rows, some, strict=True)], dim=1)
-            for rows, some in zip(ROWS, self.values, strict=True)
+            for rows, some in zip(ROWS, self.parts, strict=True)
         )
         return torch.complex(real[:, self.position], imaginary[:, self.position] * self.sign)
 
     def render(self, coefficients: torch.Tensor) -> torch.Tensor:
-        sums = coefficients.real.new_empty((len(coefficients), *self.eighth.sums.shape[:1], len(self.eighth.x) + 1))
-        for rows, some, part in zip(ROWS, self.values, (coefficients.real, coefficients.imag * self.sign), strict=True):
+        images = torch.cat([self._rendered(some) for some in coefficients.split(AT_ONCE)])
+        return images.unflatten(1, (self.size, self.size))
+
+    def _rendered(self, coefficients: torch.Tensor) -> torch.Tensor:
+        sums = self.both.new_empty((len(coefficients), 8, len(self.eighth.x) + 1))
+        of_parts = coefficients.real, coefficients.imag * self.sign
+        for rows, some, part in zip(ROWS, self.parts, of_parts, strict=True):
             for row, one, its in zip(rows, some, part[:, self.by_kind].split(self.counts, dim=1), strict=True):
                 sums[:, row] = (its @ one).unflatten(1, (-1, sums.shape[2]))
-        return self.eighth.together(sums).unflatten(1, (self.size, self.size))
+        return self.eighth.together(sums)
 
     def of_order(self, m: int) -> torch.Tensor:
         its, n = self._rows(m), self.blocks[m].stop - self.blocks[m].start
-        sums = self.values[0][0].new_zeros((2, n, 8, len(self.eighth.x) + 1))
+        sums = self.both.new_zeros((2, n, 8, len(self.eighth.x) + 1))
         for part in (0, 1):
-            sums[part][:, ROWS[part][kind(m)]] = self.values[part][kind(m)][its].unflatten(1, (-1, sums.shape[3]))
+            sums[part][:, ROWS[part][kind(m)]] = self.parts[part][kind(m)][its].unflatten(1, (-1, sums.shape[3]))
         if m % 4 == 3:
             sums[1] *= -1
         return self.eighth.together(sums.flatten(0, 1))
@@ -147,14 +152,12 @@ class Folded(SteerableBasis):
 
     def combined(self, combinations: Sequence[torch.Tensor], keep: torch.Tensor) -> Folded:
         def of(values: torch.Tensor, which: int) -> torch.Tensor:
-            parts: Iterable[torch.Tensor] = (
+            some: Iterable[torch.Tensor] = (
                 vectors[:, keep[block]].T.float() @ values[self._rows(m)]
                 for (m, block), vectors in zip(self.blocks.items(), combinations, strict=True)
                 if kind(m) == which
             )
-            return torch.cat([values[:0], *parts])
+            return torch.cat([values[:0], *some])
 
-        (zero, two, odd), (sine_zero, sine_two, _) = self.values
-        both = of(odd, 2)
-        new = (of(zero, 0), of(two, 1), both), (of(sine_zero, 0), of(sine_two, 1), both)
-        return Folded(self.size, self.orders[keep], new)
+        cosines, sines = ([of(one, k) for k, one in enumerate(some)] for some in (self.cosines, self.sines))
+        return Folded(self.size, self.orders[keep], cosines, sines, of(self.both, 2))

@@ -18,7 +18,7 @@ from scipy.special import jn_zeros, jv
 
 from cryobench.errors import InputError
 from cryobench.methods.posterior.every_pixel import EveryPixel
-from cryobench.methods.posterior.folded import Folded, eighth
+from cryobench.methods.posterior.folded import Folded, eighth, kind
 from cryobench.methods.posterior.steerable import SteerableBasis
 
 STEP = 1 / 32  # of the grid on which Bessel functions are interpolated
@@ -42,14 +42,22 @@ def fourier_bessel(
     return basis
 
 
-def _radial(
-    radius: int, band: float, distances: np.ndarray, bessel: Callable[[int], Callable]
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Each order in turn, and for each of its functions the values at these distances in px, float64; bessel(m) is J_m."""
-    limit = 2 * np.pi * band * radius
+def _zeros(radius: int, band: float) -> dict[int, np.ndarray]:
+    """m → the zeros of J_m that make a function."""
+    limit, zeros = 2 * np.pi * band * radius, {}
     for m in range(int(limit) + 1):
-        zeros, of_order = jn_zeros(m, int((limit - m) / np.pi) + 2), bessel(m)  # more than π apart, the first beyond m
-        for zero in zeros[:-1][zeros[1:] <= limit]:
+        some = jn_zeros(m, int((limit - m) / np.pi) + 2)  # neighbours lie more than π apart, the first beyond m
+        zeros[m] = some[:-1][some[1:] <= limit]
+    return zeros
+
+
+def _radial(
+    zeros: dict[int, np.ndarray], radius: int, distances: np.ndarray, bessel: Callable[[int], Callable]
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Each function's order, and its values at these distances in px, float64; bessel(m) is J_m."""
+    for m, some in zeros.items():
+        of_order = bessel(m)
+        for zero in some:
             # Unit norm on the plane; sampled on pixels it would depend on how the function falls on the grid.
             norm = (1 if m == 0 else np.sqrt(2)) / (np.sqrt(np.pi) * radius * abs(jv(m + 1, zero)))
             yield m, norm * of_order(zero * distances / radius)
@@ -69,7 +77,7 @@ def _every_pixel(size: int, band: float) -> EveryPixel:
     # Bessel functions are dear, and few radii differ.
     distances, which = np.unique(np.hypot(x, y)[inside], return_inverse=True)
     values, orders, cosines, sines = np.zeros(size * size), [], [], []
-    for m, radial in _radial(radius, band, distances, lambda m: partial(jv, m)):
+    for m, radial in _radial(_zeros(radius, band), radius, distances, lambda m: partial(jv, m)):
         values[inside] = radial[which]
         orders.append(m)
         cosines.append((values * np.cos(m * theta)).astype(np.float32))
@@ -82,20 +90,24 @@ def _every_pixel(size: int, band: float) -> EveryPixel:
 
 
 def _folded(size: int, band: float) -> Folded:
-    pixels = eighth(size, torch.device("cpu"))
-    theta = np.arctan2(pixels.y, pixels.x)
-    distances, which = np.unique(np.hypot(pixels.x, pixels.y), return_inverse=True)
-    orders, cosines, sines = [], [], []
-    radius = size // 2
-    for m, radial in _radial(radius, band, distances, interpolated(2 * np.pi * band * radius)):
-        orders.append(m)
-        cosines.append(np.append(radial[which] * np.cos(m * theta), 0))
-        sines.append(np.append(radial[which] * np.sin(m * theta), 0).astype(np.float32))
-    isotropic = orders.count(0)
+    pixels, radius, zeros = eighth(size, torch.device("cpu")), size // 2, _zeros(size // 2, band)
+    angle, distances = np.append(np.arctan2(pixels.y, pixels.x), 0), np.hypot(pixels.x, pixels.y)
+    orders = [0, *(m for m, some in zeros.items() for _ in some)]
+    counts = np.bincount([kind(m) for m in orders], minlength=3)
+    cosines, sines = ([np.zeros((n, len(angle)), np.float32) for n in counts[:2]] for _ in range(2))
+    both, row = np.zeros((counts[2], 2 * len(angle)), np.float32), [1, 0, 0]
+    for m, radial in _radial(zeros, radius, distances, interpolated(2 * np.pi * band * radius)):
+        values, at = np.append(radial, 0), row[kind(m)]  # 0 outside
+        cosine, sine = values * np.cos(m * angle), values * np.sin(m * angle)
+        if m % 2:
+            both[at] = np.concatenate([cosine, sine if m % 4 == 1 else -sine])
+        else:
+            cosines[kind(m)][at], sines[kind(m)][at] = cosine, sine
+        row[kind(m)] += 1
+    round_ones = cosines[0][: len(zeros[0]) + 1]
+    round_ones[0] = 1
     # Orthonormal over all pixels, of which each of these stands for some.
-    stands_for = np.sqrt(np.append(8 / pixels.count, len(pixels.outside)))[:, None]
-    round_ones, _ = np.linalg.qr(np.stack([np.ones(len(theta) + 1), *cosines[:isotropic]], axis=1) * stands_for)
-    cosines[:isotropic] = (round_ones / stands_for).T
-    sines.insert(0, np.zeros(len(theta) + 1, np.float32))
-    both = (torch.from_numpy(np.stack(some, dtype=np.float32)) for some in (cosines, sines))
-    return Folded.of(size, torch.tensor([0, *orders]), *both)
+    stands_for = np.sqrt(np.append(8 / pixels.count, len(pixels.outside)))
+    round_ones[:] = np.linalg.qr((round_ones * stands_for).T)[0].T / stands_for
+    of_cosines, of_sines = ([torch.from_numpy(one) for one in some] for some in (cosines, sines))
+    return Folded(size, torch.tensor(orders), of_cosines, of_sines, torch.from_numpy(both))

@@ -37,7 +37,8 @@ def moments(basis: SteerableBasis, batches: Iterable[np.ndarray]) -> tuple[torch
     # Rotations leave of the mean its round part; mirror images of each covariance its real part.
     mean = torch.where(basis.orders == 0, total.real / n, 0.0)
     covariances = {m: moment / n for m, moment in second.items()}
-    covariances[0] = covariances[0] - torch.outer(mean, mean)[basis.blocks[0], basis.blocks[0]]
+    round_part = mean[basis.blocks[0]]
+    covariances[0] = covariances[0] - torch.outer(round_part, round_part)
     return mean, covariances
 
 
