@@ -95,14 +95,14 @@ def test_the_bank_shows_each_cell_as_its_orientation_is_projected(bayes, volumes
     for image, cell in zip(images, flat, strict=True):
         weights = torch.zeros(bayes.sampler.bank.shape)
         weights.view(-1)[cell] = 1
-        seen = bayes.sampler.bank.basis.render(bayes.sampler.bank.weighted_sum(weights)[None])[0].numpy()
+        seen = bayes.sampler.bank.basis.render(bayes.sampler.bank.weighted_sum(weights[None]))[0].numpy()
         assert np.corrcoef(seen.ravel(), image.ravel())[0, 1] > 0.99
 
 
 def test_cells_are_compared_with_an_image_in_parts(bayes, case, monkeypatch):
     _, noisy, sigma, _ = case
     bank = bayes.sampler.bank
-    inner = bank.inner_products(bank.basis.coefficients(noisy[:1])[0])
+    inner = bank.inner_products(bank.basis.coefficients(noisy[:1]))[0]
     at_once = ((inner - bank.norms / 2) / (bayes.temper * sigma[0] ** 2)).flatten()
     monkeypatch.setattr(sampling, "PART", len(bank) // 3)
     torch.testing.assert_close(

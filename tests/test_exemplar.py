@@ -11,11 +11,13 @@ from cryobench.data.pairs import open_pairs
 from cryobench.errors import BadImages, InputError
 from cryobench.evaluation.metrics import mse
 from cryobench.methods.posterior import mixture
+from cryobench.methods.posterior.elements import contenders, draws, elements, weights_and_evidence
 from cryobench.methods.posterior.exemplar import Exemplar
-from cryobench.methods.posterior.mixture import Mixture, contenders, draws, elements, weights_and_evidence
+from cryobench.methods.posterior.mixture import Mixture
 from cryobench.noise.background import border_sigma
 from cryobench.noise.contaminated import Contaminated
 from cryobench.noise.gaussian import Gaussian
+from cryobench.noise.microscope import Microscope
 
 
 @pytest.fixture(scope="module")
@@ -122,23 +124,27 @@ def test_its_uncertainty_equals_brute_force(fitted, images):
 
 
 def test_weights_are_bayes_rule_and_none_is_too_small_for_its_form():
-    energies = torch.randn((2, 5, 40), generator=torch.Generator().manual_seed(0)) * 30
-    for heat in (0.5, 20.0):
-        found, evidence = weights_and_evidence(energies.clone(), heat)
-        exact = energies.double().flatten() / heat
-        torch.testing.assert_close(found.flatten().double(), exact.softmax(dim=0), rtol=1e-4, atol=1e-30)
-        assert float(evidence) == pytest.approx(float(exact.logsumexp(dim=0)), rel=1e-6)
-        assert float(found.min()) > torch.finfo(torch.float32).tiny
+    energies = torch.randn((3, 2, 5, 40), generator=torch.Generator().manual_seed(0)) * 30
+    heats = torch.tensor([0.5, 20.0, 3.0])
+    found, evidence = weights_and_evidence(energies.clone(), heats)
+    exact = energies.double().flatten(1) / heats[:, None]
+    torch.testing.assert_close(found.flatten(1).double(), exact.softmax(dim=1), rtol=1e-4, atol=1e-30)
+    torch.testing.assert_close(evidence.double(), exact.logsumexp(dim=1), rtol=1e-6, atol=0)
+    assert float(found.min()) > torch.finfo(torch.float32).tiny
 
 
 def test_who_is_no_contender_has_next_to_no_weight():
-    energies = torch.randn((2, 5, 400), generator=torch.Generator().manual_seed(0)) * 30
-    for heat in (0.5, 2.0):
-        found, which = contenders(energies, heat)
-        torch.testing.assert_close(found, energies[:, :, which])
+    energies = torch.randn((3, 2, 5, 400), generator=torch.Generator().manual_seed(0)) * 30
+    heats, alone = torch.tensor([0.5, 2.0, 1.0]), set()
+    for i in range(3):
+        found, which = contenders(energies[i : i + 1], heats[i : i + 1])
+        torch.testing.assert_close(found, energies[i : i + 1, ..., which])
         assert 0 < len(which) < 400
-        exact = (energies.double() / heat).flatten().softmax(dim=0).view(energies.shape)
-        assert float(exact[:, :, which].sum()) == pytest.approx(1, abs=1e-9)
+        exact = (energies[i].double() / heats[i]).flatten().softmax(dim=0).view(energies.shape[1:])
+        assert float(exact[..., which].sum()) == pytest.approx(1, abs=1e-9)
+        alone |= set(which.tolist())
+    _, which = contenders(energies, heats)
+    assert which.tolist() == sorted(alone), "of several images, whoever contends for one of them"
 
 
 def test_it_equals_brute_force_where_contenders_are_few(fitted, images):
@@ -147,32 +153,68 @@ def test_it_equals_brute_force_where_contenders_are_few(fitted, images):
     noisy = images["test"].noisy(slice(0, 3))
     for image, ours in zip(noisy, method.denoise(noisy), strict=True):
         orbits, heat = method.mixture.orbits, 0.35**2 * method.mixture.tau
-        energies = orbits.inner_products(orbits.basis.coefficients(image[None])[0]) - orbits.norms / 2
-        assert 1 < len(contenders(energies, heat)[1]) < len(orbits)
+        energies = orbits.inner_products(orbits.basis.coefficients(image[None])) - orbits.norms / 2
+        assert 1 < len(contenders(energies, torch.tensor([heat]))[1]) < len(orbits)
         stack, weight, _ = rendered(method, 0.35, image)
         direct = np.tensordot(weight, stack, axes=1)
         assert np.linalg.norm(ours - direct) < 2e-4 * np.linalg.norm(direct)
 
 
-@pytest.mark.parametrize("rendered_together", [1, 40, 128])
-def test_images_are_denoised_alike_in_any_company(fitted, images, monkeypatch, rendered_together):
-    """Also where several are rendered together, or one by one."""
+def in_groups(method: Exemplar, at_once: int) -> Exemplar:
+    """The same, which looks at so many images together as on a GPU."""
+    method, method.mixture = copy(method), copy(method.mixture)
+    method.mixture.at_once = at_once
+    return method
+
+
+@pytest.mark.parametrize(("rendered_together", "at_once"), [(1, 1), (40, 1), (128, 4), (1, 6)])
+def test_images_are_denoised_alike_in_any_company(fitted, images, monkeypatch, rendered_together, at_once):
+    """Also where several are looked at or rendered together, or one by one."""
     monkeypatch.setattr(mixture, "RENDERED", rendered_together)
     noisy = images["test"].noisy(slice(0, 6))
     for sigma in ("0.1", "0.5"):
         method = copy(fitted)
         method.sigma = sigma
-        together, deviation = method.denoise(noisy), method.uncertainty.deviation
+        groups = in_groups(method, at_once)
+        together, deviation, noted = groups.denoise(noisy), groups.uncertainty.deviation, groups.report["per_image"]
         for i in (0, 4):
-            np.testing.assert_allclose(method.denoise(noisy[i : i + 1])[0], together[i], atol=1e-6)
-            np.testing.assert_allclose(method.uncertainty.deviation[0], deviation[i], atol=1e-6)
+            np.testing.assert_allclose(method.denoise(noisy[i : i + 1])[0], together[i], atol=1e-6 * at_once)
+            np.testing.assert_allclose(method.uncertainty.deviation[0], deviation[i], atol=1e-6 * at_once)
+            alone = {name: values[0] for name, values in method.report["per_image"].items()}
+            assert alone == pytest.approx({name: values[i] for name, values in noted.items()}, 1e-4)
+
+
+def test_groups_of_images_are_seen_through_their_own_ctfs_at_their_own_shifts(cache):
+    """And each leaves out its own exemplar, where several are looked at together."""
+    method = Exemplar(components=[200], angles=[48], n_validation=10, shift=2, ctf="corrected")
+    pairs = open_pairs(Phantom(image_size=32, n_train=150, n_test=12), cache)
+    train = pairs.images("train", Microscope(0.1, ctf=True, box=204.8, train=True), 0)
+    method.fit(train.only(method.side_information))
+    rows = np.arange(5)
+    noisy, hints = train.noisy(rows), train.hints(method.side_information, rows)
+    groups = in_groups(method, 3)
+    np.testing.assert_allclose(groups.denoise(noisy, **hints), method.denoise(noisy, **hints), atol=1e-5)
+    off = groups.uncertainty.deviation - method.uncertainty.deviation  # a mark may fall on the next element
+    assert np.linalg.norm(off) < 1e-2 * np.linalg.norm(method.uncertainty.deviation)
+    alone, together = (one.widened(noisy, (1.0, 2.0), leave_out=rows, **hints) for one in (method, groups))
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    assert np.abs(alone - method.widened(noisy, (1.0, 2.0), **hints)).max() > 1e-3, "its own exemplar would count"
+
+
+def test_settings_are_chosen_alike_in_groups(fitted, images, monkeypatch):
+    monkeypatch.setattr(mixture, "at_once", lambda orbits: 4)
+    method = Exemplar(components=[200], angles=[48], n_validation=10)
+    method.fit(images["train"].only(method.side_information))
+    assert method.report["val_mse"] == pytest.approx(fitted.report["val_mse"], rel=1e-5)
+    assert method.report["tau"] == fitted.report["tau"] and method.mixture.at_once == 4
 
 
 def test_draws_take_each_element_as_often_as_it_weighs():
     weight = torch.rand((2, 3, 5), generator=torch.Generator().manual_seed(0))
     weight /= weight.sum()
-    counts = torch.bincount(draws(weight, 1000), minlength=30)
-    assert (counts - 1000 * weight.flatten()).abs().max() <= 1
+    for some, drawn in zip((weight, weight.flip(2)), draws(torch.stack([weight, weight.flip(2)]), 1000), strict=True):
+        counts = torch.bincount(drawn, minlength=30)
+        assert (counts - 1000 * some.flatten()).abs().max() <= 1
 
 
 def shifted(stack: np.ndarray, down: int, right: int) -> np.ndarray:

@@ -217,9 +217,9 @@ def test_products_of_all_orders_at_once_are_those_of_each(images):
     """As a GPU takes them, and a CPU does."""
     basis = fourier_bessel(32)
     coefficients = basis.coefficients(images["train"].clean())
-    image = basis.coefficients(images["test"].noisy(slice(0, 1)))[0]
+    some = basis.coefficients(images["test"].noisy(slice(0, 3)))
     there = Orbits(basis.to("cuda"), coefficients.cuda(), 36)
     here = Orbits(basis, coefficients, 36)
-    torch.testing.assert_close(there.inner_products(image.cuda()).cpu(), here.inner_products(image))
-    weights = torch.softmax(here.inner_products(image).flatten(), 0).view(here.shape)
+    torch.testing.assert_close(there.inner_products(some.cuda()).cpu(), here.inner_products(some))
+    weights = torch.softmax(here.inner_products(some).flatten(1), 1).view(-1, *here.shape)
     torch.testing.assert_close(there.weighted_sum(weights.cuda()).cpu(), here.weighted_sum(weights))

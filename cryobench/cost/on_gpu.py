@@ -64,7 +64,7 @@ def recorded_steps(config: dict, method) -> Ratio:
 
 
 def products_at_once(config: dict, method) -> Ratio:
-    """Images a second of denoising."""
+    """Images a second of denoising: many together, all orders at once, and one after the other as on a CPU."""
     from cryobench.methods.posterior.by_order import ByOrder
 
     train, test = images_of(config, EXEMPLARS, DENOISED)
@@ -74,7 +74,8 @@ def products_at_once(config: dict, method) -> Ratio:
 
     def speed(at_once: bool) -> Callable[[], float]:
         other = copy.deepcopy(method)
-        orbits = other.fitted.orbits
+        orbits, together = other.fitted.orbits, other.fitted.at_once
+        other.fitted.at_once = together if at_once else 1
         orbits.real, orbits.imaginary = (
             ByOrder(part.matrix, orbits.basis.blocks, filled=at_once) for part in (orbits.real, orbits.imaginary)
         )
@@ -86,8 +87,9 @@ def products_at_once(config: dict, method) -> Ratio:
 
         return timed
 
-    what = f"denoising by {EXEMPLARS} exemplars, {train.image_size} px, products of all orders at once"
-    return in_turn(what, "order by order", "images/s", speed(True), speed(False))
+    together = method.fitted.at_once
+    what = f"denoising by {EXEMPLARS} exemplars, {train.image_size} px, {together} images and all orders at once"
+    return in_turn(what, "image by image, order by order", "images/s", speed(True), speed(False))
 
 
 def expectation_at_once(config: dict, method) -> Ratio:

@@ -11,7 +11,7 @@ are few, the nearest of them is some way from the truth, and τ > 1 widens the w
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from cryobench.methods.base import Uncertainty, WithSigma, check_images
 from cryobench.methods.imaging import Imaging
 
 if TYPE_CHECKING:
-    from cryobench.methods.posterior.mixture import Mixture
+    from cryobench.methods.posterior.mixture import Mixture, Seen
 
 TAUS = (1.0, 1.15, 1.3, 1.6, 2.0, 2.5, 3.2)
 AVERAGES: dict[str, Callable] = {"mean": np.mean, "median": np.median}
@@ -131,9 +131,9 @@ class Exemplar(WithSigma, Imaging):
         conformations = np.zeros((len(noisy), mixture.conformations))
         names = ("effective_exemplars", "predicted_mse", "conformation", "conformation_probability")
         noted: dict[str, list] = {name: [] for name in names}
-        seen = ((images[i], sigma[i], self._transfer(i, hints)) for i in range(len(images)))
-        posteriors = track(mixture.posteriors(seen), "denoising", len(images), disable=not self.setting.progress)
-        for i, posterior in enumerate(posteriors):
+        posteriors = mixture.posteriors(self._seen(images, sigma, hints))
+        shown = track(posteriors, "denoising", len(images), disable=not self.setting.progress)
+        for i, posterior in enumerate(shown):
             out[i], deviation[i], conformations[i] = posterior.mean, posterior.deviation, posterior.conformations
             likeliest = int(conformations[i].argmax())
             numbers = (posterior.effective, posterior.variance / out[i].size, likeliest, conformations[i, likeliest])
@@ -153,9 +153,8 @@ class Exemplar(WithSigma, Imaging):
         """
         images, sigma = self._prepared(noisy, hints)
         out = np.empty((len(noisy), len(widths), *noisy.shape[1:]), dtype=np.float32)
-        for i, (image, level) in enumerate(zip(images, sigma, strict=True)):
-            without = None if leave_out is None else leave_out[i]
-            out[i] = self.fitted.widened(image, level, widths, without, self._transfer(i, hints))
+        for i, means in enumerate(self.fitted.widened(self._seen(images, sigma, hints), widths, leave_out)):
+            out[i] = means
         return out
 
     def _prepared(self, noisy: np.ndarray, hints: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -164,8 +163,9 @@ class Exemplar(WithSigma, Imaging):
         images = self.whitened(noisy)
         return images, self.noise_level(images, hints)
 
-    def _transfer(self, i: int, hints: dict) -> np.ndarray | None:
-        """What image i was seen through, (L, L/2+1), or None."""
-        ctf = hints["ctf"][i : i + 1] if "ctf" in hints else None
-        transfers = self.transfers(ctf, 1, self.fitted.orbits.basis.size)
-        return None if transfers is None else transfers[0]
+    def _seen(self, images: np.ndarray, sigma: np.ndarray, hints: dict) -> Iterator[Seen]:
+        """Each image, its σ, and what it was seen through, (L, L/2+1), or None."""
+        for i, (image, level) in enumerate(zip(images, sigma, strict=True)):
+            ctf = hints["ctf"][i : i + 1] if "ctf" in hints else None
+            transfers = self.transfers(ctf, 1, self.fitted.orbits.basis.size)
+            yield image, level, None if transfers is None else transfers[0]

@@ -11,21 +11,32 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from cryobench.data.images import NoisyImages
+from cryobench.methods.posterior.elements import (
+    at_once,
+    contenders,
+    draws,
+    elements,
+    energies_of,
+    means,
+    seen_through,
+    weights_and_evidence,
+)
 from cryobench.methods.posterior.orbits import Orbits
 from cryobench.methods.posterior.steerable import SteerableBasis, principal
-from cryobench.noise.ctf import through
 
 BASIS_IMAGES = 2000  # training images that the basis is learnt from
 BATCH = 256  # training images read at a time
-NOTHING = 80.0  # powers of e below the largest weight
-NO_CONTENDER = 30.0  # the same, of an exemplar's best element, if it is to be left out: a million are 1e-7 of the sum
 RENDERED = 128  # images rendered in one product, or some more; where an image has many shifts, up to 16 times as many
 DRAWS = 128  # from a posterior, for the standard deviation of pixels
+T = TypeVar("T")
+# A noisy image (L, L), its σ, and the transfer function (L, L/2+1) that it was seen through, or None.
+Seen = tuple[np.ndarray, float, np.ndarray | None]
 # A shift search: how many exemplars and angles are enough to rule a shift out, by how much, and how many may be left.
 GLANCE, GLANCE_ANGLES, RULED_OUT, KEPT = 500, 72, 12.0, 16
 
@@ -43,18 +54,26 @@ class Posterior:
 
 
 @dataclass(frozen=True)
-class ByShift:
-    """What is known of one image at each of S shifts that it may have.
+class Look:
+    """At one image: T y, matched (L, L); ‖T x‖² of the exemplars, norms (n,); σ²τ; the shifts (down, right) in px that it may
+    have, the likeliest first."""
 
-    probabilities (S,) of the shifts; shares (S, n), the exemplars' weights; coefficients (S + d, K): S means, then d draws,
-    those of the first shift first; times: S lists of how often each was drawn.
-    """
-
+    matched: np.ndarray
+    norms: torch.Tensor
+    heat: float
     shifts: list[tuple[int, int]]
-    probabilities: torch.Tensor
-    shares: torch.Tensor
-    times: list[torch.Tensor]
-    coefficients: torch.Tensor
+
+
+@dataclass(frozen=True)
+class AtShift:
+    """What is known of an image if its shift is known: log_evidence, of the shift (); share (n,), the exemplars' weights; mean
+    (K,) and draws (d, K) by their coefficients; times (d,) how often each was drawn."""
+
+    log_evidence: torch.Tensor
+    share: torch.Tensor
+    mean: torch.Tensor
+    draws: torch.Tensor
+    times: torch.Tensor
 
 
 class Mixture:
@@ -66,82 +85,89 @@ class Mixture:
     def __init__(self, orbits: Orbits, labels: np.ndarray, tau: float, shift: int = 0):
         self.orbits, self.tau, self.shift = orbits, tau, shift
         self.labels = torch.from_numpy(labels).to(orbits.norms.device)
-        self.conformations = int(labels.max()) + 1
+        self.conformations, self.at_once = int(labels.max()) + 1, at_once(orbits)
         step = -(-len(orbits) // GLANCE)
         self.glance = Orbits(orbits.basis, orbits.coefficients[::step], GLANCE_ANGLES) if shift else None
 
-    def posteriors(self, seen: Iterable[tuple[np.ndarray, float, np.ndarray | None]]) -> Iterator[Posterior]:
-        """Of noisy images (L, L), each with its σ and the transfer function (L, L/2+1) that it was seen through, or None.
+    def posteriors(self, seen: Iterable[Seen]) -> Iterator[Posterior]:
+        """Of noisy images.
 
         What is to be seen of several images is rendered together, so that the basis is read once for all of them.
         """
-        waiting: list[ByShift] = []
-        for image, sigma, transfer in seen:
-            waiting.append(self._by_shift(image, sigma, transfer))
-            if sum(len(one.coefficients) for one in waiting) >= RENDERED:
+        waiting: list[tuple[Look, list[AtShift]]] = []
+        for some in groups(seen, self.at_once):
+            waiting += self._by_shift([self._look(*one) for one in some])
+            if sum(len(one.draws) + 1 for _, found in waiting for one in found) >= RENDERED:
                 yield from self._rendered(waiting)
                 waiting = []
         yield from self._rendered(waiting)
 
-    def _by_shift(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None) -> ByShift:
-        orbits, heat = self.orbits, float(sigma) ** 2 * self.tau
-        matched, norms = seen_through(orbits, image, transfer)
-        shifts = self._shifts(matched, heat, transfer)
-        means, drawn, times, logs, shares = [], [], [], [], []
-        for down, right in shifts:
-            energies = energies_of(orbits, np.roll(matched, (-down, -right), (0, 1)), norms)
-            energies, which = contenders(energies, heat)
-            weight, log = weights_and_evidence(energies, heat)
-            means.append(orbits.weighted_sum(weight, which))
-            where, number = draws(weight, DRAWS).unique_consecutive(return_counts=True)
-            drawn.append(elements(orbits, where // len(which) * len(orbits) + which[where % len(which)]))
-            times.append(number)
-            logs.append(log)
-            shares.append(torch.zeros_like(orbits.norms).index_copy_(0, which, weight.sum(dim=(0, 1))))
-        probabilities = torch.softmax(torch.stack(logs), dim=0)
-        return ByShift(shifts, probabilities, torch.stack(shares), times, torch.cat([torch.stack(means), *drawn]))
+    def _look(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None) -> Look:
+        matched, norms = seen_through(self.orbits, image, transfer)
+        heat = float(sigma) ** 2 * self.tau
+        return Look(matched, norms, heat, self._shifts(matched, heat, transfer))
 
-    def _rendered(self, found: list[ByShift]) -> Iterator[Posterior]:
-        if not found:
-            return
-        images = self.orbits.basis.render(torch.cat([one.coefficients for one in found]))
-        for one, its in zip(found, images.split([len(one.coefficients) for one in found]), strict=True):
-            yield self._posterior(one, its)
+    def _by_shift(self, looks: list[Look]) -> list[tuple[Look, list[AtShift]]]:
+        pairs = [(look, shift) for look in looks for shift in look.shifts]
+        found = itertools.chain.from_iterable(self._at_shifts(some) for some in groups(pairs, self.at_once))
+        return [(look, list(itertools.islice(found, len(look.shifts)))) for look in looks]
 
-    def _posterior(self, found: ByShift, images: torch.Tensor) -> Posterior:
-        """Of one image, with the images (S + d, L, L) of its coefficients."""
-        probabilities, n = found.probabilities, len(found.shifts)
-        means = torch.stack(
-            [torch.roll(one, shift, (0, 1)) for one, shift in zip(images[:n], found.shifts, strict=True)]
+    def _at_shifts(self, pairs: list[tuple[Look, tuple[int, int]]]) -> list[AtShift]:
+        orbits, n = self.orbits, len(self.orbits)
+        matched = np.stack([np.roll(look.matched, (-down, -right), (0, 1)) for look, (down, right) in pairs])
+        heats = orbits.norms.new_tensor([look.heat for look, _ in pairs])
+        energies, which = contenders(
+            energies_of(orbits, matched, torch.stack([look.norms for look, _ in pairs])), heats
         )
-        within = []
-        drawn = images[n:].split([len(times) for times in found.times])
-        for mean, shift, times, some in zip(means, found.shifts, found.times, drawn, strict=True):
-            squares = (torch.roll(some, shift, (1, 2)) - mean).square()
-            within.append(torch.tensordot(times / DRAWS, squares, 1))
+        weights, logs = weights_and_evidence(energies, heats)
+        means = orbits.weighted_sum(weights, which)
+        shares = weights.new_zeros((len(pairs), n)).index_copy_(1, which, weights.sum(dim=(1, 2)))
+        found = []
+        for log, share, mean, drawn in zip(logs, shares, means, draws(weights, DRAWS), strict=True):
+            where, times = drawn.unique_consecutive(return_counts=True)
+            where = where // len(which) * n + which[where % len(which)]
+            found.append(AtShift(log, share, mean, elements(orbits, where), times))
+        return found
+
+    def _rendered(self, waiting: list[tuple[Look, list[AtShift]]]) -> Iterator[Posterior]:
+        if not waiting:
+            return
+        parts = [torch.cat([one.mean[None], one.draws]) for _, found in waiting for one in found]
+        images = iter(self.orbits.basis.render(torch.cat(parts)).split([len(part) for part in parts]))
+        for look, found in waiting:
+            yield self._posterior(look, found, [next(images) for _ in found])
+
+    def _posterior(self, look: Look, found: list[AtShift], images: list[torch.Tensor]) -> Posterior:
+        """Of one image, with the images (1 + d, L, L) of the mean and the draws at each of its shifts."""
+        images = [torch.roll(some, shift, (1, 2)) for some, shift in zip(images, look.shifts, strict=True)]
+        probabilities = torch.softmax(torch.stack([one.log_evidence for one in found]), dim=0)
+        means = torch.stack([some[0] for some in images])
+        within = torch.stack(
+            [
+                torch.tensordot(one.times / DRAWS, (some[1:] - some[0]).square(), 1)
+                for one, some in zip(found, images, strict=True)
+            ]
+        )
         mean = torch.tensordot(probabilities, means, 1)
         between = torch.tensordot(probabilities, (means - mean).square(), 1)
-        deviation = (torch.tensordot(probabilities, torch.stack(within), 1) + between).sqrt()
-        traces = found.shares @ self.orbits.norms - found.coefficients[:n].abs().square().sum(dim=1)
+        deviation = (torch.tensordot(probabilities, within, 1) + between).sqrt()
+        shares = torch.stack([one.share for one in found])
+        traces = shares @ self.orbits.norms - torch.stack([one.mean for one in found]).abs().square().sum(dim=1)
         variance = max(float(probabilities @ traces + between.sum()), 0.0)
-        share = torch.tensordot(probabilities, found.shares, 1)  # the weight of each training image
+        share = torch.tensordot(probabilities, shares, 1)  # the weight of each training image
         conformations = torch.bincount(self.labels, share.double(), self.conformations).cpu().numpy()
         effective = float(1 / share.square().sum())
         return Posterior(mean.cpu().numpy(), deviation.cpu().numpy(), variance, conformations, effective)
 
     def widened(
-        self,
-        image: np.ndarray,
-        sigma: float,
-        widths: tuple[float, ...],
-        without: int | None,
-        transfer: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Posterior means at τ times each of `widths`, (len(widths), L, L); exemplar `without` gets no weight."""
-        energies = energies_of(self.orbits, *seen_through(self.orbits, image, transfer))
-        if without is not None:
-            energies[:, :, without] = -torch.inf
-        return at_taus(self.orbits, energies, sigma, [self.tau * width for width in widths]).cpu().numpy()
+        self, seen: Iterable[Seen], widths: tuple[float, ...], leave_out: Iterable[int] | None = None
+    ) -> Iterator[np.ndarray]:
+        """Of noisy images the posterior means at τ times each of `widths`, (len(widths), L, L); of each image the exemplar at its
+        position in `leave_out` gets no weight."""
+        taus, left_out = [self.tau * width for width in widths], None if leave_out is None else iter(leave_out)
+        for some in groups(seen, self.at_once):
+            without = None if left_out is None else list(itertools.islice(left_out, len(some)))
+            yield from means_at(self.orbits, some, taus, without)
 
     def _shifts(self, matched: np.ndarray, heat: float, transfer: np.ndarray | None) -> list[tuple[int, int]]:
         """The shifts (down, right) in px that a few exemplars at few angles don't rule out, the likeliest first."""
@@ -151,10 +177,10 @@ class Mixture:
         shifts = [(y, x) for y, x in itertools.product(reach, reach) if y * y + x * x <= self.shift**2]
         back = np.stack([np.roll(matched, (-y, -x), (0, 1)) for y, x in shifts])
         norms = self.glance.norms if transfer is None else self.glance.norms_through(transfer)
-        glance = torch.stack(
+        glance = torch.cat(
             [
-                torch.logsumexp((self.glance.inner_products(one) - norms / 2).flatten() / heat, 0)
-                for one in self.orbits.basis.coefficients(back)
+                torch.logsumexp((self.glance.inner_products(some) - norms / 2).flatten(1) / heat, 1)
+                for some in self.orbits.basis.coefficients(back).split(self.at_once)
             ]
         )
         best = glance.argsort(descending=True)[:KEPT].tolist()
@@ -178,72 +204,30 @@ def errors(
 ) -> np.ndarray:
     """MSE of the posterior mean of each image under each τ: noisy and truth (n, L, L), sigma (n,), transfers (n, L, L/2+1) →
     (n, len(taus))."""
-    mse = np.zeros((len(noisy), len(taus)))
-    for row, (image, level, target) in enumerate(zip(noisy, sigma, truth, strict=True)):
-        energies = energies_of(orbits, *seen_through(orbits, image, None if transfers is None else transfers[row]))
-        mse[row] = np.mean((at_taus(orbits, energies, level, taus).cpu().numpy() - target) ** 2, axis=(1, 2))
-    return mse
+    seen = zip(noisy, sigma, [None] * len(noisy) if transfers is None else transfers, strict=True)
+    found = (one for some in groups(seen, at_once(orbits)) for one in means_at(orbits, some, taus))
+    return np.stack([np.mean((one - target) ** 2, axis=(1, 2)) for one, target in zip(found, truth, strict=True)])
 
 
-def at_taus(orbits: Orbits, energies: torch.Tensor, sigma: float, taus: Sequence[float]) -> torch.Tensor:
-    """Posterior means (len(taus), L, L) by the energies (2, angles, n) of one image."""
-    # All exemplars contend: without some the last digits would differ, and committed U-Nets learnt from these.
-    heats = [float(sigma) ** 2 * tau for tau in taus]
-    means = [orbits.weighted_sum(weights_and_evidence(energies, heat)[0]) for heat in heats]
-    return orbits.basis.render(torch.stack(means))
+def means_at(
+    orbits: Orbits, seen: Sequence[Seen], taus: Sequence[float], without: Sequence[int] | None = None
+) -> np.ndarray:
+    """Posterior means of images under each τ, (b, len(taus), L, L); without: of each image, the exemplar that gets no weight."""
+    matched, norms = zip(*(seen_through(orbits, image, transfer) for image, _, transfer in seen), strict=True)
+    energies = energies_of(orbits, np.stack(matched), torch.stack(norms))
+    if without is not None:
+        energies[torch.arange(len(seen)), :, :, torch.as_tensor(without)] = -torch.inf
+    heats = orbits.norms.new_tensor([[float(sigma) ** 2 * tau for tau in taus] for _, sigma, _ in seen])
+    return means(orbits, energies, heats).cpu().numpy()
+
+
+def groups(many: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The next `size` of them, over and over."""
+    rest = iter(many)
+    while some := list(itertools.islice(rest, size)):
+        yield some
 
 
 def truncated(orbits: Orbits, images: np.ndarray) -> np.ndarray:
     """What the basis keeps of images (n, L, L)."""
     return orbits.basis.render(orbits.basis.coefficients(images)).cpu().numpy()
-
-
-def seen_through(orbits: Orbits, image: np.ndarray, transfer: np.ndarray | None) -> tuple[np.ndarray, torch.Tensor]:
-    """T y of an image y (L, L), and ‖T x‖² of the elements, (n,): ⟨y, T x⟩ is ⟨T y, x⟩. Without T y and ‖x‖² themselves."""
-    if transfer is None:
-        return image, orbits.norms
-    return through(image[None], transfer)[0], orbits.norms_through(transfer)
-
-
-def energies_of(orbits: Orbits, matched: np.ndarray, norms: torch.Tensor) -> torch.Tensor:
-    """(‖y‖² − ‖y − T x‖²)/2 = ⟨T y, x⟩ − ‖T x‖²/2 of every element, (2, angles, n), from what `seen_through` gives."""
-    return orbits.inner_products(orbits.basis.coefficients(matched[None])[0]).sub_(norms / 2)
-
-
-def contenders(energies: torch.Tensor, heat: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of energies (2, angles, n) those of the exemplars within NO_CONTENDER of the best, (2, angles, m), and their positions
-    (m,)."""
-    best = energies.amax(dim=(0, 1))
-    which = torch.nonzero(best >= best.max() - NO_CONTENDER * heat)[:, 0]
-    return energies.index_select(2, which), which
-
-
-def weights_and_evidence(energies: torch.Tensor, heat: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights w ∝ exp(energy / heat), of sum 1, and log Σ exp(energy / heat). The largest exponent is taken off first, so
-    nothing overflows.
-
-    No weight is below exp(−NOTHING) of the largest, which changes nothing that is seen: processors are many times slower with
-    numbers that are too small for their usual form.
-    """
-    exponents = energies / heat
-    largest = exponents.max()
-    weights = exponents.sub_(largest).clamp_(min=-NOTHING).exp_()
-    total = weights.sum()
-    return weights.div_(total), largest + total.log()
-
-
-def draws(weights: torch.Tensor, n: int) -> torch.Tensor:
-    """Flat positions (n,) of elements, each as often as its weight is worth, to within one: evenly spaced marks."""
-    cumulative = weights.flatten().double().cumsum(dim=0)
-    marks = (torch.arange(n, dtype=torch.float64, device=weights.device) + 0.5) / n
-    return torch.searchsorted(cumulative, marks * cumulative[-1]).clamp(max=len(cumulative) - 1)
-
-
-def elements(orbits: Orbits, where: torch.Tensor) -> torch.Tensor:
-    """Coefficients (k, K) of the elements with these flat positions in (mirrors, angles, images)."""
-    n = len(orbits)
-    mirrored, turn, which = where // (orbits.angles * n), where // n % orbits.angles, where % n
-    plain = orbits.coefficients[which]
-    plain = torch.where((mirrored == 1)[:, None], plain.conj(), plain)
-    angle = 2 * torch.pi / orbits.angles * turn[:, None] * orbits.basis.orders
-    return plain * torch.polar(torch.ones_like(angle), angle)

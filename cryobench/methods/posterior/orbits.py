@@ -44,16 +44,18 @@ class Orbits:
         """(mirrors, angles, images)."""
         return 2, self.angles, len(self)
 
-    def inner_products(self, image: torch.Tensor, chosen: slice = ALL) -> torch.Tensor:
-        """⟨y, element⟩ of one image's coefficients (K,) with the elements of all images, or of c `chosen`: (2, angles, n or c)
+    def inner_products(self, images: torch.Tensor, chosen: slice = ALL) -> torch.Tensor:
+        """⟨y, element⟩ of images' coefficients (b, K) with the elements of all images, or of c `chosen`: (b, 2, angles, n or c)
         float32."""
-        vectors = torch.stack([image.real, image.imag]) * (self.angles / 2)
-        real, imaginary = self.real.times_left(vectors, chosen), self.imaginary.times_left(vectors, chosen)
-        series = vectors.new_zeros((2, self.angles // 2 + 1, real.shape[2]), dtype=torch.complex64)
-        series[0, self.real.orders] = torch.complex(real[:, 0] + imaginary[:, 1], imaginary[:, 0] - real[:, 1])
-        series[1, self.real.orders] = torch.complex(real[:, 0] - imaginary[:, 1], -imaginary[:, 0] - real[:, 1])
-        series[:, 0] *= 2  # irfft counts every order but 0 twice
-        return torch.fft.irfft(series, n=self.angles, dim=1)
+        vectors, b = torch.cat([images.real, images.imag]) * (self.angles / 2), len(images)
+        (rr, ir), (ri, ii) = (
+            one.times_left(vectors, chosen).transpose(0, 1).split(b) for one in (self.real, self.imaginary)
+        )
+        series = vectors.new_zeros((b, 2, self.angles // 2 + 1, rr.shape[2]), dtype=torch.complex64)
+        series[:, 0, self.real.orders] = torch.complex(rr + ii, ri - ir)
+        series[:, 1, self.real.orders] = torch.complex(rr - ii, -ri - ir)
+        series[:, :, 0] *= 2  # irfft counts every order but 0 twice
+        return torch.fft.irfft(series, n=self.angles, dim=2)
 
     def norms_through(self, transfer: np.ndarray) -> torch.Tensor:
         """‖T x‖² of every image x seen through a transfer function (L, L/2+1): (n,), the mean along an orbit."""
@@ -64,15 +66,18 @@ class Orbits:
         return total
 
     def weighted_sum(self, weights: torch.Tensor, which: torch.Tensor | None = None) -> torch.Tensor:
-        """Σ w·element over all elements, or those of the images `which` (m,), by their positions: weights (2, angles, n or m),
-        none below 0, of sum about 1 → coefficients (K,)."""
-        heavy = torch.nonzero(weights.sum(dim=(0, 1)) > NEGLIGIBLE / len(self))[:, 0]
-        turned = torch.fft.rfft(weights[:, :, heavy], dim=1).conj()  # Σ_t w exp(i m α_t), (2, orders, heavy)
-        turned = turned[:, self.real.orders]
+        """Σ w·element over all elements, or those of the images `which` (m,), by their positions: b times weights
+        (b, 2, angles, n or m), none below 0, of sum about 1 → coefficients (b, K)."""
+        heavy = torch.nonzero((weights.sum(dim=(1, 2)) > NEGLIGIBLE / len(self)).any(dim=0))[:, 0]
+        turned = torch.fft.rfft(weights[..., heavy], dim=2).conj()  # Σ_t w exp(i m α_t), (b, 2, orders, heavy)
+        plain, mirrored = turned[:, :, self.real.orders].permute(1, 2, 3, 0)
         heavy = heavy if which is None else which[heavy]
-        both, odds = torch.view_as_real(turned[0] + turned[1]), torch.view_as_real(turned[0] - turned[1])
-        real, imaginary = self.real.times_right(both, heavy), self.imaginary.times_right(odds, heavy)
-        return torch.complex(real[:, 0] - imaginary[:, 1], real[:, 1] + imaginary[:, 0])
+        both, odds = (torch.view_as_real(one).flatten(2) for one in (plain + mirrored, plain - mirrored))
+        real, imaginary = (
+            one.times_right(columns, heavy).unflatten(1, (-1, 2)).permute(2, 1, 0)
+            for one, columns in ((self.real, both), (self.imaginary, odds))
+        )
+        return torch.complex(real[0] - imaginary[1], real[1] + imaginary[0])
 
 
 def angles_of(basis: SteerableBasis, angles: int) -> int:

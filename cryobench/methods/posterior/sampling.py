@@ -110,21 +110,21 @@ class Sampler:
 
         tempered, variance = tempered_around(self.typical)
         if variance > sigma**2:  # a cut image is looked at once more, around what the first look says it is
-            first = torch.softmax(tempered, dim=0).view(bank.shape)
-            tempered, _ = tempered_around(bank.basis.render(bank.weighted_sum(first)[None])[0].cpu().numpy())
+            first = torch.softmax(tempered, dim=0).view(1, *bank.shape)
+            tempered, _ = tempered_around(bank.basis.render(bank.weighted_sum(first))[0].cpu().numpy())
         cells = torch.nonzero(tempered >= tempered.max() - LEFT_OUT)[:, 0]
         return cells.cpu().numpy(), torch.log_softmax(tempered[cells].double(), dim=0).cpu().numpy()
 
     def _tempered(self, matched: np.ndarray, variance: float, norms: torch.Tensor) -> torch.Tensor:
         """log likelihood / temper at the centre of every cell, flat, from T y (L, L) and ‖T x‖² (n,), which is taken as the
         same all along an orbit."""
-        bank, image = self.bank, self.bank.basis.coefficients(matched[None])[0]
+        bank, image = self.bank, self.bank.basis.coefficients(matched[None])
         heat = self.settings.temper * (FLATTER if self.adapts else 1.0) * float(variance)
         tempered = norms.new_empty(bank.shape)
         step = len(bank) if norms.is_cuda else PART
         for start in range(0, len(bank), step):
             part = slice(start, start + step)
-            torch.div(bank.inner_products(image, part).sub_(norms[part] / 2), heat, out=tempered[:, :, part])
+            torch.div(bank.inner_products(image, part)[0].sub_(norms[part] / 2), heat, out=tempered[:, :, part])
         return tempered.flatten()
 
     def _poses(self, chosen: np.ndarray, uniform: np.ndarray) -> DrawnPoses:
