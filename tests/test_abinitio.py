@@ -595,6 +595,19 @@ def test_an_image_of_the_fit_is_denoised_by_the_other_half():
         torch.testing.assert_close(mixtures[half][1].views, expected.views)
 
 
+@pytest.mark.parametrize("shift", [0, 2])
+def test_images_are_denoised_alike_one_by_one_and_many_at_a_time(shift):
+    """As on a CPU and on a GPU: images of each half, and of neither."""
+    noisy, _ = images_of(lumps(24), 130, sigma=0.3)
+    method = AbInitio(starts=1, largest=32, shift=shift)
+    method.fit(Given(noisy[:120]))
+    alone = method.denoise(noisy[100:])
+    method.crossed = replace(method.crossed, together=True)
+    together = method.denoise(noisy[100:])
+    # log-likelihoods of thousands, in single precision: weights may differ by 1e-3 where two poses are as likely
+    assert np.abs(together - alone).max() < 1e-3 * alone.std()
+
+
 def test_views_near_others_are_found_from_in_front_and_behind():
     poses = poses_of(16, 2.8, "cpu")
     behind = ViewGrid(poses.cells, poses.spacing, poses.rotations @ torch.diag(torch.tensor([1.0, -1.0, -1.0])))

@@ -18,7 +18,7 @@ from cryobench.data.io.stack import resample
 from cryobench.methods.posterior.band import Band, Places, band_of, places
 from cryobench.methods.posterior.fourier_bessel import fourier_bessel
 from cryobench.methods.posterior.pose_mixture import PoseMixture
-from cryobench.methods.posterior.structure import Structure, likely_views, mixture_of, poses_of, shifts_of
+from cryobench.methods.posterior.structure import Structure, batch_of, likely_views, mixture_of, poses_of, shifts_of
 
 COARSE = 24  # px at which the views are found that are worth a closer look
 
@@ -29,7 +29,7 @@ class CrossFitted:
 
     step, fine_step: how far the rim of an image moves between neighbouring views, in px, in small images and in those of the
     map's size; seen: whether images were seen through something (seen.py); reach: how far particles may be off the centre, as a
-    share of the edge.
+    share of the edge; together: whether many images are compared at a time, None: on a GPU.
     """
 
     structure: Structure
@@ -39,6 +39,7 @@ class CrossFitted:
     seen: bool
     reach: float
     device: torch.device | str
+    together: bool | None = None
     mixtures: dict[int | None, tuple[PoseMixture, PoseMixture, torch.Tensor]] = field(default_factory=dict)
 
     def means(
@@ -52,18 +53,28 @@ class CrossFitted:
             return out, conformations
         few = min(size, COARSE)
         where = places(np.zeros((len(images), 2)), few, self.reach, False, self.device)
-        coarse, one = (
-            self.band(images, sigma, transfers, few, where),
-            torch.arange(len(images), device=self.device)[:, None],
-        )
-        likely = [self.glance(coarse.take(one[i]), half) for i, half in enumerate(halves)]
-        where = places(np.concatenate([shift for _, shift in likely]), size, self.reach, size > few, self.device)
+        coarse, shifts = self.band(images, sigma, transfers, few, where), np.empty((len(images), 2))
+        likely = torch.zeros((len(images), len(self.mixture(halves[0])[1])), dtype=torch.bool, device=self.device)
+        for half, rows in by_half(halves):
+            for some in self.parts(rows, self.mixture(half)[0], coarse):
+                likely[some], shifts[some] = self.glance(coarse.take(some), half)
+        where = places(shifts, size, self.reach, size > few, self.device)
         fine = self.band(images, sigma, transfers, size, where)
-        for i, (views, _) in enumerate(likely):
-            mean, probability = self.mixture(halves[i])[1].of(views).mean(fine.take(one[i]))
-            out[i] = resample(mean.cpu().numpy(), self.length)[0]
-            conformations[i] = probability.view(conformations.shape[1], -1).sum(dim=1).cpu().numpy()
+        first = likely.float().argmax(dim=1).cpu().numpy()  # neighbours look at much the same views
+        for half, rows in by_half(halves):
+            mixture = self.mixture(half)[1]
+            for some in self.parts(rows[first[rows].argsort(kind="stable")], mixture, fine):
+                views = torch.nonzero(likely[some].any(dim=0))[:, 0]
+                mean, probability = mixture.of(views).mean(fine.take(some), likely[some][:, views])
+                out[some] = resample(mean.cpu().numpy(), self.length)
+                conformations[some] = probability.unflatten(1, (conformations.shape[1], -1)).sum(dim=2).cpu().numpy()
         return out, conformations
+
+    def parts(self, rows: np.ndarray, mixture: PoseMixture, band: Band) -> list[np.ndarray]:
+        """The images at these positions (n,), those together that are compared with a mixture at a time."""
+        together = mixture.views.is_cuda if self.together is None else self.together
+        step = batch_of(mixture, band) if together else 1
+        return np.split(rows, np.arange(step, len(rows), step))
 
     def band(
         self, images: np.ndarray, sigma: np.ndarray, transfers: np.ndarray | None, size: int, where: Places | None
@@ -80,13 +91,14 @@ class CrossFitted:
             where,
         )
 
-    def glance(self, one: Band, half: int | None) -> tuple[torch.Tensor, np.ndarray]:
-        """Which views of the fine mixture an image is to be compared with, and about which shift (1, 2) in shares of the edge."""
+    def glance(self, some: Band, half: int | None) -> tuple[torch.Tensor, np.ndarray]:
+        """Which views (b, n) of the fine mixture images are to be compared with, and about which shifts (b, 2) in shares of the
+        edge."""
         coarse, _, near = self.mixture(half)
-        weights, conformations = coarse.posterior(one).weights, len(self.structure.shares)
-        likely = likely_views(weights.sum(dim=(1, 2, 3))).view(conformations, -1).any(dim=0)
-        shift = shifts_of(one, weights.sum(dim=(2, 3, 4)).argmax(dim=1))
-        return torch.nonzero((likely.float() @ near).repeat(conformations))[:, 0], shift
+        weights, conformations = coarse.posterior(some).weights, len(self.structure.shares)
+        likely = likely_views(weights.sum(dim=(1, 2, 3))).unflatten(1, (conformations, -1)).any(dim=1)
+        shifts = shifts_of(some, weights.sum(dim=(2, 3, 4)).argmax(dim=1))
+        return (likely.float() @ near > 0).repeat(1, conformations), shifts
 
     def mixture(self, half: int | None) -> tuple[PoseMixture, PoseMixture, torch.Tensor]:
         """A coarse and a fine mixture for images that were in this half, or in none, and which views of the fine one lie near
@@ -101,3 +113,8 @@ class CrossFitted:
             (coarse, few), (fine, many) = classes
             self.mixtures[half] = coarse, fine, few.near(many)
         return self.mixtures[half]
+
+
+def by_half(halves: list[int | None]) -> list[tuple[int | None, np.ndarray]]:
+    """Each half, or None, with the positions of its images."""
+    return [(half, np.array([i for i, its in enumerate(halves) if its == half])) for half in dict.fromkeys(halves)]

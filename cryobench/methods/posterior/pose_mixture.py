@@ -161,8 +161,8 @@ class PoseMixture:
             )
         return band.seen.rings @ self.power.T
 
-    def posterior(self, band: Band, heat: float = 1.0) -> PosePosterior:
-        """Of b images, the likelihood to the power 1/heat."""
+    def posterior(self, band: Band, heat: float = 1.0, allowed: torch.Tensor | None = None) -> PosePosterior:
+        """Of b images, the likelihood to the power 1/heat; allowed: (b, n) bool, the views that each may show, None: all."""
         va, vb, pixels = self.contrast.scale_variance, self.contrast.level_variance, self.basis.size**2
         variance, (centred, gain, total, square) = band.variance, self.centred(band)
         masses, once = self.seen_masses(gain), gain**2
@@ -173,6 +173,8 @@ class PoseMixture:
         factor = 1 / (variance[:, None] * precision)
         offset = 1 / (va * precision) - (share * total)[:, None] * masses * factor
         constant = -(va * precision).log() / (2 * heat) + (0.0 if self.prior is None else self.prior)
+        if allowed is not None:
+            constant = constant.masked_fill(~allowed, -torch.inf)
         scales = self.products.inner_products(centred.flatten(0, 1)).unflatten(0, centred.shape[:2])
         scales = torch.addcmul(over_poses(offset), scales, over_poses(factor), out=scales)
         log = torch.addcmul(over_poses(constant), scales.square(), over_poses(precision / (2 * heat)))
@@ -225,9 +227,9 @@ class PoseMixture:
         )
         return sums, views, likeliest
 
-    def mean(self, band: Band) -> tuple[torch.Tensor, torch.Tensor]:
-        """Posterior means E[a x + b] (b, L, L), and the probability of each view, (b, n)."""
-        posterior = self.posterior(band)
+    def mean(self, band: Band, allowed: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Posterior means E[a x + b] (b, L, L), and the probability of each view, (b, n); allowed: as for `posterior`."""
+        posterior = self.posterior(band, allowed=allowed)
         views = posterior.weights.sum(dim=(1, 2, 3))
         scaled = posterior.weights.mul_(posterior.scales)
         turned = torch.fft.rfft(scaled, dim=3).conj().flatten(0, 1)  # Σ_t w a e^{imα}
