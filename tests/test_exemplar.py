@@ -11,7 +11,8 @@ from cryobench.data.pairs import open_pairs
 from cryobench.errors import BadImages, InputError
 from cryobench.evaluation.metrics import mse
 from cryobench.methods.posterior import mixture
-from cryobench.methods.posterior.elements import contenders, draws, elements, weights_and_evidence
+from cryobench.methods.posterior.by_order import ByOrder
+from cryobench.methods.posterior.elements import contenders, draws, elements, energies_of, weights_and_evidence
 from cryobench.methods.posterior.exemplar import Exemplar
 from cryobench.methods.posterior.mixture import Mixture
 from cryobench.noise.background import border_sigma
@@ -267,10 +268,18 @@ class OneDevice(torch.overrides.TorchFunctionMode):
         return function(*arguments, **(named or {}))
 
 
-def test_elements_are_made_on_the_device_of_the_orbits(fitted):
+def test_what_exemplars_tell_of_images_is_computed_where_they_are(fitted):
     """On a device that computes nothing and is on every machine."""
-    orbits, basis = copy(fitted.mixture.orbits), copy(fitted.mixture.orbits.basis)
-    orbits.basis, orbits.coefficients, basis.orders = basis, orbits.coefficients.to("meta"), basis.orders.to("meta")
+    here, orbits = fitted.mixture.orbits, copy(fitted.mixture.orbits)
+    orbits.basis, orbits.coefficients, orbits.norms = (
+        one.to("meta") for one in (here.basis, here.coefficients, here.norms)
+    )
+    orbits.real, orbits.imaginary = (
+        ByOrder(part.matrix.to("meta"), here.basis.blocks, filled=True) for part in (here.real, here.imaginary)
+    )
     with OneDevice() as seen:
-        made = elements(orbits, torch.zeros(5, dtype=torch.int64, device="meta"))
-    assert made.device.type == "meta" and made.shape == (5, len(orbits.basis)) and not seen.mixed
+        energies = energies_of(orbits, torch.empty(4, 32, 32, device="meta"), orbits.norms.expand(4, -1))
+        weights, logs = weights_and_evidence(energies, torch.empty(4, device="meta"))
+        made = orbits.basis.render(elements(orbits, draws(weights, 5)[0]))
+    assert energies.shape == (4, *here.shape) and logs.shape == (4,) and made.shape == (5, 32, 32)
+    assert made.is_meta and not seen.mixed
