@@ -24,6 +24,7 @@ from cryobench.methods.posterior.abinitio import AbInitio
 from cryobench.methods.posterior.align import align, hand, turned
 from cryobench.methods.posterior.band import Band, Places, band_of
 from cryobench.methods.posterior.confirmed import confirmed
+from cryobench.methods.posterior.cross_fitted import together
 from cryobench.methods.posterior.fourier_bessel import fourier_bessel
 from cryobench.methods.posterior.half_maps import HalfMaps, Part, half_maps, masked
 from cryobench.methods.posterior.halves import Halves
@@ -152,6 +153,16 @@ def test_the_posterior_over_poses_is_that_of_all_poses_one_by_one(case):
     torch.testing.assert_close(mean, expected, atol=1e-3 * float(expected.abs().max()), rtol=0)
     torch.testing.assert_close(views.double(), case.weights.view(3, -1, len(mix)).sum(dim=1), atol=1e-4, rtol=0)
     assert 3 < float(1 / case.weights.square().sum(dim=1).min()), "a posterior of one pose shows little"
+
+
+def test_views_that_are_not_allowed_are_as_good_as_not_there(case):
+    few = torch.tensor([0, 2, 3, 7])
+    allowed = torch.zeros((3, len(case.mix)), dtype=torch.bool)
+    allowed[:, few] = True
+    found, alone = case.mix.posterior(case.band, allowed=allowed), case.mix.of(few).posterior(case.band)
+    torch.testing.assert_close(found.weights[..., few], alone.weights, atol=1e-5, rtol=0)
+    assert float(found.weights.sum(dim=(1, 2, 3))[~allowed].abs().max()) == 0
+    torch.testing.assert_close(found.log_likelihood, alone.log_likelihood, atol=1e-3, rtol=0)
 
 
 def test_a_heat_takes_the_likelihood_to_a_power(case):
@@ -603,9 +614,22 @@ def test_images_are_denoised_alike_one_by_one_and_many_at_a_time(shift):
     method.fit(Given(noisy[:120]))
     alone = method.denoise(noisy[100:])
     method.crossed = replace(method.crossed, together=True)
-    together = method.denoise(noisy[100:])
+    many = method.denoise(noisy[100:])
     # log-likelihoods of thousands, in single precision: weights may differ by 1e-3 where two poses are as likely
-    assert np.abs(together - alone).max() < 1e-3 * alone.std()
+    assert np.abs(many - alone).max() < 1e-3 * alone.std()
+
+
+def test_images_go_together_as_long_as_they_and_their_views_are_few_enough():
+    likely = np.random.default_rng(0).random((50, 40)) < 0.1
+    likely[:, 0] |= ~likely.any(axis=1)
+    rows = np.arange(3, 48)
+    for most in (0, 60, 400):
+        parts = list(together(rows, likely, most))
+        assert sorted(np.concatenate([some for some, _ in parts])) == rows.tolist()
+        for some, views in parts:
+            assert views.tolist() == np.flatnonzero(likely[some].any(axis=0)).tolist()
+            assert len(some) == 1 or len(some) * len(views) <= most
+        assert (max(len(some) for some, _ in parts) > 1) == (most > 0)
 
 
 def test_views_near_others_are_found_from_in_front_and_behind():

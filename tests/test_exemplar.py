@@ -161,28 +161,45 @@ def test_it_equals_brute_force_where_contenders_are_few(fitted, images):
         assert np.linalg.norm(ours - direct) < 2e-4 * np.linalg.norm(direct)
 
 
-def in_groups(method: Exemplar, at_once: int) -> Exemplar:
+def in_groups(method: Exemplar, images_at_once: int) -> Exemplar:
     """The same, which looks at so many images together as on a GPU."""
     method, method.mixture = copy(method), copy(method.mixture)
-    method.mixture.at_once = at_once
+    method.mixture.images_at_once = images_at_once
     return method
 
 
-@pytest.mark.parametrize(("rendered_together", "at_once"), [(1, 1), (40, 1), (128, 4), (1, 6)])
-def test_images_are_denoised_alike_in_any_company(fitted, images, monkeypatch, rendered_together, at_once):
+@pytest.mark.parametrize(("rendered_together", "images_at_once"), [(1, 1), (40, 1), (128, 4), (1, 6)])
+def test_images_are_denoised_alike_in_any_company(fitted, images, monkeypatch, rendered_together, images_at_once):
     """Also where several are looked at or rendered together, or one by one."""
     monkeypatch.setattr(mixture, "RENDERED", rendered_together)
     noisy = images["test"].noisy(slice(0, 6))
     for sigma in ("0.1", "0.5"):
         method = copy(fitted)
         method.sigma = sigma
-        groups = in_groups(method, at_once)
+        groups = in_groups(method, images_at_once)
         together, deviation, noted = groups.denoise(noisy), groups.uncertainty.deviation, groups.report["per_image"]
         for i in (0, 4):
-            np.testing.assert_allclose(method.denoise(noisy[i : i + 1])[0], together[i], atol=1e-6 * at_once)
-            np.testing.assert_allclose(method.uncertainty.deviation[0], deviation[i], atol=1e-6 * at_once)
+            np.testing.assert_allclose(method.denoise(noisy[i : i + 1])[0], together[i], atol=1e-6 * images_at_once)
+            np.testing.assert_allclose(method.uncertainty.deviation[0], deviation[i], atol=1e-6 * images_at_once)
             alone = {name: values[0] for name, values in method.report["per_image"].items()}
             assert alone == pytest.approx({name: values[i] for name, values in noted.items()}, 1e-4)
+
+
+def test_no_more_is_rendered_together_than_told(images, monkeypatch):
+    """Also where many images are looked at together, each at many shifts."""
+    method = Exemplar(components=[200], angles=[48], n_validation=10, shift=2)
+    method.fit(images["train"].only(method.side_information))
+    groups, rendered = in_groups(method, 12), []
+    render = type(method.mixture.orbits.basis).render
+
+    def noted(basis, coefficients):
+        rendered.append(len(coefficients))
+        return render(basis, coefficients)
+
+    monkeypatch.setattr(type(method.mixture.orbits.basis), "render", noted)
+    groups.denoise(images["test"].noisy())
+    most = mixture.KEPT * (mixture.DRAWS + 1)  # those of the last image
+    assert len(rendered) > 2 and max(rendered) < mixture.RENDERED + most
 
 
 def test_groups_of_images_are_seen_through_their_own_ctfs_at_their_own_shifts(cache):
@@ -203,11 +220,11 @@ def test_groups_of_images_are_seen_through_their_own_ctfs_at_their_own_shifts(ca
 
 
 def test_settings_are_chosen_alike_in_groups(fitted, images, monkeypatch):
-    monkeypatch.setattr(mixture, "at_once", lambda orbits: 4)
+    monkeypatch.setattr(mixture, "images_at_once", lambda orbits: 4)
     method = Exemplar(components=[200], angles=[48], n_validation=10)
     method.fit(images["train"].only(method.side_information))
     assert method.report["val_mse"] == pytest.approx(fitted.report["val_mse"], rel=1e-5)
-    assert method.report["tau"] == fitted.report["tau"] and method.mixture.at_once == 4
+    assert method.report["tau"] == fitted.report["tau"] and method.mixture.images_at_once == 4
 
 
 def test_draws_take_each_element_as_often_as_it_weighs():
@@ -268,8 +285,9 @@ class OneDevice(torch.overrides.TorchFunctionMode):
         return function(*arguments, **(named or {}))
 
 
-def test_what_exemplars_tell_of_images_is_computed_where_they_are(fitted):
-    """On a device that computes nothing and is on every machine."""
+def test_what_exemplars_tell_of_images_is_computed_where_they_are(fitted, monkeypatch):
+    """On a device that computes nothing and is on every machine; positions, which it can't find, are given."""
+    monkeypatch.setattr(torch, "nonzero", lambda _: torch.arange(7, device="meta")[:, None])
     here, orbits = fitted.mixture.orbits, copy(fitted.mixture.orbits)
     orbits.basis, orbits.coefficients, orbits.norms = (
         one.to("meta") for one in (here.basis, here.coefficients, here.norms)
@@ -280,6 +298,9 @@ def test_what_exemplars_tell_of_images_is_computed_where_they_are(fitted):
     with OneDevice() as seen:
         energies = energies_of(orbits, torch.empty(4, 32, 32, device="meta"), orbits.norms.expand(4, -1))
         weights, logs = weights_and_evidence(energies, torch.empty(4, device="meta"))
+        few, which = contenders(energies, torch.empty(4, device="meta"))
+        sums = orbits.weighted_sum(few, which), orbits.weighted_sum(weights)
         made = orbits.basis.render(elements(orbits, draws(weights, 5)[0]))
+    assert all(one.shape == (4, len(here.basis)) for one in sums)
     assert energies.shape == (4, *here.shape) and logs.shape == (4,) and made.shape == (5, 32, 32)
     assert made.is_meta and not seen.mixed

@@ -30,6 +30,7 @@ from cryobench.methods.posterior.structure import Structure, iterate, poses_of
 from cryobench.methods.posterior.wiener import Wiener
 from cryobench.noise.ctf import Ctf
 from cryobench.noise.gaussian import Gaussian
+from cryobench.noise.microscope import Microscope
 
 pytestmark = [
     pytest.mark.gpu,
@@ -40,6 +41,7 @@ pytestmark = [
 POSTERIOR = {
     "exemplar": Exemplar(components=[200], angles=[36], n_validation=4),
     "exemplar, shifted": Exemplar(components=[200], angles=[36], n_validation=4, shift=1),
+    "exemplar, through CTFs": Exemplar(components=[200], angles=[36], n_validation=4, shift=1, ctf="corrected"),
     "bayes": Bayes(step=6.0, components=100, draws=32, max_draws=32),
     "rebuilt": Rebuilt(step=6.0, components=100, draws=32, max_draws=32),
     "wiener": Wiener(),
@@ -61,12 +63,21 @@ def images(cache):
     return {split: pairs.images(split, Gaussian(0.1), 0) for split in ("train", "test")}
 
 
+@pytest.fixture(scope="module")
+def seen(cache):
+    pairs = open_pairs(Phantom(image_size=32, n_train=48, n_test=4), cache)
+    return {
+        split: pairs.images(split, Microscope(0.1, ctf=True, box=204.8, train=True), 0) for split in ("train", "test")
+    }
+
+
 def denoised(method, test) -> np.ndarray:
     return method.denoise(test.noisy(), **test.hints(method.side_information))
 
 
 @pytest.mark.parametrize("name", POSTERIOR)
-def test_a_posterior_is_the_same_on_a_gpu(images, name):
+def test_a_posterior_is_the_same_on_a_gpu(images, seen, name):
+    images = seen if "CTF" in name else images
     results = {}
     for accelerator in ("cpu", "gpu"):
         method = copy.deepcopy(POSTERIOR[name])

@@ -74,8 +74,8 @@ def products_at_once(config: dict, method) -> Ratio:
 
     def speed(at_once: bool) -> Callable[[], float]:
         other = copy.deepcopy(method)
-        orbits, together = other.fitted.orbits, other.fitted.at_once
-        other.fitted.at_once = together if at_once else 1
+        orbits, together = other.fitted.orbits, other.fitted.images_at_once
+        other.fitted.images_at_once = together if at_once else 1
         orbits.real, orbits.imaginary = (
             ByOrder(part.matrix, orbits.basis.blocks, filled=at_once) for part in (orbits.real, orbits.imaginary)
         )
@@ -87,7 +87,7 @@ def products_at_once(config: dict, method) -> Ratio:
 
         return timed
 
-    together = method.fitted.at_once
+    together = method.fitted.images_at_once
     what = f"denoising by {EXEMPLARS} exemplars, {train.image_size} px, {together} images and all orders at once"
     return in_turn(what, "image by image, order by order", "images/s", speed(True), speed(False))
 

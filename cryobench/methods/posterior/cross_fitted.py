@@ -9,6 +9,7 @@ the sum is over them, too (conformations.py).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +19,16 @@ from cryobench.data.io.stack import resample
 from cryobench.methods.posterior.band import Band, Places, band_of, places
 from cryobench.methods.posterior.fourier_bessel import fourier_bessel
 from cryobench.methods.posterior.pose_mixture import PoseMixture
-from cryobench.methods.posterior.structure import Structure, batch_of, likely_views, mixture_of, poses_of, shifts_of
+from cryobench.methods.posterior.structure import (
+    ON_GPU,
+    TOGETHER,
+    Structure,
+    batch_of,
+    likely_views,
+    mixture_of,
+    poses_of,
+    shifts_of,
+)
 
 COARSE = 24  # px at which the views are found that are worth a closer look
 
@@ -56,25 +66,25 @@ class CrossFitted:
         coarse, shifts = self.band(images, sigma, transfers, few, where), np.empty((len(images), 2))
         likely = torch.zeros((len(images), len(self.mixture(halves[0])[1])), dtype=torch.bool, device=self.device)
         for half, rows in by_half(halves):
-            for some in self.parts(rows, self.mixture(half)[0], coarse):
+            step = batch_of(self.mixture(half)[0], coarse) if self.looks_together else 1
+            for some in np.split(rows, np.arange(step, len(rows), step)):
                 likely[some], shifts[some] = self.glance(coarse.take(some), half)
         where = places(shifts, size, self.reach, size > few, self.device)
-        fine = self.band(images, sigma, transfers, size, where)
-        first = likely.float().argmax(dim=1).cpu().numpy()  # neighbours look at much the same views
+        fine, chosen = self.band(images, sigma, transfers, size, where), likely.cpu().numpy()
         for half, rows in by_half(halves):
             mixture = self.mixture(half)[1]
-            for some in self.parts(rows[first[rows].argsort(kind="stable")], mixture, fine):
-                views = torch.nonzero(likely[some].any(dim=0))[:, 0]
+            most = ON_GPU // (2 * mixture.angles * fine.coefficients.shape[1]) if self.looks_together else 0
+            for some, views in together(rows, chosen, most):
+                views = views.to(self.device)
                 mean, probability = mixture.of(views).mean(fine.take(some), likely[some][:, views])
                 out[some] = resample(mean.cpu().numpy(), self.length)
                 conformations[some] = probability.unflatten(1, (conformations.shape[1], -1)).sum(dim=2).cpu().numpy()
         return out, conformations
 
-    def parts(self, rows: np.ndarray, mixture: PoseMixture, band: Band) -> list[np.ndarray]:
-        """The images at these positions (n,), those together that are compared with a mixture at a time."""
-        together = mixture.views.is_cuda if self.together is None else self.together
-        step = batch_of(mixture, band) if together else 1
-        return np.split(rows, np.arange(step, len(rows), step))
+    @property
+    def looks_together(self) -> bool:
+        """Whether many images are compared at a time."""
+        return torch.device(self.device).type == "cuda" if self.together is None else self.together
 
     def band(
         self, images: np.ndarray, sigma: np.ndarray, transfers: np.ndarray | None, size: int, where: Places | None
@@ -118,3 +128,16 @@ class CrossFitted:
 def by_half(halves: list[int | None]) -> list[tuple[int | None, np.ndarray]]:
     """Each half, or None, with the positions of its images."""
     return [(half, np.array([i for i, its in enumerate(halves) if its == half])) for half in dict.fromkeys(halves)]
+
+
+def together(rows: np.ndarray, likely: np.ndarray, most: int) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+    """Images at positions `rows` that are compared at a time, and the views (v,) that any of them may show, likely (n, views)
+    bool: as many as make no more than `most` pairs of an image and a view, and no more than TOGETHER, but one at least."""
+    some, views = np.empty(0, dtype=int), np.zeros(likely.shape[1], dtype=bool)
+    for row in rows[likely[rows].argmax(axis=1).argsort(kind="stable")]:  # neighbours look at much the same views
+        more = views | likely[row]
+        if len(some) and (len(some) == TOGETHER or (len(some) + 1) * more.sum() > most):
+            yield some, torch.from_numpy(np.flatnonzero(views))
+            some, more = some[:0], likely[row]
+        some, views = np.append(some, row), more
+    yield some, torch.from_numpy(np.flatnonzero(views))

@@ -18,7 +18,7 @@ OF_ONE = (1, 2, 3)  # axes of one image's elements; to flatten them would copy t
 ON_GPU, TOGETHER = 2**26, 32
 
 
-def at_once(orbits: Orbits) -> int:
+def images_at_once(orbits: Orbits) -> int:
     """How many images are looked at together: on a CPU one, whose energies stay in its cache."""
     if not orbits.norms.is_cuda:
         return 1

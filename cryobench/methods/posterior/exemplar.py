@@ -25,7 +25,7 @@ from cryobench.methods.base import Uncertainty, WithSigma, check_images
 from cryobench.methods.imaging import Imaging
 
 if TYPE_CHECKING:
-    from cryobench.methods.posterior.mixture import Mixture, Seen
+    from cryobench.methods.posterior.mixture import Mixture, Observed
 
 TAUS = (1.0, 1.15, 1.3, 1.6, 2.0, 2.5, 3.2)
 AVERAGES: dict[str, Callable] = {"mean": np.mean, "median": np.median}
@@ -163,7 +163,7 @@ class Exemplar(WithSigma, Imaging):
         images = self.whitened(noisy)
         return images, self.noise_level(images, hints)
 
-    def _seen(self, images: np.ndarray, sigma: np.ndarray, hints: dict) -> Iterator[Seen]:
+    def _seen(self, images: np.ndarray, sigma: np.ndarray, hints: dict) -> Iterator[Observed]:
         """Each image, its σ, and what it was seen through, (L, L/2+1), or None."""
         for i, (image, level) in enumerate(zip(images, sigma, strict=True)):
             ctf = hints["ctf"][i : i + 1] if "ctf" in hints else None

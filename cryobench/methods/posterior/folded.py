@@ -111,8 +111,11 @@ class Folded(SteerableBasis):
         return Folded(self.size, self.orders.to(device), cosines, sines, self.both.to(device), self.blocks)
 
     def coefficients(self, images: torch.Tensor | np.ndarray) -> torch.Tensor:
-        images = torch.as_tensor(images, dtype=torch.float32, device=self.device)
-        return torch.cat([self._of_some(some.flatten(1)) for some in images.split(AT_ONCE)])
+        images = torch.as_tensor(images, dtype=torch.float32, device=self.device).flatten(1)
+        found = torch.empty((len(images), len(self)), dtype=torch.complex64, device=self.device)
+        for some, its in zip(images.split(AT_ONCE), found.split(AT_ONCE), strict=True):
+            its.copy_(self._of_some(some))
+        return found
 
     def _of_some(self, images: torch.Tensor) -> torch.Tensor:
         sums = self.eighth.apart(images)
@@ -123,8 +126,10 @@ class Folded(SteerableBasis):
         return torch.complex(real[:, self.position], imaginary[:, self.position] * self.sign)
 
     def render(self, coefficients: torch.Tensor) -> torch.Tensor:
-        images = torch.cat([self._rendered(some) for some in coefficients.split(AT_ONCE)])
-        return images.unflatten(1, (self.size, self.size))
+        images = self.both.new_empty((len(coefficients), self.size, self.size))
+        for some, its in zip(coefficients.split(AT_ONCE), images.split(AT_ONCE), strict=True):
+            its.copy_(self._rendered(some))
+        return images
 
     def _rendered(self, coefficients: torch.Tensor) -> torch.Tensor:
         sums = self.both.new_empty((len(coefficients), 8, len(self.eighth.x) + 1))
@@ -132,7 +137,7 @@ class Folded(SteerableBasis):
         for rows, some, part in zip(ROWS, self.parts, of_parts, strict=True):
             for row, one, its in zip(rows, some, part[:, self.by_kind].split(self.counts, dim=1), strict=True):
                 sums[:, row] = (its @ one).unflatten(1, (-1, sums.shape[2]))
-        return self.eighth.together(sums)
+        return self.eighth.together(sums).unflatten(1, (self.size, self.size))
 
     def of_order(self, m: int) -> torch.Tensor:
         its, n = self._rows(m), self.blocks[m].stop - self.blocks[m].start

@@ -22,7 +22,7 @@ from cryobench.methods.posterior.folded import Folded, eighth, kind
 from cryobench.methods.posterior.steerable import SteerableBasis
 
 STEP = 1 / 32  # of the grid on which Bessel functions are interpolated
-# Those in use, by size, band, how they are kept, and where they are: to make one of 128 px takes many seconds.
+# Those in use, by size, band, how they are kept, and where they are: to make one of 128 px takes seconds.
 IN_USE: WeakValueDictionary[tuple[int, float, bool, torch.device], SteerableBasis] = WeakValueDictionary()
 
 
@@ -56,6 +56,8 @@ def _radial(
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Each function's order, and its values at these distances in px, float64; bessel(m) is J_m."""
     for m, some in zeros.items():
+        if not len(some):
+            continue
         of_order = bessel(m)
         for zero in some:
             # Unit norm on the plane; sampled on pixels it would depend on how the function falls on the grid.
@@ -108,6 +110,7 @@ def _folded(size: int, band: float) -> Folded:
     round_ones[0] = 1
     # Orthonormal over all pixels, of which each of these stands for some.
     stands_for = np.sqrt(np.append(8 / pixels.count, len(pixels.outside)))
-    round_ones[:] = np.linalg.qr((round_ones * stands_for).T)[0].T / stands_for
+    orthonormal, triangle = np.linalg.qr((round_ones * stands_for).T)
+    round_ones[:] = (orthonormal * np.sign(np.diag(triangle))).T / stands_for  # which has signs of its own
     of_cosines, of_sines = ([torch.from_numpy(one) for one in some] for some in (cosines, sines))
     return Folded(size, torch.tensor(orders), of_cosines, of_sines, torch.from_numpy(both))

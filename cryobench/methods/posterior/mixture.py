@@ -18,11 +18,11 @@ import torch
 
 from cryobench.data.images import NoisyImages
 from cryobench.methods.posterior.elements import (
-    at_once,
     contenders,
     draws,
     elements,
     energies_of,
+    images_at_once,
     means,
     seen_through,
     weights_and_evidence,
@@ -32,11 +32,11 @@ from cryobench.methods.posterior.steerable import SteerableBasis, principal
 
 BASIS_IMAGES = 2000  # training images that the basis is learnt from
 BATCH = 256  # training images read at a time
-RENDERED = 128  # images rendered in one product, or some more; where an image has many shifts, up to 16 times as many
+RENDERED = 128  # images rendered in one product, and those of one image more: where it has many shifts, some thousand
 DRAWS = 128  # from a posterior, for the standard deviation of pixels
-T = TypeVar("T")
+Item = TypeVar("Item")
 # A noisy image (L, L), its σ, and the transfer function (L, L/2+1) that it was seen through, or None.
-Seen = tuple[np.ndarray, float, np.ndarray | None]
+Observed = tuple[np.ndarray, float, np.ndarray | None]
 # A shift search: how many exemplars and angles are enough to rule a shift out, by how much, and how many may be left.
 GLANCE, GLANCE_ANGLES, RULED_OUT, KEPT = 500, 72, 12.0, 16
 
@@ -85,21 +85,22 @@ class Mixture:
     def __init__(self, orbits: Orbits, labels: np.ndarray, tau: float, shift: int = 0):
         self.orbits, self.tau, self.shift = orbits, tau, shift
         self.labels = torch.from_numpy(labels).to(orbits.norms.device)
-        self.conformations, self.at_once = int(labels.max()) + 1, at_once(orbits)
+        self.conformations, self.images_at_once = int(labels.max()) + 1, images_at_once(orbits)
         step = -(-len(orbits) // GLANCE)
         self.glance = Orbits(orbits.basis, orbits.coefficients[::step], GLANCE_ANGLES) if shift else None
 
-    def posteriors(self, seen: Iterable[Seen]) -> Iterator[Posterior]:
+    def posteriors(self, seen: Iterable[Observed]) -> Iterator[Posterior]:
         """Of noisy images.
 
         What is to be seen of several images is rendered together, so that the basis is read once for all of them.
         """
         waiting: list[tuple[Look, list[AtShift]]] = []
-        for some in groups(seen, self.at_once):
-            waiting += self._by_shift([self._look(*one) for one in some])
-            if sum(len(one.draws) + 1 for _, found in waiting for one in found) >= RENDERED:
-                yield from self._rendered(waiting)
-                waiting = []
+        for some in groups(seen, self.images_at_once):
+            for one in self._by_shift([self._look(*one) for one in some]):
+                waiting.append(one)
+                if sum(len(at.draws) + 1 for _, found in waiting for at in found) >= RENDERED:
+                    yield from self._rendered(waiting)
+                    waiting = []
         yield from self._rendered(waiting)
 
     def _look(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None) -> Look:
@@ -109,7 +110,7 @@ class Mixture:
 
     def _by_shift(self, looks: list[Look]) -> list[tuple[Look, list[AtShift]]]:
         pairs = [(look, shift) for look in looks for shift in look.shifts]
-        found = itertools.chain.from_iterable(self._at_shifts(some) for some in groups(pairs, self.at_once))
+        found = itertools.chain.from_iterable(self._at_shifts(some) for some in groups(pairs, self.images_at_once))
         return [(look, list(itertools.islice(found, len(look.shifts)))) for look in looks]
 
     def _at_shifts(self, pairs: list[tuple[Look, tuple[int, int]]]) -> list[AtShift]:
@@ -120,10 +121,10 @@ class Mixture:
             energies_of(orbits, matched, torch.stack([look.norms for look, _ in pairs])), heats
         )
         weights, logs = weights_and_evidence(energies, heats)
-        means = orbits.weighted_sum(weights, which)
+        averages = orbits.weighted_sum(weights, which)
         shares = weights.new_zeros((len(pairs), n)).index_copy_(1, which, weights.sum(dim=(1, 2)))
         found = []
-        for log, share, mean, drawn in zip(logs, shares, means, draws(weights, DRAWS), strict=True):
+        for log, share, mean, drawn in zip(logs, shares, averages, draws(weights, DRAWS), strict=True):
             where, times = drawn.unique_consecutive(return_counts=True)
             where = where // len(which) * n + which[where % len(which)]
             found.append(AtShift(log, share, mean, elements(orbits, where), times))
@@ -141,15 +142,15 @@ class Mixture:
         """Of one image, with the images (1 + d, L, L) of the mean and the draws at each of its shifts."""
         images = [torch.roll(some, shift, (1, 2)) for some, shift in zip(images, look.shifts, strict=True)]
         probabilities = torch.softmax(torch.stack([one.log_evidence for one in found]), dim=0)
-        means = torch.stack([some[0] for some in images])
+        at_shifts = torch.stack([some[0] for some in images])
         within = torch.stack(
             [
                 torch.tensordot(one.times / DRAWS, (some[1:] - some[0]).square(), 1)
                 for one, some in zip(found, images, strict=True)
             ]
         )
-        mean = torch.tensordot(probabilities, means, 1)
-        between = torch.tensordot(probabilities, (means - mean).square(), 1)
+        mean = torch.tensordot(probabilities, at_shifts, 1)
+        between = torch.tensordot(probabilities, (at_shifts - mean).square(), 1)
         deviation = (torch.tensordot(probabilities, within, 1) + between).sqrt()
         shares = torch.stack([one.share for one in found])
         traces = shares @ self.orbits.norms - torch.stack([one.mean for one in found]).abs().square().sum(dim=1)
@@ -160,12 +161,12 @@ class Mixture:
         return Posterior(mean.cpu().numpy(), deviation.cpu().numpy(), variance, conformations, effective)
 
     def widened(
-        self, seen: Iterable[Seen], widths: tuple[float, ...], leave_out: Iterable[int] | None = None
+        self, seen: Iterable[Observed], widths: tuple[float, ...], leave_out: Iterable[int] | None = None
     ) -> Iterator[np.ndarray]:
         """Of noisy images the posterior means at τ times each of `widths`, (len(widths), L, L); of each image the exemplar at its
         position in `leave_out` gets no weight."""
         taus, left_out = [self.tau * width for width in widths], None if leave_out is None else iter(leave_out)
-        for some in groups(seen, self.at_once):
+        for some in groups(seen, self.images_at_once):
             without = None if left_out is None else list(itertools.islice(left_out, len(some)))
             yield from means_at(self.orbits, some, taus, without)
 
@@ -180,11 +181,11 @@ class Mixture:
         glance = torch.cat(
             [
                 torch.logsumexp((self.glance.inner_products(some) - norms / 2).flatten(1) / heat, 1)
-                for some in self.orbits.basis.coefficients(back).split(self.at_once)
+                for some in self.orbits.basis.coefficients(back).split(self.images_at_once)
             ]
         )
-        best = glance.argsort(descending=True)[:KEPT].tolist()
-        return [shifts[k] for k in best if glance[k] > glance[best[0]] - RULED_OUT]
+        best, places = (one.tolist() for one in glance.sort(descending=True))
+        return [shifts[k] for k, value in zip(places[:KEPT], best, strict=False) if value > best[0] - RULED_OUT]
 
 
 def orbits_of(train: NoisyImages, n: int, general: SteerableBasis, components: int, angles: int) -> Orbits:
@@ -205,23 +206,24 @@ def errors(
     """MSE of the posterior mean of each image under each τ: noisy and truth (n, L, L), sigma (n,), transfers (n, L, L/2+1) →
     (n, len(taus))."""
     seen = zip(noisy, sigma, [None] * len(noisy) if transfers is None else transfers, strict=True)
-    found = (one for some in groups(seen, at_once(orbits)) for one in means_at(orbits, some, taus))
+    found = (one for some in groups(seen, images_at_once(orbits)) for one in means_at(orbits, some, taus))
     return np.stack([np.mean((one - target) ** 2, axis=(1, 2)) for one, target in zip(found, truth, strict=True)])
 
 
 def means_at(
-    orbits: Orbits, seen: Sequence[Seen], taus: Sequence[float], without: Sequence[int] | None = None
+    orbits: Orbits, seen: Sequence[Observed], taus: Sequence[float], without: Sequence[int] | None = None
 ) -> np.ndarray:
     """Posterior means of images under each τ, (b, len(taus), L, L); without: of each image, the exemplar that gets no weight."""
     matched, norms = zip(*(seen_through(orbits, image, transfer) for image, _, transfer in seen), strict=True)
     energies = energies_of(orbits, np.stack(matched), torch.stack(norms))
     if without is not None:
-        energies[torch.arange(len(seen)), :, :, torch.as_tensor(without)] = -torch.inf
+        which = torch.tensor([range(len(seen)), without], device=energies.device)
+        energies[which[0], :, :, which[1]] = -torch.inf
     heats = orbits.norms.new_tensor([[float(sigma) ** 2 * tau for tau in taus] for _, sigma, _ in seen])
     return means(orbits, energies, heats).cpu().numpy()
 
 
-def groups(many: Iterable[T], size: int) -> Iterator[list[T]]:
+def groups(many: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """The next `size` of them, over and over."""
     rest = iter(many)
     while some := list(itertools.islice(rest, size)):

@@ -179,6 +179,8 @@ class PoseMixture:
         scales = torch.addcmul(over_poses(offset), scales, over_poses(factor), out=scales)
         log = torch.addcmul(over_poses(constant), scales.square(), over_poses(precision / (2 * heat)))
         among = torch.full_like(total, log[0].numel())
+        if allowed is not None:
+            among *= allowed.float().mean(dim=1)
         if band.places is not None:
             log.masked_fill_(~band.places.allowed[:, :, None, None, None], -torch.inf)
             among *= band.places.allowed.float().mean(dim=1)

@@ -61,8 +61,10 @@ class SteerableBasis(ABC):
     @property
     def functions(self) -> torch.Tensor:
         """(2K, L·L) float32, the real and then the imaginary parts of F_k."""
-        real, imaginary = zip(*(self.of_order(m).chunk(2) for m in self.blocks), strict=True)
-        return torch.cat([*real, *imaginary])
+        values = torch.empty((2, len(self), self.size**2), device=self.device)
+        for m, block in self.blocks.items():
+            values[:, block] = self.of_order(m).unflatten(0, (2, -1))
+        return values.flatten(0, 1)
 
     @cached_property
     def whole(self) -> float:
@@ -71,7 +73,10 @@ class SteerableBasis(ABC):
 
     @cached_property
     def spectra(self) -> torch.Tensor:
-        """(2K, L·(L/2+1)) complex64, rfft2 of the functions; its products over the half plane are those over pixels."""
+        """(2K, L·(L/2+1)) complex64, rfft2 of the functions; its products over the half plane are those over pixels.
+
+        As large as all functions at every pixel, however the basis is kept.
+        """
         half = torch.fft.rfft2(self.functions.unflatten(1, (self.size, self.size)), norm="ortho")
         twice = torch.full((half.shape[-1],), 2**0.5, device=half.device)  # most columns stand for two
         twice[0] = 1
