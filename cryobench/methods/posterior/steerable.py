@@ -89,10 +89,10 @@ class SteerableBasis(ABC):
 
         With them ‖T x‖² = Σ_m Re(c_mᴴ G_m c_m), the mean over all in-plane angles of x where T is not round.
         """
-        seen = torch.view_as_real(self.spectra * torch.from_numpy(transfer).to(self.spectra.device).flatten()).flatten(
-            1
-        )
-        real, imaginary = seen.chunk(2)
+        known = torch.tensor(
+            transfer, device=self.device
+        ).flatten()  # a copy: it may be one that is not to be written to
+        real, imaginary = torch.view_as_real(self.spectra * known).flatten(1).chunk(2)
         grams = {}
         for m, block in self.blocks.items():
             grams[m] = real[block] @ real[block].T
