@@ -68,7 +68,7 @@ class Sampler:
         cells, log_cells = self._heavy_cells(image, sigma, transfer)
         cumulative = np.exp(log_cells).cumsum()
         rng = np.random.default_rng(settings.setting.seed)
-        seen_through = None if transfer is None else torch.from_numpy(transfer).to(self.bank.norms.device)
+        seen_through = None if transfer is None else torch.tensor(transfer, device=self.bank.norms.device)
         proposals = Proposals(
             lambda poses: self._log_density(poses, cells, log_cells), len(self.projectors), self.reach
         )
