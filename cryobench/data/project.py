@@ -58,11 +58,12 @@ class Projector(Generic[Array]):
         return cast(Array, images.numpy() if self.is_numpy else images)
 
     def _project(self, rotations: torch.Tensor) -> torch.Tensor:
-        images = torch.fft.irfftn(self.slices(rotations), dim=(-2, -1), s=(2 * self.size,) * 2)
-        # What lies about the first pixel belongs about the centre; the padding goes.
+        # What lies about the first pixel belongs about the centre; the padding goes, that of rows before they are transformed.
         end, start = 2 * self.size - self.size // 2 + self.odd, self.size // 2
-        rows = torch.cat([images[:, end:], images[:, :start]], dim=1)
-        return torch.cat([rows[:, :, end:], rows[:, :, :start]], dim=2).add_(self.level * self.size)
+        columns = torch.fft.ifft(self.slices(rotations), dim=-2)
+        rows = torch.cat([columns[:, end:], columns[:, :start]], dim=1)
+        images = torch.fft.irfft(rows, n=2 * self.size, dim=-1)
+        return torch.cat([images[:, :, end:], images[:, :, :start]], dim=2).add_(self.level * self.size)
 
 
 class PackageSlices:

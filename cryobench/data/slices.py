@@ -3,8 +3,10 @@
 The slice seen under R has at the frequency (x, y) the transform's value at R·(x, y, 0), interpolated between the eight samples
 around. Only the half x ≥ 0 of the transform is stored; the other half is its conjugate at the opposite frequency. Coordinates and
 weights are rounded as in the package and in torch's `grid_sample`, operation by operation, so that images made with it stay what
-they are: numba compiles the loops, once for a machine, and merges no product with a sum, whatever the processor could do. Most of
-the time goes to waiting for memory, so samples are kept in bricks of 2 × 2 × 2, each a line of the processor's cache.
+they are: numba compiles the loops, once for a machine, and merges no product with a sum, whatever the processor could do. To wait
+less for memory, samples are kept in bricks of 2 × 2 × 2, each a line of the processor's cache, and the same row is made of several
+slices in turn, since slices near each other read the same samples. Places and weights of a whole row come before its samples are
+read: processors compute them for many at once.
 """
 
 from __future__ import annotations
@@ -61,28 +63,59 @@ def brick(place, stride, step):
 
 
 @compiled
-def trilinear(bricks, n, half, x, y, z):
-    """Real and imaginary part between the eight samples around, summed in the order of `grid_sample`; 0 outside."""
+def at_edge(bricks, n, half, x, y, z):
+    """Real and imaginary part between those of the eight samples around that there are, summed in the order of `grid_sample`."""
     real, imaginary = F(0), F(0)
     if x <= F(-1) or y <= F(-1) or z <= F(-1):
         return real, imaginary
     left, top, front = np.int64(np.floor(x)), np.int64(np.floor(y)), np.int64(np.floor(z))
     to_right, to_bottom, to_back = F(left + 1) - x, F(top + 1) - y, F(front + 1) - z
     to_left, to_top, to_front = x - F(left), y - F(top), z - F(front)
-    across = (half + half % 2) // 2 * BRICK
-    along_x = brick(left, BRICK, 1), brick(left + 1, BRICK, 1)
-    along_y = brick(top, across, 2), brick(top + 1, across, 2)
-    along_z = brick(front, across * (n // 2), 4), brick(front + 1, across * (n // 2), 4)
-    whole = 0 <= left < half - 1 and 0 <= top < n - 1 and 0 <= front < n - 1
+    wide, deep = strides(n, half)
     for k in range(2):
         for i in range(2):
             for j in range(2):
-                if whole or (0 <= front + k < n and 0 <= top + i < n and 0 <= left + j < half):
-                    # An index without a sign is not asked whether it counts from the end.
-                    value = bricks[np.uint64(along_z[k] + along_y[i] + along_x[j])]
+                if 0 <= front + k < n and 0 <= top + i < n and 0 <= left + j < half:
+                    place = brick(left + j, BRICK, 1) + brick(top + i, wide, 2) + brick(front + k, deep, 4)
                     weight = (to_left if j else to_right) * (to_top if i else to_bottom) * (to_front if k else to_back)
-                    real, imaginary = real + value.real * weight, imaginary + value.imag * weight
+                    real, imaginary = real + bricks[place].real * weight, imaginary + bricks[place].imag * weight
     return real, imaginary
+
+
+@compiled
+def strides(n, half):
+    """How far bricks are from the next one down and from the next one behind, in samples."""
+    wide = (half + half % 2) // 2 * BRICK
+    return wide, wide * (n // 2)
+
+
+@compiled
+def along(at, stride, step, first, onward, below, above):
+    """Of coordinates on an axis: what the sample below adds to the place of the first of the eight around, how far on the one
+    above is, and their weights."""
+    for j in range(len(at)):
+        index = np.int64(np.floor(at[j]))
+        odd = index & 1
+        first[j] = (index >> 1) * stride + odd * step
+        onward[j] = odd * (stride - 2 * step) + step
+    for j in range(len(at)):
+        low = np.floor(at[j])
+        below[j], above[j] = low + F(1) - at[j], at[j] - low
+
+
+@compiled
+def weigh(weights, below, above, times_below, times_above):
+    """Weights times those of the samples below and above."""
+    for j in range(len(weights)):
+        times_below[j], times_above[j] = weights[j] * below[j], weights[j] * above[j]
+
+
+@compiled
+def within(n, half, x, y, z, whole):
+    """Whether all eight samples around are there."""
+    for j in range(len(x)):
+        across = (x[j] >= F(0)) & (x[j] < F(half - 1))
+        whole[j] = across & (y[j] >= F(0)) & (y[j] < F(n - 1)) & (z[j] >= F(0)) & (z[j] < F(n - 1))
 
 
 @compiled
@@ -116,15 +149,57 @@ def place(r, row, columns, n, x, y, z, sign):
 
 
 @compiled
+def lines(half):
+    """Eight lines of numbers."""
+    of = np.empty((8, half), F)
+    return of[0], of[1], of[2], of[3], of[4], of[5], of[6], of[7]
+
+
+@compiled
 def interpolate(bricks, rotations, rows, columns, out):
     """Write the slices of all rotations to out, in single precision throughout."""
     n, half = len(rows), len(columns)
-    x, y, z, sign = np.empty(half, F), np.empty(half, F), np.empty(half, F), np.empty(half, F)
-    for k in range(len(rotations)):
-        for i in range(n):
+    wide, deep = strides(n, half)
+    x, y, z, sign, left, right, top, bottom = lines(half)
+    left_top, right_top, left_bottom, right_bottom, front, back, _, _ = lines(half)
+    w0, w1, w2, w3, w4, w5, w6, w7 = lines(half)
+    first, down, behind = np.empty(half, np.int64), np.empty(half, np.int64), np.empty(half, np.int64)
+    to_right, to_bottom, to_back = np.empty(half, np.int64), np.empty(half, np.int64), np.empty(half, np.int64)
+    whole = np.empty(half, np.bool_)
+    for i in range(n):
+        for k in range(len(rotations)):
             place(rotations[k], rows[i], columns, n, x, y, z, sign)
+            along(x, BRICK, 1, first, to_right, left, right)
+            along(y, wide, 2, down, to_bottom, top, bottom)
+            along(z, deep, 4, behind, to_back, front, back)
+            weigh(left, top, bottom, left_top, left_bottom)
+            weigh(right, top, bottom, right_top, right_bottom)
+            weigh(left_top, front, back, w0, w4)
+            weigh(right_top, front, back, w1, w5)
+            weigh(left_bottom, front, back, w2, w6)
+            weigh(right_bottom, front, back, w3, w7)
+            within(n, half, x, y, z, whole)
             for j in range(half):
-                real, imaginary = trilinear(bricks, n, half, x[j], y[j], z[j])
+                if whole[j]:
+                    # An index without a sign is not asked whether it counts from the end.
+                    a = np.uint64(first[j] + down[j] + behind[j])
+                    across = np.uint64(to_right[j])
+                    b, c = a + np.uint64(to_bottom[j]), a + np.uint64(to_back[j])
+                    d = b + np.uint64(to_back[j])
+                    real, imaginary = F(0), F(0)
+                    for value, weight in (
+                        (bricks[a], w0[j]),
+                        (bricks[a + across], w1[j]),
+                        (bricks[b], w2[j]),
+                        (bricks[b + across], w3[j]),
+                        (bricks[c], w4[j]),
+                        (bricks[c + across], w5[j]),
+                        (bricks[d], w6[j]),
+                        (bricks[d + across], w7[j]),
+                    ):
+                        real, imaginary = real + value.real * weight, imaginary + value.imag * weight
+                else:
+                    real, imaginary = at_edge(bricks, n, half, x[j], y[j], z[j])
                 out[k, i, j] = complex(real, imaginary * sign[j])
 
 
