@@ -1,12 +1,12 @@
 """Central slices of a volume's Fourier transform on a CPU: bit for bit those of torch-fourier-slice, in a fraction of the time.
 
 The slice seen under R has at the frequency (x, y) the transform's value at R·(x, y, 0), interpolated between the eight samples
-around. Only the half x ≥ 0 of the transform is stored; the other half is its conjugate at the opposite frequency. Coordinates and
-weights are rounded as in the package and in torch's `grid_sample`, operation by operation, so that images made with it stay what
-they are: numba compiles the loops, once for a machine, and merges no product with a sum, whatever the processor could do. To wait
-less for memory, samples are kept in bricks of 2 × 2 × 2, each a line of the processor's cache, and the same row is made of several
-slices in turn, since slices near each other read the same samples. Places and weights of a whole row come before its samples are
-read: processors compute them for many at once.
+around. Only the half x ≥ 0 of the transform is stored; the other half is its conjugate at the opposite frequency. Coordinates
+and weights are rounded as in the package and in torch's `grid_sample`, operation by operation, so that images made with it stay
+what they are: numba compiles the loops, once for a machine, and merges no product with a sum, whatever the processor could do.
+To wait less for memory, samples are kept in bricks of 2 × 2 × 2, each a line of the processor's cache, and the same row is made
+of several slices in turn, since slices near each other read the same samples. Places and weights of a whole row come before its
+samples are read: processors compute them for many at once.
 """
 
 from __future__ import annotations
