@@ -1,12 +1,16 @@
 """The limit: orientation cells against uniform rotations, the posterior against direct sums, and its calibration."""
 
 import types
+from copy import copy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from one_device import OneDevice, moved
 from scipy.ndimage import gaussian_filter
+from scipy.spatial.transform import Rotation
 from scipy.stats import kstest, norm
 
 from cryobench.data.molecules.phantom import Phantom
@@ -14,11 +18,13 @@ from cryobench.data.project import Projector
 from cryobench.data.rotations import random_rotations
 from cryobench.data.simulate import draw_poses, rescale
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.posterior import sampling
-from cryobench.methods.posterior.adaptive import WIDER, DrawnPoses, PoseGaussian, Proposals, draw
+from cryobench.methods.posterior import coarse
+from cryobench.methods.posterior.adaptive import MOST, WIDER, Gaussians, Mixture, Proposals, fit, normalised
 from cryobench.methods.posterior.bayes import Bayes
+from cryobench.methods.posterior.coarse import HeavyCells
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut
-from cryobench.methods.posterior.sampling import WeightedDraws, normalised
+from cryobench.methods.posterior.sampling import Posterior
+from cryobench.methods.posterior.simulator import DrawnPoses
 from cryobench.methods.posterior.so3_grid import hemisphere
 from cryobench.noise.gaussian import Gaussian
 
@@ -57,29 +63,43 @@ def case(volumes):
 
 def test_cells_have_equal_area_and_cover_the_hemisphere():
     cells = hemisphere(np.deg2rad(7))
-    area = np.ptp(cells.z_range, axis=1) * np.ptp(cells.phi_range, axis=1)
+    area = (cells.z_range.diff().abs() * cells.phi_range.diff())[:, 0].numpy()
     np.testing.assert_allclose(area, 2 * np.pi / len(cells), rtol=1e-9)
     assert len(cells) == pytest.approx(2 * np.pi / np.deg2rad(7) ** 2, rel=0.1)
-    corners = np.arccos(np.clip(cells.z_range, 0, 1))
+    corners = np.arccos(np.clip(cells.z_range.numpy(), 0, 1))
     assert np.ptp(corners, axis=1).max() < np.deg2rad(2 * 7)
 
 
-def test_the_cell_of_a_rotation_is_found_again():
-    rng, n = np.random.default_rng(1), 2_000
-    cells = hemisphere(np.deg2rad(9))
-    cell, mirrored = rng.integers(len(cells), size=n), rng.random(n) < 0.5
-    angle = 2 * np.pi * rng.random(n) - np.pi
-    found, behind, turned = cells.find(cells.rotations(cell, rng.random((n, 2)), mirrored, angle))
+@pytest.mark.parametrize("spacing", [9, 80])
+def test_the_cell_of_a_rotation_is_found_again(spacing):
+    rng, shape = np.random.default_rng(1), (5, 400)
+    cells = hemisphere(np.deg2rad(spacing))
+    cell, mirrored = torch.from_numpy(rng.integers(len(cells), size=shape)), torch.from_numpy(rng.random(shape) < 0.5)
+    angle, offset = torch.from_numpy(2 * np.pi * rng.random(shape) - np.pi), torch.from_numpy(rng.random((*shape, 2)))
+    found, behind, turned = cells.find(cells.rotations(cell, offset, mirrored, angle))
     np.testing.assert_array_equal(found, cell)
     np.testing.assert_array_equal(behind, mirrored)
-    np.testing.assert_allclose(np.exp(1j * turned), np.exp(1j * angle), atol=1e-6)
+    np.testing.assert_allclose(torch.polar(torch.ones(()).double(), turned), np.exp(1j * angle.numpy()), atol=1e-6)
+
+
+def test_a_cell_at_its_centre_looks_along_its_view():
+    cells = hemisphere(np.deg2rad(20))
+    n = len(cells)
+    centres = (cells.centre - torch.stack([cells.z_range[:, 0], cells.phi_range[:, 0]], dim=1)) / torch.cat(
+        [cells.z_range.diff(), cells.phi_range.diff()], dim=1
+    )
+    plain = cells.rotations(torch.arange(n), centres, torch.zeros(n).bool(), torch.zeros(n).double())
+    np.testing.assert_allclose(plain, cells.views(), atol=1e-7)  # of the pole, arccos(1 - 1e-16) is 1e-8
+    turned = cells.rotations(torch.arange(n), centres, torch.ones(n).bool(), torch.full((n,), 0.3).double())
+    about = Rotation.from_euler("z", -0.3).as_matrix()
+    np.testing.assert_allclose(turned, cells.views() @ np.diag([1, -1, -1]) @ about, atol=1e-7)
 
 
 def test_uniform_draws_from_the_cells_are_uniform_rotations():
     rng, n = np.random.default_rng(0), 20_000
     cells = hemisphere(np.deg2rad(12))
-    draw = rng.random((n, 4))
-    rotations = cells.rotations(rng.integers(len(cells), size=n), draw[:, :2], draw[:, 2] < 0.5, 2 * np.pi * draw[:, 3])
+    draw, cell = torch.from_numpy(rng.random((n, 4))), torch.from_numpy(rng.integers(len(cells), size=n))
+    rotations = cells.rotations(cell, draw[:, :2], draw[:, 2] < 0.5, 2 * np.pi * draw[:, 3]).numpy()
     np.testing.assert_allclose(rotations @ rotations.transpose(0, 2, 1), np.tile(np.eye(3), (n, 1, 1)), atol=1e-9)
     for reference in (np.eye(3), random_rotations(1, rng)[0]):
         # The angle between a uniform rotation and any fixed one has the density (1 - cos θ)/π on [0, π].
@@ -87,27 +107,41 @@ def test_uniform_draws_from_the_cells_are_uniform_rotations():
         assert kstest(angle, lambda t: (t - np.sin(t)) / np.pi).pvalue > 1e-3
 
 
-def test_the_bank_shows_each_cell_as_its_orientation_is_projected(bayes, volumes):
-    rng = np.random.default_rng(0)
-    flat = rng.integers(np.prod(bayes.sampler.bank.shape), size=20)
-    centred = np.full((len(flat), 3), 0.5)
-    images = bayes.sampler._images(bayes.sampler._poses(flat, centred))
+def test_the_bank_shows_each_cell_as_its_orientation_is_projected(bayes):
+    bank, rng = bayes.sampler.coarse.bank, np.random.default_rng(0)
+    flat = torch.from_numpy(rng.integers(np.prod(bank.shape), size=20))
+    poses = bayes.sampler.coarse.poses(flat[None], torch.full((len(flat), 3), 0.5).double())
+    np.testing.assert_array_equal(bayes.sampler.coarse.find(poses)[0], flat)
+    images = bayes.sampler.simulator(poses)[0]
     for image, cell in zip(images, flat, strict=True):
-        weights = torch.zeros(bayes.sampler.bank.shape)
+        weights = torch.zeros(bank.shape)
         weights.view(-1)[cell] = 1
-        seen = bayes.sampler.bank.basis.render(bayes.sampler.bank.weighted_sum(weights[None]))[0].numpy()
+        seen = bank.basis.render(bank.weighted_sum(weights[None]))[0].numpy()
         assert np.corrcoef(seen.ravel(), image.ravel())[0, 1] > 0.99
 
 
-def test_cells_are_compared_with_an_image_in_parts(bayes, case, monkeypatch):
+def test_cells_are_compared_with_images_in_parts(bayes, case, monkeypatch):
     _, noisy, sigma, _ = case
-    bank = bayes.sampler.bank
-    inner = bank.inner_products(bank.basis.coefficients(noisy[:1]))[0]
-    at_once = ((inner - bank.norms / 2) / (bayes.temper * sigma[0] ** 2)).flatten()
-    monkeypatch.setattr(sampling, "PART", len(bank) // 3)
-    torch.testing.assert_close(
-        bayes.sampler._tempered(noisy[0], sigma[0] ** 2, bank.norms), at_once, rtol=1e-5, atol=1e-4
-    )
+    bank, variance = bayes.sampler.coarse.bank, torch.from_numpy(sigma[:2]).double() ** 2
+    inner = bank.inner_products(bank.basis.coefficients(noisy[:2]))
+    at_once = (inner - bank.norms / 2) / (bayes.temper * variance[:, None, None, None])
+    monkeypatch.setattr(coarse, "PART", len(bank) // 3)
+    in_parts = bayes.sampler.coarse._tempered(torch.from_numpy(noisy[:2]), variance, bank.norms[None])
+    torch.testing.assert_close(in_parts, at_once.float(), rtol=1e-5, atol=1e-4)
+
+
+def test_draws_come_from_cells_as_often_as_these_are_probable(bayes, case):
+    _, noisy, sigma, _ = case
+    heavy = bayes.sampler.coarse.heavy(torch.from_numpy(noisy[:2]), torch.from_numpy(sigma[:2]).double(), None)
+    uniform = torch.from_numpy(np.random.default_rng(0).random((2_000, 3)))
+    poses, logs = heavy.draw(0.3, uniform)
+    np.testing.assert_allclose(heavy.log_density(poses), logs)
+    for cells, positions, log in zip(bayes.sampler.coarse.find(poses), heavy.positions, heavy.logs, strict=True):
+        assert log.exp().sum() == pytest.approx(1)
+        which, times = np.unique(np.searchsorted(positions.numpy(), cells.numpy()), return_counts=True)
+        assert (np.abs(times - len(uniform) * log.exp().numpy()[which]) < 1 + 1e-6).all()
+    elsewhere = heavy.of(torch.tensor([1])).log_density(poses[torch.tensor([0])])
+    assert not torch.equal(elsewhere, logs[:1])
 
 
 def test_weighted_draws_give_the_direct_sums_of_a_discrete_posterior(volumes):
@@ -123,12 +157,19 @@ def test_weighted_draws_give_the_direct_sums_of_a_discrete_posterior(volumes):
     evidence /= evidence.sum()
     mean = sum(p * x.astype(float) for p, x in zip(evidence, images, strict=True))
     log_weights = ((images * noisy).sum((1, 2)) - (images.astype(float) ** 2).sum((1, 2)) / 2) / sigma**2
-    posterior = WeightedDraws(torch.from_numpy(images), normalised(log_weights), labels)
-    np.testing.assert_allclose(posterior.mean, mean, rtol=1e-5)
-    assert posterior.summary["ess"] == pytest.approx(1 / (evidence**2).sum())
-    assert posterior.summary["conformation_probability"] == pytest.approx(
-        max(evidence[labels == k].sum() for k in range(2))
+    # The second time the other way round: images go their own ways in a batch.
+    images, log_weights, labels = (
+        torch.from_numpy(np.stack([one, one[::-1]])) for one in (images, log_weights, labels)
     )
+    posterior = Posterior.of_draws(images, normalised(log_weights), labels, 3)
+    for at in range(2):
+        np.testing.assert_allclose(posterior.mean[at], mean, rtol=1e-5)
+        squares = np.tensordot(evidence, (images[0].numpy() - mean) ** 2, 1) / (1 - (evidence**2).sum())
+        np.testing.assert_allclose(posterior.deviation[at], np.sqrt(squares), rtol=1e-4, atol=1e-6)
+        assert posterior.variance[at] == pytest.approx(squares.mean(), rel=1e-5)
+        assert posterior.ess[at] == pytest.approx(1 / (evidence**2).sum())
+        shares = [evidence[labels[0] == k].sum() for k in range(3)]
+        np.testing.assert_allclose(posterior.conformations[at], shares, atol=1e-9)
 
 
 @pytest.mark.parametrize("adapt_above", [64, SIZE - 1])
@@ -179,34 +220,72 @@ def test_predicts_its_own_error_and_beats_any_blur(volumes, case, adapt_above):
     assert min(report["ess"]) >= bayes.ess
 
 
+class Everywhere:
+    """Uniform poses, of which each draw has the density 1."""
+
+    def log_density(self, poses: DrawnPoses) -> torch.Tensor:
+        return torch.zeros(poses.conformations.shape).double()
+
+
 def test_adaptive_proposals_are_densities():
-    # Over uniform orientations every density has the mean 1, and over draws of its own its inverse has.
+    # Over uniform orientations every density has the mean 1, and over draws of its own its inverse has. Of two images, whose
+    # Gaussians come in no order.
     rng = np.random.default_rng(0)
-    mixture = [
-        PoseGaussian(share, k, centre, 0.3 * np.linalg.cholesky(np.eye(3) + 0.5 * np.ones((3, 3))))
-        for share, k, centre in zip((0.7, 0.3), (0, 2), random_rotations(2, rng), strict=True)
-    ]
-    proposals = Proposals(lambda poses: np.zeros(len(poses)), conformations=3, reach=0.5)
-    uniform = DrawnPoses(rng.integers(3, size=100_000), random_rotations(100_000, rng))
-    density = np.exp(proposals.of_mixture(mixture, uniform))
-    assert density.mean() == pytest.approx(1, abs=4 * density.std() / np.sqrt(len(density)))
-    assert density.std() / np.sqrt(len(density)) < 0.03
-    proposals.rounds = [(100, None), (300, mixture)]  # a quarter uniform, so that no weight is above 4
-    own = draw(mixture, 30_000, rng)
-    poses = DrawnPoses(
-        np.r_[uniform.conformations[:10_000], own.conformations], np.r_[uniform.rotations[:10_000], own.rotations]
-    )
-    weights = np.exp(-proposals.log_density(poses))
+    spreads = 0.3 * torch.linalg.cholesky(torch.eye(3).double() + torch.from_numpy(rng.random((4, 1, 1))))
+    centres = torch.from_numpy(random_rotations(4, rng))
+    image, conformation = torch.tensor([1, 0, 1, 0]), torch.tensor([2, 2, 0, 0])
+    share = torch.tensor([0.6, 0.9, 1.4, 2.1]).double()
+    mixture = Mixture(Gaussians(image, conformation, share, centres, spreads), b=2, k=3)
+    normals = partial(lambda n, rng: torch.from_numpy(rng.standard_normal((n, 3))), rng=rng)
+
+    def uniform(n: int) -> DrawnPoses:
+        labels, rotations = rng.integers(3, size=(2, n)), random_rotations(2 * n, rng).reshape(2, n, 3, 3)
+        return DrawnPoses(torch.from_numpy(labels), torch.from_numpy(rotations))
+
+    density = mixture.log_density(uniform(100_000)).exp()
+    error = density.std(dim=1) / np.sqrt(density.shape[1])
+    assert (error < 0.04).all() and ((density.mean(dim=1) - 1).abs() < 4 * error).all()
+    before = uniform(10_000)  # a quarter uniform, so that no weight is above 4
+    proposals = Proposals(Everywhere(), (), (10_000,), before, (Everywhere().log_density(before),))
+    proposals = proposals.then(mixture, mixture.draw(0.5, normals(30_000)))
+    weights = (-proposals.log_density()).exp()
     assert weights.max() <= 4 * (1 + 1e-9)
-    assert weights.mean() == pytest.approx(1, abs=4 * weights.std() / np.sqrt(len(weights)))
+    error = weights.std(dim=1) / np.sqrt(weights.shape[1])
+    assert ((weights.mean(dim=1) - 1).abs() < 4 * error).all()
+    torch.testing.assert_close(
+        mixture.of(torch.tensor([1])).log_density(before[torch.tensor([1])]), mixture.log_density(before)[1:]
+    )
     # A fit to draws of equal weight gives the mixture back, each Gaussian WIDER by what it says.
-    narrow = [replace(gaussian, spread=gaussian.spread / 5) for gaussian in mixture]
-    again = Proposals(proposals.of_cells, 3, reach=1.0).fit(draw(narrow, 4_000, rng), np.zeros(4_000))
-    assert [g.share for g in again] == pytest.approx([0.7, 0.3], abs=0.01)
-    for gaussian, true in zip(again, narrow, strict=True):
-        covariance = true.spread @ true.spread.T
-        np.testing.assert_allclose(gaussian.centre, true.centre, atol=0.01)
-        np.testing.assert_allclose(gaussian.spread @ gaussian.spread.T, WIDER * covariance, atol=0.2 * covariance.max())
+    narrow = Mixture(replace(mixture.gaussians, spread=mixture.gaussians.spread / 5), b=2, k=3)
+    again = fit(narrow.draw(0.5, normals(4_000)), torch.zeros(2, 4_000).double(), k=3, reach=1.0)
+    torch.testing.assert_close(again.gaussians.image, torch.tensor([0, 0, 1, 1]))
+    torch.testing.assert_close(again.gaussians.conformation, torch.tensor([0, 2, 0, 2]))
+    np.testing.assert_allclose(again.share, [0.7, 0.3, 0.7, 0.3], atol=0.01)
+    for of_fit, true in zip(again.gaussians.spread, narrow.gaussians.spread, strict=True):
+        covariance = true @ true.T
+        np.testing.assert_allclose(of_fit @ of_fit.T, WIDER * covariance, atol=0.2 * covariance.max())
+    np.testing.assert_allclose(again.gaussians.centre, narrow.gaussians.centre, atol=0.01)
+
+
+def test_a_mixture_has_few_gaussians_however_far_draws_are_apart():
+    """One image's draws lie everywhere, the other's in one place: each has what it would have alone."""
+    rng = np.random.default_rng(2)
+    everywhere = random_rotations(400, rng)
+    together = (
+        Rotation.from_rotvec(0.01 * rng.standard_normal((400, 3))) * Rotation.from_matrix(everywhere[0])
+    ).as_matrix()
+    labels = torch.from_numpy(rng.integers(2, size=400)).expand(2, -1)
+    poses = DrawnPoses(labels, torch.from_numpy(np.stack([everywhere, together])))
+    weights = torch.from_numpy(rng.standard_normal((2, 400)))
+    both = fit(poses, weights, k=2, reach=0.1)
+    counts = torch.bincount(both.gaussians.image)
+    assert MOST < counts[0] <= 2 * MOST and counts[1] == 2
+    for image in range(2):
+        rows = torch.tensor([image])
+        alone = fit(poses[rows], weights[rows], k=2, reach=0.1)
+        torch.testing.assert_close(both.of(rows).gaussians.centre, alone.gaussians.centre)
+        torch.testing.assert_close(both.of(rows).share, alone.share)
+        assert alone.share.sum() == pytest.approx(1)
 
 
 def test_adaptive_draws_give_the_same_posterior_with_fewer_projections(volumes):
@@ -228,14 +307,19 @@ def test_cut_pixels_count_by_the_chance_of_being_cut():
     noisy = np.clip(images[0] + sigma * rng.standard_normal((8, 8)), 0, 1).astype(np.float32)
     inside, chance = norm.logpdf(noisy, images, sigma), norm.logcdf(0, images, sigma)
     direct = np.where(noisy == 0, chance, np.where(noisy == 1, norm.logsf(1, images, sigma), inside)).sum((1, 2))
-    ours = log_likelihood(torch.from_numpy(images), noisy, sigma).numpy()
-    np.testing.assert_allclose(ours - ours[0], direct - direct[0], rtol=1e-5)
+    known, seen = torch.tensor([sigma, sigma]).double(), torch.from_numpy(np.stack([noisy, images[2] + 0.1]))
+    ours = log_likelihood(torch.from_numpy(images).expand(2, -1, -1, -1), seen, known).numpy()
+    np.testing.assert_allclose(ours[0] - ours[0, 0], direct - direct[0], rtol=1e-5)
+    plain = norm.logpdf(images[2] + 0.1, images, sigma).sum((1, 2))  # the other image of the batch is not cut
+    np.testing.assert_allclose(ours[1] - ours[1, 0], plain - plain[0], rtol=1e-4)
     # The stand-in for the coarse search has the slope of the true likelihood, here in the direction of another image.
-    plain, variance = uncut(noisy, sigma, images[1])
+    stand_in, variance = uncut(seen, known, torch.from_numpy(images[[1, 1]]))
+    np.testing.assert_allclose(stand_in[1], seen[1], rtol=1e-6)
+    assert variance[1] == pytest.approx(sigma**2)
     step = np.stack([images[1] - 1e-2 * images[2], images[1] + 1e-2 * images[2]]).astype(np.float32)
-    stand_in = -((step - plain) ** 2).sum((1, 2), dtype=float) / (2 * variance)
-    true = log_likelihood(torch.from_numpy(step), noisy, sigma).numpy()
-    assert np.diff(stand_in)[0] == pytest.approx(np.diff(true)[0], rel=1e-3)
+    slope = np.diff(-((step - stand_in[0].numpy()) ** 2).sum((1, 2), dtype=float) / (2 * float(variance[0])))
+    true = np.diff(log_likelihood(torch.from_numpy(step)[None], seen[:1], known[:1])[0])
+    assert slope[0] == pytest.approx(true[0], rel=1e-3)
 
 
 def test_is_the_limit_of_cut_images_too(bayes, volumes):
@@ -261,6 +345,43 @@ def test_an_image_does_not_depend_on_its_batch(bayes, case):
     np.testing.assert_array_equal(together, backwards[::-1])
     np.testing.assert_array_equal(together[1:2], bayes.denoise(noisy[1:2], sigma=sigma[1:2]))
     assert bayes.denoise(noisy[:0], sigma=sigma[:0]).shape == (0, SIZE, SIZE)
+
+
+@pytest.mark.parametrize("adapt_above", [64, SIZE - 1])
+def test_many_images_at_once_are_what_they_are_one_by_one(volumes, adapt_above):
+    """As on a GPU: some cut, some not, and with more draws than others."""
+    *_, sigma, _ = simulate(volumes, 6, snr=0.5)
+    noisy = np.concatenate([simulate(volumes, 6, snr=0.5, clip=clip)[1][clip::2] for clip in (False, True)])
+    sigma = np.r_[sigma[::2], sigma[1::2]]
+    bayes = fitted(volumes, adapt_above=adapt_above, ess=100, max_draws=1500)
+    expected, alone, reported = bayes.denoise(noisy, sigma=sigma), bayes.uncertainty, bayes.report["per_image"]
+    assert len(set(reported["draws"])) > 1
+    bayes.sampler.images_at_once = 4
+    np.testing.assert_allclose(bayes.denoise(noisy, sigma=sigma), expected, atol=1e-5)
+    np.testing.assert_allclose(bayes.uncertainty.deviation, alone.deviation, atol=1e-5)
+    np.testing.assert_allclose(bayes.uncertainty.conformations, alone.conformations, atol=1e-5)
+    for name, values in bayes.report["per_image"].items():
+        np.testing.assert_allclose(values, reported[name], rtol=1e-3)
+
+
+def test_draws_are_made_where_their_images_are(bayes, monkeypatch):
+    """Each step that does not hang on what numbers are; how many Gaussians an image has is given."""
+    monkeypatch.setattr(torch, "bincount", lambda _, minlength: torch.ones(minlength, device="meta").long())
+    cells, b, n = copy(bayes.sampler.coarse), 3, 7
+    cells.bank, cells.cells, cells.typical = moved(cells.bank), cells.cells.to("meta"), cells.typical.to("meta")
+    numbers = partial(torch.zeros, device="meta", dtype=torch.float64)
+    places, noisy = partial(torch.zeros, device="meta", dtype=torch.int64), numbers(b, SIZE, SIZE).float()
+    with OneDevice() as seen:
+        filtered = coarse.through(noisy, numbers(b, SIZE, SIZE // 2 + 1).float())
+        tempered = cells._tempered(filtered, numbers(b), cells.bank.norms[None])
+        heavy = HeavyCells(cells, [places(5)] * b, [numbers(5)] * b)
+        first, log = heavy.draw(0.5, numbers(n, 3))
+        mixture = Mixture(Gaussians(places(4), places(4), numbers(4), numbers(4, 3, 3), numbers(4, 3, 3)), b, 2)
+        none = Proposals(heavy, (), (0,), DrawnPoses(places(b, 0), numbers(b, 0, 3, 3)), (numbers(b, 0),))
+        proposals = none.more(first, log).then(mixture, mixture.draw(0.5, numbers(2, 3)))
+        density = proposals.log_density()
+    assert tempered.shape == (b, *cells.bank.shape) and density.shape == (b, n + 2)
+    assert tempered.is_meta and density.is_meta and proposals.poses.rotations.is_meta and not seen.mixed
 
 
 def test_says_what_is_wrong(bayes, case):

@@ -5,13 +5,13 @@ from copy import copy
 import numpy as np
 import pytest
 import torch
+from one_device import OneDevice, moved
 
 from cryobench.data.molecules.phantom import Phantom
 from cryobench.data.pairs import open_pairs
 from cryobench.errors import BadImages, InputError
 from cryobench.evaluation.metrics import mse
 from cryobench.methods.posterior import mixture
-from cryobench.methods.posterior.by_order import ByOrder
 from cryobench.methods.posterior.elements import contenders, draws, elements, energies_of, weights_and_evidence
 from cryobench.methods.posterior.exemplar import Exemplar
 from cryobench.methods.posterior.mixture import Mixture
@@ -271,30 +271,11 @@ def test_settings_and_images_that_cant_be_used_are_named(fitted, images):
     assert error.value.indices == [1]
 
 
-class OneDevice(torch.overrides.TorchFunctionMode):
-    """Notes functions that were given tensors of several devices. CUDA refuses even scalars of the CPU in some of them."""
-
-    def __init__(self):
-        super().__init__()
-        self.mixed: list[str] = []
-
-    def __torch_function__(self, function, types, arguments=(), named=None):
-        given = [value for value in (*arguments, *(named or {}).values()) if isinstance(value, torch.Tensor)]
-        if len({value.device.type for value in given}) > 1:
-            self.mixed.append(function.__name__)
-        return function(*arguments, **(named or {}))
-
-
 def test_what_exemplars_tell_of_images_is_computed_where_they_are(fitted, monkeypatch):
     """On a device that computes nothing and is on every machine; positions, which it can't find, are given."""
     monkeypatch.setattr(torch, "nonzero", lambda _: torch.arange(7, device="meta")[:, None])
-    here, orbits = fitted.mixture.orbits, copy(fitted.mixture.orbits)
-    orbits.basis, orbits.coefficients, orbits.norms = (
-        one.to("meta") for one in (here.basis, here.coefficients, here.norms)
-    )
-    orbits.real, orbits.imaginary = (
-        ByOrder(part.matrix.to("meta"), here.basis.blocks, filled=True) for part in (here.real, here.imaginary)
-    )
+    here = fitted.mixture.orbits
+    orbits = moved(here)
     with OneDevice() as seen:
         energies = energies_of(orbits, torch.empty(4, 32, 32, device="meta"), orbits.norms.expand(4, -1))
         weights, logs = weights_and_evidence(energies, torch.empty(4, device="meta"))

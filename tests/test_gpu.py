@@ -43,6 +43,8 @@ POSTERIOR = {
     "exemplar, shifted": Exemplar(components=[200], angles=[36], n_validation=4, shift=1),
     "exemplar, through CTFs": Exemplar(components=[200], angles=[36], n_validation=4, shift=1, ctf="corrected"),
     "bayes": Bayes(step=6.0, components=100, draws=32, max_draws=32),
+    "bayes, drawn adaptively": Bayes(step=6.0, components=100, ess=400, adapt_above=16),
+    "bayes, through CTFs": Bayes(step=6.0, components=100, ctf="corrected"),
     "rebuilt": Rebuilt(step=6.0, components=100, draws=32, max_draws=32),
     "wiener": Wiener(),
     "refined": Refined(rounds=2),

@@ -23,10 +23,12 @@ VIEWS = 300  # that ab initio has not ruled out for the images of a batch
 
 
 def gains(config: dict) -> Iterator[Ratio]:
-    """Of a net whose training steps would be recorded (methods/learned/graphs.py), and of the exemplars' and ab initio's products
-    of all orders at once (methods/posterior/by_order.py); of other methods none."""
+    """Of a net whose training steps would be recorded (methods/learned/graphs.py), of the exemplars' and ab initio's products
+    of all orders at once (methods/posterior/by_order.py), and of the limit's draws for many images at once (sampling.py there); of
+    other methods none."""
     from cryobench.methods.learned.trained import Trained
     from cryobench.methods.posterior.abinitio import AbInitio
+    from cryobench.methods.posterior.bayes import Bayes
     from cryobench.methods.posterior.exemplar import Exemplar
 
     method = build(config, "method")
@@ -37,6 +39,8 @@ def gains(config: dict) -> Iterator[Ratio]:
         yield products_at_once(config, method)
     if isinstance(method, AbInitio):
         yield expectation_at_once(config, method)
+    if isinstance(method, Bayes):
+        yield draws_at_once(config, method)
 
 
 def recorded_steps(config: dict, method) -> Ratio:
@@ -126,6 +130,26 @@ def expectation_at_once(config: dict, method) -> Ratio:
     what = f"ab initio's step of expectation over {len(few)} views, {size} px, up to {len(rows)} images and all orders at once"
     against = f"up to {batch_of(mix, band, False)} images, order by order"
     return in_turn(what, against, "images/s", speed(True), speed(False))
+
+
+def draws_at_once(config: dict, method) -> Ratio:
+    """Images a second of denoising: draws for many together, and for one after the other."""
+    train, test = images_of(config, EXEMPLARS, DENOISED)
+    method.setting = setting(config, None, False)
+    method.fit(train.only(method.side_information))
+    noisy, hints, together = test.noisy(), test.hints(method.side_information), method.sampler.images_at_once
+
+    def speed(images_at_once: int) -> Callable[[], float]:
+        def timed() -> float:
+            method.sampler.images_at_once = images_at_once
+            start = time.perf_counter()
+            method.denoise(noisy, **hints)
+            return len(noisy) / (time.perf_counter() - start)
+
+        return timed
+
+    what = f"denoising by {config['method']['name']}, {train.image_size} px, draws for {together} images at once"
+    return in_turn(what, "image by image", "images/s", speed(together), speed(1))
 
 
 def images_of(config: dict, n_train: int, n_test: int):

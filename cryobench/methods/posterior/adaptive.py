@@ -8,16 +8,23 @@ few draws have all the weight: the fit takes likelihoods to a power 1/τ, the hi
 
 A Gaussian stands about a rotation C, in the rotation vectors v of Cᵀ R. Densities are those with respect to uniform
 conformations and orientations, whose density in v is (1 - cos θ)/(4π²θ²), θ = |v|.
+
+All of this is done for b images at once, each on its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.spatial.transform import Rotation
-from scipy.special import logsumexp
+import torch
+from roma import rotmat_to_rotvec, rotvec_to_rotmat
+
+from cryobench.methods.posterior.simulator import DrawnPoses
+
+if TYPE_CHECKING:
+    from cryobench.methods.posterior.coarse import HeavyCells
 
 ENOUGH = 25  # effective draws to which a mixture is fitted
 WIDER = 1.5  # the covariance of a Gaussian over that of the draws it stands for: light tails would miss what is there
@@ -25,109 +32,176 @@ MOST = 6  # Gaussians for a conformation
 LEFT_OUT = 1e-3  # share of a conformation's weight that the mixture may leave to the cells
 
 
-@dataclass
-class DrawnPoses:
-    """conformations (n,) int; rotations (n, 3, 3)."""
+@dataclass(frozen=True)
+class Gaussians:
+    """g of them. image (g,), whose; conformation (g,); share (g,) of that image's draws; centre (g, 3, 3); spread (g, 3, 3), the
+    Cholesky factor of the covariance in rad²."""
 
-    conformations: np.ndarray
-    rotations: np.ndarray
+    image: torch.Tensor
+    conformation: torch.Tensor
+    share: torch.Tensor
+    centre: torch.Tensor
+    spread: torch.Tensor
 
     def __len__(self) -> int:
-        return len(self.conformations)
+        return len(self.image)
+
+    def __getitem__(self, chosen: torch.Tensor) -> Gaussians:
+        return Gaussians(*(one[chosen] for one in vars(self).values()))
+
+    @classmethod
+    def joined(cls, parts: list[Gaussians]) -> Gaussians:
+        """Those of all parts."""
+        return cls(*(torch.cat(of_one) for of_one in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
-@dataclass
-class PoseGaussian:
-    """share: of the draws; conformation; centre (3, 3); spread (3, 3), the Cholesky factor of the covariance in rad²."""
+class Mixture:
+    """Of each of b images a mixture of Gaussians, whose shares are made to sum to 1; of k conformations that there are."""
 
-    share: float
-    conformation: int
-    centre: np.ndarray
-    spread: np.ndarray
+    def __init__(self, gaussians: Gaussians, b: int, k: int):
+        # An image's Gaussians one after the other, by conformation, as they were found.
+        self.gaussians = gaussians[(gaussians.image * k + gaussians.conformation).argsort(stable=True)]
+        self.b, self.k = b, k
+        image, share = self.gaussians.image, self.gaussians.share
+        self.share = share / share.new_zeros(b).index_add_(0, image, share)[image]
+
+    def of(self, images: torch.Tensor) -> Mixture:
+        """Those of some images, by their positions."""
+        new = torch.full((self.b,), -1, device=images.device)
+        new[images] = torch.arange(len(images), device=images.device)
+        place = new[self.gaussians.image]
+        kept = self.gaussians[place >= 0]
+        return Mixture(replace(kept, image=place[place >= 0]), len(images), self.k)
+
+    def draw(self, offset: float, normals: torch.Tensor) -> DrawnPoses:
+        """As many poses of each image as there are normals (n, 3), for a uniform offset in [0, 1); each Gaussian gets its share
+        almost exactly."""
+        n, image = len(normals), self.gaussians.image
+        marks = (torch.arange(n, dtype=torch.float64, device=image.device) + offset) / n
+        counts = torch.bincount(image, minlength=self.b)
+        ends = counts.cumsum(0)
+        # Shares of all images in a row: those of image i end at i + 1, with the last of its Gaussians however they are rounded.
+        cumulative = self.share.cumsum(0)
+        cumulative[ends - 1] = torch.arange(1, self.b + 1, dtype=torch.float64, device=image.device)
+        which = torch.searchsorted(cumulative, torch.arange(self.b, device=image.device)[:, None] + marks)
+        turns = rotvec_to_rotmat((self.gaussians.spread[which] @ normals[:, :, None])[..., 0])
+        return DrawnPoses(self.gaussians.conformation[which], self.gaussians.centre[which] @ turns)
+
+    def log_density(self, poses: DrawnPoses) -> torch.Tensor:
+        """Of poses of each image, (b, n)."""
+        image, spread = self.gaussians.image, self.gaussians.spread
+        vectors = rotmat_to_rotvec(self.gaussians.centre.mT[:, None] @ poses.rotations[image])
+        scaled = torch.linalg.solve_triangular(spread, vectors.mT, upper=False)
+        scale = torch.log(self.share * self.k) - torch.log(spread.diagonal(dim1=1, dim2=2)).sum(dim=1)
+        each = scale[:, None] - 0.5 * scaled.square().sum(dim=1) - 1.5 * math.log(2 * math.pi) - log_uniform(vectors)
+        each[poses.conformations[image] != self.gaussians.conformation[:, None]] = -math.inf
+        largest = each.new_full((self.b, len(poses)), torch.finfo(each.dtype).min)
+        largest.scatter_reduce_(0, image[:, None].expand_as(each), each, "amax")
+        return largest + torch.zeros_like(largest).index_add_(0, image, (each - largest[image]).exp_()).log_()
 
 
-@dataclass
+@dataclass(frozen=True)
 class Proposals:
-    """What draws so far came from: cells first, then mixtures. of_cells: log density of poses under the cells' probabilities,
-    DrawnPoses → (n,); conformations: how many there are; reach: how far a Gaussian's draws may lie from its first, rad."""
+    """What draws of b images came from: their cells, and then mixtures. counts: draws of one image from each; poses: all of them,
+    (b, n); logs: their log densities under each, (b, n)."""
 
-    of_cells: Callable[[DrawnPoses], np.ndarray]
-    conformations: int
-    reach: float
-    rounds: list[tuple[int, list[PoseGaussian] | None]] = field(
-        default_factory=list
-    )  # draws, and the mixture or None for cells
+    cells: HeavyCells
+    mixtures: tuple[Mixture, ...]
+    counts: tuple[int, ...]
+    poses: DrawnPoses
+    logs: tuple[torch.Tensor, ...]
 
-    def log_density(self, poses: DrawnPoses) -> np.ndarray:
-        """log of the density of all rounds taken together, (n,)."""
-        counts = np.array([n for n, _ in self.rounds], dtype=float)
-        each = [self.of_cells(poses) if m is None else self.of_mixture(m, poses) for _, m in self.rounds]
-        return logsumexp(np.stack(each), axis=0, b=(counts / counts.sum())[:, None])
+    def of(self, images: torch.Tensor) -> Proposals:
+        """Those of some images, by their positions."""
+        mixtures = tuple(mixture.of(images) for mixture in self.mixtures)
+        logs = tuple(log[images] for log in self.logs)
+        return Proposals(self.cells.of(images), mixtures, self.counts, self.poses[images], logs)
 
-    def of_mixture(self, mixture: list[PoseGaussian], poses: DrawnPoses) -> np.ndarray:
-        """log density of poses under a mixture, (n,)."""
-        each = np.full((len(mixture), len(poses)), -np.inf)
-        for row, gaussian in zip(each, mixture, strict=True):
-            of_it = poses.conformations == gaussian.conformation
-            vectors = Rotation.from_matrix(gaussian.centre.T @ poses.rotations[of_it]).as_rotvec()
-            scaled = np.linalg.solve(gaussian.spread, vectors.T)
-            normal = -0.5 * (scaled**2).sum(axis=0) - np.log(np.diag(gaussian.spread)).sum() - 1.5 * np.log(2 * np.pi)
-            row[of_it] = np.log(gaussian.share * self.conformations) + normal - log_uniform(vectors)
-        return logsumexp(each, axis=0)
+    def more(self, new: DrawnPoses, log: torch.Tensor) -> Proposals:
+        """After more draws from cells, where there were no others."""
+        poses, logs = DrawnPoses.joined([self.poses, new]), torch.cat([self.logs[0], log], dim=1)
+        return Proposals(self.cells, (), (len(poses),), poses, (logs,))
 
-    def fit(self, poses: DrawnPoses, log_weights: np.ndarray) -> list[PoseGaussian]:
-        """A mixture for weighted poses, of at most MOST Gaussians a conformation: more, of a few draws each, would follow
-        those draws and not the posterior, and weights that count their density would be too low."""
-        weights, reach = flattened(log_weights), self.reach
-        while True:
-            mixture = [g for k in np.unique(poses.conformations) for g in self._of_one(int(k), poses, weights, reach)]
-            if len(mixture) <= MOST * len({gaussian.conformation for gaussian in mixture}):
-                total = sum(gaussian.share for gaussian in mixture)
-                return [replace(gaussian, share=gaussian.share / total) for gaussian in mixture]
-            reach *= 1.5
+    def then(self, mixture: Mixture, new: DrawnPoses) -> Proposals:
+        """After draws from a mixture."""
+        poses = DrawnPoses.joined([self.poses, new])
+        sources: tuple[HeavyCells | Mixture, ...] = (self.cells, *self.mixtures)
+        logs = [torch.cat([log, of.log_density(new)], dim=1) for log, of in zip(self.logs, sources, strict=True)]
+        logs.append(mixture.log_density(poses))
+        return Proposals(self.cells, (*self.mixtures, mixture), (*self.counts, len(new)), poses, tuple(logs))
 
-    def _of_one(self, k: int, poses: DrawnPoses, weights: np.ndarray, reach: float) -> list[PoseGaussian]:
-        """Gaussians for one conformation: about the heaviest pose, about the heaviest farther than `reach` from it, and so on."""
-        left, mixture, floor = np.where(poses.conformations == k, weights, 0), [], (reach / 8) ** 2 * np.eye(3)
-        least = LEFT_OUT * max(left.sum(), 1 / self.conformations)
-        while left.sum() > least:
-            near, heaviest = np.flatnonzero(left), poses.rotations[left.argmax()]
-            vectors = Rotation.from_matrix(heaviest.T @ poses.rotations[near]).as_rotvec()
-            close = np.linalg.norm(vectors, axis=1) <= reach
-            near, w = near[close], left[near[close]] / left[near[close]].sum()
-            centre = heaviest @ Rotation.from_rotvec(w @ vectors[close]).as_matrix()
-            vectors = Rotation.from_matrix(centre.T @ poses.rotations[near]).as_rotvec()
-            covariance, number = vectors.T @ (vectors * w[:, None]), 1 / (w**2).sum()
-            covariance = (number * covariance + 3 * floor) / (number + 3)  # few draws don't say how wide it is
-            mixture.append(PoseGaussian(float(left[near].sum()), k, centre, np.linalg.cholesky(WIDER * covariance)))
-            left[near] = 0
-        return mixture
+    def log_density(self) -> torch.Tensor:
+        """log of the density of all rounds taken together, at all poses, (b, n)."""
+        shares = [math.log(count / len(self.poses)) for count in self.counts]
+        return torch.logsumexp(torch.stack([log + share for log, share in zip(self.logs, shares, strict=True)]), dim=0)
 
 
-def draw(mixture: list[PoseGaussian], n: int, rng: np.random.Generator) -> DrawnPoses:
-    """n poses of a mixture; each Gaussian gets its share almost exactly."""
-    marks = (np.arange(n) + rng.random()) / n
-    which = np.searchsorted(np.cumsum([gaussian.share for gaussian in mixture])[:-1], marks)
-    vectors = np.einsum("nij,nj->ni", np.stack([g.spread for g in mixture])[which], rng.standard_normal((n, 3)))
-    turns = Rotation.from_rotvec(vectors).as_matrix()
-    return DrawnPoses(
-        np.array([g.conformation for g in mixture])[which], np.stack([g.centre for g in mixture])[which] @ turns
-    )
+def fit(poses: DrawnPoses, log_weights: torch.Tensor, k: int, reach: float) -> Mixture:
+    """A mixture for weighted poses of each image, log_weights (b, n), of k conformations; reach: how far a Gaussian's draws may
+    lie from its first, rad. At most MOST Gaussians a conformation: more, of a few draws each, would follow those draws and not
+    the posterior, and weights that count their density would be too low."""
+    weights, parts = flattened(log_weights), []
+    images = torch.arange(len(weights), device=weights.device)
+    while len(images):
+        found, few = _within(reach, poses[images], weights[images], k)
+        kept = found[few[found.image]]
+        parts.append(replace(kept, image=images[kept.image]))
+        images, reach = images[~few], 1.5 * reach
+    return Mixture(Gaussians.joined(parts), len(weights), k)
 
 
-def log_uniform(vectors: np.ndarray) -> np.ndarray:
-    """log density of a uniform rotation at its rotation vector, (n, 3) → (n,)."""
-    half = np.linalg.norm(vectors, axis=1) / 2
-    return 2 * np.log(np.sinc(half / np.pi)) - np.log(8 * np.pi**2)
+def _within(reach: float, poses: DrawnPoses, weights: torch.Tensor, k: int) -> tuple[Gaussians, torch.Tensor]:
+    """Gaussians for each image and conformation: about its heaviest pose, about the heaviest farther than `reach` from it, and so
+    on. And which images have enough with MOST a conformation, (b,) bool; others are given up."""
+    of_it = poses.conformations[:, None] == torch.arange(k, device=weights.device)[:, None]
+    left = weights[:, None] * of_it  # (b, k, n)
+    least = LEFT_OUT * left.sum(dim=2).clamp(min=1 / k)
+    floor = (reach / 8) ** 2 * torch.eye(3, dtype=weights.dtype, device=weights.device)
+    allowed = MOST * (left.sum(dim=2) > least).sum(dim=1)
+    found = list[Gaussians]()
+    while len(pairs := torch.nonzero((left.sum(dim=2) > least) & (allowed >= 0)[:, None])):
+        image, conformation = pairs.T
+        rotations, w = poses.rotations[image], left[image, conformation]
+        heaviest = rotations[torch.arange(len(w), device=w.device), w.argmax(dim=1)]
+        vectors = rotmat_to_rotvec(heaviest.mT[:, None] @ rotations)
+        close = vectors.norm(dim=2) <= reach
+        left[image, conformation] = w * ~close
+        w = w * close
+        share = w.sum(dim=1)
+        w /= share[:, None]
+        centre = heaviest @ rotvec_to_rotmat((w[:, None] @ vectors)[:, 0])
+        vectors = rotmat_to_rotvec(centre.mT[:, None] @ rotations)
+        number = 1 / w.square().sum(dim=1)[:, None, None]
+        covariance = vectors.mT @ (w[..., None] * vectors)
+        covariance = (number * covariance + 3 * floor) / (number + 3)  # few draws don't say how wide it is
+        found.append(Gaussians(image, conformation, share, centre, torch.linalg.cholesky(WIDER * covariance)))
+        allowed -= torch.bincount(image, minlength=len(allowed))
+    return Gaussians.joined(found), allowed >= 0
 
 
-def flattened(log_weights: np.ndarray) -> np.ndarray:
-    """Weights (n,) of sum 1, to the power 1/τ of the least τ ≥ 1, by factors of 1.25, at which ENOUGH of them count, or half
-    of all where there are fewer than twice that."""
-    log = log_weights - log_weights.max()
+def log_uniform(vectors: torch.Tensor) -> torch.Tensor:
+    """log density of a uniform rotation at its rotation vector, (…, 3) → (…)."""
+    return 2 * torch.log(torch.sinc(vectors.norm(dim=-1) / (2 * math.pi))) - math.log(8 * math.pi**2)
+
+
+def flattened(log_weights: torch.Tensor) -> torch.Tensor:
+    """Weights (b, n) of sum 1 for each image, to the power 1/τ of the least τ ≥ 1, by factors of 1.25, at which ENOUGH of them
+    count, or half of all where there are fewer than twice that."""
+    log = log_weights - log_weights.amax(dim=1, keepdim=True)
+    enough = (log.isfinite().sum(dim=1) / 2).clamp(max=ENOUGH)
     while True:
-        weights = np.exp(log)
-        weights /= weights.sum()
-        if 1 / (weights**2).sum() >= min(ENOUGH, np.isfinite(log).sum() / 2):
+        weights = normalised(log)
+        few = effective(weights) < enough
+        if not few.any():
             return weights
-        log = log / 1.25
+        log = torch.where(few[:, None], log / 1.25, log)
+
+
+def normalised(log_weights: torch.Tensor) -> torch.Tensor:
+    """Weights (b, n) of sum 1 for each image from their logarithms."""
+    return torch.softmax(log_weights, dim=1)
+
+
+def effective(weights: torch.Tensor) -> torch.Tensor:
+    """1/Σw², how many draws of equal weight those of each image (b, n) are worth, (b,) (Kish 1965)."""
+    return 1 / weights.square().sum(dim=1)

@@ -31,6 +31,8 @@ from cryobench.methods.imaging import Imaging
 if TYPE_CHECKING:
     import torch
 
+    from cryobench.methods.posterior.sampling import Sampler
+
 
 @dataclass
 class Bayes(Imaging):
@@ -73,7 +75,7 @@ class Bayes(Imaging):
         from cryobench.methods.posterior.sampling import Sampler
 
         self.sampler = Sampler(volumes, self)
-        self.report["cells"] = int(np.prod(self.sampler.bank.shape))
+        self.report["cells"] = int(np.prod(self.sampler.coarse.bank.shape))
 
     def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32; hints["sigma"] (n,).
@@ -83,19 +85,29 @@ class Bayes(Imaging):
         what their MSE must be; change, ‖x̂ - x̂ from half of the draws‖² as a share of it; conformation, the most
         probable one, and conformation_probability.
         """
-        check_images(noisy, size := self.from_fit("sampler").bank.basis.size)
+        from cryobench.methods.posterior.sampling import Posterior
+
+        sampler: Sampler = self.from_fit("sampler")
+        check_images(noisy, size := sampler.simulator.size)
         ctf, sigma = hints.get("ctf"), np.asarray(hints["sigma"], dtype=np.float64)
         if (wrong := ~(np.isfinite(sigma) & (sigma > 0))).any():
             raise BadImages(np.flatnonzero(wrong), f"expected σ above 0, got {sigma[wrong][0]}; leave that image out")
-        denoised, deviation, summaries = np.empty(noisy.shape, np.float32), np.empty(noisy.shape, np.float32), []
-        conformations = np.zeros((len(noisy), len(self.sampler.projectors)))
-        noisy = self.whitened(noisy)
-        for i in track(range(len(noisy)), "denoising", disable=not self.setting.progress):
-            transfers = self.transfers(None if ctf is None else ctf[i : i + 1], 1, size)
-            posterior = self.sampler.posterior(noisy[i], sigma[i], None if transfers is None else transfers[0])
-            denoised[i], deviation[i] = posterior.mean, posterior.deviation
-            conformations[i] = np.bincount(posterior.conformations, posterior.weights, conformations.shape[1])
-            summaries.append(posterior.summary)
-        self.uncertainty = Uncertainty(deviation, conformations)
-        self.report["per_image"] = {name: [s[name] for s in summaries] for name in (summaries[0] if summaries else ())}
-        return self.as_asked(denoised, ctf)
+        noisy, found = self.whitened(noisy), [Posterior.nothing(size, len(sampler.simulator))]
+        for start in track(
+            range(0, len(noisy), sampler.images_at_once), "denoising", disable=not self.setting.progress
+        ):
+            part = slice(start, min(start + sampler.images_at_once, len(noisy)))
+            transfers = self.transfers(None if ctf is None else ctf[part], part.stop - start, size)
+            found.append(sampler.posterior(noisy[part], sigma[part], transfers))
+        posterior = Posterior.joined(found)
+        self.uncertainty = Uncertainty(posterior.deviation, posterior.conformations)
+        per_image = {
+            "ess": posterior.ess,
+            "draws": posterior.draws,
+            "predicted_mse": posterior.variance,
+            "change": posterior.change,
+            "conformation": posterior.conformations.argmax(axis=1),
+            "conformation_probability": posterior.conformations.max(axis=1),
+        }
+        self.report["per_image"] = {name: values.tolist() for name, values in per_image.items()}
+        return self.as_asked(posterior.mean, ctf)

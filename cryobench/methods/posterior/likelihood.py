@@ -6,40 +6,48 @@ Where a pixel was cut, only that it was is known (a censored Gaussian; Tobin 195
 
 from __future__ import annotations
 
-import numpy as np
+import math
+
 import torch
-from scipy.special import log_ndtr
+from torch.special import log_ndtr
 
 
-def cut_pixels(noisy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which pixels of an image (L, L) were cut to 0 and to 1, both (L, L) bool: those at 0 where nothing lies below 0,
-    and those at 1 where nothing lies above. Gaussian noise that was not cut leaves none there."""
-    return (noisy == 0) & (noisy.min() == 0), (noisy == 1) & (noisy.max() == 1)
+def cut_pixels(noisy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which pixels of images (b, L, L) were cut to 0 and to 1, both (b, L, L) bool: those at 0 of an image with nothing below 0,
+    and those at 1 of one with nothing above. Gaussian noise that was not cut leaves none there."""
+    least, most = noisy.amin(dim=(1, 2), keepdim=True), noisy.amax(dim=(1, 2), keepdim=True)
+    return (noisy == 0) & (least == 0), (noisy == 1) & (most == 1)
 
 
-def log_likelihood(images: torch.Tensor, noisy: np.ndarray, sigma: float) -> torch.Tensor:
-    """log p(noisy (L, L) | image) of each of the images (n, L, L) → (n,) float64 on their device, up to a constant."""
-    low, high = (torch.from_numpy(cut).to(images.device) for cut in cut_pixels(noisy))
-    residual = (images - torch.as_tensor(noisy, device=images.device)).masked_fill_(low | high, 0)
-    log = residual.square_().sum(dim=(1, 2), dtype=torch.float64) / (-2 * float(sigma) ** 2)
-    if low.any():
-        log += torch.special.log_ndtr(-images[:, low] / sigma).sum(dim=1, dtype=torch.float64)
-    if high.any():
-        log += torch.special.log_ndtr((images[:, high] - 1) / sigma).sum(dim=1, dtype=torch.float64)
+def log_likelihood(images: torch.Tensor, noisy: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+    """log p(noisy (b, L, L) | image) of each of its images (b, n, L, L), σ (b,) float64 → (b, n) float64, up to a constant for
+    each noisy image."""
+    low, high = cut_pixels(noisy)
+    cut = low | high
+    residual = (images - noisy[:, None]).masked_fill_(cut[:, None], 0)
+    log = residual.square_().sum(dim=(2, 3), dtype=torch.float64) / (-2 * sigma[:, None] ** 2)
+    for i in torch.nonzero(cut.any(dim=2).any(dim=1))[:, 0].tolist():
+        below, above = -images[i][:, low[i]] / sigma[i], (images[i][:, high[i]] - 1) / sigma[i]
+        log[i] += log_ndtr(torch.cat([below, above], dim=1)).sum(dim=1, dtype=torch.float64)
     return log
 
 
-def uncut(noisy: np.ndarray, sigma: float, around: np.ndarray) -> tuple[np.ndarray, float]:
-    """The image (L, L) and σ² whose plain Gaussian likelihood has, at the clean image `around` (L, L), the slope of the
-    true one in every pixel and its mean curvature. The image itself and σ² if nothing was cut.
+def uncut(noisy: torch.Tensor, sigma: torch.Tensor, around: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images (b, L, L) and σ² (b,) whose plain Gaussian likelihood has, at the clean images `around` (b, L, L), the slope of the
+    true one in every pixel and its mean curvature; float64. The images themselves and σ² where nothing was cut.
     """
-    cut = cut_pixels(noisy)
-    if not any(where.any() for where in cut):
+    low, high = cut_pixels(noisy)
+    if not (low | high).any():
         return noisy, sigma**2
-    slope, curvature = (noisy - around) / sigma, np.ones(noisy.shape)
-    for where, sign, limit in zip(cut, (-1, 1), (0, 1), strict=True):
-        t = sign * (around[where] - limit) / sigma
-        hazard = np.exp(-(t**2) / 2 - log_ndtr(t)) / np.sqrt(2 * np.pi)  # d log Φ(t)/dt
-        slope[where], curvature[where] = sign * hazard, hazard * (hazard + t)
-    mean = float(curvature.mean())
-    return around + slope * sigma / mean, sigma**2 / mean
+    around, wide = around.double(), sigma[:, None, None]
+    slope = (noisy - around) / wide
+    curvature = torch.ones_like(slope)
+    for where, sign, limit in ((low, -1, 0), (high, 1, 1)):
+        t = sign * (around - limit) / wide
+        hazard = torch.exp(-(t**2) / 2 - log_ndtr(t)) / math.sqrt(2 * math.pi)  # d log Φ(t)/dt
+        slope, curvature = (
+            torch.where(where, sign * hazard, slope),
+            torch.where(where, hazard * (hazard + t), curvature),
+        )
+    mean = curvature.mean(dim=(1, 2))
+    return around + slope * wide / mean[:, None, None], sigma**2 / mean

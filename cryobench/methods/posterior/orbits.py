@@ -57,7 +57,7 @@ class Orbits:
         series[:, :, 0] *= 2  # irfft counts every order but 0 twice
         return torch.fft.irfft(series, n=self.angles, dim=2)
 
-    def norms_through(self, transfer: np.ndarray) -> torch.Tensor:
+    def norms_through(self, transfer: np.ndarray | torch.Tensor) -> torch.Tensor:
         """‖T x‖² of every image x seen through a transfer function (L, L/2+1): (n,), the mean along an orbit."""
         total = torch.zeros_like(self.norms)
         for order, gram in self.basis.gram(transfer).items():

@@ -64,7 +64,7 @@ class Rebuilt(WithSigma, Bayes):
 
     def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:
         """(n, L, L) → posterior means (n, L, L) float32, σ as the settings say; reports what `Bayes` does."""
-        check_images(noisy, self.from_fit("sampler").bank.basis.size)
+        check_images(noisy, self.from_fit("sampler").simulator.size)
         denoised = super().denoise(noisy, **{**hints, "sigma": self.noise_level(self.whitened(noisy), hints)})
         sorted_out = np.zeros((len(noisy), int(self.shown.max()) + 1))
         if self.uncertainty is not None:

@@ -1,201 +1,191 @@
 """The posterior over conformation and orientation, given volumes: cells of orientation space, then importance sampling.
 
 Coarse: orientation space is cut into equal cells (so3_grid), and the likelihood is taken at the centre of every cell of
-every conformation, in a steerable basis where the in-plane angle costs an FFT. Fine: cells are drawn from that posterior,
-flattened to the power 1/temper so that no part of the space is left out; in each, a pose is drawn at random, projected
-exactly, and weighted by its own likelihood over the probability of its cell (importance sampling; all cells have the
-same volume). Rounds of draws go on until their effective sample size, ESS = (Σw)²/Σw² (Kong 1992), is large enough: the
-mean of N independent draws from the posterior has 1 + 1/N times the limit's MSE. Of large images, whose posterior is narrow
-beside a cell, only the first round comes from cells, and the others from where it found the posterior (adaptive.py). What that
-round misses is lost, so its posterior is flattened by FLATTER more.
+every conformation (coarse.py). Fine: cells are drawn from that posterior, flattened to the power 1/temper so that no part of
+the space is left out; in each, a pose is drawn at random, projected exactly, and weighted by its own likelihood over the
+probability of its cell (importance sampling; all cells have the same volume). Rounds of draws go on until their effective
+sample size, ESS = (Σw)²/Σw² (Kong 1992), is large enough: the mean of N independent draws from the posterior has 1 + 1/N times
+the limit's MSE. Of large images, whose posterior is narrow beside a cell, only the first round comes from cells, and the others
+from where it found the posterior (adaptive.py). What that round misses is lost, so its posterior is flattened by FLATTER more.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from cryobench.data.project import Projector
 from cryobench.methods.device import compute_device
-from cryobench.methods.posterior.adaptive import DrawnPoses, Proposals, draw
-from cryobench.methods.posterior.fourier_bessel import fourier_bessel
-from cryobench.methods.posterior.likelihood import log_likelihood, uncut
-from cryobench.methods.posterior.orbits import Orbits
-from cryobench.methods.posterior.so3_grid import hemisphere
-from cryobench.methods.posterior.steerable import principal
-from cryobench.noise.ctf import through
+from cryobench.methods.posterior.adaptive import Proposals, effective, fit, normalised
+from cryobench.methods.posterior.coarse import Coarse, through
+from cryobench.methods.posterior.likelihood import log_likelihood
+from cryobench.methods.posterior.simulator import DrawnPoses, Simulator
 
 if TYPE_CHECKING:
     from cryobench.methods.posterior.bayes import Bayes
 
-FOR_BASIS = 2000  # views from which the principal components are taken
-BATCH = 256  # views projected at a time
 # Of the ten images of 128 px furthest above their predicted error, one had its conformation missed with 1 and found with 2.
 FLATTER = 2.0
-PART = 4096  # views compared with an image at a time, which stay in a cache
-LEFT_OUT = 25.0  # cells so far below the best, in powers of e, are never drawn: of 10⁷ cells they hold less than 2e-4
+# On a GPU, which is busy only with many: images that are drawn for together, and pixels of all their draws at most.
+TOGETHER, PIXELS = 32, 2**30
 
 
 class Sampler:
-    """Every conformation, volumes (k, L, L, L), projected into every direction of the grid; draws from the posterior of an
-    image, as the settings say."""
+    """Draws from the posterior of images of volumes (k, L, L, L), as the settings say.
 
-    def __init__(self, volumes: np.ndarray | torch.Tensor, settings: Bayes):
-        volumes = torch.as_tensor(volumes).to(compute_device(settings.setting.accelerator))
-        self.settings, self.projectors = settings, [Projector(volume) for volume in volumes]
-        size = volumes.shape[-1]
-        spacing = min(2 * settings.step / size, np.pi / 4)
-        self.cells = hemisphere(spacing)
-        self.adapts, self.reach = size > settings.adapt_above, 3 * spacing  # reach: of one Gaussian of adaptive draws
-        views = self.cells.views()
-        few = views[:: -(-len(views) * len(volumes) // FOR_BASIS)]
-        full = fourier_bessel(size, device=volumes.device)
-        basis = principal(full, (self._of_one(k, few) for k in range(len(volumes))), settings.components)
-        parts = np.array_split(views, -(-len(views) // BATCH))
-        bank = [basis.coefficients(self._of_one(k, part)) for k in range(len(volumes)) for part in parts]
-        self.bank = Orbits(basis, torch.cat(bank), angles=int(np.ceil(2 * np.pi / spacing)))
-        round_part = self.bank.coefficients.mean(dim=0) * (basis.orders == 0)
-        self.typical = basis.render(round_part[None])[0].cpu().numpy()
-
-    def posterior(self, image: np.ndarray, sigma: float, transfer: np.ndarray | None = None) -> WeightedDraws:
-        """What is known of one clean image after its noisy one (L, L) and σ, seen through a transfer function (L, L/2+1).
-
-        Each image's draws are its own.
-        """
-        settings = self.settings
-        cells, log_cells = self._heavy_cells(image, sigma, transfer)
-        cumulative = np.exp(log_cells).cumsum()
-        rng = np.random.default_rng(settings.setting.seed)
-        seen_through = None if transfer is None else torch.tensor(transfer, device=self.bank.norms.device)
-        proposals = Proposals(
-            lambda poses: self._log_density(poses, cells, log_cells), len(self.projectors), self.reach
-        )
-        images, log_likelihoods, log_densities = [], [], []
-        poses: list[DrawnPoses] = []
-        log_weights = np.empty(0)
-        while True:
-            if self.adapts and poses:
-                mixture = proposals.fit(_joined(poses), log_weights)
-                poses.append(draw(mixture, -(-settings.draws // 4), rng))
-            else:
-                # Systematic draws: one offset for evenly spaced marks, so that heavy cells get their share almost exactly.
-                mixture, marks = None, (np.arange(settings.draws) + rng.random()) / settings.draws
-                chosen = np.searchsorted(cumulative, marks * cumulative[-1])
-                poses.append(self._poses(cells[chosen], rng.random((settings.draws, 3))))
-                log_densities.append(log_cells[chosen])
-            images.append(drawn := self._images(poses[-1]))
-            proposals.rounds.append((len(drawn), mixture))
-            if seen_through is not None:
-                drawn = torch.fft.irfft2(torch.fft.rfft2(drawn) * seen_through, s=drawn.shape[1:])
-            log_likelihoods.append(log_likelihood(drawn, image, sigma).cpu().numpy())
-            density = proposals.log_density(_joined(poses)) if mixture else np.concatenate(log_densities)
-            log_weights = np.concatenate(log_likelihoods) - density
-            weights = normalised(log_weights)
-            if effective(weights) >= settings.ess or len(weights) + len(drawn) > settings.max_draws:
-                return WeightedDraws(torch.cat(images), weights, _joined(poses).conformations)
-
-    def _heavy_cells(self, image: np.ndarray, sigma: float, transfer) -> tuple[np.ndarray, np.ndarray]:
-        """Cells that may be drawn (flat indices in the order of `Orbits`), and the log of their probabilities."""
-        bank = self.bank
-        norms = bank.norms if transfer is None else bank.norms_through(transfer)
-
-        def seen(clean: np.ndarray) -> np.ndarray:
-            return clean if transfer is None else through(clean[None], transfer)[0]
-
-        def tempered_around(clean: np.ndarray) -> tuple[torch.Tensor, float]:
-            plain, variance = uncut(image, sigma, seen(clean))
-            return self._tempered(seen(plain), variance, norms), variance
-
-        tempered, variance = tempered_around(self.typical)
-        if variance > sigma**2:  # a cut image is looked at once more, around what the first look says it is
-            first = torch.softmax(tempered, dim=0).view(1, *bank.shape)
-            tempered, _ = tempered_around(bank.basis.render(bank.weighted_sum(first))[0].cpu().numpy())
-        cells = torch.nonzero(tempered >= tempered.max() - LEFT_OUT)[:, 0]
-        return cells.cpu().numpy(), torch.log_softmax(tempered[cells].double(), dim=0).cpu().numpy()
-
-    def _tempered(self, matched: np.ndarray, variance: float, norms: torch.Tensor) -> torch.Tensor:
-        """log likelihood / temper at the centre of every cell, flat, from T y (L, L) and ‖T x‖² (n,), which is taken as the
-        same all along an orbit."""
-        bank, image = self.bank, self.bank.basis.coefficients(matched[None])
-        heat = self.settings.temper * (FLATTER if self.adapts else 1.0) * float(variance)
-        tempered = norms.new_empty(bank.shape)
-        step = len(bank) if norms.is_cuda else PART
-        for start in range(0, len(bank), step):
-            part = slice(start, start + step)
-            torch.div(bank.inner_products(image, part)[0].sub_(norms[part] / 2), heat, out=tempered[:, :, part])
-        return tempered.flatten()
-
-    def _poses(self, chosen: np.ndarray, uniform: np.ndarray) -> DrawnPoses:
-        """A pose within each of the cells `chosen` (n,), at `uniform` (n, 3)."""
-        mirrored, angle, index = np.unravel_index(chosen, self.bank.shape)
-        conformation, cell = index // len(self.cells), index % len(self.cells)
-        angle = 2 * np.pi * (angle + uniform[:, 2] - 0.5) / self.bank.angles
-        return DrawnPoses(conformation, self.cells.rotations(cell, uniform[:, :2], mirrored == 1, angle))
-
-    def _log_density(self, poses: DrawnPoses, cells: np.ndarray, log_cells: np.ndarray) -> np.ndarray:
-        """log density of poses (n,) where cells, ascending, have these log probabilities, and no other is ever drawn."""
-        cell, mirrored, angle = self.cells.find(poses.rotations)
-        turned = np.round(angle * self.bank.angles / (2 * np.pi)).astype(int) % self.bank.angles
-        index = poses.conformations * len(self.cells) + cell
-        flat = np.ravel_multi_index((mirrored.astype(int), turned, index), self.bank.shape)
-        place = np.searchsorted(cells, flat).clip(max=len(cells) - 1)
-        return np.where(cells[place] == flat, log_cells[place] + np.log(np.prod(self.bank.shape)), -np.inf)
-
-    def _images(self, poses: DrawnPoses) -> torch.Tensor:
-        """Clean images (n, L, L) in these poses."""
-        images = self.bank.norms.new_empty((len(poses), self.bank.basis.size, self.bank.basis.size))
-        for k in np.unique(poses.conformations):
-            of_k = np.flatnonzero(poses.conformations == k)
-            images[torch.from_numpy(of_k).to(images.device)] = self._of_one(k, poses.rotations[of_k])
-        return images
-
-    def _of_one(self, conformation: int, rotations: np.ndarray) -> torch.Tensor:
-        """Clean images (n, L, L) of one conformation, as the data set makes them: of minimum 0 and maximum 1."""
-        images = self.projectors[conformation](torch.from_numpy(rotations))
-        low, high = images.amin(dim=(1, 2), keepdim=True), images.amax(dim=(1, 2), keepdim=True)
-        return (images - low) / (high - low)
-
-
-def _joined(rounds: list[DrawnPoses]) -> DrawnPoses:
-    """The poses of all rounds."""
-    return DrawnPoses(np.concatenate([r.conformations for r in rounds]), np.concatenate([r.rotations for r in rounds]))
-
-
-def normalised(log_weights: np.ndarray) -> np.ndarray:
-    """Weights (n,) of sum 1 from their logarithms; the largest is taken off first, so nothing overflows."""
-    weights = np.exp(log_weights - log_weights.max())
-    return weights / weights.sum()
-
-
-def effective(weights: np.ndarray) -> float:
-    """1/Σw², how many draws of equal weight these are worth (Kish 1965)."""
-    return 1 / float((weights**2).sum())
-
-
-class WeightedDraws:
-    """Weighted draws: images (n, L, L) on any device; weights (n,) of sum 1, conformations (n,).
-
-    Attributes: mean and deviation (L, L) float32; weights and conformations; summary, a dict of numbers (see `Bayes.denoise`).
+    images_at_once: how many images are drawn for together; on a CPU one after the other.
     """
 
-    def __init__(self, images: torch.Tensor, weights: np.ndarray, conformations: np.ndarray):
-        self.conformations, self.weights = conformations, weights
-        shares = torch.from_numpy(weights).to(images)
-        ess = effective(weights)
-        mean = torch.tensordot(shares, images, 1)
-        squares = torch.tensordot(shares, (images - mean).square(), 1) / max(1 - 1 / ess, 1e-12)
-        self.mean, self.deviation = mean.cpu().numpy(), squares.sqrt().cpu().numpy()
-        spread = float(squares.mean())
-        half = shares[::2] / shares[::2].sum()
-        change = float((torch.tensordot(half, images[::2], 1) - mean).square().mean())
-        probability = np.bincount(conformations, weights)
-        self.summary = {
-            "ess": ess,
-            "draws": len(images),
-            "predicted_mse": spread,
-            "change": change / spread if spread > 0 else 0.0,
-            "conformation": int(probability.argmax()),
-            "conformation_probability": float(probability.max()),
-        }
+    def __init__(self, volumes: np.ndarray | torch.Tensor, settings: Bayes):
+        self.settings = settings
+        self.simulator = Simulator(torch.as_tensor(volumes).to(compute_device(settings.setting.accelerator)))
+        size, self.device = self.simulator.size, self.simulator.device
+        self.adapts = size > settings.adapt_above
+        self.coarse = Coarse(self.simulator, settings, settings.temper * (FLATTER if self.adapts else 1.0))
+        few = PIXELS // (settings.max_draws * size**2)
+        self.images_at_once = 1 if self.device.type == "cpu" else int(np.clip(few, 1, TOGETHER))
+        self._rng = np.random.default_rng(settings.setting.seed)
+        self._numbers: list[tuple[float, torch.Tensor]] = []
+
+    def posterior(self, images: np.ndarray, sigma: np.ndarray, transfers: np.ndarray | None = None) -> Posterior:
+        """What is known of clean images after their noisy ones (b, L, L) and σ (b,), seen through transfer functions
+        (b, L, L/2+1), or None; b is at least 1. Each image's draws are its own."""
+        noisy = torch.from_numpy(np.array(images, dtype=np.float32)).to(self.device)
+        seen = None if transfers is None else torch.from_numpy(np.array(transfers, dtype=np.float32)).to(self.device)
+        known = torch.from_numpy(np.array(sigma, dtype=np.float64)).to(self.device)
+        rounds = Rounds.before_the_first(self, noisy, known, seen)
+        left, finished, found = torch.arange(len(noisy)), list[torch.Tensor](), list[Posterior]()
+        while len(left):
+            rounds = rounds.one_more()
+            if len(done := torch.nonzero(rounds.enough().cpu())[:, 0]):
+                finished.append(left[done])
+                found.append(rounds.of(done).posterior())
+                rest = torch.nonzero(~rounds.enough().cpu())[:, 0]
+                left, rounds = left[rest], rounds.of(rest)
+        return Posterior.joined(found).of(torch.cat(finished).argsort().numpy())
+
+    def numbers(self, round: int) -> tuple[float, torch.Tensor]:
+        """The random numbers of a round, the same for every image: one in [0, 1), and for each draw three, uniform where it comes
+        from cells, standard normal where from Gaussians."""
+        while len(self._numbers) <= round:
+            offset, draws = self._rng.random(), self.settings.draws
+            if self.adapts and self._numbers:
+                each = self._rng.standard_normal((-(-draws // 4), 3))
+            else:
+                each = self._rng.random((draws, 3))
+            self._numbers.append((offset, torch.from_numpy(each).to(self.device)))
+        return self._numbers[round]
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """Of draws for b images: noisy (b, L, L), sigma (b,), seen, transfer functions or None; what draws came from; clean, those of
+    each round (b, m, L, L), and log_likelihoods (b, n) of all of them."""
+
+    sampler: Sampler
+    noisy: torch.Tensor
+    sigma: torch.Tensor
+    seen: torch.Tensor | None
+    proposals: Proposals
+    clean: tuple[torch.Tensor, ...]
+    log_likelihoods: torch.Tensor
+
+    @classmethod
+    def before_the_first(
+        cls, sampler: Sampler, noisy: torch.Tensor, sigma: torch.Tensor, seen: torch.Tensor | None
+    ) -> Rounds:
+        """No draws yet."""
+        cells, none = sampler.coarse.heavy(noisy, sigma, seen), sigma.new_empty((len(sigma), 0))
+        poses = DrawnPoses(none.long(), none.new_empty((*none.shape, 3, 3)))
+        return cls(sampler, noisy, sigma, seen, Proposals(cells, (), (0,), poses, (none,)), (), none)
+
+    def of(self, images: torch.Tensor) -> Rounds:
+        """Those of some images, by their positions, ascending."""
+        if len(images) == len(self.noisy):
+            return self
+        images = images.to(self.noisy.device)
+        noisy, sigma, seen = self.noisy[images], self.sigma[images], None if self.seen is None else self.seen[images]
+        clean = tuple(some[images] for some in self.clean)
+        return Rounds(self.sampler, noisy, sigma, seen, self.proposals.of(images), clean, self.log_likelihoods[images])
+
+    def one_more(self) -> Rounds:
+        """After a round of draws: from cells, or from where earlier ones were likely."""
+        sampler, before, numbers = self.sampler, self.proposals, self.sampler.numbers(len(self.clean))
+        if sampler.adapts and self.clean:
+            mixture = fit(before.poses, self.log_weights, len(sampler.simulator), 3 * sampler.coarse.spacing)
+            new = mixture.draw(*numbers)
+            proposals = before.then(mixture, new)
+        else:
+            new, log = before.cells.draw(*numbers)
+            proposals = before.more(new, log)
+        clean = sampler.simulator(new)
+        fresh = log_likelihood(through(clean, self.seen), self.noisy, self.sigma)
+        all_of_them = torch.cat([self.log_likelihoods, fresh], dim=1)
+        return replace(self, proposals=proposals, clean=(*self.clean, clean), log_likelihoods=all_of_them)
+
+    @cached_property
+    def log_weights(self) -> torch.Tensor:
+        """Of all draws, (b, n)."""
+        return self.log_likelihoods - self.proposals.log_density()
+
+    def enough(self) -> torch.Tensor:
+        """Of which images there are enough draws, or as many as there may be, (b,) bool."""
+        settings = self.sampler.settings
+        last = len(self.proposals.poses) + self.clean[-1].shape[1] > settings.max_draws
+        return (effective(normalised(self.log_weights)) >= settings.ess) | last
+
+    def posterior(self) -> Posterior:
+        """By all draws."""
+        images = self.clean[0] if len(self.clean) == 1 else torch.cat(self.clean, dim=1)
+        weights, conformations = normalised(self.log_weights), self.proposals.poses.conformations
+        return Posterior.of_draws(images, weights, conformations, len(self.sampler.simulator))
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Of b clean images: mean and deviation (b, L, L), of each pixel; conformations (b, k), their probabilities; variance (b,),
+    the mean over pixels; ess (b,); draws (b,), how many; change (b,), ‖mean − mean from half of the draws‖² as a share of the
+    variance."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    conformations: np.ndarray
+    variance: np.ndarray
+    ess: np.ndarray
+    draws: np.ndarray
+    change: np.ndarray
+
+    @classmethod
+    def nothing(cls, size: int, k: int) -> Posterior:
+        """Of no images of L = `size` px and k conformations."""
+        pictures, numbers = np.empty((0, size, size), np.float32), np.empty(0)
+        return cls(pictures, pictures, np.empty((0, k)), numbers, numbers, np.empty(0, np.int64), numbers)
+
+    @classmethod
+    def of_draws(cls, images: torch.Tensor, weights: torch.Tensor, conformations: torch.Tensor, k: int) -> Posterior:
+        """From draws: clean images (b, n, L, L), their weights (b, n) of sum 1 and conformations (b, n), of k."""
+        b, n, size, _ = images.shape
+        ess, flat = effective(weights), images.flatten(2)
+        shares = weights.to(images)[:, None]
+        mean = shares @ flat
+        squares = (shares @ (flat - mean).square()) / (1 - 1 / ess).clamp(min=1e-12).to(images)[:, None, None]
+        half = shares[:, :, ::2] / shares[:, :, ::2].sum(dim=2, keepdim=True)
+        moved = (half @ flat[:, ::2] - mean).square().mean(dim=(1, 2))
+        variance = squares.mean(dim=(1, 2))
+        change = torch.where(variance > 0, moved / variance, 0)
+        probabilities = weights.new_zeros((b, k)).scatter_add_(1, conformations, weights)
+        columns = (probabilities, variance, ess, torch.full_like(conformations[:, 0], n), change)
+        pictures = (one.view(b, size, size) for one in (mean, squares.sqrt()))
+        return cls(*(one.cpu().numpy() for one in (*pictures, *columns)))
+
+    def of(self, images: np.ndarray) -> Posterior:
+        """Those of some images, by their positions."""
+        return Posterior(*(one[images] for one in vars(self).values()))
+
+    @classmethod
+    def joined(cls, parts: list[Posterior]) -> Posterior:
+        """Those of all parts."""
+        return cls(*(np.concatenate(of_one) for of_one in zip(*(vars(part).values() for part in parts), strict=True)))

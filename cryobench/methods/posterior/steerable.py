@@ -84,14 +84,14 @@ class SteerableBasis(ABC):
             twice[-1] = 1
         return (half * twice).flatten(1)
 
-    def gram(self, transfer: np.ndarray) -> dict[int, torch.Tensor]:
+    def gram(self, transfer: np.ndarray | torch.Tensor) -> dict[int, torch.Tensor]:
         """m → (k, k) float32, products of the functions of order m seen through a transfer function (L, L/2+1).
 
         With them ‖T x‖² = Σ_m Re(c_mᴴ G_m c_m), the mean over all in-plane angles of x where T is not round.
         """
-        known = torch.tensor(
-            transfer, device=self.device
-        ).flatten()  # a copy: it may be one that is not to be written to
+        # A copy of an array, which may be one that is not to be written to.
+        known = transfer if isinstance(transfer, torch.Tensor) else torch.tensor(transfer, device=self.device)
+        known = known.flatten()
         real, imaginary = torch.view_as_real(self.spectra * known).flatten(1).chunk(2)
         grams = {}
         for m, block in self.blocks.items():

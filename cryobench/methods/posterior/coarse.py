@@ -1,0 +1,159 @@
+"""The coarse level of the limit: how probable each cell of orientation space is after a noisy image (sampling.py).
+
+The likelihood is taken at the centre of every cell of every conformation, in a steerable basis where the in-plane angle costs an
+FFT, and flattened to the power 1/temper.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from cryobench.methods.posterior.elements import images_at_once
+from cryobench.methods.posterior.fourier_bessel import fourier_bessel
+from cryobench.methods.posterior.likelihood import cut_pixels, uncut
+from cryobench.methods.posterior.orbits import Orbits
+from cryobench.methods.posterior.simulator import DrawnPoses, Simulator
+from cryobench.methods.posterior.so3_grid import hemisphere
+from cryobench.methods.posterior.steerable import principal
+
+if TYPE_CHECKING:
+    from cryobench.methods.posterior.bayes import Bayes
+
+FOR_BASIS = 2000  # views from which the principal components are taken
+BATCH = 256  # views projected at a time
+PART = 4096  # views compared with an image at a time, which stay in a cache
+LEFT_OUT = 25.0  # cells so far below the best, in powers of e, are never drawn: of 10⁷ cells they hold less than 2e-4
+
+
+class Coarse:
+    """Every conformation projected into every direction of the grid; heat: over σ², of the likelihoods."""
+
+    def __init__(self, simulator: Simulator, settings: Bayes, heat: float):
+        self.simulator, self.heat, device = simulator, heat, simulator.device
+        self.spacing = min(2 * settings.step / simulator.size, np.pi / 4)
+        cells = hemisphere(self.spacing)
+        self.cells, views = cells.to(device), torch.from_numpy(cells.views()).to(device)
+        few = views[:: -(-len(views) * len(simulator) // FOR_BASIS)]
+        full, conformations = fourier_bessel(simulator.size, device=device), range(len(simulator))
+        basis = principal(full, (simulator.of_one(k, few) for k in conformations), settings.components)
+        parts = views.tensor_split(-(-len(views) // BATCH))
+        bank = [basis.coefficients(simulator.of_one(k, part)) for k in conformations for part in parts]
+        self.bank = Orbits(basis, torch.cat(bank), angles=int(np.ceil(2 * np.pi / self.spacing)))
+        round_part = self.bank.coefficients.mean(dim=0) * (basis.orders == 0)
+        self.typical = basis.render(round_part[None])
+
+    def heavy(self, noisy: torch.Tensor, sigma: torch.Tensor, seen: torch.Tensor | None) -> HeavyCells:
+        """Of images (b, L, L), σ (b,) float64, and transfer functions (b, L, L/2+1) that they were seen through."""
+        positions, logs = [torch.empty(0)] * len(noisy), [torch.empty(0)] * len(noisy)
+        low, high = cut_pixels(noisy)
+        cut = (low | high).any(dim=2).any(dim=1)
+        for looks, images in ((1, ~cut), (2, cut)):  # a cut image is looked at around what the first look says it is
+            chosen, step = torch.nonzero(images)[:, 0], images_at_once(self.bank)
+            for start in range(0, len(chosen), step):
+                rows = chosen[start : start + step]
+                tempered = self._looked_at(noisy[rows], sigma[rows], None if seen is None else seen[rows], looks)
+                for row, of_one in zip(rows.tolist(), tempered.flatten(1), strict=True):
+                    positions[row] = where(of_one >= of_one.max() - LEFT_OUT)
+                    logs[row] = torch.log_softmax(of_one[positions[row]].double(), dim=0)
+        return HeavyCells(self, positions, logs)
+
+    def _looked_at(
+        self, noisy: torch.Tensor, sigma: torch.Tensor, seen: torch.Tensor | None, looks: int
+    ) -> torch.Tensor:
+        """log likelihood / temper at the centre of every cell, (b, mirrors, angles, n)."""
+        bank = self.bank
+        norms = bank.norms[None] if seen is None else torch.stack([bank.norms_through(one) for one in seen])
+
+        def tempered_around(clean: torch.Tensor) -> torch.Tensor:
+            plain, variance = uncut(noisy, sigma, through(clean, seen))
+            return self._tempered(through(plain, seen), variance, norms)
+
+        tempered = tempered_around(self.typical)
+        if looks == 1:
+            return tempered
+        first = torch.softmax(tempered.flatten(1), dim=1).view_as(tempered)
+        return tempered_around(bank.basis.render(bank.weighted_sum(first)))
+
+    def _tempered(self, matched: torch.Tensor, variance: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+        """The same from T y (b, L, L), σ² (b,) and ‖T x‖², (b, n) or (1, n), which is taken as the same all along an orbit."""
+        bank, images = self.bank, self.bank.basis.coefficients(matched.float())
+        heats = (self.heat * variance).to(norms)[:, None, None, None]
+        tempered = norms.new_empty((len(images), *bank.shape))
+        step = len(bank) if norms.is_cuda else PART
+        for start in range(0, len(bank), step):
+            part = slice(start, start + step)
+            energies = bank.inner_products(images, part).sub_(norms[:, None, None, part] / 2)
+            torch.div(energies, heats, out=tempered[..., part])
+        return tempered
+
+    def poses(self, cells: torch.Tensor, uniform: torch.Tensor) -> DrawnPoses:
+        """A pose within each of the cells (b, n), by their positions, at `uniform` (n, 3)."""
+        n = len(self.bank)
+        mirrored, angle, index = cells // (self.bank.angles * n), cells // n % self.bank.angles, cells % n
+        conformation, cell = index // len(self.cells), index % len(self.cells)
+        turned = 2 * math.pi * (angle + uniform[:, 2] - 0.5) / self.bank.angles
+        offset = uniform[:, :2].expand(*cells.shape, 2)
+        return DrawnPoses(conformation, self.cells.rotations(cell, offset, mirrored == 1, turned))
+
+    def find(self, poses: DrawnPoses) -> torch.Tensor:
+        """The inverse of `poses`: positions (b, n) of the cells that poses are in."""
+        cell, mirrored, angle = self.cells.find(poses.rotations)
+        turned = torch.round(angle * self.bank.angles / (2 * math.pi)).long() % self.bank.angles
+        index = poses.conformations * len(self.cells) + cell
+        return (mirrored.long() * self.bank.angles + turned) * len(self.bank) + index
+
+
+class HeavyCells:
+    """Cells that may be drawn. Of each of b images: positions (m,) int64, ascending, flat in the order of `Orbits`; logs (m,)
+    float64 of their probabilities."""
+
+    def __init__(self, coarse: Coarse, positions: list[torch.Tensor], logs: list[torch.Tensor]):
+        self.coarse, self.positions, self.logs = coarse, positions, logs
+        self.number = math.log(np.prod(coarse.bank.shape))
+
+    def of(self, images: torch.Tensor) -> HeavyCells:
+        """Those of some images, by their positions."""
+        chosen = images.tolist()
+        return HeavyCells(self.coarse, [self.positions[i] for i in chosen], [self.logs[i] for i in chosen])
+
+    def draw(self, offset: float, uniform: torch.Tensor) -> tuple[DrawnPoses, torch.Tensor]:
+        """As many poses of each image as there are uniform numbers (n, 3), and their log density (b, n).
+
+        Systematic draws: one offset in [0, 1) for evenly spaced marks, so that heavy cells get their share almost exactly.
+        """
+        marks = (torch.arange(len(uniform), dtype=torch.float64, device=uniform.device) + offset) / len(uniform)
+        chosen = []
+        for log in self.logs:
+            cumulative = log.exp().cumsum(0)
+            chosen.append(torch.searchsorted(cumulative, marks * cumulative[-1]))
+        cells = torch.stack([positions[some] for positions, some in zip(self.positions, chosen, strict=True)])
+        logs = torch.stack([log[some] for log, some in zip(self.logs, chosen, strict=True)])
+        return self.coarse.poses(cells, uniform), logs + self.number
+
+    def log_density(self, poses: DrawnPoses) -> torch.Tensor:
+        """Of poses of each image, (b, n); no other cell than these is ever drawn."""
+        found = []
+        for cells, positions, log in zip(self.coarse.find(poses), self.positions, self.logs, strict=True):
+            place = torch.searchsorted(positions, cells).clamp_(max=len(positions) - 1)
+            found.append(torch.where(positions[place] == cells, log[place] + self.number, -math.inf))
+        return torch.stack(found)
+
+
+def where(chosen: torch.Tensor) -> torch.Tensor:
+    """The positions (m,) at which a tensor (n,) is true."""
+    if chosen.is_cpu:  # NumPy finds few among many in a fifth of torch's time
+        return torch.from_numpy(np.flatnonzero(chosen.numpy()))
+    return torch.nonzero(chosen)[:, 0]
+
+
+def through(images: torch.Tensor, transfers: torch.Tensor | None) -> torch.Tensor:
+    """Images (b, …, L, L), or the same for all, through transfer functions (b, L, L/2+1), or as they are: in their precision."""
+    if transfers is None:
+        return images
+    spectra = torch.fft.rfft2(images)
+    known = transfers.view(len(transfers), *[1] * (images.ndim - 3), *transfers.shape[1:])
+    return torch.fft.irfft2(spectra * known, s=images.shape[-2:])
