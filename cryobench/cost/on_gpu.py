@@ -24,8 +24,8 @@ VIEWS = 300  # that ab initio has not ruled out for the images of a batch
 
 def gains(config: dict) -> Iterator[Ratio]:
     """Of a net whose training steps would be recorded (methods/learned/graphs.py), of the exemplars' and ab initio's products
-    of all orders at once (methods/posterior/by_order.py), and of the limit's draws for many images at once (sampling.py there); of
-    other methods none."""
+    of all orders at once (methods/posterior/by_order.py), and of the limit's draws for many images at once (sampling.py there);
+    of other methods none."""
     from cryobench.methods.learned.trained import Trained
     from cryobench.methods.posterior.abinitio import AbInitio
     from cryobench.methods.posterior.bayes import Bayes
