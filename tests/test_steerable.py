@@ -9,6 +9,7 @@ from cryobench.data.simulate import rescale
 from cryobench.methods.posterior.every_pixel import EveryPixel
 from cryobench.methods.posterior.folded import Folded
 from cryobench.methods.posterior.fourier_bessel import fourier_bessel, interpolated
+from cryobench.methods.posterior.frequencies import frequencies
 from cryobench.methods.posterior.steerable import principal
 from cryobench.noise.ctf import through
 
@@ -46,6 +47,28 @@ def test_grams_are_products_of_functions_seen_through_a_transfer_function(size):
         )
         expected = real @ real.T if m == 0 else (real @ real.T + imaginary @ imaginary.T) / 2
         np.testing.assert_allclose(grams[m].numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_products_of_functions_are_sums_over_their_pixels(size):
+    for basis in (fourier_bessel(size), fourier_bessel(size, folded=False)):
+        for m in basis.blocks:
+            real, imaginary = basis.of_order(m).double().chunk(2)
+            torch.testing.assert_close(basis.products(m), real @ real.T + imaginary @ imaginary.T, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_eighth_of_the_frequencies_stands_for_all(size):
+    rng, of = np.random.default_rng(0), frequencies(size, torch.device("cpu"))
+    image = torch.from_numpy(rng.standard_normal((size, size)))
+    power = torch.fft.rfft2(image, norm="ortho").abs().square()
+    assert of.sums(power).sum() == pytest.approx(float(image.square().sum()))
+    ones = torch.fft.fft2(image)
+    down, right = np.divmod(of.kept.numpy(), size // 2 + 1)
+    for each, d, r in zip(of.sums(power), down, right, strict=True):
+        places = {(a % size, b % size) for p, q in ((d, r), (r, d)) for a in (p, -p) for b in (q, -q)}
+        expected = sum(float(ones[place].abs().square()) for place in places) / size**2
+        assert float(each) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("size", SIZES)

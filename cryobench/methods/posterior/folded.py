@@ -148,6 +148,14 @@ class Folded(SteerableBasis):
             sums[1] *= -1
         return self.eighth.together(sums.flatten(0, 1))
 
+    def products(self, m: int) -> torch.Tensor:
+        its = (self.both,) if m % 2 else (self.cosines[kind(m)], self.sines[kind(m)])
+        values = torch.cat([one[self._rows(m)] for one in its], dim=1).double()  # C, and S or −S
+        # Each pixel of an eighth stands for eight, or, with those that are one, for fewer.
+        stands_for = torch.cat([8 * self.eighth.share, values.new_tensor([len(self.eighth.outside)])]).sqrt()
+        values *= stands_for.repeat(2)
+        return values @ values.T
+
     def _rows(self, m: int) -> slice:
         """Where the functions of an order are among those of its kind."""
         start = sum(

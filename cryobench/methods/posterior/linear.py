@@ -55,8 +55,7 @@ class Filter:
         self.basis, self.mean, self.filters, lost = basis, mean, {}, 0.0
         self.covariances, self.variance = covariances, variance
         for m in basis.blocks:
-            real, imaginary = basis.of_order(m).double().chunk(2)
-            noise = variance * (real @ real.T + imaginary @ imaginary.T)
+            noise = variance * basis.products(m)
             self.filters[m] = torch.linalg.solve(covariances[m] + noise, covariances[m]).T  # both are symmetric
             lost += float(torch.trace(covariances[m] - self.filters[m] @ covariances[m]))
         self.functions = len(basis) + int((basis.orders > 0).sum())

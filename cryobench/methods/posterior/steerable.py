@@ -18,6 +18,8 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from cryobench.methods.posterior.frequencies import frequencies
+
 
 class SteerableBasis(ABC):
     """K functions F_k on the pixels of images of L = `size` px, whose √2 for m > 0 is in them.
@@ -71,18 +73,20 @@ class SteerableBasis(ABC):
         """The first function's coefficient of an image of ones: L or −L where that function is a constant."""
         return float(self.of_order(0)[0].sum())
 
+    def products(self, m: int) -> torch.Tensor:
+        """Of the k functions of an order with each other, Re⟨F_i, F_j⟩: (k, k) float64."""
+        real, imaginary = self.of_order(m).double().chunk(2)
+        return real @ real.T + imaginary @ imaginary.T
+
     @cached_property
     def spectra(self) -> torch.Tensor:
-        """(2K, L·(L/2+1)) complex64, rfft2 of the functions; its products over the half plane are those over pixels.
-
-        As large as all functions at every pixel, however the basis is kept.
-        """
-        half = torch.fft.rfft2(self.functions.unflatten(1, (self.size, self.size)), norm="ortho")
-        twice = torch.full((half.shape[-1],), 2**0.5, device=half.device)  # most columns stand for two
-        twice[0] = 1
-        if self.size % 2 == 0:
-            twice[-1] = 1
-        return (half * twice).flatten(1)
+        """(K, 2P) float32: the functions' transforms at an eighth of frequencies (frequencies.py), real and imaginary parts."""
+        kept, size, spectra = frequencies(self.size, self.device).kept, self.size, []
+        for m in self.blocks:
+            functions = self.of_order(m).unflatten(1, (size, size))
+            real, imaginary = torch.fft.rfft2(functions, norm="ortho").flatten(1)[:, kept].chunk(2)
+            spectra.append(torch.cat([real.real - imaginary.imag, real.imag + imaginary.real], dim=1))
+        return torch.cat(spectra)
 
     def gram(self, transfer: np.ndarray | torch.Tensor) -> dict[int, torch.Tensor]:
         """m → (k, k) float32, products of the functions of order m seen through a transfer function (L, L/2+1).
@@ -91,13 +95,10 @@ class SteerableBasis(ABC):
         """
         # A copy of an array, which may be one that is not to be written to.
         known = transfer if isinstance(transfer, torch.Tensor) else torch.tensor(transfer, device=self.device)
-        known = known.flatten()
-        real, imaginary = torch.view_as_real(self.spectra * known).flatten(1).chunk(2)
-        grams = {}
+        through, grams = frequencies(self.size, self.device).sums(known.square()).sqrt().repeat(2), {}
         for m, block in self.blocks.items():
-            grams[m] = real[block] @ real[block].T
-            if m:  # each of the two parts has half of what is in a coefficient
-                grams[m] = (grams[m] + imaginary[block] @ imaginary[block].T) / 2
+            seen = self.spectra[block] * through
+            grams[m] = seen @ seen.T / (2 if m else 1)  # each of the two parts has half of what is in a coefficient
         return grams
 
 
