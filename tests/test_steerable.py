@@ -6,10 +6,12 @@ import torch
 from scipy.special import jn_zeros, jv
 
 from cryobench.data.simulate import rescale
+from cryobench.methods.posterior.by_order import ByOrder
 from cryobench.methods.posterior.every_pixel import EveryPixel
 from cryobench.methods.posterior.folded import Folded
 from cryobench.methods.posterior.fourier_bessel import fourier_bessel, interpolated
 from cryobench.methods.posterior.frequencies import frequencies
+from cryobench.methods.posterior.orbits import Orbits
 from cryobench.methods.posterior.steerable import principal
 from cryobench.noise.ctf import through
 
@@ -47,6 +49,27 @@ def test_grams_are_products_of_functions_seen_through_a_transfer_function(size):
         )
         expected = real @ real.T if m == 0 else (real @ real.T + imaginary @ imaginary.T) / 2
         np.testing.assert_allclose(grams[m].numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("filled", [False, True])
+@pytest.mark.parametrize("size", [9, 16])
+def test_norms_through_a_transfer_function_are_means_over_orbits(size, filled):
+    basis, down, right = fourier_bessel(size), np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)
+    transfer = np.cos(20 * down**2 + 35 * right**2 - 8 * down * right).astype(np.float32)  # not round
+    if size % 2 == 0:
+        transfer[:, -1] = transfer[size // 2] = 0.5
+    images = noise(3, size)
+    orbits = Orbits(basis, basis.coefficients(images))
+    orbits.real, orbits.imaginary = (
+        ByOrder(part.matrix, basis.blocks, filled=filled) for part in (orbits.real, orbits.imaginary)
+    )
+    turns = 4 * int(basis.orders.max())
+    angle = 2 * torch.pi / turns * torch.arange(turns)[:, None] * basis.orders
+    phases = torch.polar(torch.ones_like(angle), angle)
+    for norm, plain in zip(orbits.norms_through(transfer), orbits.coefficients, strict=True):
+        orbit = basis.render(torch.cat([plain * phases, plain.conj() * phases])).numpy()
+        seen = through(orbit, np.repeat(transfer[None], len(orbit), 0))
+        assert float(norm) == pytest.approx((seen**2).sum() / len(seen), rel=1e-5)
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -41,10 +41,10 @@ class ByOrder:
         self.length = max(lengths)
         self.filled: torch.Tensor | None = None  # (orders, rows of the longest, n)
         if matrix.is_cuda if filled is None else filled:
-            self.filled = self._filled(matrix)
+            self.filled = self.fill(matrix)
 
-    def _filled(self, rows: torch.Tensor) -> torch.Tensor:
-        """(K, c) → (orders, length, c), zeros where an order has fewer rows."""
+    def fill(self, rows: torch.Tensor) -> torch.Tensor:
+        """Rows (K, c), of the orders that those of the matrix have → (orders, length, c), zeros where an order has fewer."""
         filled = rows.new_zeros((len(self.blocks) * self.length, rows.shape[1]))
         filled[self.places] = rows
         return filled.unflatten(0, (len(self.blocks), self.length))
@@ -52,7 +52,7 @@ class ByOrder:
     def times_left(self, rows: torch.Tensor, chosen: slice = ALL) -> torch.Tensor:
         """Rows (r, K) from the left of the c columns `chosen`: their sums over each order, (orders, r, c)."""
         if self.filled is not None:
-            return self._filled(rows.T).mT @ self.filled[:, :, chosen]
+            return self.fill(rows.T).mT @ self.filled[:, :, chosen]
         return torch.stack([rows[:, block] @ self.matrix[block, chosen] for block in self.blocks])
 
     def times_right(self, columns: torch.Tensor, chosen: torch.Tensor | slice = ALL) -> torch.Tensor:

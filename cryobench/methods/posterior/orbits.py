@@ -10,6 +10,8 @@ and for the mirrored ones Z_im = conj(Σ b_k c_ik): four real products within ea
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import scipy.fft
 import torch
@@ -60,10 +62,21 @@ class Orbits:
     def norms_through(self, transfer: np.ndarray | torch.Tensor) -> torch.Tensor:
         """‖T x‖² of every image x seen through a transfer function (L, L/2+1): (n,), the mean along an orbit."""
         total = torch.zeros_like(self.norms)
+        if self.real.filled is not None and self.imaginary.filled is not None:
+            seen = self.spectra * self.basis.known_at(transfer)
+            grams = seen @ seen.mT
+            for part in (self.real.filled, self.imaginary.filled):
+                total += ((grams @ part) * part).sum(dim=(0, 1))
+            return total
         for order, gram in self.basis.gram(transfer).items():
             for part in (self.real.matrix[self.basis.blocks[order]], self.imaginary.matrix[self.basis.blocks[order]]):
                 total += ((gram @ part) * part).sum(dim=0)
         return total
+
+    @cached_property
+    def spectra(self) -> torch.Tensor:
+        """Those of the basis, orders filled up: (orders, length, 2P)."""
+        return self.real.fill(self.basis.spectra)
 
     def weighted_sum(self, weights: torch.Tensor, which: torch.Tensor | None = None) -> torch.Tensor:
         """Σ w·element over all elements, or those of the images `which` (m,), by their positions: b times weights

@@ -80,26 +80,31 @@ class SteerableBasis(ABC):
 
     @cached_property
     def spectra(self) -> torch.Tensor:
-        """(K, 2P) float32: the functions' transforms at an eighth of frequencies (frequencies.py), real and imaginary parts."""
+        """(K, 2P) float32: the functions' transforms at an eighth of frequencies (frequencies.py), real and imaginary parts; over
+        √2 where m > 0, since each of two parts has half of what is in a coefficient."""
         kept, size, spectra = frequencies(self.size, self.device).kept, self.size, []
         for m in self.blocks:
             functions = self.of_order(m).unflatten(1, (size, size))
             real, imaginary = torch.fft.rfft2(functions, norm="ortho").flatten(1)[:, kept].chunk(2)
-            spectra.append(torch.cat([real.real - imaginary.imag, real.imag + imaginary.real], dim=1))
+            spectra.append(
+                torch.cat([real.real - imaginary.imag, real.imag + imaginary.real], dim=1) / (2**0.5 if m else 1)
+            )
         return torch.cat(spectra)
+
+    def known_at(self, transfer: np.ndarray | torch.Tensor) -> torch.Tensor:
+        """What a transfer function (L, L/2+1) multiplies `spectra` by: (2P,)."""
+        # A copy of an array, which may be one that is not to be written to.
+        known = transfer if isinstance(transfer, torch.Tensor) else torch.tensor(transfer, device=self.device)
+        return frequencies(self.size, self.device).sums(known.square()).sqrt().repeat(2)
 
     def gram(self, transfer: np.ndarray | torch.Tensor) -> dict[int, torch.Tensor]:
         """m → (k, k) float32, products of the functions of order m seen through a transfer function (L, L/2+1).
 
-        With them ‖T x‖² = Σ_m Re(c_mᴴ G_m c_m), the mean over all in-plane angles of x where T is not round.
+        With them ‖T x‖² = Σ_m Re(c_mᴴ G_m c_m), the mean over all turns of x and of its mirror image where T is not round.
         """
-        # A copy of an array, which may be one that is not to be written to.
-        known = transfer if isinstance(transfer, torch.Tensor) else torch.tensor(transfer, device=self.device)
-        through, grams = frequencies(self.size, self.device).sums(known.square()).sqrt().repeat(2), {}
-        for m, block in self.blocks.items():
-            seen = self.spectra[block] * through
-            grams[m] = seen @ seen.T / (2 if m else 1)  # each of the two parts has half of what is in a coefficient
-        return grams
+        known = self.known_at(transfer)
+        seen = {m: self.spectra[block] * known for m, block in self.blocks.items()}
+        return {m: functions @ functions.T for m, functions in seen.items()}
 
 
 def blocks_of(orders: torch.Tensor) -> dict[int, slice]:
