@@ -18,7 +18,10 @@ class OneDevice(torch.overrides.TorchFunctionMode):
         self.mixed: list[str] = []
 
     def __torch_function__(self, function, types, arguments=(), named=None):
-        given = [value for value in (*arguments, *(named or {}).values()) if isinstance(value, torch.Tensor)]
+        given = []
+        for value in (*arguments, *(named or {}).values()):
+            several = value if isinstance(value, (list, tuple)) else [value]
+            given += [one for one in several if isinstance(one, torch.Tensor)]
         if len({value.device.type for value in given}) > 1:
             self.mixed.append(function.__name__)
         return function(*arguments, **(named or {}))

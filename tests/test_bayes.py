@@ -21,11 +21,13 @@ from cryobench.errors import BadImages, InputError
 from cryobench.methods.posterior import coarse
 from cryobench.methods.posterior.adaptive import MOST, WIDER, Gaussians, Mixture, Proposals, fit, normalised
 from cryobench.methods.posterior.bayes import Bayes
-from cryobench.methods.posterior.coarse import HeavyCells
+from cryobench.methods.posterior.coarse import CellsOfOne, HeavyCells
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut
 from cryobench.methods.posterior.sampling import Posterior
-from cryobench.methods.posterior.simulator import DrawnPoses
+from cryobench.methods.posterior.simulator import DrawnPoses, through
 from cryobench.methods.posterior.so3_grid import hemisphere
+from cryobench.noise.ctf import Ctf
+from cryobench.noise.ctf import through as through_ctfs
 from cryobench.noise.gaussian import Gaussian
 
 SIZE = 24
@@ -136,10 +138,10 @@ def test_draws_come_from_cells_as_often_as_these_are_probable(bayes, case):
     uniform = torch.from_numpy(np.random.default_rng(0).random((2_000, 3)))
     poses, logs = heavy.draw(0.3, uniform)
     np.testing.assert_allclose(heavy.log_density(poses), logs)
-    for cells, positions, log in zip(bayes.sampler.coarse.find(poses), heavy.positions, heavy.logs, strict=True):
-        assert log.exp().sum() == pytest.approx(1)
-        which, times = np.unique(np.searchsorted(positions.numpy(), cells.numpy()), return_counts=True)
-        assert (np.abs(times - len(uniform) * log.exp().numpy()[which]) < 1 + 1e-6).all()
+    for cells, one in zip(bayes.sampler.coarse.find(poses), heavy.each, strict=True):
+        assert one.logs.exp().sum() == pytest.approx(1)
+        which, times = np.unique(np.searchsorted(one.positions.numpy(), cells.numpy()), return_counts=True)
+        assert (np.abs(times - len(uniform) * one.logs.exp().numpy()[which]) < 1 + 1e-6).all()
     elsewhere = heavy.of(torch.tensor([1])).log_density(poses[torch.tensor([0])])
     assert not torch.equal(elsewhere, logs[:1])
 
@@ -152,9 +154,10 @@ def test_weighted_draws_give_the_direct_sums_of_a_discrete_posterior(volumes):
     images = np.empty((300, SIZE, SIZE), np.float32)
     for k in range(2):
         images[labels == k] = rescale(Projector(volumes[k])(poses[labels == k]))
-    noisy, sigma = images[0] + 0.5 * rng.standard_normal((SIZE, SIZE)), 0.5
+    noisy, sigma = images[0] + 2 * rng.standard_normal((SIZE, SIZE)), 2  # several poses are likely
     evidence = np.array([np.exp(-((noisy - x.astype(float)) ** 2).sum() / (2 * sigma**2)) for x in images])
     evidence /= evidence.sum()
+    assert 1 / (evidence**2).sum() > 10
     mean = sum(p * x.astype(float) for p, x in zip(evidence, images, strict=True))
     log_weights = ((images * noisy).sum((1, 2)) - (images.astype(float) ** 2).sum((1, 2)) / 2) / sigma**2
     # The second time the other way round: images go their own ways in a batch.
@@ -170,6 +173,10 @@ def test_weighted_draws_give_the_direct_sums_of_a_discrete_posterior(volumes):
         assert posterior.ess[at] == pytest.approx(1 / (evidence**2).sum())
         shares = [evidence[labels[0] == k].sum() for k in range(3)]
         np.testing.assert_allclose(posterior.conformations[at], shares, atol=1e-9)
+        half = evidence[::-1][::2] if at else evidence[::2]
+        moved = np.tensordot(half / half.sum(), images[at, ::2].numpy(), 1) - mean
+        assert posterior.change[at] == pytest.approx((moved**2).mean() / squares.mean(), rel=1e-3)
+        assert posterior.draws[at] == 300
 
 
 @pytest.mark.parametrize("adapt_above", [64, SIZE - 1])
@@ -347,17 +354,22 @@ def test_an_image_does_not_depend_on_its_batch(bayes, case):
     assert bayes.denoise(noisy[:0], sigma=sigma[:0]).shape == (0, SIZE, SIZE)
 
 
-@pytest.mark.parametrize("adapt_above", [64, SIZE - 1])
-def test_many_images_at_once_are_what_they_are_one_by_one(volumes, adapt_above):
+@pytest.mark.parametrize(("adapt_above", "ctf"), [(64, "none"), (SIZE - 1, "none"), (SIZE - 1, "corrected")])
+def test_many_images_at_once_are_what_they_are_one_by_one(volumes, adapt_above, ctf, monkeypatch):
     """As on a GPU: some cut, some not, and with more draws than others."""
     *_, sigma, _ = simulate(volumes, 6, snr=0.5)
     noisy = np.concatenate([simulate(volumes, 6, snr=0.5, clip=clip)[1][clip::2] for clip in (False, True)])
-    sigma = np.r_[sigma[::2], sigma[1::2]]
-    bayes = fitted(volumes, adapt_above=adapt_above, ess=100, max_draws=1500)
-    expected, alone, reported = bayes.denoise(noisy, sigma=sigma), bayes.uncertainty, bayes.report["per_image"]
+    hints = {"sigma": np.r_[sigma[::2], sigma[1::2]]}
+    if ctf != "none":
+        underfocus = np.linspace(1e4, 2e4, 6)
+        hints["ctf"] = Ctf(np.array([[u, 0.9 * u, 20, 300, 2.7, 0.1, 0] for u in underfocus]), 4.0)
+        noisy = through_ctfs(noisy, hints["ctf"].transfer(SIZE))
+    bayes = fitted(volumes, adapt_above=adapt_above, ess=100, max_draws=1500, ctf=ctf)
+    expected, alone, reported = bayes.denoise(noisy, **hints), bayes.uncertainty, bayes.report["per_image"]
     assert len(set(reported["draws"])) > 1
     bayes.sampler.images_at_once = 4
-    np.testing.assert_allclose(bayes.denoise(noisy, sigma=sigma), expected, atol=1e-5)
+    monkeypatch.setattr(coarse, "images_at_once", lambda _: 2)
+    np.testing.assert_allclose(bayes.denoise(noisy, **hints), expected, atol=1e-5)
     np.testing.assert_allclose(bayes.uncertainty.deviation, alone.deviation, atol=1e-5)
     np.testing.assert_allclose(bayes.uncertainty.conformations, alone.conformations, atol=1e-5)
     for name, values in bayes.report["per_image"].items():
@@ -372,9 +384,9 @@ def test_draws_are_made_where_their_images_are(bayes, monkeypatch):
     numbers = partial(torch.zeros, device="meta", dtype=torch.float64)
     places, noisy = partial(torch.zeros, device="meta", dtype=torch.int64), numbers(b, SIZE, SIZE).float()
     with OneDevice() as seen:
-        filtered = coarse.through(noisy, numbers(b, SIZE, SIZE // 2 + 1).float())
+        filtered = through(noisy, numbers(b, SIZE, SIZE // 2 + 1).float())
         tempered = cells._tempered(filtered, numbers(b), cells.bank.norms[None])
-        heavy = HeavyCells(cells, [places(5)] * b, [numbers(5)] * b)
+        heavy = HeavyCells(cells, [CellsOfOne(places(5), numbers(5))] * b)
         first, log = heavy.draw(0.5, numbers(n, 3))
         mixture = Mixture(Gaussians(places(4), places(4), numbers(4), numbers(4, 3, 3), numbers(4, 3, 3)), b, 2)
         none = Proposals(heavy, (), (0,), DrawnPoses(places(b, 0), numbers(b, 0, 3, 3)), (numbers(b, 0),))

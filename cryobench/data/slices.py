@@ -119,11 +119,11 @@ def within(n, half, x, y, z, whole):
 
 
 @compiled
-def sample(along, size):
+def sample(at, size):
     """A coordinate as the package and `grid_sample` round it, by way of one from −1 to 1."""
     middle = F(0.5) * F(size) - F(0.5)
-    rounded = ((along / middle - F(1)) + F(1)) / F(2) * F(size - 1)
-    return rounded if -middle <= along - middle <= middle else OUTSIDE
+    rounded = ((at / middle - F(1)) + F(1)) / F(2) * F(size - 1)
+    return rounded if -middle <= at - middle <= middle else OUTSIDE
 
 
 @compiled

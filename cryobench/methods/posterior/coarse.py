@@ -7,6 +7,8 @@ FFT, and flattened to the power 1/temper.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +18,7 @@ from cryobench.methods.posterior.elements import images_at_once
 from cryobench.methods.posterior.fourier_bessel import fourier_bessel
 from cryobench.methods.posterior.likelihood import cut_pixels, uncut
 from cryobench.methods.posterior.orbits import Orbits
-from cryobench.methods.posterior.simulator import DrawnPoses, Simulator
+from cryobench.methods.posterior.simulator import DrawnPoses, Simulator, through
 from cryobench.methods.posterior.so3_grid import hemisphere
 from cryobench.methods.posterior.steerable import principal
 
@@ -30,10 +32,10 @@ LEFT_OUT = 25.0  # cells so far below the best, in powers of e, are never drawn:
 
 
 class Coarse:
-    """Every conformation projected into every direction of the grid; heat: over σ², of the likelihoods."""
+    """Every conformation projected into every direction of the grid; temper: likelihoods are taken to the power 1/temper."""
 
-    def __init__(self, simulator: Simulator, settings: Bayes, heat: float):
-        self.simulator, self.heat, device = simulator, heat, simulator.device
+    def __init__(self, simulator: Simulator, settings: Bayes, temper: float):
+        self.simulator, self.temper, device = simulator, temper, simulator.device
         self.spacing = min(2 * settings.step / simulator.size, np.pi / 4)
         cells = hemisphere(self.spacing)
         self.cells, views = cells.to(device), torch.from_numpy(cells.views()).to(device)
@@ -48,7 +50,7 @@ class Coarse:
 
     def heavy(self, noisy: torch.Tensor, sigma: torch.Tensor, seen: torch.Tensor | None) -> HeavyCells:
         """Of images (b, L, L), σ (b,) float64, and transfer functions (b, L, L/2+1) that they were seen through."""
-        positions, logs = [torch.empty(0)] * len(noisy), [torch.empty(0)] * len(noisy)
+        found: dict[int, CellsOfOne] = {}
         low, high = cut_pixels(noisy)
         cut = (low | high).any(dim=2).any(dim=1)
         for looks, images in ((1, ~cut), (2, cut)):  # a cut image is looked at around what the first look says it is
@@ -57,9 +59,9 @@ class Coarse:
                 rows = chosen[start : start + step]
                 tempered = self._looked_at(noisy[rows], sigma[rows], None if seen is None else seen[rows], looks)
                 for row, of_one in zip(rows.tolist(), tempered.flatten(1), strict=True):
-                    positions[row] = where(of_one >= of_one.max() - LEFT_OUT)
-                    logs[row] = torch.log_softmax(of_one[positions[row]].double(), dim=0)
-        return HeavyCells(self, positions, logs)
+                    positions = positions_of(of_one >= of_one.max() - LEFT_OUT)
+                    found[row] = CellsOfOne(positions, torch.log_softmax(of_one[positions].double(), dim=0))
+        return HeavyCells(self, [found[row] for row in range(len(noisy))])
 
     def _looked_at(
         self, noisy: torch.Tensor, sigma: torch.Tensor, seen: torch.Tensor | None, looks: int
@@ -81,7 +83,7 @@ class Coarse:
     def _tempered(self, matched: torch.Tensor, variance: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
         """The same from T y (b, L, L), σ² (b,) and ‖T x‖², (b, n) or (1, n), which is taken as the same all along an orbit."""
         bank, images = self.bank, self.bank.basis.coefficients(matched.float())
-        heats = (self.heat * variance).to(norms)[:, None, None, None]
+        heats = (self.temper * variance).to(norms)[:, None, None, None]
         tempered = norms.new_empty((len(images), *bank.shape))
         step = len(bank) if norms.is_cuda else PART
         for start in range(0, len(bank), step):
@@ -107,18 +109,30 @@ class Coarse:
         return (mirrored.long() * self.bank.angles + turned) * len(self.bank) + index
 
 
-class HeavyCells:
-    """Cells that may be drawn. Of each of b images: positions (m,) int64, ascending, flat in the order of `Orbits`; logs (m,)
-    float64 of their probabilities."""
+@dataclass(frozen=True)
+class CellsOfOne:
+    """Cells that may be drawn for one image: positions (m,) int64, ascending, flat in the order of `Orbits`; logs (m,) float64 of
+    their probabilities, whose sum is 1."""
 
-    def __init__(self, coarse: Coarse, positions: list[torch.Tensor], logs: list[torch.Tensor]):
-        self.coarse, self.positions, self.logs = coarse, positions, logs
-        self.number = math.log(np.prod(coarse.bank.shape))
+    positions: torch.Tensor
+    logs: torch.Tensor
+
+    @cached_property
+    def cumulative(self) -> torch.Tensor:
+        """The probability of each cell and all before it."""
+        return self.logs.exp().cumsum(0)
+
+
+class HeavyCells:
+    """The cells that may be drawn for each of b images."""
+
+    def __init__(self, coarse: Coarse, each: list[CellsOfOne]):
+        self.coarse, self.each = coarse, each
+        self.log_number = math.log(np.prod(coarse.bank.shape))
 
     def of(self, images: torch.Tensor) -> HeavyCells:
         """Those of some images, by their positions."""
-        chosen = images.tolist()
-        return HeavyCells(self.coarse, [self.positions[i] for i in chosen], [self.logs[i] for i in chosen])
+        return HeavyCells(self.coarse, [self.each[i] for i in images.tolist()])
 
     def draw(self, offset: float, uniform: torch.Tensor) -> tuple[DrawnPoses, torch.Tensor]:
         """As many poses of each image as there are uniform numbers (n, 3), and their log density (b, n).
@@ -126,34 +140,22 @@ class HeavyCells:
         Systematic draws: one offset in [0, 1) for evenly spaced marks, so that heavy cells get their share almost exactly.
         """
         marks = (torch.arange(len(uniform), dtype=torch.float64, device=uniform.device) + offset) / len(uniform)
-        chosen = []
-        for log in self.logs:
-            cumulative = log.exp().cumsum(0)
-            chosen.append(torch.searchsorted(cumulative, marks * cumulative[-1]))
-        cells = torch.stack([positions[some] for positions, some in zip(self.positions, chosen, strict=True)])
-        logs = torch.stack([log[some] for log, some in zip(self.logs, chosen, strict=True)])
-        return self.coarse.poses(cells, uniform), logs + self.number
+        chosen = [torch.searchsorted(one.cumulative, marks * one.cumulative[-1]) for one in self.each]
+        cells = torch.stack([one.positions[some] for one, some in zip(self.each, chosen, strict=True)])
+        logs = torch.stack([one.logs[some] for one, some in zip(self.each, chosen, strict=True)])
+        return self.coarse.poses(cells, uniform), logs + self.log_number
 
     def log_density(self, poses: DrawnPoses) -> torch.Tensor:
         """Of poses of each image, (b, n); no other cell than these is ever drawn."""
         found = []
-        for cells, positions, log in zip(self.coarse.find(poses), self.positions, self.logs, strict=True):
-            place = torch.searchsorted(positions, cells).clamp_(max=len(positions) - 1)
-            found.append(torch.where(positions[place] == cells, log[place] + self.number, -math.inf))
+        for cells, one in zip(self.coarse.find(poses), self.each, strict=True):
+            place = torch.searchsorted(one.positions, cells).clamp_(max=len(one.positions) - 1)
+            found.append(torch.where(one.positions[place] == cells, one.logs[place] + self.log_number, -math.inf))
         return torch.stack(found)
 
 
-def where(chosen: torch.Tensor) -> torch.Tensor:
+def positions_of(chosen: torch.Tensor) -> torch.Tensor:
     """The positions (m,) at which a tensor (n,) is true."""
     if chosen.is_cpu:  # NumPy finds few among many in a fifth of torch's time
         return torch.from_numpy(np.flatnonzero(chosen.numpy()))
     return torch.nonzero(chosen)[:, 0]
-
-
-def through(images: torch.Tensor, transfers: torch.Tensor | None) -> torch.Tensor:
-    """Images (b, …, L, L), or the same for all, through transfer functions (b, L, L/2+1), or as they are: in their precision."""
-    if transfers is None:
-        return images
-    spectra = torch.fft.rfft2(images)
-    known = transfers.view(len(transfers), *[1] * (images.ndim - 3), *transfers.shape[1:])
-    return torch.fft.irfft2(spectra * known, s=images.shape[-2:])

@@ -12,9 +12,18 @@ from functools import lru_cache
 import torch
 
 
+def stands_for(size: int) -> torch.Tensor:
+    """How many of the plane's frequencies each of those of rfft2 is for, of images of `size` px: (L·(L/2+1),) of 1 and 2."""
+    times = torch.full((size, size // 2 + 1), 2.0)
+    times[:, 0] = 1
+    if size % 2 == 0:
+        times[:, -1] = 1
+    return times.flatten()
+
+
 class Frequencies:
     """Those of rfft2 of images of L = `size` px, on a device: kept (P,), positions among L·(L/2+1) with 0 ≤ down ≤ right; belongs
-    (L·(L/2+1),), for each which of these it is like; stands_for (L·(L/2+1),), how many of the whole plane."""
+    (L·(L/2+1),), for each which of these it is like."""
 
     def __init__(self, size: int, device: torch.device):
         across = size // 2 + 1
@@ -22,11 +31,7 @@ class Frequencies:
         right = torch.arange(across)
         like = torch.minimum(down, right) * across + torch.maximum(down, right)
         kept, belongs = torch.unique(like.flatten(), return_inverse=True)
-        twice = torch.full((size, across), 2.0)
-        twice[:, 0] = 1
-        if size % 2 == 0:
-            twice[:, -1] = 1
-        self.kept, self.belongs, self.stands_for = kept.to(device), belongs.to(device), twice.flatten().to(device)
+        self.kept, self.belongs, self.stands_for = kept.to(device), belongs.to(device), stands_for(size).to(device)
 
     def sums(self, plane: torch.Tensor) -> torch.Tensor:
         """Over all frequencies of the plane that are like each of those kept, of (L, L/2+1): (P,)."""

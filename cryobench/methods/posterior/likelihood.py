@@ -34,7 +34,7 @@ def log_likelihood(images: torch.Tensor, noisy: torch.Tensor, sigma: torch.Tenso
 
 def uncut(noisy: torch.Tensor, sigma: torch.Tensor, around: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (b, L, L) and σ² (b,) whose plain Gaussian likelihood has, at the clean images `around` (b, L, L), the slope of the
-    true one in every pixel and its mean curvature; float64. The images themselves and σ² where nothing was cut.
+    true one in every pixel and its mean curvature. The images themselves and σ² where nothing was cut; float64 where any was.
     """
     low, high = cut_pixels(noisy)
     if not (low | high).any():

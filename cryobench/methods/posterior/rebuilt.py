@@ -70,6 +70,6 @@ class Rebuilt(WithSigma, Bayes):
         if self.uncertainty is not None:
             sorted_out[:, self.shown] = self.uncertainty.conformations
             self.uncertainty = replace(self.uncertainty, conformations=sorted_out)
-        named = self.report["per_image"].get("conformation", [])
+        named = self.report["per_image"]["conformation"]
         self.report["per_image"]["conformation"] = [int(self.shown[k]) for k in named]
         return denoised

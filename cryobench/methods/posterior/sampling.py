@@ -20,21 +20,22 @@ import torch
 
 from cryobench.methods.device import compute_device
 from cryobench.methods.posterior.adaptive import Proposals, effective, fit, normalised
-from cryobench.methods.posterior.coarse import Coarse, through
+from cryobench.methods.posterior.coarse import Coarse
 from cryobench.methods.posterior.likelihood import log_likelihood
-from cryobench.methods.posterior.simulator import DrawnPoses, Simulator
+from cryobench.methods.posterior.simulator import DrawnPoses, Simulator, through
 
 if TYPE_CHECKING:
     from cryobench.methods.posterior.bayes import Bayes
 
 # Of the ten images of 128 px furthest above their predicted error, one had its conformation missed with 1 and found with 2.
 FLATTER = 2.0
-# On a GPU, which is busy only with many: images that are drawn for together, and pixels of all their draws at most.
-TOGETHER, PIXELS = 32, 2**30
+# On a GPU, which is busy only with many, images that are drawn for together, and as many pixels of their draws and cells as these
+# may have: 2 GB each, twice that while some of the images are finished.
+TOGETHER, PIXELS, CELLS = 32, 2**29, 2**27
 
 
 class Sampler:
-    """Draws from the posterior of images of volumes (k, L, L, L), as the settings say.
+    """Draws from the posterior of images of volumes (k, L, L, L), as the settings say, with the seed that they have now.
 
     images_at_once: how many images are drawn for together; on a CPU one after the other.
     """
@@ -45,7 +46,7 @@ class Sampler:
         size, self.device = self.simulator.size, self.simulator.device
         self.adapts = size > settings.adapt_above
         self.coarse = Coarse(self.simulator, settings, settings.temper * (FLATTER if self.adapts else 1.0))
-        few = PIXELS // (settings.max_draws * size**2)
+        few = min(PIXELS // (settings.max_draws * size**2), CELLS // int(np.prod(self.coarse.bank.shape)))
         self.images_at_once = 1 if self.device.type == "cpu" else int(np.clip(few, 1, TOGETHER))
         self._rng = np.random.default_rng(settings.setting.seed)
         self._numbers: list[tuple[float, torch.Tensor]] = []
@@ -53,31 +54,35 @@ class Sampler:
     def posterior(self, images: np.ndarray, sigma: np.ndarray, transfers: np.ndarray | None = None) -> Posterior:
         """What is known of clean images after their noisy ones (b, L, L) and σ (b,), seen through transfer functions
         (b, L, L/2+1), or None; b is at least 1. Each image's draws are its own."""
-        noisy = torch.from_numpy(np.array(images, dtype=np.float32)).to(self.device)
-        seen = None if transfers is None else torch.from_numpy(np.array(transfers, dtype=np.float32)).to(self.device)
-        known = torch.from_numpy(np.array(sigma, dtype=np.float64)).to(self.device)
+        noisy, known = self._copied(images, np.float32), self._copied(sigma, np.float64)
+        seen = None if transfers is None else self._copied(transfers, np.float32)
         rounds = Rounds.before_the_first(self, noisy, known, seen)
         left, finished, found = torch.arange(len(noisy)), list[torch.Tensor](), list[Posterior]()
         while len(left):
             rounds = rounds.one_more()
-            if len(done := torch.nonzero(rounds.enough().cpu())[:, 0]):
-                finished.append(left[done])
-                found.append(rounds.of(done).posterior())
-                rest = torch.nonzero(~rounds.enough().cpu())[:, 0]
+            enough = rounds.enough().cpu()
+            for one in torch.nonzero(enough):  # what a posterior takes for a while is as much as its draws, three times
+                finished.append(left[one])
+                found.append(rounds.of(one).posterior())
+            if enough.any():
+                rest = torch.nonzero(~enough)[:, 0]
                 left, rounds = left[rest], rounds.of(rest)
         return Posterior.joined(found).of(torch.cat(finished).argsort().numpy())
 
-    def numbers(self, round: int) -> tuple[float, torch.Tensor]:
-        """The random numbers of a round, the same for every image: one in [0, 1), and for each draw three, uniform where it comes
-        from cells, standard normal where from Gaussians."""
-        while len(self._numbers) <= round:
+    def _copied(self, values: np.ndarray, kind: type) -> torch.Tensor:
+        return torch.from_numpy(np.array(values, dtype=kind, order="C")).to(self.device)
+
+    def numbers(self, rounds: int) -> tuple[float, torch.Tensor]:
+        """The random numbers after so many rounds, the same for every image: one in [0, 1), and for each draw three, uniform where
+        it comes from cells, standard normal where from Gaussians."""
+        while len(self._numbers) <= rounds:
             offset, draws = self._rng.random(), self.settings.draws
             if self.adapts and self._numbers:
                 each = self._rng.standard_normal((-(-draws // 4), 3))
             else:
                 each = self._rng.random((draws, 3))
             self._numbers.append((offset, torch.from_numpy(each).to(self.device)))
-        return self._numbers[round]
+        return self._numbers[rounds]
 
 
 @dataclass(frozen=True)

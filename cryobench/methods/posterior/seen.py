@@ -17,6 +17,8 @@ from functools import lru_cache
 import numpy as np
 import torch
 
+from cryobench.methods.posterior.frequencies import stands_for
+
 AT_ONCE = 512  # images whose spectra are in memory together
 
 
@@ -41,11 +43,7 @@ class Rings:
         square = (down[:, None] ** 2 + right**2).round().long()
         values, ring = torch.unique(square, return_inverse=True)
         self.size, self.radii, self.ring = size, values.double().sqrt().float(), ring.flatten()
-        stands_for = torch.full(square.shape, 2.0)  # frequencies, in the half plane
-        stands_for[:, 0] = 1
-        if size % 2 == 0:
-            stands_for[:, -1] = 1
-        self.stands_for = stands_for.flatten()
+        self.stands_for = stands_for(size)
 
     def sums(self, plane: torch.Tensor) -> torch.Tensor:
         """Over each ring, of (n, L, L/2+1): (n, D)."""

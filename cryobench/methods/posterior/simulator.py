@@ -1,4 +1,4 @@
-"""Clean images of conformations in any pose, made as a data set makes them."""
+"""Clean images of conformations in any pose, made as a data set makes them, and as they are seen."""
 
 from __future__ import annotations
 
@@ -58,3 +58,11 @@ class Simulator:
         images = self.projectors[conformation](rotations)
         low, high = images.amin(dim=(1, 2), keepdim=True), images.amax(dim=(1, 2), keepdim=True)
         return (images - low) / (high - low)
+
+
+def through(images: torch.Tensor, transfers: torch.Tensor | None) -> torch.Tensor:
+    """Images (b, …, L, L), or the same for all, through transfer functions (b, L, L/2+1), or as they are; in their precision."""
+    if transfers is None:
+        return images
+    known = transfers.view(len(transfers), *[1] * (images.ndim - 3), *transfers.shape[1:])
+    return torch.fft.irfft2(torch.fft.rfft2(images) * known, s=images.shape[-2:])

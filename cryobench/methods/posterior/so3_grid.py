@@ -53,8 +53,7 @@ class Hemisphere:
         views = euler_to_rotmat("ZYZ", [phi, torch.arccos(z), -z_centre * (phi - phi_centre)])
         sides = torch.ones_like(views[..., 0, :])
         sides[..., 1:] -= 2 * mirrored[..., None].to(sides)  # MIRROR, or not
-        none = torch.zeros_like(angle)
-        return views * sides[..., None, :] @ euler_to_rotmat("ZYZ", [-angle, none, none])
+        return views * sides[..., None, :] @ euler_to_rotmat("Z", [-angle])
 
     def find(self, rotations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """The inverse of `rotations`: (…, 3, 3) → cell (…) int64, mirrored (…) bool, in-plane angle (…) in [-π, π]."""
