@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 # Of the ten images of 128 px furthest above their predicted error, one had its conformation missed with 1 and found with 2.
 FLATTER = 2.0
-# On a GPU, which is busy only with many, images that are drawn for together, and as many pixels of their draws and cells as these
-# may have: 2 GB each, twice that while some of the images are finished.
-TOGETHER, PIXELS, CELLS = 32, 2**29, 2**27
+# On a GPU, which is busy only with many, images that are drawn for together, as many as may have so many pixels of draws, 2 GB, and
+# cells, 6 GB if all of them are likely.
+TOGETHER, PIXELS, CELLS = 32, 2**29, 2**28
 
 
 class Sampler:
@@ -73,8 +73,8 @@ class Sampler:
         return torch.from_numpy(np.array(values, dtype=kind, order="C")).to(self.device)
 
     def numbers(self, rounds: int) -> tuple[float, torch.Tensor]:
-        """The random numbers after so many rounds, the same for every image: one in [0, 1), and for each draw three, uniform where
-        it comes from cells, standard normal where from Gaussians."""
+        """The random numbers after so many rounds, the same for every image: one in [0, 1), and three for each draw, uniform
+        for those from cells, standard normal for those from Gaussians."""
         while len(self._numbers) <= rounds:
             offset, draws = self._rng.random(), self.settings.draws
             if self.adapts and self._numbers:
