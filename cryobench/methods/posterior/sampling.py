@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 # Of the ten images of 128 px furthest above their predicted error, one had its conformation missed with 1 and found with 2.
 FLATTER = 2.0
-# On a GPU, which is busy only with many, images that are drawn for together, as many as may have so many pixels of draws, 2 GB, and
-# cells, 6 GB if all of them are likely.
+# On a GPU, which is busy only with many, images that are drawn for together: as many as may have so many pixels of draws (2 GB)
+# and so many cells (6 GB if all of them are likely).
 TOGETHER, PIXELS, CELLS = 32, 2**29, 2**28
 
 
