@@ -97,6 +97,15 @@ def test_a_cell_at_its_centre_looks_along_its_view():
     np.testing.assert_allclose(turned, cells.views() @ np.diag([1, -1, -1]) @ about, atol=1e-7)
 
 
+def test_a_view_from_aside_is_not_turned():
+    rng, cells = np.random.default_rng(4), hemisphere(np.deg2rad(8))
+    cell = np.flatnonzero(cells.z_range[:, 0] < 0.9)  # about the pole a cell goes far around
+    offset, n = torch.from_numpy(rng.random((len(cell), 2))), len(cell)
+    poses = cells.rotations(torch.from_numpy(cell), offset, torch.zeros(n).bool(), torch.zeros(n).double())
+    turns = (Rotation.from_matrix(cells.views()[cell]).inv() * Rotation.from_matrix(poses.numpy())).as_rotvec()
+    assert np.abs(turns[:, 2]).max() < 0.1 * np.abs(turns[:, :2]).max()
+
+
 def test_uniform_draws_from_the_cells_are_uniform_rotations():
     rng, n = np.random.default_rng(0), 20_000
     cells = hemisphere(np.deg2rad(12))
@@ -144,6 +153,20 @@ def test_draws_come_from_cells_as_often_as_these_are_probable(bayes, case):
         assert (np.abs(times - len(uniform) * one.logs.exp().numpy()[which]) < 1 + 1e-6).all()
     elsewhere = heavy.of(torch.tensor([1])).log_density(poses[torch.tensor([0])])
     assert not torch.equal(elsewhere, logs[:1])
+
+
+def test_a_second_look_at_cut_images_is_nearer_their_likelihood(bayes, volumes):
+    """Cells' probabilities against the likelihoods of their centres, whose differences would be one number."""
+    _, noisy, sigma, _ = simulate(volumes, 12, snr=0.3, clip=True)
+    cells, seen, known = bayes.sampler.coarse, torch.from_numpy(noisy), torch.from_numpy(sigma).double()
+    once, errors = cells._looked_at(seen, known, None, 1).flatten(1), []
+    for i, one in enumerate(cells.heavy(seen, known, None).each):
+        best = one.logs.topk(400).indices
+        poses = cells.poses(one.positions[best][None], torch.full((400, 3), 0.5).double())
+        exact = log_likelihood(bayes.sampler.simulator(poses), seen[i : i + 1], known[i : i + 1])[0] / bayes.temper
+        errors.append([(exact - logs).std().item() for logs in (once[i, one.positions[best]], one.logs[best])])
+    first, second = np.mean(errors, axis=0)
+    assert second < 0.95 * first
 
 
 def test_weighted_draws_give_the_direct_sums_of_a_discrete_posterior(volumes):
@@ -272,6 +295,16 @@ def test_adaptive_proposals_are_densities():
         covariance = true @ true.T
         np.testing.assert_allclose(of_fit @ of_fit.T, WIDER * covariance, atol=0.2 * covariance.max())
     np.testing.assert_allclose(again.gaussians.centre, narrow.gaussians.centre, atol=0.01)
+
+
+def test_draws_are_of_their_own_image_however_shares_are_rounded():
+    rng, b = np.random.default_rng(1), 40
+    image = torch.arange(b).repeat_interleave(7)
+    centres = torch.from_numpy(random_rotations(b, rng))[image]  # those of an image are in one place
+    shares, spread = torch.from_numpy(rng.random(len(image))), 1e-9 * torch.eye(3).double().expand(len(image), -1, -1)
+    mixture = Mixture(Gaussians(image, 0 * image, shares, centres, spread), b, k=1)
+    drawn = mixture.draw(np.nextafter(1, 0), torch.zeros(3, 3).double())  # the last mark is 1, as far as numbers tell
+    torch.testing.assert_close(drawn.rotations, centres[::7, None].expand(-1, 3, -1, -1))
 
 
 def test_a_mixture_has_few_gaussians_however_far_draws_are_apart():
