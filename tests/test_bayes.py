@@ -19,11 +19,11 @@ from cryobench.data.rotations import random_rotations
 from cryobench.data.simulate import draw_poses, rescale
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.posterior import coarse
-from cryobench.methods.posterior.adaptive import MOST, WIDER, Gaussians, Mixture, Proposals, fit, normalised
+from cryobench.methods.posterior.adaptive import MOST, WIDER, GaussianMixture, PoseGaussians, Proposals, fit, normalised
 from cryobench.methods.posterior.bayes import Bayes
 from cryobench.methods.posterior.coarse import CellsOfOne, HeavyCells
 from cryobench.methods.posterior.likelihood import log_likelihood, uncut
-from cryobench.methods.posterior.sampling import Posterior
+from cryobench.methods.posterior.sampling import DrawnPosterior
 from cryobench.methods.posterior.simulator import DrawnPoses, through
 from cryobench.methods.posterior.so3_grid import hemisphere
 from cryobench.noise.ctf import Ctf
@@ -187,7 +187,7 @@ def test_weighted_draws_give_the_direct_sums_of_a_discrete_posterior(volumes):
     images, log_weights, labels = (
         torch.from_numpy(np.stack([one, one[::-1]])) for one in (images, log_weights, labels)
     )
-    posterior = Posterior.of_draws(images, normalised(log_weights), labels, 3)
+    posterior = DrawnPosterior.of_draws(images, normalised(log_weights), labels, 3)
     for at in range(2):
         np.testing.assert_allclose(posterior.mean[at], mean, rtol=1e-5)
         squares = np.tensordot(evidence, (images[0].numpy() - mean) ** 2, 1) / (1 - (evidence**2).sum())
@@ -265,7 +265,7 @@ def test_adaptive_proposals_are_densities():
     centres = torch.from_numpy(random_rotations(4, rng))
     image, conformation = torch.tensor([1, 0, 1, 0]), torch.tensor([2, 2, 0, 0])
     share = torch.tensor([0.6, 0.9, 1.4, 2.1]).double()
-    mixture = Mixture(Gaussians(image, conformation, share, centres, spreads), b=2, k=3)
+    mixture = GaussianMixture(PoseGaussians(image, conformation, share, centres, spreads), b=2, k=3)
     normals = partial(lambda n, rng: torch.from_numpy(rng.standard_normal((n, 3))), rng=rng)
 
     def uniform(n: int) -> DrawnPoses:
@@ -286,7 +286,7 @@ def test_adaptive_proposals_are_densities():
         mixture.of(torch.tensor([1])).log_density(before[torch.tensor([1])]), mixture.log_density(before)[1:]
     )
     # A fit to draws of equal weight gives the mixture back, each Gaussian WIDER by what it says.
-    narrow = Mixture(replace(mixture.gaussians, spread=mixture.gaussians.spread / 5), b=2, k=3)
+    narrow = GaussianMixture(replace(mixture.gaussians, spread=mixture.gaussians.spread / 5), b=2, k=3)
     again = fit(narrow.draw(0.5, normals(4_000)), torch.zeros(2, 4_000).double(), k=3, reach=1.0)
     torch.testing.assert_close(again.gaussians.image, torch.tensor([0, 0, 1, 1]))
     torch.testing.assert_close(again.gaussians.conformation, torch.tensor([0, 2, 0, 2]))
@@ -302,7 +302,7 @@ def test_draws_are_of_their_own_image_however_shares_are_rounded():
     image = torch.arange(b).repeat_interleave(7)
     centres = torch.from_numpy(random_rotations(b, rng))[image]  # those of an image are in one place
     shares, spread = torch.from_numpy(rng.random(len(image))), 1e-9 * torch.eye(3).double().expand(len(image), -1, -1)
-    mixture = Mixture(Gaussians(image, 0 * image, shares, centres, spread), b, k=1)
+    mixture = GaussianMixture(PoseGaussians(image, 0 * image, shares, centres, spread), b, k=1)
     drawn = mixture.draw(np.nextafter(1, 0), torch.zeros(3, 3).double())  # the last mark is 1, as far as numbers tell
     torch.testing.assert_close(drawn.rotations, centres[::7, None].expand(-1, 3, -1, -1))
 
@@ -421,7 +421,9 @@ def test_draws_are_made_where_their_images_are(bayes, monkeypatch):
         tempered = cells._tempered(filtered, numbers(b), cells.bank.norms[None])
         heavy = HeavyCells(cells, [CellsOfOne(places(5), numbers(5))] * b)
         first, log = heavy.draw(0.5, numbers(n, 3))
-        mixture = Mixture(Gaussians(places(4), places(4), numbers(4), numbers(4, 3, 3), numbers(4, 3, 3)), b, 2)
+        mixture = GaussianMixture(
+            PoseGaussians(places(4), places(4), numbers(4), numbers(4, 3, 3), numbers(4, 3, 3)), b, 2
+        )
         none = Proposals(heavy, (), (0,), DrawnPoses(places(b, 0), numbers(b, 0, 3, 3)), (numbers(b, 0),))
         proposals = none.more(first, log).then(mixture, mixture.draw(0.5, numbers(2, 3)))
         density = proposals.log_density()

@@ -5,8 +5,8 @@ released code (facts from reading it: the generator's pass is made anew for each
 lets its gradient run into the generator; tensors are contiguous). Of the bare loop: what it gains by keeping memory between
 steps and what by Adam's fused step, and its share of what the same core does in a product of matrices. The same share of ab
 initio's step of expectation, where its time goes. Of images inserted into a volume: torch-fourier-slice. Of images in a steerable
-basis: its functions at every pixel. Of several images' products with exemplars: one image after the other. Of projections:
-ASPIRE's simulation, if it is installed.
+basis: its functions at every pixel. Of several images' products with exemplars, and of the limit's draws for several images: one
+image after the other. Of projections: ASPIRE's simulation, if it is installed.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ IMAGES = 80  # of a turn of training
 PROJECTED = 256  # projections of a turn: a data set has some thousand of each volume
 INSERTED = 64  # images inserted in a turn
 EXEMPLARS, BATCH, COMPONENTS = 4000, 4, 400  # exemplars, images asked for at a time, and the size of their basis
+COARSE = 5.6  # px between the cells of the limit, four times as far as in a run, so that it is fitted in seconds
 MATRIX = 1024  # rows and columns of the matrices multiplied
 
 
@@ -64,6 +65,7 @@ def all_of(overrides: list[str]) -> Iterator[Ratio]:
     yield insertions(pairs.test.clean[:INSERTED], pairs.test.rotations)
     yield in_a_basis(train.clean()[:INSERTED])
     yield batch_of_images(train.clean())
+    yield draws_for_images(np.asarray(pairs.volumes[0]), pairs.test.rotations)
     if find_spec("aspire"):
         yield projections(np.asarray(pairs.volumes[0]), pairs.test.rotations)
 
@@ -265,6 +267,33 @@ def batch_of_images(images: np.ndarray) -> Ratio:
 
     what, unit = f"{BATCH} images with {EXEMPLARS} exemplars, {size} px, at once", "images/s"
     return in_turn(what, "one by one", unit, lambda: asked(BATCH), lambda: asked(1))
+
+
+def draws_for_images(volume: np.ndarray, rotations: np.ndarray) -> Ratio:
+    """Noisy images of a volume (L, L, L) in orientations (n, 3, 3), denoised by the limit with one round of draws, for BATCH of
+    them at a time, beside one by one."""
+    from cryobench.data.project import Projector
+    from cryobench.data.simulate import rescale
+    from cryobench.methods.posterior.bayes import Bayes
+    from cryobench.noise.gaussian import Gaussian
+
+    bayes, noise = Bayes(step=COARSE), Gaussian(snr=0.1)
+    bayes.max_draws = bayes.draws
+    bayes.prepare(volume[None].copy())
+    clean = rescale(Projector(volume)(rotations[: 2 * BATCH]))
+    noisy, sigma = noise.add(clean, np.arange(len(clean)), seed=0, split="test"), noise.sigma(clean)
+
+    def speed(at_once: int) -> Callable[[], float]:
+        def timed() -> float:
+            bayes.sampler.images_at_once = at_once
+            start = time.process_time()
+            bayes.denoise(noisy, sigma=sigma)
+            return len(noisy) / (time.process_time() - start)
+
+        return timed
+
+    what = f"the limit's draws for {BATCH} images, {volume.shape[-1]} px, at once"
+    return in_turn(what, "one by one", "images/s", speed(BATCH), speed(1))
 
 
 def projections(volume: np.ndarray, rotations: np.ndarray) -> Ratio:

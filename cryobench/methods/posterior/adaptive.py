@@ -33,7 +33,7 @@ LEFT_OUT = 1e-3  # share of a conformation's weight that the mixture may leave t
 
 
 @dataclass(frozen=True)
-class Gaussians:
+class PoseGaussians:
     """g of them. image (g,), whose; conformation (g,); share (g,) of that image's draws; centre (g, 3, 3); spread (g, 3, 3), the
     Cholesky factor of the covariance in rad²."""
 
@@ -46,32 +46,32 @@ class Gaussians:
     def __len__(self) -> int:
         return len(self.image)
 
-    def __getitem__(self, chosen: torch.Tensor) -> Gaussians:
-        return Gaussians(*(one[chosen] for one in vars(self).values()))
+    def __getitem__(self, chosen: torch.Tensor) -> PoseGaussians:
+        return PoseGaussians(*(one[chosen] for one in vars(self).values()))
 
     @classmethod
-    def joined(cls, parts: list[Gaussians]) -> Gaussians:
+    def joined(cls, parts: list[PoseGaussians]) -> PoseGaussians:
         """Those of all parts."""
         return cls(*(torch.cat(of_one) for of_one in zip(*(vars(part).values() for part in parts), strict=True)))
 
 
-class Mixture:
+class GaussianMixture:
     """Of each of b images a mixture of Gaussians, whose shares are made to sum to 1; of k conformations that there are."""
 
-    def __init__(self, gaussians: Gaussians, b: int, k: int):
+    def __init__(self, gaussians: PoseGaussians, b: int, k: int):
         # An image's Gaussians one after the other, by conformation, as they were found.
         self.gaussians = gaussians[(gaussians.image * k + gaussians.conformation).argsort(stable=True)]
         self.b, self.k = b, k
         image, share = self.gaussians.image, self.gaussians.share
         self.share = share / share.new_zeros(b).index_add_(0, image, share)[image]
 
-    def of(self, images: torch.Tensor) -> Mixture:
+    def of(self, images: torch.Tensor) -> GaussianMixture:
         """Those of some images, by their positions."""
         new = torch.full((self.b,), -1, device=images.device)
         new[images] = torch.arange(len(images), device=images.device)
         place = new[self.gaussians.image]
         kept = self.gaussians[place >= 0]
-        return Mixture(replace(kept, image=place[place >= 0]), len(images), self.k)
+        return GaussianMixture(replace(kept, image=place[place >= 0]), len(images), self.k)
 
     def draw(self, offset: float, normals: torch.Tensor) -> DrawnPoses:
         """As many poses of each image as there are normals (n, 3), for a uniform offset in [0, 1); each Gaussian gets its share
@@ -106,7 +106,7 @@ class Proposals:
     (b, n); logs: their log densities under each, (b, n)."""
 
     cells: HeavyCells
-    mixtures: tuple[Mixture, ...]
+    mixtures: tuple[GaussianMixture, ...]
     counts: tuple[int, ...]
     poses: DrawnPoses
     logs: tuple[torch.Tensor, ...]
@@ -122,10 +122,10 @@ class Proposals:
         poses, logs = DrawnPoses.joined([self.poses, new]), torch.cat([self.logs[0], log], dim=1)
         return Proposals(self.cells, (), (len(poses),), poses, (logs,))
 
-    def then(self, mixture: Mixture, new: DrawnPoses) -> Proposals:
+    def then(self, mixture: GaussianMixture, new: DrawnPoses) -> Proposals:
         """After draws from a mixture."""
         poses = DrawnPoses.joined([self.poses, new])
-        sources: tuple[HeavyCells | Mixture, ...] = (self.cells, *self.mixtures)
+        sources: tuple[HeavyCells | GaussianMixture, ...] = (self.cells, *self.mixtures)
         logs = [torch.cat([log, of.log_density(new)], dim=1) for log, of in zip(self.logs, sources, strict=True)]
         logs.append(mixture.log_density(poses))
         return Proposals(self.cells, (*self.mixtures, mixture), (*self.counts, len(new)), poses, tuple(logs))
@@ -136,7 +136,7 @@ class Proposals:
         return torch.logsumexp(torch.stack([log + share for log, share in zip(self.logs, shares, strict=True)]), dim=0)
 
 
-def fit(poses: DrawnPoses, log_weights: torch.Tensor, k: int, reach: float) -> Mixture:
+def fit(poses: DrawnPoses, log_weights: torch.Tensor, k: int, reach: float) -> GaussianMixture:
     """A mixture for weighted poses of each image, log_weights (b, n), of k conformations; reach: how far a Gaussian's draws may
     lie from its first, rad. At most MOST Gaussians a conformation: more, of a few draws each, would follow those draws and not
     the posterior, and weights that count their density would be too low."""
@@ -147,10 +147,10 @@ def fit(poses: DrawnPoses, log_weights: torch.Tensor, k: int, reach: float) -> M
         kept = found[few[found.image]]
         parts.append(replace(kept, image=images[kept.image]))
         images, reach = images[~few], 1.5 * reach
-    return Mixture(Gaussians.joined(parts), len(weights), k)
+    return GaussianMixture(PoseGaussians.joined(parts), len(weights), k)
 
 
-def _within(reach: float, poses: DrawnPoses, weights: torch.Tensor, k: int) -> tuple[Gaussians, torch.Tensor]:
+def _within(reach: float, poses: DrawnPoses, weights: torch.Tensor, k: int) -> tuple[PoseGaussians, torch.Tensor]:
     """Gaussians for each image and conformation: about its heaviest pose, about the heaviest farther than `reach` from it, and so
     on. And which images have enough with MOST a conformation, (b,) bool; others are given up."""
     of_it = poses.conformations[:, None] == torch.arange(k, device=weights.device)[:, None]
@@ -158,7 +158,7 @@ def _within(reach: float, poses: DrawnPoses, weights: torch.Tensor, k: int) -> t
     least = LEFT_OUT * left.sum(dim=2).clamp(min=1 / k)
     floor = (reach / 8) ** 2 * torch.eye(3, dtype=weights.dtype, device=weights.device)
     allowed = MOST * (left.sum(dim=2) > least).sum(dim=1)
-    found = list[Gaussians]()
+    found = list[PoseGaussians]()
     while len(pairs := torch.nonzero((left.sum(dim=2) > least) & (allowed >= 0)[:, None])):
         image, conformation = pairs.T
         rotations, w = poses.rotations[image], left[image, conformation]
@@ -174,9 +174,9 @@ def _within(reach: float, poses: DrawnPoses, weights: torch.Tensor, k: int) -> t
         number = 1 / w.square().sum(dim=1)[:, None, None]
         covariance = vectors.mT @ (w[..., None] * vectors)
         covariance = (number * covariance + 3 * floor) / (number + 3)  # few draws don't say how wide it is
-        found.append(Gaussians(image, conformation, share, centre, torch.linalg.cholesky(WIDER * covariance)))
+        found.append(PoseGaussians(image, conformation, share, centre, torch.linalg.cholesky(WIDER * covariance)))
         allowed -= torch.bincount(image, minlength=len(allowed))
-    return Gaussians.joined(found), allowed >= 0
+    return PoseGaussians.joined(found), allowed >= 0
 
 
 def log_uniform(vectors: torch.Tensor) -> torch.Tensor:

@@ -85,21 +85,21 @@ class Bayes(Imaging):
         what their MSE must be; change, ‖x̂ - x̂ from half of the draws‖² as a share of it; conformation, the most
         probable one, and conformation_probability.
         """
-        from cryobench.methods.posterior.sampling import Posterior
+        from cryobench.methods.posterior.sampling import DrawnPosterior
 
         sampler: Sampler = self.from_fit("sampler")
         check_images(noisy, size := sampler.simulator.size)
         ctf, sigma = hints.get("ctf"), np.asarray(hints["sigma"], dtype=np.float64)
         if (wrong := ~(np.isfinite(sigma) & (sigma > 0))).any():
             raise BadImages(np.flatnonzero(wrong), f"expected σ above 0, got {sigma[wrong][0]}; leave that image out")
-        noisy, found = self.whitened(noisy), [Posterior.nothing(size, len(sampler.simulator))]
+        noisy, found = self.whitened(noisy), [DrawnPosterior.nothing(size, len(sampler.simulator))]
         for start in track(
             range(0, len(noisy), sampler.images_at_once), "denoising", disable=not self.setting.progress
         ):
             part = slice(start, min(start + sampler.images_at_once, len(noisy)))
             transfers = self.transfers(None if ctf is None else ctf[part], part.stop - start, size)
             found.append(sampler.posterior(noisy[part], sigma[part], transfers))
-        posterior = Posterior.joined(found)
+        posterior = DrawnPosterior.joined(found)
         self.uncertainty = Uncertainty(posterior.deviation, posterior.conformations)
         per_image = {
             "ess": posterior.ess,

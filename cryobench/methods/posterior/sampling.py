@@ -51,13 +51,13 @@ class Sampler:
         self._rng = np.random.default_rng(settings.setting.seed)
         self._numbers: list[tuple[float, torch.Tensor]] = []
 
-    def posterior(self, images: np.ndarray, sigma: np.ndarray, transfers: np.ndarray | None = None) -> Posterior:
+    def posterior(self, images: np.ndarray, sigma: np.ndarray, transfers: np.ndarray | None = None) -> DrawnPosterior:
         """What is known of clean images after their noisy ones (b, L, L) and σ (b,), seen through transfer functions
         (b, L, L/2+1), or None; b is at least 1. Each image's draws are its own."""
         noisy, known = self._copied(images, np.float32), self._copied(sigma, np.float64)
         seen = None if transfers is None else self._copied(transfers, np.float32)
         rounds = Rounds.before_the_first(self, noisy, known, seen)
-        left, finished, found = torch.arange(len(noisy)), list[torch.Tensor](), list[Posterior]()
+        left, finished, found = torch.arange(len(noisy)), list[torch.Tensor](), list[DrawnPosterior]()
         while len(left):
             rounds = rounds.one_more()
             enough = rounds.enough().cpu()
@@ -67,7 +67,7 @@ class Sampler:
             if enough.any():
                 rest = torch.nonzero(~enough)[:, 0]
                 left, rounds = left[rest], rounds.of(rest)
-        return Posterior.joined(found).of(torch.cat(finished).argsort().numpy())
+        return DrawnPosterior.joined(found).of(torch.cat(finished).argsort().numpy())
 
     def _copied(self, values: np.ndarray, kind: type) -> torch.Tensor:
         return torch.from_numpy(np.array(values, dtype=kind, order="C")).to(self.device)
@@ -142,15 +142,15 @@ class Rounds:
         last = len(self.proposals.poses) + self.clean[-1].shape[1] > settings.max_draws
         return (effective(normalised(self.log_weights)) >= settings.ess) | last
 
-    def posterior(self) -> Posterior:
+    def posterior(self) -> DrawnPosterior:
         """By all draws."""
         images = self.clean[0] if len(self.clean) == 1 else torch.cat(self.clean, dim=1)
         weights, conformations = normalised(self.log_weights), self.proposals.poses.conformations
-        return Posterior.of_draws(images, weights, conformations, len(self.sampler.simulator))
+        return DrawnPosterior.of_draws(images, weights, conformations, len(self.sampler.simulator))
 
 
 @dataclass(frozen=True)
-class Posterior:
+class DrawnPosterior:
     """Of b clean images: mean and deviation (b, L, L), of each pixel; conformations (b, k), their probabilities; variance (b,),
     the mean over pixels; ess (b,); draws (b,), how many; change (b,), ‖mean − mean from half of the draws‖² as a share of the
     variance."""
@@ -164,13 +164,15 @@ class Posterior:
     change: np.ndarray
 
     @classmethod
-    def nothing(cls, size: int, k: int) -> Posterior:
+    def nothing(cls, size: int, k: int) -> DrawnPosterior:
         """Of no images of L = `size` px and k conformations."""
         pictures, numbers = np.empty((0, size, size), np.float32), np.empty(0)
         return cls(pictures, pictures, np.empty((0, k)), numbers, numbers, np.empty(0, np.int64), numbers)
 
     @classmethod
-    def of_draws(cls, images: torch.Tensor, weights: torch.Tensor, conformations: torch.Tensor, k: int) -> Posterior:
+    def of_draws(
+        cls, images: torch.Tensor, weights: torch.Tensor, conformations: torch.Tensor, k: int
+    ) -> DrawnPosterior:
         """From draws: clean images (b, n, L, L), their weights (b, n) of sum 1 and conformations (b, n), of k."""
         b, n, size, _ = images.shape
         ess, flat = effective(weights), images.flatten(2)
@@ -186,11 +188,11 @@ class Posterior:
         pictures = (one.view(b, size, size) for one in (mean, squares.sqrt()))
         return cls(*(one.cpu().numpy() for one in (*pictures, *columns)))
 
-    def of(self, images: np.ndarray) -> Posterior:
+    def of(self, images: np.ndarray) -> DrawnPosterior:
         """Those of some images, by their positions."""
-        return Posterior(*(one[images] for one in vars(self).values()))
+        return DrawnPosterior(*(one[images] for one in vars(self).values()))
 
     @classmethod
-    def joined(cls, parts: list[Posterior]) -> Posterior:
+    def joined(cls, parts: list[DrawnPosterior]) -> DrawnPosterior:
         """Those of all parts."""
         return cls(*(np.concatenate(of_one) for of_one in zip(*(vars(part).values() for part in parts), strict=True)))
