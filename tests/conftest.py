@@ -6,6 +6,7 @@ import copy
 import functools
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # One thread in each process, whoever calls: workers use the cores, and rounding does not depend on how many there are.
@@ -60,6 +61,17 @@ def one_thread() -> None:
 
     torch.set_num_threads(1)
     threadpool_limits(1)
+
+
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    """As in a run that has several cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session", autouse=True)

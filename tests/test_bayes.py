@@ -387,6 +387,16 @@ def test_an_image_does_not_depend_on_its_batch(bayes, case):
     assert bayes.denoise(noisy[:0], sigma=sigma[:0]).shape == (0, SIZE, SIZE)
 
 
+@pytest.mark.parametrize("adapt_above", [64, SIZE - 1])
+def test_an_image_does_not_depend_on_how_many_threads_there_are(volumes, case, adapt_above, three_threads):
+    _, noisy, sigma, _ = case
+    bayes = fitted(volumes, adapt_above=adapt_above)
+    together, reported = bayes.denoise(noisy[:8], sigma=sigma[:8]), bayes.report["per_image"]
+    torch.set_num_threads(1)
+    np.testing.assert_array_equal(together, bayes.denoise(noisy[:8], sigma=sigma[:8]))
+    assert bayes.report["per_image"] == reported
+
+
 @pytest.mark.parametrize(("adapt_above", "ctf"), [(64, "none"), (SIZE - 1, "none"), (SIZE - 1, "corrected")])
 def test_many_images_at_once_are_what_they_are_one_by_one(volumes, adapt_above, ctf, monkeypatch):
     """As on a GPU: some cut, some not, and with more draws than others."""

@@ -77,20 +77,27 @@ def test_pairs_that_are_kept_are_those_made_anew_in_every_epoch(images, batch):
                 assert torch.equal(ours, theirs)
 
 
-@pytest.mark.parametrize("kept", [1, 3, 1000])
-def test_losses_that_are_read_late_are_those_read_at_once(images, tmp_path, monkeypatch, kept):
-    """On a GPU losses stay there for a while; here a device that is not called cpu stands in for it."""
-    curves = {}
-    for unread in (1, kept):
-        method = small(AlphaBetaGan, tmp_path / str(unread), epochs=2)
+def test_losses_that_are_read_late_are_those_read_at_once(images, tmp_path, monkeypatch):
+    """On a GPU losses stay there until the epoch's end; here a device that is not called cpu stands in for it."""
+    curves, readings = {}, {}
+    for at_once in (True, False):
+        method = small(AlphaBetaGan, tmp_path / str(at_once), epochs=2)
         module = method.module(32)
-        monkeypatch.setattr(denoising, "UNREAD", unread)
-        monkeypatch.setattr(denoising, "read_at_once", lambda device: False)
+        monkeypatch.setattr(denoising, "read_at_once", lambda device, at_once=at_once: at_once)
         monkeypatch.setattr(method, "module", lambda size, module=module: module)
+        read, readings[at_once] = module.read, []
+
+        def counted(read=read, module=module, sizes=readings[at_once]):
+            sizes.append(len(module._unread))
+            read()
+
+        monkeypatch.setattr(module, "read", counted)
         method.fit(images)
-        curves[unread] = method.report["curve"]
-    assert curves[1] == curves[kept]
-    assert all(np.isfinite(point["train_mse"]) and len(point["parts"]["train_mse"]) == 7 for point in curves[1])
+        curves[at_once] = method.report["curve"]
+    assert curves[True] == curves[False]
+    assert all(np.isfinite(point["train_mse"]) and len(point["parts"]["train_mse"]) == 7 for point in curves[True])
+    assert max(readings[True]) == 1
+    assert sorted(filter(None, readings[False])) == [7, 7]  # all of an epoch
 
 
 def test_the_generators_gradient_is_slope_times_score_plus_lambda_l1(images, tmp_path):

@@ -78,6 +78,15 @@ def test_equals_the_package_and_keeps_the_kind(size, monkeypatch):
     np.testing.assert_array_equal(same.numpy(), images)
 
 
+@pytest.mark.parametrize("n", [1, 2, 11])
+def test_images_are_the_same_with_several_threads_bit_for_bit(n, monkeypatch, three_threads):
+    monkeypatch.setattr(module, "SAMPLES_AT_ONCE", {"cpu": 2 * 32 * 17})  # two images
+    projector, rotations = Projector(blobs(16)), random_rotations(n, np.random.default_rng(3))
+    images = projector(rotations)
+    torch.set_num_threads(1)
+    np.testing.assert_array_equal(images, projector(rotations))
+
+
 def on_the_boundary() -> np.ndarray:
     """Rotations whose slices lie along the boundary of the stored half: those of a cube, exactly and within 2e-8, and turns
     about each axis."""

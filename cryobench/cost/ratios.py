@@ -1,4 +1,5 @@
-"""What two ways need for the same work, in turn on one core: ratios, which do not depend on the machine as times do.
+"""What two ways need for the same work, in turn, on one core if nothing else is said: ratios, which do not depend on the machine
+as times do.
 
 Of training a GAN: Lightning's loop as a run goes through it, a bare loop of the same steps, and the loop of the paper's
 released code (facts from reading it: the generator's pass is made anew for each of the two steps, and the discriminator's step
@@ -6,7 +7,7 @@ lets its gradient run into the generator; tensors are contiguous). Of the bare l
 steps and what by Adam's fused step, and its share of what the same core does in a product of matrices. The same share of ab
 initio's step of expectation, where its time goes. Of images inserted into a volume: torch-fourier-slice. Of images in a steerable
 basis: its functions at every pixel. Of several images' products with exemplars, and of the limit's draws for several images: one
-image after the other. Of projections: ASPIRE's simulation, if it is installed.
+image after the other. Of the limit on several cores: on one. Of projections: ASPIRE's simulation, if it is installed.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from cryobench.config.compose import build, cache_folder, compose, resolve
+from cryobench.cost.speed import torch_threads
 from cryobench.cost.turns import Ratio, in_turn
 from cryobench.methods.base import Setting
 from cryobench.methods.learned import memory
 from cryobench.methods.learned.batches import as_batch
 from cryobench.methods.learned.losses import discriminator_loss, generator_loss
 from cryobench.methods.learned.modules.gan import ADAM
+from cryobench.runs.environment import cores
 
 IMAGES = 80  # of a turn of training
 PROJECTED = 256  # projections of a turn: a data set has some thousand of each volume
@@ -65,7 +68,7 @@ def all_of(overrides: list[str]) -> Iterator[Ratio]:
     yield insertions(pairs.test.clean[:INSERTED], pairs.test.rotations)
     yield in_a_basis(train.clean()[:INSERTED])
     yield batch_of_images(train.clean())
-    yield draws_for_images(np.asarray(pairs.volumes[0]), pairs.test.rotations)
+    yield from the_limit(np.asarray(pairs.volumes[0]), pairs.test.rotations)
     if find_spec("aspire"):
         yield projections(np.asarray(pairs.volumes[0]), pairs.test.rotations)
 
@@ -269,31 +272,41 @@ def batch_of_images(images: np.ndarray) -> Ratio:
     return in_turn(what, "one by one", unit, lambda: asked(BATCH), lambda: asked(1))
 
 
-def draws_for_images(volume: np.ndarray, rotations: np.ndarray) -> Ratio:
-    """Noisy images of a volume (L, L, L) in orientations (n, 3, 3), denoised by the limit with one round of draws, for BATCH of
-    them at a time, beside one by one."""
+def the_limit(volume: np.ndarray, rotations: np.ndarray) -> Iterator[Ratio]:
+    """Noisy images of a volume (L, L, L) in orientations (n, 3, 3), denoised by the limit: with one round of draws for BATCH of
+    them at a time, beside one by one; and on all cores, each with an image of its own, beside one core, by the clock."""
     from cryobench.data.project import Projector
     from cryobench.data.simulate import rescale
     from cryobench.methods.posterior.bayes import Bayes
     from cryobench.noise.gaussian import Gaussian
 
-    bayes, noise = Bayes(step=COARSE), Gaussian(snr=0.1)
-    bayes.max_draws = bayes.draws
-    bayes.prepare(volume[None].copy())
-    clean = rescale(Projector(volume)(rotations[: 2 * BATCH]))
+    noise = Gaussian(snr=0.1)
+    clean = rescale(Projector(volume)(rotations[: 8 * BATCH]))
     noisy, sigma = noise.add(clean, np.arange(len(clean)), seed=0, split="test"), noise.sigma(clean)
 
-    def speed(at_once: int) -> Callable[[], float]:
+    def fitted(max_draws: int) -> Bayes:
+        bayes = Bayes(step=COARSE, max_draws=max_draws)
+        bayes.prepare(volume[None].copy())
+        return bayes
+
+    one_round, whole = fitted(Bayes.draws), fitted(Bayes.max_draws)
+
+    def denoised(bayes: Bayes, clock: Callable[[], float], threads: int = 1, at_once: int = 1) -> Callable[[], float]:
         def timed() -> float:
             bayes.sampler.images_at_once = at_once
-            start = time.process_time()
-            bayes.denoise(noisy, sigma=sigma)
-            return len(noisy) / (time.process_time() - start)
+            start = clock()
+            with torch_threads(threads):
+                bayes.denoise(noisy, sigma=sigma)
+            return len(noisy) / (clock() - start)
 
         return timed
 
-    what = f"the limit's draws for {BATCH} images, {volume.shape[-1]} px, at once"
-    return in_turn(what, "one by one", "images/s", speed(BATCH), speed(1))
+    what, unit, clock = f"the limit, {volume.shape[-1]} px", "images/s", time.process_time
+    together, one_by_one = denoised(one_round, clock, at_once=BATCH), denoised(one_round, clock)
+    yield in_turn(f"{what}, draws for {BATCH} images at once", "one by one", unit, together, one_by_one)
+    if (n := cores()) > 1:
+        several, one = denoised(whole, time.perf_counter, threads=n), denoised(whole, time.perf_counter)
+        yield in_turn(f"{what}, {n} threads", "one thread", unit, several, one)
 
 
 def projections(volume: np.ndarray, rotations: np.ndarray) -> Ratio:

@@ -24,6 +24,7 @@ import numpy as np
 from rich.progress import track
 
 from cryobench.checks import above_zero, at_least, refuse
+from cryobench.data.threads import in_threads
 from cryobench.errors import BadImages, InputError
 from cryobench.methods.base import Uncertainty, check_images
 from cryobench.methods.imaging import Imaging
@@ -92,14 +93,17 @@ class Bayes(Imaging):
         ctf, sigma = hints.get("ctf"), np.asarray(hints["sigma"], dtype=np.float64)
         if (wrong := ~(np.isfinite(sigma) & (sigma > 0))).any():
             raise BadImages(np.flatnonzero(wrong), f"expected σ above 0, got {sigma[wrong][0]}; leave that image out")
-        noisy, found = self.whitened(noisy), [DrawnPosterior.nothing(size, len(sampler.simulator))]
-        for start in track(
-            range(0, len(noisy), sampler.images_at_once), "denoising", disable=not self.setting.progress
-        ):
-            part = slice(start, min(start + sampler.images_at_once, len(noisy)))
-            transfers = self.transfers(None if ctf is None else ctf[part], part.stop - start, size)
-            found.append(sampler.posterior(noisy[part], sigma[part], transfers))
-        posterior = DrawnPosterior.joined(found)
+        noisy = self.whitened(noisy)
+
+        def posterior_of(part: slice) -> DrawnPosterior:
+            transfers = self.transfers(None if ctf is None else ctf[part], part.stop - part.start, size)
+            return sampler.posterior(noisy[part], sigma[part], transfers)
+
+        step = sampler.images_at_once
+        parts = [slice(start, min(start + step, len(noisy))) for start in range(0, len(noisy), step)]
+        each = in_threads(posterior_of, parts, most=sampler.threads)
+        found = track(each, "denoising", len(parts), disable=not self.setting.progress)
+        posterior = DrawnPosterior.joined([DrawnPosterior.nothing(size, len(sampler.simulator)), *found])
         self.uncertainty = Uncertainty(posterior.deviation, posterior.conformations)
         per_image = {
             "ess": posterior.ess,

@@ -11,6 +11,7 @@ from where it found the posterior (adaptive.py). What that round misses is lost,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -29,15 +30,15 @@ if TYPE_CHECKING:
 
 # Of the ten images of 128 px furthest above their predicted error, one had its conformation missed with 1 and found with 2.
 FLATTER = 2.0
-# On a GPU, which is busy only with many, images that are drawn for together: as many as may have so many pixels of draws (2 GB)
-# and so many cells (6 GB if all of them are likely).
+# Images that are drawn for at a time, together on a GPU, which is busy only with many, and side by side on the cores of a CPU:
+# as many as may have so many pixels of draws (2 GB) and so many cells (6 GB if all of them are likely).
 TOGETHER, PIXELS, CELLS = 32, 2**29, 2**28
 
 
 class Sampler:
     """Draws from the posterior of images of volumes (k, L, L, L), as the settings say, with the seed that they have now.
 
-    images_at_once: how many images are drawn for together; on a CPU one after the other.
+    images_at_once: how many images are drawn for together, on a CPU one; threads: how many do so side by side, on a GPU one.
     """
 
     def __init__(self, volumes: np.ndarray | torch.Tensor, settings: Bayes):
@@ -47,9 +48,9 @@ class Sampler:
         self.adapts = size > settings.adapt_above
         self.coarse = Coarse(self.simulator, settings, settings.temper * (FLATTER if self.adapts else 1.0))
         few = min(PIXELS // (settings.max_draws * size**2), CELLS // int(np.prod(self.coarse.bank.shape)))
-        self.images_at_once = 1 if self.device.type == "cpu" else int(np.clip(few, 1, TOGETHER))
-        self._rng = np.random.default_rng(settings.setting.seed)
-        self._numbers: list[tuple[float, torch.Tensor]] = []
+        few = int(np.clip(few, 1, TOGETHER))
+        self.images_at_once, self.threads = (1, few) if self.device.type == "cpu" else (few, 1)
+        self.numbers = list(self._numbers(np.random.default_rng(settings.setting.seed)))
 
     def posterior(self, images: np.ndarray, sigma: np.ndarray, transfers: np.ndarray | None = None) -> DrawnPosterior:
         """What is known of clean images after their noisy ones (b, L, L) and σ (b,), seen through transfer functions
@@ -72,17 +73,16 @@ class Sampler:
     def _copied(self, values: np.ndarray, kind: type) -> torch.Tensor:
         return torch.from_numpy(np.array(values, dtype=kind, order="C")).to(self.device)
 
-    def numbers(self, rounds: int) -> tuple[float, torch.Tensor]:
-        """The random numbers after so many rounds, the same for every image: one in [0, 1), and three for each draw, uniform
-        for those from cells, standard normal for those from Gaussians."""
-        while len(self._numbers) <= rounds:
-            offset, draws = self._rng.random(), self.settings.draws
-            if self.adapts and self._numbers:
-                each = self._rng.standard_normal((-(-draws // 4), 3))
-            else:
-                each = self._rng.random((draws, 3))
-            self._numbers.append((offset, torch.from_numpy(each).to(self.device)))
-        return self._numbers[rounds]
+    def _numbers(self, rng: np.random.Generator) -> Iterator[tuple[float, torch.Tensor]]:
+        """The random numbers of each round that there may be, the same for every image: one in [0, 1), and three for each draw,
+        uniform for those from cells, standard normal for those from Gaussians."""
+        drawn, n = 0, self.settings.draws
+        while drawn + n <= self.settings.max_draws:
+            offset, adapted = rng.random(), self.adapts and drawn
+            each = rng.standard_normal((n, 3)) if adapted else rng.random((n, 3))
+            yield offset, torch.from_numpy(each).to(self.device)
+            drawn += n
+            n = -(-self.settings.draws // 4) if self.adapts else n
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Rounds:
 
     def one_more(self) -> Rounds:
         """After a round of draws: from cells, or from where earlier ones were likely."""
-        sampler, before, numbers = self.sampler, self.proposals, self.sampler.numbers(len(self.clean))
+        sampler, before, numbers = self.sampler, self.proposals, self.sampler.numbers[len(self.clean)]
         if sampler.adapts and self.clean:
             mixture = fit(before.poses, self.log_weights, len(sampler.simulator), 3 * sampler.coarse.spacing)
             new = mixture.draw(*numbers)

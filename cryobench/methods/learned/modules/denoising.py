@@ -20,11 +20,10 @@ from cryobench.methods.learned.lightning import steps_done
 from cryobench.methods.learned.shown import EpochProgress
 
 PARTS = 10  # points of an epoch in a record's curve
-UNREAD = 100  # losses that stay on a GPU at most before they are read: each reading waits for it
 
 
 def read_at_once(device: torch.device) -> bool:
-    """Whether reading a number off a device costs nothing."""
+    """Whether reading a number off a device costs nothing; to read from a GPU is to wait for it, which is done once an epoch."""
     return device.type == "cpu"
 
 
@@ -74,11 +73,11 @@ class DenoisingModule(pl.LightningModule):
         return self.graphs(work, tensors, kind) if self.graphs else work(*tensors, **kind)
 
     def note(self, **values: torch.Tensor) -> None:
-        """Keep this step's losses for the epoch's means; a loss that is not finite ends the run, on a GPU some steps later."""
+        """Keep this step's losses for the epoch's means; a loss that is not finite ends the run, on a GPU with its epoch."""
         together = ranks.mean(torch.stack([value.detach().float() for value in values.values()]))
         self.latest |= dict(zip(values, together, strict=True))
         self._unread.append((steps_done(self.trainer), tuple(values), together))
-        if read_at_once(together.device) or len(self._unread) >= UNREAD:
+        if read_at_once(together.device):
             self.read()
 
     def read(self) -> None:
