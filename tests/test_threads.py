@@ -1,6 +1,7 @@
 """Parts of some work in several threads are what they are one after the other."""
 
 import threading
+import time
 
 import pytest
 import torch
@@ -35,12 +36,26 @@ def test_one_part_too_has_one_thread_of_torch(three_threads):
     assert list(in_threads(abs, [])) == []
 
 
+def test_where_memory_has_room_for_few_there_are_no_more_at_a_time(three_threads):
+    at_work, most = [], []
+
+    def watched(x: int) -> None:
+        at_work.append(x)
+        most.append(len(at_work))
+        time.sleep(0.01)
+        at_work.remove(x)
+
+    list(in_threads(watched, range(12), most=2))
+    assert max(most) <= 2
+    assert list(in_threads(lambda _: torch.get_num_threads(), range(2), most=1)) == [3, 3]
+
+
 def test_with_one_thread_parts_are_worked_on_where_they_are_asked_for():
     here = threading.get_ident()
     assert list(in_threads(lambda _: threading.get_ident(), range(5))) == [here] * 5
 
 
-def test_an_error_ends_the_work(three_threads):
+def test_what_waits_is_left_where_an_error_ends_the_work(three_threads):
     done, failed = [], threading.Event()
 
     def broken(x: int) -> None:
@@ -48,9 +63,25 @@ def test_an_error_ends_the_work(three_threads):
             failed.set()
             raise ValueError("the first")
         failed.wait(60)
+        time.sleep(0.05)
         done.append(x)
 
     with pytest.raises(ValueError, match="the first"):
-        list(in_threads(broken, range(10_000)))
-    assert len(done) < 9_999
+        list(in_threads(broken, range(100)))
+    assert len(done) < 90
+    assert torch.get_num_threads() == 3
+
+
+def test_what_waits_is_left_where_nobody_wants_more(three_threads):
+    done = []
+
+    def slow(x: int) -> int:
+        time.sleep(0.05)
+        done.append(x)
+        return x
+
+    results = in_threads(slow, range(100))
+    assert next(results) == 0
+    results.close()
+    assert len(done) < 90
     assert torch.get_num_threads() == 3

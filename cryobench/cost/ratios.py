@@ -304,7 +304,7 @@ def the_limit(volume: np.ndarray, rotations: np.ndarray) -> Iterator[Ratio]:
     what, unit, clock = f"the limit, {volume.shape[-1]} px", "images/s", time.process_time
     together, one_by_one = denoised(one_round, clock, at_once=BATCH), denoised(one_round, clock)
     yield in_turn(f"{what}, draws for {BATCH} images at once", "one by one", unit, together, one_by_one)
-    if (n := cores()) > 1:
+    if (n := min(cores(), whole.sampler.threads, len(noisy))) > 1:
         several, one = denoised(whole, time.perf_counter, threads=n), denoised(whole, time.perf_counter)
         yield in_turn(f"{what}, {n} threads", "one thread", unit, several, one)
 

@@ -76,6 +76,8 @@ class Bayes(Imaging):
         from cryobench.methods.posterior.sampling import Sampler
 
         self.sampler = Sampler(volumes, self)
+        if self.ctf != "none" or self.whitener is not None:
+            self.sampler.coarse.before_transfers()
         self.report["cells"] = int(np.prod(self.sampler.coarse.bank.shape))
 
     def denoise(self, noisy: np.ndarray, **hints: Any) -> np.ndarray:

@@ -7,8 +7,7 @@ FFT, and flattened to the power 1/temper.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,6 +46,10 @@ class Coarse:
         self.bank = Orbits(basis, torch.cat(bank), angles=int(np.ceil(2 * np.pi / self.spacing)))
         round_part = self.bank.coefficients.mean(dim=0) * (basis.orders == 0)
         self.typical = basis.render(round_part[None])
+
+    def before_transfers(self) -> None:
+        """Make what images are compared with through transfer functions, once, before several threads would each make it."""
+        self.bank.basis.spectra  # noqa: B018 - kept by the basis
 
     def heavy(self, noisy: torch.Tensor, sigma: torch.Tensor, seen: torch.Tensor | None) -> HeavyCells:
         """Of images (b, L, L), σ (b,) float64, and transfer functions (b, L, L/2+1) that they were seen through."""
@@ -112,15 +115,14 @@ class Coarse:
 @dataclass(frozen=True)
 class CellsOfOne:
     """Cells that may be drawn for one image: positions (m,) int64, ascending, flat in the order of `Orbits`; logs (m,) float64 of
-    their probabilities, whose sum is 1."""
+    their probabilities, whose sum is 1; cumulative (m,), the probability of each and all before it."""
 
     positions: torch.Tensor
     logs: torch.Tensor
+    cumulative: torch.Tensor = field(init=False)
 
-    @cached_property
-    def cumulative(self) -> torch.Tensor:
-        """The probability of each cell and all before it."""
-        return self.logs.exp().cumsum(0)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cumulative", self.logs.exp().cumsum(0))
 
 
 class HeavyCells:

@@ -23,7 +23,8 @@ PARTS = 10  # points of an epoch in a record's curve
 
 
 def read_at_once(device: torch.device) -> bool:
-    """Whether reading a number off a device costs nothing; to read from a GPU is to wait for it, which is done once an epoch."""
+    """Whether reading a number off a device costs nothing; to read from a GPU is to wait for it, which is done once an epoch and
+    for a checkpoint."""
     return device.type == "cpu"
 
 
