@@ -18,7 +18,7 @@ from cryobench.data.project import Projector
 from cryobench.data.rotations import random_rotations
 from cryobench.data.simulate import draw_poses, rescale
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.posterior import coarse
+from cryobench.methods.posterior import coarse, sampling
 from cryobench.methods.posterior.adaptive import MOST, WIDER, GaussianMixture, PoseGaussians, Proposals, fit, normalised
 from cryobench.methods.posterior.bayes import Bayes
 from cryobench.methods.posterior.coarse import CellsOfOne, HeavyCells
@@ -395,6 +395,33 @@ def test_an_image_does_not_depend_on_how_many_threads_there_are(volumes, case, a
     torch.set_num_threads(1)
     np.testing.assert_array_equal(together, bayes.denoise(noisy[:8], sigma=sigma[:8]))
     assert bayes.report["per_image"] == reported
+
+
+def test_as_many_images_are_at_work_as_memory_has_room_for(volumes, bayes, case, monkeypatch, three_threads):
+    _, noisy, sigma, _ = case
+    assert bayes.sampler.threads == sampling.TOGETHER and bayes.sampler.images_at_once == 1
+    monkeypatch.setattr(sampling, "CELLS", int(2.5 * bayes.report["cells"]))
+    few = fitted(volumes)
+    assert few.sampler.threads == 2
+    at_work, most, posterior = [], [], few.sampler.posterior
+
+    def watched(*of_one):
+        at_work.append(of_one)
+        most.append(len(at_work))
+        found = posterior(*of_one)
+        at_work.pop()
+        return found
+
+    monkeypatch.setattr(few.sampler, "posterior", watched)
+    few.denoise(noisy[:6], sigma=sigma[:6])
+    assert max(most) <= 2
+    monkeypatch.setattr(sampling, "PIXELS", 1)
+    assert fitted(volumes).sampler.threads == 1
+
+
+@pytest.mark.parametrize("ctf", ["none", "corrected"])
+def test_spectra_are_made_before_several_threads_would_each_make_them(volumes, ctf):
+    assert ("spectra" in vars(fitted(volumes, ctf=ctf).sampler.coarse.bank.basis)) == (ctf != "none")
 
 
 @pytest.mark.parametrize(("adapt_above", "ctf"), [(64, "none"), (SIZE - 1, "none"), (SIZE - 1, "corrected")])
