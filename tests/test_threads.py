@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -85,3 +86,21 @@ def test_what_waits_is_left_where_nobody_wants_more(three_threads):
     results.close()
     assert len(done) < 90
     assert torch.get_num_threads() == 3
+
+
+def test_what_waits_is_left_where_a_signal_comes_while_parts_are_handed_out(three_threads, monkeypatch):
+    done, submit = [], ThreadPoolExecutor.submit
+
+    def interrupted(pool, function, part):
+        if part == 99:
+            raise KeyboardInterrupt
+        return submit(pool, function, part)
+
+    def slow(x: int) -> None:
+        time.sleep(0.05)
+        done.append(x)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(in_threads(slow, range(100)))
+    assert len(done) < 90

@@ -98,11 +98,11 @@ class Bayes(Imaging):
         noisy = self.whitened(noisy)
 
         def posterior_of(part: slice) -> DrawnPosterior:
-            transfers = self.transfers(None if ctf is None else ctf[part], part.stop - part.start, size)
+            transfers = self.transfers(None if ctf is None else ctf[part], len(noisy[part]), size)
             return sampler.posterior(noisy[part], sigma[part], transfers)
 
         step = sampler.images_at_once
-        parts = [slice(start, min(start + step, len(noisy))) for start in range(0, len(noisy), step)]
+        parts = [slice(start, start + step) for start in range(0, len(noisy), step)]
         each = in_threads(posterior_of, parts, most=sampler.threads)
         found = track(each, "denoising", len(parts), disable=not self.setting.progress)
         posterior = DrawnPosterior.joined([DrawnPosterior.nothing(size, len(sampler.simulator)), *found])
