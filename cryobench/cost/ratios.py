@@ -1,13 +1,12 @@
 """What two ways need for the same work, in turn, on one core if nothing else is said: ratios, which do not depend on the machine
 as times do.
 
-Of training a GAN: Lightning's loop as a run goes through it, a bare loop of the same steps, and the loop of the paper's
-released code (facts from reading it: the generator's pass is made anew for each of the two steps, and the discriminator's step
-lets its gradient run into the generator; tensors are contiguous). Of the bare loop: what it gains by keeping memory between
-steps and what by Adam's fused step, and its share of what the same core does in a product of matrices. The same share of ab
-initio's step of expectation, where its time goes. Of images inserted into a volume: torch-fourier-slice. Of images in a steerable
-basis: its functions at every pixel. Of several images' products with exemplars, and of the limit's draws for several images: one
-image after the other. Of the limit on several cores: on one. Of projections: ASPIRE's simulation, if it is installed.
+Of training a GAN (loops.py): Lightning's loop as a run goes through it, a bare loop of the same steps, and the loop of the
+paper's released code. Of the bare loop: what it gains by keeping memory between steps and what by Adam's fused step, and its
+share of what the same core does in a product of matrices. The same share of ab initio's step of expectation, where its time
+goes. Of images inserted into a volume: torch-fourier-slice. Of images in a steerable basis: its functions at every pixel. Of
+several images' products with exemplars, and of the limit's draws for several images: one image after the other. Of the limit on
+several cores: on one. Of projections: ASPIRE's simulation, if it is installed.
 """
 
 from __future__ import annotations
@@ -16,21 +15,14 @@ import time
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from cryobench.config.compose import build, cache_folder, compose, resolve
+from cryobench.cost import loops
 from cryobench.cost.speed import torch_threads
 from cryobench.cost.turns import Ratio, in_turn
-from cryobench.methods.base import Setting
-from cryobench.methods.learned import memory
-from cryobench.methods.learned.batches import as_batch
-from cryobench.methods.learned.losses import discriminator_loss, generator_loss
-from cryobench.methods.learned.modules.gan import ADAM
 from cryobench.runs.environment import cores
 
 IMAGES = 80  # of a turn of training
@@ -55,14 +47,13 @@ def all_of(overrides: list[str]) -> Iterator[Ratio]:
         return lambda: loop(build(config, "method"), train)
 
     what, unit = f"training a GAN, {size}", "images/s"
-    yield in_turn(f"{what}, Lightning", "a bare loop", unit, speed(through_lightning), speed(bare_loop))
-    yield in_turn(
-        f"{what}, Lightning", "the released code's loop", unit, speed(through_lightning), speed(released_loop)
-    )
-    yield in_turn(f"{what}, bare loop", "one that keeps no memory", unit, speed(bare_loop), speed(unkept_loop))
-    yield in_turn(f"{what}, bare loop with Adam's fused step", "a bare loop", unit, speed(fused_loop), speed(bare_loop))
-    work = flops_per_image(build(config, "method"), train) / 1e9
-    counted = (lambda: work * bare_loop(build(config, "method"), train)), multiplied
+    by_lightning, bare = speed(loops.through_lightning), speed(loops.bare)
+    yield in_turn(f"{what}, Lightning", "a bare loop", unit, by_lightning, bare)
+    yield in_turn(f"{what}, Lightning", "the released code's loop", unit, by_lightning, speed(loops.released))
+    yield in_turn(f"{what}, bare loop", "one that keeps no memory", unit, bare, speed(loops.unkept))
+    yield in_turn(f"{what}, bare loop with Adam's fused step", "a bare loop", unit, speed(loops.fused), bare)
+    work = loops.flops_per_image(build(config, "method"), train) / 1e9
+    counted = (lambda: work * loops.bare(build(config, "method"), train)), multiplied
     yield in_turn(f"{what}, bare loop", "products of matrices", "GFLOP/s", *counted)
     yield expectation(np.asarray(pairs.volumes[0]))
     yield insertions(pairs.test.clean[:INSERTED], pairs.test.rotations)
@@ -71,96 +62,6 @@ def all_of(overrides: list[str]) -> Iterator[Ratio]:
     yield from the_limit(np.asarray(pairs.volumes[0]), pairs.test.rotations)
     if find_spec("aspire"):
         yield projections(np.asarray(pairs.volumes[0]), pairs.test.rotations)
-
-
-def through_lightning(method, train) -> float:
-    """Images a second of one epoch as a run does it, without its validation."""
-    from pytorch_lightning import Trainer
-
-    from cryobench.methods.learned.lightning import quiet_lightning
-    from cryobench.methods.learned.training import in_order
-
-    with TemporaryDirectory() as folder, quiet_lightning():
-        method.setting = Setting(workdir=Path(folder))
-        module = method.module(train.image_size)
-        module.on_train_epoch_end = lambda: None  # no curve without a validation
-        trainer = Trainer(
-            max_epochs=1,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            limit_val_batches=0,
-        )
-        loader = in_order(method, train, drop_last=True)
-        start = time.process_time()
-        with memory.kept():
-            trainer.fit(module, loader)
-        return len(loader) * method.batch_size / (time.process_time() - start)
-
-
-def bare_loop(method, train) -> float:
-    """Images a second of the same steps written out, with nothing around them."""
-    with memory.kept():
-        return written_out(method, train, again=False, layout=torch.channels_last)
-
-
-def unkept_loop(method, train) -> float:
-    """Images a second of the bare loop where memory that a step frees may go back to the system."""
-    return written_out(method, train, again=False, layout=torch.channels_last)
-
-
-def fused_loop(method, train) -> float:
-    """Images a second of the bare loop where Adam's step goes over all weights at once, with other rounding."""
-    with memory.kept():
-        return written_out(method, train, again=False, layout=torch.channels_last, fused=True)
-
-
-def released_loop(method, train) -> float:
-    """Images a second as the paper's released code goes about it."""
-    return written_out(method, train, again=True, layout=torch.contiguous_format)
-
-
-def written_out(method, train, *, again: bool, layout: torch.memory_format, fused: bool = False) -> float:
-    """Images a second; again: the generator's pass is made for each step anew, and nothing is detached."""
-    module = method.module(train.image_size).to(memory_format=layout)
-    generator, discriminator, rule = module.generator, module.discriminator, method.rule()
-    optimizers = [
-        torch.optim.Adam(generator.parameters(), lr=method.lr, betas=ADAM, fused=fused),
-        torch.optim.Adam(discriminator.parameters(), lr=method.lr_discriminator, betas=ADAM, fused=fused),
-    ]
-    steps = len(train) // method.batch_size
-    start = time.process_time()
-    for index in range(steps):
-        chosen = np.arange(index * method.batch_size, (index + 1) * method.batch_size)
-        noisy, clean = (
-            as_batch(images).contiguous(memory_format=layout) for images in (train.noisy(chosen), train.clean(chosen))
-        )
-        denoised = generator(noisy)
-        if index % 2 == 0:
-            fake = denoised if again else denoised.detach()
-            scores = torch.sigmoid(discriminator(clean)), torch.sigmoid(discriminator(fake))
-            optimizers[1].zero_grad(set_to_none=True)
-            discriminator_loss(rule, *scores).backward()
-            optimizers[1].step()
-            denoised = generator(noisy) if again else denoised
-        discriminator.requires_grad_(again)
-        loss = (
-            generator_loss(rule, torch.sigmoid(discriminator(denoised))) + method.lam * (denoised - clean).abs().mean()
-        )
-        optimizers[0].zero_grad(set_to_none=True)
-        loss.backward()
-        optimizers[0].step()
-        discriminator.requires_grad_(True)
-    return steps * method.batch_size / (time.process_time() - start)
-
-
-def flops_per_image(method, train) -> float:
-    """Floating-point operations of the bare loop for each image, as torch counts them: convolutions, forward and backward."""
-    with FlopCounterMode(display=False) as counter:
-        bare_loop(method, train)
-    return counter.get_total_flops() / (len(train) // method.batch_size * method.batch_size)
 
 
 def multiplied() -> float:
