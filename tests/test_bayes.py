@@ -18,7 +18,7 @@ from cryobench.data.project import Projector
 from cryobench.data.rotations import random_rotations
 from cryobench.data.simulate import draw_poses, rescale
 from cryobench.errors import BadImages, InputError
-from cryobench.methods.posterior import coarse, sampling
+from cryobench.methods.posterior import coarse, orbits, sampling
 from cryobench.methods.posterior.adaptive import MOST, WIDER, GaussianMixture, PoseGaussians, Proposals, fit, normalised
 from cryobench.methods.posterior.bayes import Bayes
 from cryobench.methods.posterior.coarse import CellsOfOne, HeavyCells
@@ -131,14 +131,33 @@ def test_the_bank_shows_each_cell_as_its_orientation_is_projected(bayes):
         assert np.corrcoef(seen.ravel(), image.ravel())[0, 1] > 0.99
 
 
-def test_cells_are_compared_with_images_in_parts(bayes, case, monkeypatch):
+@pytest.mark.parametrize("wider", [0.1, 0.3, 100])
+def test_views_that_may_be_drawn_are_found_part_by_part(bayes, case, monkeypatch, wider):
+    """Against all cells at once; with σ 100 times as large every view may be."""
     _, noisy, sigma, _ = case
-    bank, variance = bayes.sampler.coarse.bank, torch.from_numpy(sigma[:2]).double() ** 2
+    cells, images, variance = (
+        bayes.sampler.coarse,
+        torch.from_numpy(noisy[:2]),
+        torch.from_numpy(wider * sigma[:2]) ** 2,
+    )
+    bank = cells.bank
     inner = bank.inner_products(bank.basis.coefficients(noisy[:2]))
     at_once = (inner - bank.norms / 2) / (bayes.temper * variance[:, None, None, None])
-    monkeypatch.setattr(coarse, "PART", len(bank) // 3)
-    in_parts = bayes.sampler.coarse._tempered(torch.from_numpy(noisy[:2]), variance, bank.norms[None])
-    torch.testing.assert_close(in_parts, at_once.float(), rtol=1e-5, atol=1e-4)
+    monkeypatch.setattr(orbits, "ELEMENTS", 4 * bank.angles * (len(bank) // 7))
+    monkeypatch.setattr(orbits, "MULTIPLIED", len(bank) // 3)
+    likely = cells._likely(images, variance, bank.norms[None])
+    for one, every in zip(likely, at_once.flatten(1), strict=True):
+        found, every = one.cells(len(bank)), every.float()
+        near = every >= every.max() - coarse.LEFT_OUT
+        assert (every[found.positions] >= every.max() - coarse.LEFT_OUT - 1e-3).all()
+        assert abs(len(found.positions) - near.sum()) <= 1e-3 * near.sum() + 1
+        assert (found.positions.diff() > 0).all() and (len(one.views) == len(bank)) == (wider == 100)
+        logs = torch.log_softmax(every[found.positions].double(), dim=0)
+        torch.testing.assert_close(found.logs, logs, rtol=1e-5, atol=1e-3 + 1e-6 * every.abs().max().item())
+        np.testing.assert_allclose(found.cumulative / found.cumulative[-1], found.logs.exp().cumsum(0), rtol=1e-9)
+        weights = torch.zeros(np.prod(bank.shape)).index_copy_(0, found.positions, found.logs.exp().float())
+        every_view = bank.weighted_sum(weights.view(1, *bank.shape))
+        torch.testing.assert_close(bank.weighted_sum(one.weights()[None], one.views), every_view, rtol=1e-4, atol=1e-4)
 
 
 def test_draws_come_from_cells_as_often_as_these_are_probable(bayes, case):
@@ -159,7 +178,10 @@ def test_a_second_look_at_cut_images_is_nearer_their_likelihood(bayes, volumes):
     """Cells' probabilities against the likelihoods of their centres, whose differences would be one number."""
     _, noisy, sigma, _ = simulate(volumes, 12, snr=0.3, clip=True)
     cells, seen, known = bayes.sampler.coarse, torch.from_numpy(noisy), torch.from_numpy(sigma).double()
-    once, errors = cells._looked_at(seen, known, None, 1).flatten(1), []
+    plain, variance = uncut(seen, known, cells.typical.expand_as(seen))  # as the first look has them
+    inner = cells.bank.inner_products(cells.bank.basis.coefficients(plain.float()))
+    once = ((inner - cells.bank.norms / 2) / (bayes.temper * variance[:, None, None, None])).flatten(1)
+    errors = []
     for i, one in enumerate(cells.heavy(seen, known, None).each):
         best = one.logs.topk(400).indices
         poses = cells.poses(one.positions[best][None], torch.full((400, 3), 0.5).double())
@@ -455,8 +477,8 @@ def test_draws_are_made_where_their_images_are(bayes, monkeypatch):
     places, noisy = partial(torch.zeros, device="meta", dtype=torch.int64), numbers(b, SIZE, SIZE).float()
     with OneDevice() as seen:
         filtered = through(noisy, numbers(b, SIZE, SIZE // 2 + 1).float())
-        tempered = cells._tempered(filtered, numbers(b), cells.bank.norms[None])
-        heavy = HeavyCells(cells, [CellsOfOne(places(5), numbers(5))] * b)
+        _, products = next(cells.bank.in_parts(cells.bank.basis.coefficients(filtered)))
+        heavy = HeavyCells(cells, [CellsOfOne.of(places(5), numbers(5))] * b)
         first, log = heavy.draw(0.5, numbers(n, 3))
         mixture = GaussianMixture(
             PoseGaussians(places(4), places(4), numbers(4), numbers(4, 3, 3), numbers(4, 3, 3)), b, 2
@@ -464,8 +486,8 @@ def test_draws_are_made_where_their_images_are(bayes, monkeypatch):
         none = Proposals(heavy, (), (0,), DrawnPoses(places(b, 0), numbers(b, 0, 3, 3)), (numbers(b, 0),))
         proposals = none.more(first, log).then(mixture, mixture.draw(0.5, numbers(2, 3)))
         density = proposals.log_density()
-    assert tempered.shape == (b, *cells.bank.shape) and density.shape == (b, n + 2)
-    assert tempered.is_meta and density.is_meta and proposals.poses.rotations.is_meta and not seen.mixed
+    assert products.shape[:2] == (b, 2) and products.shape[3] == cells.bank.angles and density.shape == (b, n + 2)
+    assert products.is_meta and density.is_meta and proposals.poses.rotations.is_meta and not seen.mixed
 
 
 def test_says_what_is_wrong(bayes, case):

@@ -6,6 +6,7 @@ import torch
 from scipy.special import jn_zeros, jv
 
 from cryobench.data.simulate import rescale
+from cryobench.methods.posterior import orbits as posterior_orbits
 from cryobench.methods.posterior.by_order import ByOrder
 from cryobench.methods.posterior.every_pixel import EveryPixel
 from cryobench.methods.posterior.folded import Folded
@@ -70,6 +71,24 @@ def test_norms_through_a_transfer_function_are_means_over_orbits(size, filled):
         orbit = basis.render(torch.cat([plain * phases, plain.conj() * phases])).numpy()
         seen = through(orbit, np.repeat(transfer[None], len(orbit), 0))
         assert float(norm) == pytest.approx((seen**2).sum() / len(seen), rel=1e-5)
+
+
+def test_inner_products_are_sums_over_pixels_however_many_are_made_at_a_time(monkeypatch):
+    basis = fourier_bessel(16)
+    stack, pictures = basis.coefficients(noise(7, 16)), noise(2, 16)
+    stacked, images = Orbits(basis, stack), basis.coefficients(pictures)
+    found = stacked.inner_products(images)
+    angle = 2 * torch.pi / stacked.angles * torch.arange(stacked.angles)[:, None, None] * basis.orders
+    phases = torch.polar(torch.ones_like(angle), angle)
+    elements = torch.stack([stack * phases, stack.conj() * phases])
+    rendered = basis.render(elements.flatten(0, 2)).unflatten(0, elements.shape[:3])
+    expected = torch.einsum("byx,sanyx->bsan", pictures, rendered)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    monkeypatch.setattr(posterior_orbits, "ELEMENTS", 3 * 4 * stacked.angles)
+    assert torch.equal(stacked.inner_products(images), found)
+    parts, products = zip(*stacked.in_parts(images, 5), strict=True)
+    assert [(part.start, part.stop) for part in parts] == [(0, 3), (3, 5), (5, 7)]
+    torch.testing.assert_close(torch.cat(products, dim=2).transpose(2, 3), found)
 
 
 @pytest.mark.parametrize("size", SIZES)

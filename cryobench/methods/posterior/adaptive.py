@@ -157,26 +157,34 @@ def _within(reach: float, poses: DrawnPoses, weights: torch.Tensor, k: int) -> t
     left = weights[:, None] * of_it  # (b, k, n)
     least = LEFT_OUT * left.sum(dim=2).clamp(min=1 / k)
     floor = (reach / 8) ** 2 * torch.eye(3, dtype=weights.dtype, device=weights.device)
+    nearest = math.cos(reach) if reach < math.pi else -math.inf  # the cosine of an angle that is `reach`
     allowed = MOST * (left.sum(dim=2) > least).sum(dim=1)
     found = list[PoseGaussians]()
     while len(pairs := torch.nonzero((left.sum(dim=2) > least) & (allowed >= 0)[:, None])):
         image, conformation = pairs.T
-        rotations, w = poses.rotations[image], left[image, conformation]
-        heaviest = rotations[torch.arange(len(w), device=w.device), w.argmax(dim=1)]
-        vectors = rotmat_to_rotvec(heaviest.mT[:, None] @ rotations)
-        close = vectors.norm(dim=2) <= reach
-        left[image, conformation] = w * ~close
-        w = w * close
-        share = w.sum(dim=1)
-        w /= share[:, None]
-        centre = heaviest @ rotvec_to_rotmat((w[:, None] @ vectors)[:, 0])
-        vectors = rotmat_to_rotvec(centre.mT[:, None] @ rotations)
-        number = 1 / w.square().sum(dim=1)[:, None, None]
-        covariance = vectors.mT @ (w[..., None] * vectors)
+        w = left[image, conformation]
+        heaviest = poses.rotations[image, w.argmax(dim=1)]
+        cosines = ((poses.rotations.flatten(2)[image] @ heaviest.flatten(1)[:, :, None])[..., 0] - 1) / 2
+        close = (cosines >= nearest) & (w > 0)  # each draw is of one Gaussian only: vectors are taken of these few
+        of, draw = torch.nonzero(close).T
+        left[image[of], conformation[of], draw] = 0
+        rotations, w = poses.rotations[image[of], draw], w[close]
+        share = sums(w, of, len(pairs))
+        w = w / share[of]
+        vectors = rotmat_to_rotvec(heaviest[of].mT @ rotations)
+        centre = heaviest @ rotvec_to_rotmat(sums(w[:, None] * vectors, of, len(pairs)))
+        vectors = rotmat_to_rotvec(centre[of].mT @ rotations)
+        number = 1 / sums(w.square(), of, len(pairs))[:, None, None]
+        covariance = sums(w[:, None, None] * vectors[:, :, None] * vectors[:, None], of, len(pairs))
         covariance = (number * covariance + 3 * floor) / (number + 3)  # few draws don't say how wide it is
         found.append(PoseGaussians(image, conformation, share, centre, torch.linalg.cholesky(WIDER * covariance)))
         allowed -= torch.bincount(image, minlength=len(allowed))
     return PoseGaussians.joined(found), allowed >= 0
+
+
+def sums(values: torch.Tensor, of: torch.Tensor, g: int) -> torch.Tensor:
+    """Of values (m, …) the sum for each of g that they are `of` (m,): (g, …)."""
+    return values.new_zeros((g, *values.shape[1:])).index_add_(0, of, values)
 
 
 def log_uniform(vectors: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ FFT, and flattened to the power 1/temper.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 FOR_BASIS = 2000  # views from which the principal components are taken
 BATCH = 256  # views projected at a time
-PART = 4096  # views compared with an image at a time, which stay in a cache
 LEFT_OUT = 25.0  # cells so far below the best, in powers of e, are never drawn: of 10⁷ cells they hold less than 2e-4
 
 
@@ -60,40 +59,42 @@ class Coarse:
             chosen, step = torch.nonzero(images)[:, 0], images_at_once(self.bank)
             for start in range(0, len(chosen), step):
                 rows = chosen[start : start + step]
-                tempered = self._looked_at(noisy[rows], sigma[rows], None if seen is None else seen[rows], looks)
-                for row, of_one in zip(rows.tolist(), tempered.flatten(1), strict=True):
-                    positions = positions_of(of_one >= of_one.max() - LEFT_OUT)
-                    found[row] = CellsOfOne(positions, torch.log_softmax(of_one[positions].double(), dim=0))
+                likely = self._looked_at(noisy[rows], sigma[rows], None if seen is None else seen[rows], looks)
+                found.update(zip(rows.tolist(), (one.cells(len(self.bank)) for one in likely), strict=True))
         return HeavyCells(self, [found[row] for row in range(len(noisy))])
 
     def _looked_at(
         self, noisy: torch.Tensor, sigma: torch.Tensor, seen: torch.Tensor | None, looks: int
-    ) -> torch.Tensor:
-        """log likelihood / temper at the centre of every cell, (b, mirrors, angles, n)."""
+    ) -> list[LikelyViews]:
+        """How likely the cells of each image are."""
         bank = self.bank
         norms = bank.norms[None] if seen is None else torch.stack([bank.norms_through(one) for one in seen])
 
-        def tempered_around(clean: torch.Tensor) -> torch.Tensor:
+        def likely_around(clean: torch.Tensor) -> list[LikelyViews]:
             plain, variance = uncut(noisy, sigma, through(clean, seen))
-            return self._tempered(through(plain, seen), variance, norms)
+            return self._likely(through(plain, seen), variance, norms)
 
-        tempered = tempered_around(self.typical)
+        likely = likely_around(self.typical)
         if looks == 1:
-            return tempered
-        first = torch.softmax(tempered.flatten(1), dim=1).view_as(tempered)
-        return tempered_around(bank.basis.render(bank.weighted_sum(first)))
+            return likely
+        sums = [bank.weighted_sum(one.weights()[None], one.views) for one in likely]
+        return likely_around(bank.basis.render(torch.cat(sums)))
 
-    def _tempered(self, matched: torch.Tensor, variance: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
+    def _likely(self, matched: torch.Tensor, variance: torch.Tensor, norms: torch.Tensor) -> list[LikelyViews]:
         """The same from T y (b, L, L), σ² (b,) and ‖T x‖², (b, n) or (1, n), which is taken as the same all along an orbit."""
-        bank, images = self.bank, self.bank.basis.coefficients(matched.float())
-        heats = (self.temper * variance).to(norms)[:, None, None, None]
-        tempered = norms.new_empty((len(images), *bank.shape))
-        step = len(bank) if norms.is_cuda else PART
-        for start in range(0, len(bank), step):
-            part = slice(start, start + step)
-            energies = bank.inner_products(images, part).sub_(norms[:, None, None, part] / 2)
-            torch.div(energies, heats, out=tempered[..., part])
-        return tempered
+        heats = (self.temper * variance).to(norms)[:, None]
+        halves = (norms / (2 * heats)).expand(len(heats), -1)
+        best, kept = norms.new_full(heats.shape, -math.inf), [list[LikelyViews]() for _ in heats]
+        for part, products in self.bank.in_parts(self.bank.basis.coefficients(matched.float()) / heats):
+            highest = products.amax(dim=3).amax(dim=1) - halves[:, part]
+            best = torch.maximum(best, highest.amax(dim=1, keepdim=True))
+            within = highest >= best - LEFT_OUT
+            for k in torch.nonzero(within.any(dim=1))[:, 0].tolist():
+                which = torch.nonzero(within[k])[:, 0]
+                of_image = products[k] if len(which) == within.shape[1] else products[k][:, which]
+                tempered = of_image - halves[k, part][which, None]
+                kept[k].append(LikelyViews(which + part.start, highest[k, which], tempered))
+        return [LikelyViews.joined(parts) for parts in kept]
 
     def poses(self, cells: torch.Tensor, uniform: torch.Tensor) -> DrawnPoses:
         """A pose within each of the cells (b, n), by their positions, at `uniform` (n, 3)."""
@@ -113,16 +114,53 @@ class Coarse:
 
 
 @dataclass(frozen=True)
+class LikelyViews:
+    """The views with cells that may be drawn for one image: views (m,), their positions in the bank, ascending; tempered
+    (2, m, angles), log likelihood / temper at the centre of each of their cells, up to a constant; highest (m,), of each view."""
+
+    views: torch.Tensor
+    highest: torch.Tensor
+    tempered: torch.Tensor
+
+    @classmethod
+    def joined(cls, parts: list[LikelyViews]) -> LikelyViews:
+        """Of several parts of the bank one after the other, those that may be drawn after the best cell of all."""
+        views, highest = torch.cat([one.views for one in parts]), torch.cat([one.highest for one in parts])
+        tempered, within = torch.cat([one.tempered for one in parts], dim=1), highest >= highest.max() - LEFT_OUT
+        if within.all():
+            return cls(views, highest, tempered)
+        return cls(views[within], highest[within], tempered[:, within])
+
+    def weights(self) -> torch.Tensor:
+        """Probabilities of these cells, tempered, (2, angles, m), of sum 1."""
+        return torch.softmax(self.tempered.flatten(), dim=0).view_as(self.tempered).transpose(1, 2)
+
+    def cells(self, n: int) -> CellsOfOne:
+        """Those that may be drawn, where the bank has n views."""
+        flat = self.tempered.transpose(1, 2).flatten()
+        chosen = positions_of(flat >= self.highest.max() - LEFT_OUT)
+        tempered = flat[chosen].double()
+        if len(self.views) == n:
+            return CellsOfOne.of(chosen, tempered)
+        places = torch.arange(len(flat) // len(self.views), device=flat.device)[:, None] * n + self.views
+        return CellsOfOne.of(places.flatten()[chosen], tempered)
+
+
+@dataclass(frozen=True)
 class CellsOfOne:
     """Cells that may be drawn for one image: positions (m,) int64, ascending, flat in the order of `Orbits`; logs (m,) float64 of
-    their probabilities, whose sum is 1; cumulative (m,), the probability of each and all before it."""
+    their probabilities, whose sum is 1; cumulative (m,), of each and all before it, in proportion to their probability."""
 
     positions: torch.Tensor
     logs: torch.Tensor
-    cumulative: torch.Tensor = field(init=False)
+    cumulative: torch.Tensor
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "cumulative", self.logs.exp().cumsum(0))
+    @classmethod
+    def of(cls, positions: torch.Tensor, tempered: torch.Tensor) -> CellsOfOne:
+        """From tempered log likelihoods (m,) float64."""
+        below = tempered - tempered.max()
+        weights = below.exp()
+        return cls(positions, below.sub_(weights.sum().log()), weights.cumsum(0))
 
 
 class HeavyCells:

@@ -23,10 +23,11 @@ def log_likelihood(images: torch.Tensor, noisy: torch.Tensor, sigma: torch.Tenso
     """log p(noisy (b, L, L) | image) of each of its images (b, n, L, L), σ (b,) float64 → (b, n) float64, up to a constant for
     each noisy image."""
     low, high = cut_pixels(noisy)
-    cut = low | high
-    residual = (images - noisy[:, None]).masked_fill_(cut[:, None], 0)
+    cut, residual = low | high, images - noisy[:, None]
+    if which := torch.nonzero(cut.any(dim=2).any(dim=1))[:, 0].tolist():
+        residual.masked_fill_(cut[:, None], 0)
     log = residual.square_().sum(dim=(2, 3), dtype=torch.float64) / (-2 * sigma[:, None] ** 2)
-    for i in torch.nonzero(cut.any(dim=2).any(dim=1))[:, 0].tolist():
+    for i in which:
         below, above = -images[i][:, low[i]] / sigma[i], (images[i][:, high[i]] - 1) / sigma[i]
         log[i] += log_ndtr(torch.cat([below, above], dim=1)).sum(dim=1, dtype=torch.float64)
     return log

@@ -10,15 +10,19 @@ and for the mirrored ones Z_im = conj(Σ b_k c_ik): four real products within ea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
 import scipy.fft
 import torch
 
-from cryobench.methods.posterior.by_order import ALL, ByOrder
+from cryobench.methods.posterior.by_order import ByOrder
 from cryobench.methods.posterior.steerable import SteerableBasis
 
+# On a CPU, images of the stack that products are taken with at a time, and elements summed over orders at a time: those (1 MB)
+# stay in a core's cache.
+MULTIPLIED, ELEMENTS = 4096, 2**18
 NEGLIGIBLE = 1e-6  # total weight of the images that a weighted sum may leave out
 
 
@@ -46,18 +50,38 @@ class Orbits:
         """(mirrors, angles, images)."""
         return 2, self.angles, len(self)
 
-    def inner_products(self, images: torch.Tensor, chosen: slice = ALL) -> torch.Tensor:
-        """⟨y, element⟩ of images' coefficients (b, K) with the elements of all images, or of c `chosen`: (b, 2, angles, n or c)
-        float32."""
-        vectors, b = torch.cat([images.real, images.imag]) * (self.angles / 2), len(images)
-        (rr, ir), (ri, ii) = (
-            one.times_left(vectors, chosen).transpose(0, 1).split(b) for one in (self.real, self.imaginary)
-        )
-        series = vectors.new_zeros((b, 2, self.angles // 2 + 1, rr.shape[2]), dtype=torch.complex64)
-        series[:, 0, self.real.orders] = torch.complex(rr + ii, ri - ir)
-        series[:, 1, self.real.orders] = torch.complex(rr - ii, -ri - ir)
-        series[:, :, 0] *= 2  # irfft counts every order but 0 twice
-        return torch.fft.irfft(series, n=self.angles, dim=2)
+    def inner_products(self, images: torch.Tensor) -> torch.Tensor:
+        """⟨y, element⟩ of images' coefficients (b, K) with all elements, (b, 2, angles, n) float32; angles lie
+        innermost in memory."""
+        found = self.norms.new_empty((len(images), 2, len(self), self.angles))
+        for part, products in self.in_parts(images, len(self)):
+            found[:, :, part] = products
+        return found.transpose(2, 3)
+
+    def in_parts(self, images: torch.Tensor, multiplied: int = MULTIPLIED) -> Iterator[tuple[slice, torch.Tensor]]:
+        """The same in parts, one after the other: a slice of the stack's images, and the inner products with their elements,
+        (b, 2, c, angles). `multiplied`: MULTIPLIED, or another number."""
+        vectors, n = torch.cat([images.real, images.imag]) * (self.angles / 2), len(self)
+        at_once = max(1, ELEMENTS // (2 * len(images) * self.angles))
+        multiplied, at_once = (n, n) if self.norms.is_cuda else (multiplied, at_once)
+        for start in range(0, n, multiplied):
+            chosen = slice(start, min(start + multiplied, n))
+            (rr, ir), (ri, ii) = (
+                one.times_left(vectors, chosen).split(len(images), dim=1) for one in (self.real, self.imaginary)
+            )
+            for first in range(start, chosen.stop, at_once):
+                part = slice(first, min(first + at_once, chosen.stop))
+                here = slice(part.start - start, part.stop - start)
+                yield part, self._summed(*(one[:, :, here] for one in (rr, ir, ri, ii)))
+
+    def _summed(self, rr: torch.Tensor, ir: torch.Tensor, ri: torch.Tensor, ii: torch.Tensor) -> torch.Tensor:
+        """Products within each order (orders, b, c) → their sums at each angle, (b, 2, c, angles)."""
+        series = rr.new_zeros((rr.shape[1], 2, rr.shape[2], self.angles // 2 + 1), dtype=torch.complex64)
+        orders_first = series.permute(3, 1, 0, 2)
+        orders_first[self.real.orders, 0] = torch.complex(rr + ii, ri - ir)
+        orders_first[self.real.orders, 1] = torch.complex(rr - ii, -ri - ir)
+        series[..., 0] *= 2  # irfft counts every order but 0 twice
+        return torch.fft.irfft(series, n=self.angles, dim=3)
 
     def norms_through(self, transfer: np.ndarray | torch.Tensor) -> torch.Tensor:
         """‖T x‖² of every image x seen through a transfer function (L, L/2+1): (n,), the mean along an orbit."""
