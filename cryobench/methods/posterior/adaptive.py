@@ -183,7 +183,7 @@ def _within(reach: float, poses: DrawnPoses, weights: torch.Tensor, k: int) -> t
 
 
 def sums(values: torch.Tensor, of: torch.Tensor, g: int) -> torch.Tensor:
-    """Of values (m, …) the sum for each of g that they are `of` (m,): (g, …)."""
+    """Sums (g, …) of values (m, …), each of which is added to the one with the number that `of` (m,) has."""
     return values.new_zeros((g, *values.shape[1:])).index_add_(0, of, values)
 
 

@@ -13,7 +13,7 @@ from cryobench.noise.ctf import through
 
 NOTHING = 80.0  # powers of e below the largest weight
 NO_CONTENDER = 30.0  # the same, of an exemplar's best element, if it is to be left out: a million are 1e-7 of the sum
-OF_ONE = (1, 2, 3)  # axes of one image's elements; to flatten them would copy them, since FFTs leave angles innermost
+OF_ONE = (1, 2, 3)  # axes of one image's elements; to flatten them would copy them, since angles lie innermost
 # Elements of all images that are looked at together on a GPU, which is busy only with many, and how many images at most.
 ON_GPU, TOGETHER = 2**26, 32
 

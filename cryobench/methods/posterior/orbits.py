@@ -20,8 +20,8 @@ import torch
 from cryobench.methods.posterior.by_order import ByOrder
 from cryobench.methods.posterior.steerable import SteerableBasis
 
-# On a CPU, images of the stack that products are taken with at a time, and elements summed over orders at a time: those (1 MB)
-# stay in a core's cache.
+# On a CPU products are taken with so many images of the stack at a time, and summed over orders for so many elements at a time:
+# few enough for a core's cache.
 MULTIPLIED, ELEMENTS = 4096, 2**18
 NEGLIGIBLE = 1e-6  # total weight of the images that a weighted sum may leave out
 
@@ -55,23 +55,23 @@ class Orbits:
         innermost in memory."""
         found = self.norms.new_empty((len(images), 2, len(self), self.angles))
         for part, products in self.in_parts(images, len(self)):
+            if len(self) == part.stop - part.start:
+                return products.transpose(2, 3)
             found[:, :, part] = products
         return found.transpose(2, 3)
 
-    def in_parts(self, images: torch.Tensor, multiplied: int = MULTIPLIED) -> Iterator[tuple[slice, torch.Tensor]]:
-        """The same in parts, one after the other: a slice of the stack's images, and the inner products with their elements,
-        (b, 2, c, angles). `multiplied`: MULTIPLIED, or another number."""
-        vectors, n = torch.cat([images.real, images.imag]) * (self.angles / 2), len(self)
-        at_once = max(1, ELEMENTS // (2 * len(images) * self.angles))
-        multiplied, at_once = (n, n) if self.norms.is_cuda else (multiplied, at_once)
-        for start in range(0, n, multiplied):
-            chosen = slice(start, min(start + multiplied, n))
+    def in_parts(self, images: torch.Tensor, multiplied: int | None = None) -> Iterator[tuple[slice, torch.Tensor]]:
+        """The same in parts, one after the other, on a GPU in one: a slice of the stack's images, and the inner products with
+        their elements, (b, 2, c, angles). multiplied: how many of the stack a CPU multiplies at a time, None: MULTIPLIED."""
+        vectors, n, b = torch.cat([images.real, images.imag]) * (self.angles / 2), len(self), len(images)
+        whole = self.norms.is_cuda
+        for chosen in shared_out(0, n, n if whole else multiplied or MULTIPLIED):
             (rr, ir), (ri, ii) = (
-                one.times_left(vectors, chosen).split(len(images), dim=1) for one in (self.real, self.imaginary)
+                one.times_left(vectors, chosen).split(b, dim=1) for one in (self.real, self.imaginary)
             )
-            for first in range(start, chosen.stop, at_once):
-                part = slice(first, min(first + at_once, chosen.stop))
-                here = slice(part.start - start, part.stop - start)
+            at_once = n if whole else ELEMENTS // (2 * b * self.angles)
+            for part in shared_out(chosen.start, chosen.stop, at_once):
+                here = slice(part.start - chosen.start, part.stop - chosen.start)
                 yield part, self._summed(*(one[:, :, here] for one in (rr, ir, ri, ii)))
 
     def _summed(self, rr: torch.Tensor, ir: torch.Tensor, ri: torch.Tensor, ii: torch.Tensor) -> torch.Tensor:
@@ -115,6 +115,13 @@ class Orbits:
             for one, columns in ((self.real, both), (self.imaginary, odds))
         )
         return torch.complex(real[0] - imaginary[1], real[1] + imaginary[0])
+
+
+def shared_out(start: int, stop: int, most: int) -> Iterator[slice]:
+    """Slices from start to stop, of about the same length and no more than `most`, or 1."""
+    parts = -(-(stop - start) // max(1, most))
+    for k in range(parts):
+        yield slice(start + (stop - start) * k // parts, start + (stop - start) * (k + 1) // parts)
 
 
 def angles_of(basis: SteerableBasis, angles: int) -> int:
