@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 FLATTER = 2.0
 # Images that are drawn for at a time, together on a GPU, which is busy only with many, and side by side on the cores of a CPU:
 # as many as may have so many pixels of draws (2 GB, three times that on a CPU if all are done at the same time) and so many cells
-# (6 GB if all of them are likely). At SNR 0.1 images have some 500 draws of the 4,096 that they may have.
+# (if all are likely, 6 GB, and 11 while a CPU's cores find them). At SNR 0.1 images have some 500 draws of the 4,096 that they
+# may have.
 TOGETHER, PIXELS, CELLS = 32, 2**29, 2**28
 
 
