@@ -54,7 +54,7 @@ class Orbits:
         """⟨y, element⟩ of images' coefficients (b, K) with all elements, (b, 2, angles, n) float32; angles lie
         innermost in memory."""
         found = self.norms.new_empty((len(images), 2, len(self), self.angles))
-        for part, products in self.in_parts(images, len(self)):
+        for part, products in self.in_parts(images, len(self)):  # multiplied in parts, the last digits would be others
             if len(self) == part.stop - part.start:
                 return products.transpose(2, 3)
             found[:, :, part] = products
